@@ -1,0 +1,112 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and git; they bring everything else.
+#
+#   PYTHON=python3.13    which Python the environment is made with (when it is made: `make distclean` to change it)
+#   HEADLESS=1           `make demo` without JupyterLab: runs the notebook to its end and says where its Parquet lies
+#   LAB_ARGS="--port 9"  more arguments for JupyterLab in `make demo`
+#   PYTEST_ARGS="-k x"   more arguments for pytest in `make test`
+#   JOBS=2               test processes; the default is one, because some tests watch the clock
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 1
+HEADLESS ?=
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+# A slow or dropped connection is waited for and tried again; the build environment of `-e .` is pinned too.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_RETRIES := 5
+export PIP_DEFAULT_TIMEOUT := 60
+export PIP_CONSTRAINT := constraints.txt
+# The notebook's kernel is this environment's, whatever kernels the user has elsewhere.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types pytest format chromium bench soak constraints clean distclean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# ---------------------------------------------------------------------------------------------------------------- to use
+
+demo: $(VENV)/.ready-all  ## JupyterLab on the quickstart notebook, against the built-in simulator
+ifneq ($(filter-out 0,$(HEADLESS)),)
+	@$(BIN)/python tools/run_notebook.py notebooks/quickstart.ipynb build/demo
+else
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/quickstart.ipynb
+endif
+
+# --------------------------------------------------------------------------------------------------------------- to check
+
+test: lint types pytest  ## every check and every test, as CI runs them
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-dev
+	$(BIN)/mypy
+
+pytest: $(VENV)/.ready-dev chromium
+	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(PYTEST_ARGS)
+
+chromium:
+	@sh tools/chromium.sh
+
+format: $(VENV)/.ready-dev  ## the formatter, and the fixes the linter is sure of
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-bench  ## the benchmarks, beside what a user would write instead
+	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.ready-bench  ## ten million messages, and an hour of faults
+	$(BIN)/python -m benchmarks.soak
+
+# --------------------------------------------------------------------------------------------------------- the environment
+
+INSTALL = attempt() { $(BIN)/python -m pip install --quiet -e "$(1)"; }; \
+	echo "Installing $(1) into $(VENV): a minute or two the first time."; \
+	attempt || { echo "Once more in 5 s."; sleep 5; attempt; } || { echo "And a last time in 20 s."; sleep 20; attempt; }
+
+NEEDS := pyproject.toml constraints.txt fxlive/_version.py | $(BIN)/pip
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'fxlive needs Python 3.11 or newer. If you have one under another name: make PYTHON=python3.12 ...'; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); echo 'Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
+
+$(VENV)/.ready-all: $(NEEDS)
+	@$(call INSTALL,.[all])
+	@touch $@
+
+$(VENV)/.ready-dev: $(NEEDS)
+	@$(call INSTALL,.[all$(,)dev])
+	@touch $(VENV)/.ready-all $@
+
+$(VENV)/.ready-bench: $(NEEDS)
+	@$(call INSTALL,.[all$(,)dev$(,)bench])
+	@touch $(VENV)/.ready-all $(VENV)/.ready-dev $@
+
+, := ,
+
+# From a clean environment, without the pins of today: every extra, and what builds the package.
+constraints: PIP_CONSTRAINT :=
+constraints:  ## newest versions of everything into constraints.txt
+	rm -rf build/constraints && mkdir -p build
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet ".[all,dev,bench,docs]" hatchling editables
+	{ echo '# The exact versions that make and CI install. Written by `make constraints`; the ranges are in pyproject.toml.'; \
+	  build/constraints/bin/python -m pip freeze --exclude fxlive | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$'; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
+clean:  ## remove what builds, tests and demos left behind
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## and the environment
+	rm -rf $(VENV)
