@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 
 def first_line(cell: nbformat.NotebookNode) -> str:
@@ -36,6 +37,7 @@ def main() -> int:
         notebook,
         timeout=arguments.timeout,
         kernel_name="python3",
+        config=Config({"KernelManager": {"transport": "ipc"}}),  # over TCP, a kernel warns that others could listen
         resources={"metadata": {"path": str(folder)}},
     )
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)

@@ -1,0 +1,85 @@
+"""Fixtures for tests in a real browser: one JupyterLab for all, a browser for each module, a page for each.
+
+Without a browser these tests skip and say why. Where FXLIVE_BROWSER=required, as in CI, they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.jupyterlab import BROWSER_ARGUMENTS, JupyterLabServer, Notebook, find_browser
+
+HERE = Path(__file__).parent
+REQUIRED = os.environ.get("FXLIVE_BROWSER") == "required"
+FAILED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.skipped and HERE in item.path.parents and REQUIRED:
+        report.outcome = "failed"
+        report.longrepr = f"FXLIVE_BROWSER=required, but the test was skipped: {report.longrepr}"
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> str:
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium on the PATH (Debian, Ubuntu: apt-get install chromium)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def jupyterlab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLabServer]:
+    server = JupyterLabServer(tmp_path_factory.mktemp("jupyterlab"))
+    server.start()
+    yield server
+    server.stop()
+
+
+# For a module, not for the session: while Playwright's synchronous face is open, the main thread counts as running an
+# event loop, and `asyncio.run` in the tests of other modules would fail.
+@pytest.fixture(scope="module")
+def browser(browser_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=BROWSER_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def notebook(
+    jupyterlab: JupyterLabServer, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Notebook]:
+    """An empty page beside a running JupyterLab: `notebook.open("1 + 1")`. A failed test leaves a screenshot.
+
+    The test fails too if the page wrote an error to its console.
+    """
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(30_000)
+    notebook = Notebook(jupyterlab, context.new_page())
+    yield notebook
+    failed = request.node.stash.get(FAILED, False)
+    if failed or notebook.console_errors:
+        screenshot = tmp_path / "page.png"
+        notebook.page.screenshot(path=screenshot)
+        print(f"the page as it was: {screenshot}\nthe server's log: {jupyterlab.log}")
+    context.close()
+    jupyterlab.shut_kernels_down()
+    if not failed:
+        assert notebook.console_errors == []
