@@ -1,0 +1,437 @@
+"""The trading account: orders, executions, positions, margin and balance, in whole cents, without I/O or clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import wire
+from .pairs import LOT_UNITS, Rates, cents, is_pair, pip, point
+
+# Volumes are whole hundredths of a lot, so that parts of a position add up exactly.
+STEP_UNITS = LOT_UNITS // 100
+COMMISSION_CENTS = 5
+"""Per hundredth of a lot and execution: 5 dollars a lot and side."""
+_SWAP_USD = {1: -0.045, -1: 0.012}
+"""Per hundredth of a lot and night, for buyers and sellers."""
+_SLIPPAGE_POINTS = (0, 0, 0, 0, 1, 1, 2, 4)
+# An order beyond this comes in two fills, as one does whose size exceeds what is quoted.
+_PARTIAL_ABOVE = 30
+ROLLOVER_MS = 22 * 3_600_000
+"""Time of day (UTC) at which a night's swap is due."""
+
+SIDES = {1: "BUY", -1: "SELL"}
+
+
+class Update(NamedTuple):
+    """A change for the wire: the channel, its row's key and data, what else a filter may ask, whether the row ended."""
+
+    channel: str
+    key: str
+    data: Mapping[str, Any]
+    labels: Mapping[str, str]
+    over: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Position:
+    """An open position; `steps` is its volume in hundredths of a lot, `side` 1 for BUY and -1 for SELL."""
+
+    ticket: int
+    symbol: str
+    side: int
+    steps: int
+    open_price: float
+    stop_loss: float | None
+    take_profit: float | None
+    opened_ms: int
+    strategy: str
+    connection: str
+    margin_rate: float
+    nights: int = 0
+    shown: tuple[float, int, int] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A limit order that waits; volumes in hundredths of a lot."""
+
+    order_id: str
+    symbol: str
+    side: int
+    steps: int
+    price: float
+    stop_pips: float
+    target_pips: float
+    placed_ms: int
+    strategy: str
+    connection: str
+    filled: int = 0
+    filled_ms: int | None = None
+    position: Position | None = None
+
+
+class Execution(NamedTuple):
+    """What the books keep of an execution; money in cents."""
+
+    time_ms: int
+    ticket: int
+    symbol: str
+    closing: bool
+    profit: int
+    commission: int
+    swap: int
+
+    @property
+    def net(self) -> int:
+        """Profit less commission plus swap, cents."""
+        return self.profit - self.commission + self.swap
+
+
+class Account:
+    """Trades at the quotes it is shown and keeps the books.
+
+    Buyers pay the ask and sell at the bid; a market order may slip a few points; a limit order fills at its price; stop
+    loss and take profit close at the quote that crosses them. Profit is booked in dollars at the rate of that moment
+    (`Rates.to_usd`). A closing execution pays its commission and the position's swap for the part that it closes.
+
+    Parameters
+    ----------
+    balance : dollars at the start.
+    leverage : margin is the position's value at its open, divided by this.
+    seed : for slippage.
+    first_number : tickets, orders and executions are numbered from here.
+    """
+
+    def __init__(
+        self, balance: float = 100_000.0, leverage: float = 100.0, seed: int = 0, first_number: int = 1
+    ) -> None:
+        self.balance = round(balance * 100)
+        self.leverage = leverage
+        self.now_ms = 0
+        self.rates = Rates()
+        self.positions: dict[int, Position] = {}
+        self.orders: dict[str, Order] = {}
+        self.executions: list[Execution] = []
+        """Executions since the last take()."""
+        self._random = random.Random(seed)
+        self._updates: list[Update] = []
+        self._touched: dict[int, Position] = {}
+        self._positions_of: dict[str, list[Position]] = {}
+        self._orders_of: dict[str, list[Order]] = {}
+        self._number = first_number - 1
+        self._executed = first_number - 1
+        self._ticket = 100_000 + first_number - 1
+        self._rollover = -1
+
+    # What strategies ask
+
+    def can_trade(self, symbol: str) -> bool:
+        """Whether the symbol is a pair whose both currencies can be turned into dollars."""
+        return (
+            is_pair(symbol)
+            and symbol in self.rates.quotes
+            and self.rates.to_usd(symbol[3:]) is not None
+            and self.rates.to_usd(symbol[:3]) is not None
+        )
+
+    def profit(self, position: Position, steps: int | None = None, price: float | None = None) -> int:
+        """Profit of the position (or of `steps` of it) at the current price (or at `price`), cents."""
+        if price is None:
+            price = self.price(position)
+        units = (position.steps if steps is None else steps) * STEP_UNITS
+        rate = self.rates.to_usd(position.symbol[3:], position.symbol, price)
+        assert rate is not None  # no path to dollars, no trade
+        return cents((price - position.open_price) * position.side * units, rate)
+
+    def price(self, position: Position) -> float:
+        """The price at which the position could be closed now."""
+        bid, ask = self.rates.quotes[position.symbol]
+        return bid if position.side > 0 else ask
+
+    def equity(self) -> int:
+        """Balance and the profit of all open positions, cents."""
+        return self.balance + sum(self.profit(position) for position in self.positions.values())
+
+    def margin(self) -> int:
+        """Margin of all open positions, cents."""
+        return sum(self._margin(position) for position in self.positions.values())
+
+    def margin_level(self) -> float | None:
+        """Equity in percent of margin, or None without a position."""
+        margin = self.margin()
+        return round(self.equity() / margin * 100, 2) if margin else None
+
+    # What strategies do
+
+    def market(
+        self, symbol: str, side: int, steps: int, stop_pips: float, target_pips: float, strategy: str, connection: str
+    ) -> Position | None:
+        """Open a position at once, or have the order rejected for want of margin (None)."""
+        bid, ask = self.rates.quotes[symbol]
+        asked = ask if side > 0 else bid
+        order = self._order(symbol, side, steps, asked, stop_pips, target_pips, strategy, connection)
+        base_usd = self.rates.to_usd(symbol[:3], symbol, asked) or 0.0
+        if self.margin() + cents(steps * STEP_UNITS, base_usd / self.leverage) > 0.5 * self.equity():
+            self._show(order, SIDES[side], "REJECTED")
+            return None
+        fill = self._slipped(symbol, asked, side)
+        order.filled, order.filled_ms = steps, self.now_ms
+        position = order.position = self._open(order, steps, fill)
+        self._show(order, SIDES[side], "FILLED", fill)
+        self._execute(position, side, steps, fill, 0, 0, "FILLED")
+        return position
+
+    def limit(
+        self,
+        symbol: str,
+        side: int,
+        steps: int,
+        price: float,
+        stop_pips: float,
+        target_pips: float,
+        strategy: str,
+        connection: str,
+    ) -> Order:
+        """Place an order that fills at its price once the market is there."""
+        order = self._order(symbol, side, steps, price, stop_pips, target_pips, strategy, connection)
+        self.orders[order.order_id] = order
+        self._orders_of.setdefault(symbol, []).append(order)
+        self._show(order, f"{SIDES[side]}_LIMIT", "PENDING")
+        return order
+
+    def cancel(self, order: Order) -> None:
+        """Take a waiting order back; what it has filled stays."""
+        self._end(order)
+        self._show(order, f"{SIDES[order.side]}_LIMIT", "CANCELLED", order.price if order.filled else None)
+
+    def close(self, position: Position, steps: int | None = None) -> None:
+        """Close the position, or `steps` of it, with a market order."""
+        steps = position.steps if steps is None else steps
+        asked = self.price(position)
+        fill = self._slipped(position.symbol, asked, -position.side)
+        order = self._order(position.symbol, -position.side, steps, asked, 0, 0, position.strategy, position.connection)
+        order.filled, order.filled_ms, order.position = steps, self.now_ms, position
+        self._show(order, SIDES[order.side], "FILLED", fill)
+        self._reduce(position, steps, fill)
+
+    # What the market does
+
+    def quote(self, time_ms: int, symbol: str, bid: float, ask: float) -> None:
+        """Take a quote: fill limit orders, and close what has reached its stop loss or take profit."""
+        self.now_ms = time_ms
+        self.rates.update(symbol, bid, ask)
+        positions = self._positions_of.get(symbol)
+        if positions:
+            for position in tuple(positions):
+                price, side = (bid, 1) if position.side > 0 else (ask, -1)
+                stop, target = position.stop_loss, position.take_profit
+                if (stop is not None and (price - stop) * side <= 0) or (
+                    target is not None and (price - target) * side >= 0
+                ):
+                    self._reduce(position, position.steps, price)
+        orders = self._orders_of.get(symbol)
+        if orders:
+            for order in tuple(orders):
+                if (ask <= order.price) if order.side > 0 else (bid >= order.price):
+                    self._fill(order)
+
+    def roll(self) -> None:
+        """Count a night for every position when the day's rollover has passed."""
+        night = (self.now_ms - ROLLOVER_MS) // 86_400_000
+        if night > self._rollover >= 0:
+            for position in self.positions.values():
+                position.nights += night - self._rollover
+        self._rollover = night
+
+    # What the wire is told
+
+    def take(self) -> tuple[list[Update], list[Execution]]:
+        """Hand over what has happened since the last take: orders and trades, then every position that they touched.
+
+        Positions that only moved are among them, so that after each event the newest rows of all positions add up to
+        the equity behind `marginLevel`.
+        """
+        if not self._updates:
+            return [], []
+        updates, self._updates = self._updates, []
+        executions, self.executions = self.executions, []
+        if self._touched:
+            updates += self.marks()
+        return updates, executions
+
+    def marks(self) -> list[Update]:
+        """Positions whose price, profit or volume is not what was shown last."""
+        moved = []
+        touched, self._touched = self._touched, {}
+        for position in touched.values():
+            if not position.steps:
+                moved.append((position, position.shown[0] if position.shown else position.open_price, 0))
+        for position in self.positions.values():
+            price, profit = self.price(position), self.profit(position)
+            if position.ticket in touched or position.shown != (price, profit, position.steps):
+                position.shown = (price, profit, position.steps)
+                moved.append((position, price, profit))
+        if not moved:
+            return []
+        level = self.margin_level()
+        return [self._position_update(position, price, profit, level) for position, price, profit in moved]
+
+    # Inside
+
+    def _fill(self, order: Order) -> None:
+        part = order.steps - order.filled
+        if order.steps > _PARTIAL_ABOVE and not order.filled:
+            part = order.steps // 2
+        order.filled += part
+        order.filled_ms = self.now_ms
+        position = order.position
+        # What the first part opened may have been closed since: then the rest opens a position of its own.
+        if position is None or not position.steps:
+            position = order.position = self._open(order, part, order.price)
+        else:
+            position.steps += part
+            self._touched[position.ticket] = position
+        done = order.filled == order.steps
+        if done:
+            self._end(order)
+        self._show(order, f"{SIDES[order.side]}_LIMIT", "FILLED" if done else "PARTIALLY_FILLED", order.price)
+        self._execute(position, order.side, part, order.price, 0, 0, "FILLED")
+
+    def _open(self, order: Order, steps: int, fill: float) -> Position:
+        self._ticket += 1
+        symbol, side, size = order.symbol, order.side, pip(order.symbol)
+        base_usd = self.rates.to_usd(symbol[:3], symbol, fill)
+        assert base_usd is not None  # no path to dollars, no trade
+        position = Position(
+            ticket=self._ticket,
+            symbol=symbol,
+            side=side,
+            steps=steps,
+            open_price=fill,
+            stop_loss=round(fill - side * order.stop_pips * size, 6),
+            take_profit=round(fill + side * order.target_pips * size, 6),
+            opened_ms=self.now_ms,
+            strategy=order.strategy,
+            connection=order.connection,
+            margin_rate=base_usd / self.leverage,
+        )
+        self.positions[position.ticket] = position
+        self._positions_of.setdefault(symbol, []).append(position)
+        self._touched[position.ticket] = position
+        return position
+
+    def _reduce(self, position: Position, steps: int, price: float) -> None:
+        profit = self.profit(position, steps, price)
+        swap = round(position.nights * _SWAP_USD[position.side] * steps * 100)
+        position.steps -= steps
+        self._touched[position.ticket] = position
+        if not position.steps:
+            del self.positions[position.ticket]
+            self._positions_of[position.symbol].remove(position)
+            position.shown = (price, 0, 0)
+        self._execute(position, -position.side, steps, price, profit, swap, "CLOSED")
+
+    def _execute(
+        self, position: Position, side: int, steps: int, price: float, profit: int, swap: int, status: str
+    ) -> None:
+        self._executed += 1
+        commission = steps * COMMISSION_CENTS
+        execution = Execution(
+            self.now_ms, position.ticket, position.symbol, status == "CLOSED", profit, commission, swap
+        )
+        self.executions.append(execution)
+        self.balance += execution.net
+        data = wire.trade(
+            execution_id=f"exec_{self._executed}",
+            ticket=position.ticket,
+            symbol=position.symbol,
+            action=SIDES[side],
+            volume=steps / 100,
+            open_price=price,
+            stop_loss=position.stop_loss,
+            take_profit=position.take_profit,
+            profit=profit / 100,
+            commission=commission / 100,
+            swap=swap / 100,
+            status=status,
+            executed_ms=self.now_ms,
+            strategy_id=position.strategy,
+            connection_id=position.connection,
+        )
+        self._updates.append(Update("trades", data["executionId"], data, {}))
+
+    def _show(self, order: Order, order_type: str, status: str, fill_price: float | None = None) -> None:
+        data = wire.order(
+            order_id=order.order_id,
+            ticket=order.position.ticket if order.position else None,
+            symbol=order.symbol,
+            order_type=order_type,
+            volume=order.steps / 100,
+            price=order.price,
+            status=status,
+            filled_ms=order.filled_ms,
+            fill_price=fill_price,
+            filled_volume=order.filled / 100,
+            remaining_volume=(order.steps - order.filled) / 100,
+            strategy_id=order.strategy,
+        )
+        over = status not in {"PENDING", "PARTIALLY_FILLED"}
+        self._updates.append(Update("orders", order.order_id, data, {"connectionId": order.connection}, over))
+
+    def _position_update(self, position: Position, price: float, profit: int, level: float | None) -> Update:
+        data = wire.position(
+            ticket=position.ticket,
+            symbol=position.symbol,
+            side=SIDES[position.side],
+            volume=position.steps / 100,
+            open_price=position.open_price,
+            current_price=price,
+            stop_loss=position.stop_loss,
+            take_profit=position.take_profit,
+            profit=profit / 100,
+            margin=self._margin(position) / 100,
+            margin_level=level,
+            duration_s=(self.now_ms - position.opened_ms) // 1000,
+            updated_ms=self.now_ms,
+        )
+        labels = {"strategyId": position.strategy, "connectionId": position.connection}
+        return Update("positions", str(position.ticket), data, labels, over=not position.steps)
+
+    def _margin(self, position: Position) -> int:
+        return cents(position.steps * STEP_UNITS, position.margin_rate)
+
+    def _end(self, order: Order) -> None:
+        del self.orders[order.order_id]
+        self._orders_of[order.symbol].remove(order)
+
+    def _order(
+        self,
+        symbol: str,
+        side: int,
+        steps: int,
+        price: float,
+        stop_pips: float,
+        target_pips: float,
+        strategy: str,
+        connection: str,
+    ) -> Order:
+        self._number += 1
+        return Order(
+            f"order_{self._number}",
+            symbol,
+            side,
+            steps,
+            price,
+            stop_pips,
+            target_pips,
+            self.now_ms,
+            strategy,
+            connection,
+        )
+
+    def _slipped(self, symbol: str, price: float, side: int) -> float:
+        points = self._random.choice(_SLIPPAGE_POINTS)
+        return round(price + side * points * point(symbol), 6) if points else price

@@ -1,0 +1,348 @@
+"""Faults on demand: everything that a platform, or the way to it, can do wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
+from typing import Any
+
+from . import wire
+from .client import Client
+
+REASONS = {
+    401: "Authentication failed",
+    403: "Permission denied",
+    429: "Rate limit exceeded",
+    503: "Connection refused",
+}
+MALFORMED = ("cut", "text", "empty", "binary", "list", "number")
+
+
+class Faults:
+    """Breaks the simulator's connections in a chosen way; every method may be called from any thread.
+
+    What is sent on demand goes to all clients that are open now; silence, slowness and unknown fields also hold for
+    clients that come later, until calm().
+    """
+
+    def __init__(self, clients: Callable[[], Collection[Client]], next_number: Callable[[], int]) -> None:
+        self._clients = clients
+        self._next_number = next_number
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._refusals: deque[tuple[int, float | None]] = deque()
+        self._always: tuple[int, float | None] | None = None
+        self._revoked_before = 0.0
+        self._silent: tuple[bool, bool] = (False, False)
+        self._resume: asyncio.TimerHandle | None = None
+        self._slow: tuple[float | None, float] = (None, 0.0)
+        self._insert = b""
+        self._kinds = count()
+
+    # On the line
+
+    def drop(self, code: int = 1006, reason: str = "") -> None:
+        """End all connections with this close code; 1006 cuts them without a word."""
+        self._each(lambda client: client.close(code, reason))
+
+    def expire(self, *, revoke: bool = False) -> None:
+        """End all connections with 4401, as if their tokens expired; `revoke` also refuses tokens made until now."""
+
+        def expire() -> None:
+            if revoke:
+                self._revoked_before = time.time()
+            for client in tuple(self._clients()):
+                client.close(4401, "token revoked" if revoke else "token expired")
+
+        self._do(expire)
+
+    def silence(self, seconds: float | None = None, *, deaf: bool = False) -> None:
+        """Stay connected and send nothing, for so many seconds or until resume(); what was to be sent is lost.
+
+        Pings are still answered, unless the platform is deaf too.
+        """
+
+        def silence() -> None:
+            self._set_silent(True, deaf)
+            if seconds is not None:
+                self._resume = asyncio.get_running_loop().call_later(seconds, self._set_silent, False, False)
+
+        self._do(silence)
+
+    def resume(self) -> None:
+        """End a silence."""
+        self._do(lambda: self._set_silent(False, False))
+
+    def slow(self, bytes_per_s: float | None = None, delay_s: float = 0.0) -> None:
+        """Send so many bytes a second at most, and wait so long before each message; without arguments, end it."""
+
+        def slow() -> None:
+            self._slow = (bytes_per_s, delay_s)
+            for client in self._clients():
+                client.line.slow(bytes_per_s, delay_s)
+
+        self._do(slow)
+
+    def duplicate(self, n: int = 1) -> None:
+        """Send each of the next n messages of the channels twice, with the same id."""
+        self._each(lambda client: client.line.duplicate(n))
+
+    def reorder(self, n: int = 2) -> None:
+        """Send the next n messages of the channels in reverse order; after a second those that have come."""
+        self._each(lambda client: client.line.reorder(n))
+
+    def unknown_fields(self, **fields: Any) -> None:
+        """Add these fields to the data of every message, as a platform that grows does; without any, end it."""
+        insert = (json.dumps(fields, separators=(",", ":"))[1:-1] + ",").encode() if fields else b""
+
+        def unknown_fields() -> None:
+            self._insert = insert
+            for client in self._clients():
+                client.line.insert(insert)
+
+        self._do(unknown_fields)
+
+    def calm(self) -> None:
+        """End every fault that lasts: silence, slowness, unknown fields, refusals."""
+
+        def calm() -> None:
+            self._refusals.clear()
+            self._always = None
+            self._set_silent(False, False)
+
+        self._do(calm)
+        self.slow()
+        self.unknown_fields()
+
+    # Messages
+
+    def send_raw(self, message: str | bytes) -> None:
+        """Send this to all clients as it is: a text as a text frame, bytes as a binary one."""
+        text = isinstance(message, str)
+        frame = wire.frame(message.encode() if isinstance(message, str) else message, text=text)
+        self._each(lambda client: client.answer(frame))
+
+    def error(self, error: str, message: str = "", channel: str | None = None) -> None:
+        """Send a documented error, such as "Permission denied"."""
+
+        def send() -> None:
+            frame = wire.frame(wire.error(error, message or error, channel, _now_ms(), self._next_number()))
+            for client in self._clients():
+                client.answer(frame)
+
+        self._do(send)
+
+    def malformed(self, n: int = 1, kind: str | None = None, *, size: int = 20_000_000) -> None:
+        """Send n messages that are none, between the others.
+
+        Parameters
+        ----------
+        n : how many.
+        kind : cut (a message cut in its middle), text, empty, binary, list, number; by turns if not given. Only on
+            demand: huge (a cut message of `size` bytes), utf8 (a text frame that is not UTF-8, which ends connections).
+        size : bytes of a huge one.
+        """
+        if kind not in {None, "huge", "utf8", *MALFORMED}:
+            raise ValueError(f"no such kind of malformed message: {kind!r} ({', '.join(MALFORMED)}, huge, utf8)")
+
+        def send() -> None:
+            for _ in range(n):
+                number = next(self._kinds)
+                frame = _malformed(kind or MALFORMED[number % len(MALFORMED)], number, size)
+                for client in self._clients():
+                    client.answer(frame)
+
+        self._do(send)
+
+    def wrong_types(self, n: int = 1) -> None:
+        """Send n messages of the channels in which one known field has a type that it cannot have."""
+
+        def send() -> None:
+            for _ in range(n):
+                frame = wire.frame(_wrong_type(next(self._kinds), self._next_number()))
+                for client in self._clients():
+                    client.answer(frame)
+
+        self._do(send)
+
+    # At the door
+
+    def refuse(self, status: int, times: int | None = 1, retry_after: float | None = None) -> None:
+        """Refuse the next connections with this HTTP status: so many, or (None) all until accept()."""
+        if status not in REASONS:
+            raise ValueError(f"refuse with one of {', '.join(map(str, REASONS))}, not {status}")
+
+        def refuse() -> None:
+            if times is None:
+                self._always = (status, retry_after)
+            else:
+                self._refusals.extend([(status, retry_after)] * times)
+
+        self._do(refuse)
+
+    def accept(self) -> None:
+        """Refuse no more."""
+
+        def accept() -> None:
+            self._refusals.clear()
+            self._always = None
+
+        self._do(accept)
+
+    # What the server asks
+
+    def bind(self) -> None:
+        """Belong to the loop that is running."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+
+    def unbind(self) -> None:
+        """Belong to none again."""
+        if self._resume is not None:
+            self._resume.cancel()
+        self._loop = None
+
+    def refusal(self) -> tuple[int, float | None] | None:
+        """Status and Retry-After with which this connection is to be refused, or None."""
+        return self._refusals.popleft() if self._refusals else self._always
+
+    def revoked(self, issued_at: float) -> bool:
+        """Whether a token of this time has been revoked."""
+        return issued_at <= self._revoked_before
+
+    def admit(self, client: Client) -> None:
+        """Give a new client the faults that last."""
+        if self._silent[0]:
+            client.line.silence(True, deaf=self._silent[1])
+        if self._slow != (None, 0.0):
+            client.line.slow(*self._slow)
+        if self._insert:
+            client.line.insert(self._insert)
+
+    def _set_silent(self, silent: bool, deaf: bool) -> None:
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
+        self._silent = (silent, deaf)
+        for client in self._clients():
+            client.line.silence(silent, deaf=deaf)
+
+    def _each(self, action: Callable[[Client], None]) -> None:
+        def act() -> None:
+            for client in tuple(self._clients()):
+                action(client)
+
+        self._do(act)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """Do it on the simulator's loop, and return when it is done."""
+        if self._loop is None or threading.get_ident() == self._thread:
+            action()
+            return
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        def act() -> None:
+            try:
+                action()
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        self._loop.call_soon_threadsafe(act)
+        done.result(timeout=30)
+
+
+async def random_faults(faults: Faults, seed: int, *, every_s: float = 5.0) -> None:
+    """Bring one fault after another upon all clients, about every so many seconds, for as long as it runs.
+
+    None of them is final for a client that does its part: tokens stay good, and refusals end.
+    """
+    rng = random.Random(seed)
+    for _ in count():
+        await asyncio.sleep(every_s * rng.uniform(0.2, 1.8))
+        fault = rng.choice(
+            ("drop", "drop", "close", "silence", "malformed", "wrong_types", "duplicate", "reorder", "slow", "refuse",
+             "error", "unknown_fields")
+        )  # fmt: skip
+        if fault == "drop":
+            faults.drop()
+        elif fault == "close":
+            faults.drop(rng.choice((1001, 1011, 1012, 1013)), "a random fault")
+        elif fault == "silence":
+            faults.silence(every_s * rng.uniform(0.1, 1.0))
+        elif fault == "malformed":
+            faults.malformed(rng.randrange(1, 6))
+        elif fault == "wrong_types":
+            faults.wrong_types(rng.randrange(1, 6))
+        elif fault == "duplicate":
+            faults.duplicate(rng.randrange(1, 50))
+        elif fault == "reorder":
+            faults.reorder(rng.randrange(2, 50))
+        elif fault == "slow":
+            faults.slow(delay_s=0.005)
+            await asyncio.sleep(every_s * rng.uniform(0.1, 0.5))
+            faults.slow()
+        elif fault == "refuse":
+            faults.refuse(rng.choice((429, 503)), times=1, retry_after=1)
+            faults.drop()
+        elif fault == "unknown_fields":
+            faults.unknown_fields(liquidity=rng.random(), venue="LD4", firm=True)
+            await asyncio.sleep(every_s * rng.uniform(0.1, 0.5))
+            faults.unknown_fields()
+        else:
+            faults.error("Permission denied", "a random fault")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _malformed(kind: str, number: int, size: int) -> bytes:
+    if kind == "cut":
+        whole = wire.envelope("market-data", {"symbol": "EURUSD", "bid": 1.085, "ask": 1.08501}, _now_ms(), number)
+        return wire.frame(whole[: len(whole) // 2])
+    if kind == "huge":
+        return wire.frame(b'{"type":"market_data","channel":"market-data","data":"' + b"x" * (size - 54))
+    return {
+        "text": wire.frame(b"upstream connect error or disconnect/reset before headers"),
+        "empty": wire.frame(b""),
+        "binary": wire.frame(random.Random(number).randbytes(64), text=False),
+        "list": wire.frame(b"[1,2,3]"),
+        "number": wire.frame(b"42"),
+        "utf8": wire.frame(b'{"type":"\xff\xfe"}'),
+    }[kind]
+
+
+def _wrong_types() -> Iterator[tuple[str, dict[str, Any]]]:
+    """A channel and what is wrong in its data, or under "" the data itself."""
+    yield "market-data", {"symbol": "EURUSD", "bid": "a price", "ask": 1.08501}
+    yield "market-data", {"symbol": 17, "bid": 1.085, "ask": 1.08501}
+    yield "market-data", {"symbol": "EURUSD", "bid": [1.085], "ask": {"price": 1.08501}}
+    yield "trades", {"executionId": "exec_wrong", "ticket": "ticket", "symbol": "EURUSD", "volume": 0.1}
+    yield "trades", {"executionId": ["exec_wrong"], "ticket": 1, "symbol": "EURUSD", "volume": 0.1}
+    yield "positions", {"ticket": {"number": 1}, "symbol": "EURUSD", "type": "BUY", "volume": 0.1}
+    yield "positions", {"ticket": 1, "symbol": "EURUSD", "type": "BUY", "volume": True}
+    yield "orders", {"orderId": 99.5, "symbol": "EURUSD", "status": ["FILLED"], "volume": 0.1}
+    yield "alerts", {"alertId": "alert_wrong", "type": "RISK_LIMIT", "severity": 3, "actions": "ACKNOWLEDGE"}
+    yield "analytics", {"type": "PERFORMANCE_UPDATE", "period": "DAY", "metrics": [1, 2, 3]}
+    yield "system", {"status": "HEALTHY", "components": "all well"}
+    yield "system", {"": "not an object"}
+
+
+_WRONG = tuple(_wrong_types())
+
+
+def _wrong_type(turn: int, number: int) -> bytes:
+    channel, data = _WRONG[turn % len(_WRONG)]
+    message = json.loads(wire.envelope(channel, data, _now_ms(), number))
+    if "" in data:
+        message["data"] = data[""]
+    return wire.encode(message)

@@ -1,0 +1,77 @@
+"""The platform's tokens: JWTs signed with HS256, which always end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jwt
+
+DEFAULT_SECRET = "fxlive-simulator-development-secret-not-for-production"
+DEFAULT_USER = "user_456"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid token says: who, until when and since when (epoch seconds), and which channels (None: all)."""
+
+    user_id: str
+    issued_at: float
+    expires_at: float
+    channels: tuple[str, ...] | None
+
+
+class TokenRefused(Exception):
+    """A token that is missing, malformed, expired, revoked or signed by someone else; the text says which."""
+
+
+def make_token(
+    secret: str = DEFAULT_SECRET,
+    user_id: str = DEFAULT_USER,
+    expires_in_s: float = 3600.0,
+    *,
+    channels: Sequence[str] | None = None,
+) -> str:
+    """Make a token that the simulator accepts.
+
+    Parameters
+    ----------
+    secret : the key it is signed with (HS256).
+    user_id : the user it stands for.
+    expires_in_s : seconds until it expires; negative for one that has already expired.
+    channels : the channels that it permits (default: all).
+    """
+    now = time.time()
+    claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + expires_in_s, "jti": uuid.uuid4().hex}
+    if channels is not None:
+        claims["channels"] = list(channels)
+    with warnings.catch_warnings():
+        # PyJWT warns of keys under 32 bytes; whoever runs a simulator may choose a short one.
+        warnings.simplefilter("ignore")
+        return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def verify_token(secret: str, token: str) -> Claims:
+    """Return what the token says, or raise TokenRefused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # PyJWT compares whole seconds, but the close at expiry is exact, so the check below is exact too. iat is
+            # not checked: a token from a clock that is a little ahead is a good token.
+            options: jwt.types.Options = {"require": ["exp", "sub"], "verify_exp": False, "verify_iat": False}
+            claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
+        issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
+    except (jwt.InvalidTokenError, TypeError, ValueError):
+        raise TokenRefused("the token is not valid") from None
+    if expires_at <= time.time():
+        raise TokenRefused("the token has expired")
+    channels = claims.get("channels")
+    return Claims(
+        user_id=str(claims["sub"]),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        channels=tuple(str(channel) for channel in channels) if isinstance(channels, list) else None,
+    )
