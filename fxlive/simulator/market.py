@@ -42,7 +42,7 @@ class SimulatedMarket:
     seed : same seed, same quotes.
     symbols : pairs such as EURUSD (default: seven majors and two crosses).
     start_ms : market time of the start, milliseconds since 1970.
-    phase_ms : time of day at which the market is felt to start, milliseconds (default: that of `start_ms`).
+    phase_ms : time of day whose busyness the start has, milliseconds (default: that of `start_ms`).
     quotes_per_s : quotes a market second of an average hour, all symbols together (default: 4 a symbol).
     """
 

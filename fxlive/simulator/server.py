@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from http import HTTPStatus
 from os import PathLike
+from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,7 +28,7 @@ from .limits import Window
 from .market import SimulatedMarket
 from .platform import Message, Platform
 from .quotes import Quote
-from .replay import Replay
+from .replay import Replay, TicksError
 from .requests import BadRequest, Subscribe, read
 from .tokens import DEFAULT_SECRET, DEFAULT_USER, Claims, TokenRefused, make_token, verify_token
 
@@ -98,6 +100,8 @@ class Simulator:
         random_faults_seed: int | None = None,
         first_id: int = 1,
     ) -> None:
+        if isinstance(ticks, (str, PathLike)) and not Path(ticks).is_file():
+            raise TicksError(f"there is no file {os.fspath(ticks)}")
         if speed is not None and not speed > 0:
             raise ValueError(f"speed is above 0, or None for as fast as the clients take it, not {speed}")
         self.host = host
@@ -113,12 +117,9 @@ class Simulator:
         """Why the market has stopped, when it should not have."""
         self._ticks = ticks
         self._symbols = symbols
-        self._seed = seed
         self._secret = secret
         self._wait = wait_for_subscriber
-        self._account = account
         self._limit_quotes = quotes
-        self._quotes_per_s = quotes_per_s
         self._ping = (ping_interval_s, ping_timeout_s)
         self._ssl = ssl
         self._subscriptions_limit = subscriptions_limit
@@ -126,13 +127,18 @@ class Simulator:
         self._connections_per_minute = connections_per_minute
         self._connecting: dict[str, Window] = {}
         self._random_faults_seed = random_faults_seed
-        self._start_ms = _milliseconds(start)
-        self._real_hours = start is not None
-        self._platform = Platform(seed, DEFAULT_USER, self._start_ms, account=account, first_id=first_id)
+        start_ms = _milliseconds(start)
+        # With the hours of the wall clock, a seed would give other prices in the morning than at night.
+        phase_ms = _LONDON_OPEN_MS if start is None else start_ms
+        self._market: Replay | SimulatedMarket | None = None
+        if ticks is None:
+            self._market = SimulatedMarket(
+                seed, symbols, start_ms=start_ms, phase_ms=phase_ms, quotes_per_s=quotes_per_s
+            )
+        self._platform = Platform(seed, DEFAULT_USER, start_ms, account=account, first_id=first_id)
         self._clients: dict[ServerConnection, Client] = {}
         self._claims: dict[ServerConnection, Claims] = {}
         self._subscribed = asyncio.Event()
-        self._replay: Replay | None = None
         self._done = 0
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -154,7 +160,7 @@ class Simulator:
     @property
     def progress(self) -> tuple[int, int | None, int]:
         """Quotes sent, quotes in all (None: no end), and market time in milliseconds since 1970."""
-        total = len(self._replay) if self._replay is not None else self._limit_quotes
+        total = len(self._market) if isinstance(self._market, Replay) else self._limit_quotes
         return self._done, total, self._platform.now_ms
 
     @property
@@ -205,20 +211,11 @@ class Simulator:
     async def start(self) -> None:
         """Read the ticks, if there are any, and start the market."""
         if self._ticks is not None:
-            self._replay = await asyncio.to_thread(Replay, self._ticks, self._symbols)
+            self._market = await asyncio.to_thread(Replay, self._ticks, self._symbols)
             self._ticks = None
-            self._platform.now_ms = self._replay.first_ms
-            market: Replay | SimulatedMarket = self._replay
-        else:
-            market = SimulatedMarket(
-                self._seed,
-                self._symbols,
-                start_ms=self._start_ms,
-                # With the hours of the wall clock, a seed would give other prices in the morning than at night.
-                phase_ms=None if self._real_hours else _LONDON_OPEN_MS,
-                quotes_per_s=self._quotes_per_s,
-            )
-        self._spawn(self._run(market))
+            self._platform.now_ms = self._market.first_ms
+        assert self._market is not None
+        self._spawn(self._run(self._market))
         if self._random_faults_seed is not None:
             self._spawn(random_faults(self.faults, self._random_faults_seed))
 
@@ -251,8 +248,7 @@ class Simulator:
         except Exception as error:
             self.failure = error
             logger.exception("the market has stopped")
-        finally:
-            self.finished.set()
+        self.finished.set()
 
     async def _play(self, market: Replay | SimulatedMarket) -> None:
         """Send the quotes when they are due, and wait for clients that fall behind: nothing is ever left out."""

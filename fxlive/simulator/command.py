@@ -1,0 +1,208 @@
+"""The commands `simulate` and `token`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .server import Simulator
+
+SECRET_VARIABLE = "FXLIVE_SIMULATOR_SECRET"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_PROGRESS_S = 0.5
+_ID_EPOCH_S = 1_704_067_200  # 2024
+
+
+def add_simulate_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add `simulate` to a parser's subparsers; its `func` takes the parsed arguments and returns the exit status."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "simulate",
+        help="run a platform to talk to",
+        description="Run a platform to talk to: a WebSocket server whose market replays ticks or simulates pairs, with "
+        "an account that trades on it. Prints its URL and a token at once.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=8765, help="port, 0 for a free one (default %(default)s)")
+    add("--seed", type=int, default=7, help="same seed, same quotes and trades (default %(default)s)")
+    add("--ticks", metavar="FILE", help="replay this CSV, .csv.gz or Parquet (timestamp, symbol, bid, ask)")
+    add("--speed", type=_speed, default=1.0, metavar="N", help="market seconds a second, or max (default 1)")
+    add("--symbols", type=_symbols, metavar="A,B", help="pairs to simulate, or symbols of the ticks to replay")
+    add("--start", help="market time at which a simulated market starts, such as 2024-01-02T08:00Z (default: now)")
+    add("--expires-in", type=duration, default="12h", metavar="TIME", help="life of the token, such as 90s or 12h")
+    add("--secret", help=f"signs tokens (default: ${SECRET_VARIABLE}, or a secret for development)")
+    add("--wait-for-subscriber", action="store_true", help="start the market at the first market-data subscription")
+    add("--quotes-only", action="store_true", help="no account: market data alone")
+    add("--faults", choices=("none", "random"), default="none", help="random: bring faults upon all clients")
+    add("--fault-seed", type=int, default=0, metavar="N", help="seed of random faults")
+    add("--no-limits", action="store_true", help="without the platform's rate limits")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help="print one line of JSON: url, token, pid")
+    add("--exit-with-parent", action="store_true", help="end when standard input does; Ctrl-C is left to the parent")
+    parser.set_defaults(func=simulate)
+    return parser
+
+
+def add_token_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add `token` to a parser's subparsers; its `func` takes the parsed arguments and returns the exit status."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "token",
+        help="print a token that the simulator accepts",
+        description="Print a token that the simulator accepts.",
+    )
+    add = parser.add_argument
+    add("--expires-in", type=duration, default="1h", metavar="TIME", help="such as 90s, 15m, 1h, 7d (default 1h)")
+    add("--secret", help=f"signs it (default: ${SECRET_VARIABLE}, or a secret for development)")
+    add("--user", default="user_456", help="the user it stands for (default %(default)s)")
+    add("--channels", type=_symbols, metavar="A,B", help="permit these channels alone")
+    parser.set_defaults(func=token)
+    return parser
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """Run the simulator until Ctrl-C, SIGTERM or (if asked) the end of standard input."""
+    from .server import Simulator
+
+    # Refused connections and cut ones are what a simulator is for, no news for the terminal.
+    logging.getLogger("fxlive.simulator.websockets").setLevel(logging.CRITICAL)
+    try:
+        simulator = Simulator(
+            host=arguments.host,
+            port=arguments.port,
+            seed=arguments.seed,
+            ticks=arguments.ticks,
+            speed=None if arguments.speed == "max" else arguments.speed,
+            symbols=arguments.symbols,
+            start=arguments.start,
+            secret=_secret(arguments),
+            wait_for_subscriber=arguments.wait_for_subscriber,
+            account=not arguments.quotes_only,
+            random_faults_seed=arguments.fault_seed if arguments.faults == "random" else None,
+            # Ids count on from the microsecond of the start: a client that outlives a restart sees none twice.
+            first_id=int((time.time() - _ID_EPOCH_S) * 1e6),
+            **({"connections_per_minute": None, "messages_per_s": None} if arguments.no_limits else {}),
+        )
+        return asyncio.run(_simulate(simulator, arguments))
+    except KeyboardInterrupt:
+        return 0
+    except (OSError, ValueError) as error:
+        print(f"fxlive simulate: {error}", file=sys.stderr)
+        return 1
+
+
+def token(arguments: argparse.Namespace) -> int:
+    """Print a token."""
+    from .tokens import make_token
+
+    print(make_token(_secret(arguments), arguments.user, arguments.expires_in, channels=arguments.channels))
+    return 0
+
+
+def duration(text: str) -> float:
+    """Seconds of 90, 90s, 15m, 1h or 7d; a minus makes a time that is over."""
+    match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"not a time: {text!r} (such as 90s, 15m, 1h, 7d)")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+async def _simulate(simulator: Simulator, arguments: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    if arguments.exit_with_parent:
+        # Ctrl-C in the parent's terminal reaches its children too: whether it ends them is the parent's affair.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), daemon=True).start()
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGTERM, stop.set)
+    await simulator.listen()
+    try:
+        _introduce(simulator, arguments)
+        await simulator.start()
+        shown = asyncio.create_task(_show_progress(simulator)) if _progress_wanted(arguments) else None
+        await stop.wait()
+        if shown is not None:
+            shown.cancel()
+    finally:
+        await simulator.close()
+    return 0
+
+
+def _introduce(simulator: Simulator, arguments: argparse.Namespace) -> None:
+    access = simulator.token(arguments.expires_in)
+    if arguments.json:
+        print(json.dumps({"url": simulator.url, "token": access, "pid": os.getpid()}), flush=True)
+        return
+    market = f"ticks of {arguments.ticks}" if arguments.ticks else f"correlated pairs, seed {arguments.seed}"
+    speed = "as fast as clients take it" if simulator.speed is None else f"speed {simulator.speed:g}"
+    until = datetime.fromtimestamp(time.time() + arguments.expires_in, UTC)
+    print(f"url     {simulator.url}")
+    print(f"token   {access}")
+    print(f"until   {until:%Y-%m-%d %H:%M:%S} UTC")
+    print(f"market  {market}, {speed}; Ctrl-C ends it", flush=True)
+
+
+def _progress_wanted(arguments: argparse.Namespace) -> bool:
+    return not arguments.quiet and not arguments.json and sys.stdout.isatty()
+
+
+async def _show_progress(simulator: Simulator) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_S)
+        print(f"\r{_progress(simulator)}\x1b[K", end="", flush=True)
+
+
+def _progress(simulator: Simulator) -> str:
+    done, total, market_ms = simulator.progress
+    moment = f"{datetime.fromtimestamp(market_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    clients = f"{simulator.connections} client{'' if simulator.connections == 1 else 's'}"
+    if total is None:
+        return f"{moment}  {done:,} quotes  {clients}"
+    end = "  finished" if simulator.finished.is_set() else ""
+    return f"{moment}  {done:,} of {total:,} quotes ({done / total:.0%})  {clients}{end}"
+
+
+def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # os.read, not sys.stdin: a daemon thread inside sys.stdin's lock crashes the interpreter's shutdown.
+    try:
+        while os.read(0, 4096):
+            pass
+    except OSError:
+        pass  # no standard input is one that has ended
+    try:
+        loop.call_soon_threadsafe(stop.set)
+    except RuntimeError:
+        pass  # the loop has closed: it ends anyway
+
+
+def _secret(arguments: argparse.Namespace) -> str:
+    from .tokens import DEFAULT_SECRET
+
+    return arguments.secret or os.environ.get(SECRET_VARIABLE) or DEFAULT_SECRET
+
+
+def _speed(text: str) -> float | str:
+    if text == "max":
+        return text
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number above 0, or max, not {text!r}")
+    return speed
+
+
+def _symbols(text: str) -> list[str]:
+    return [symbol.strip() for symbol in text.split(",") if symbol.strip()]
