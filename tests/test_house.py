@@ -37,6 +37,7 @@ FLOORS: dict[str, float] = {
     "readings": 4,
     "capture": 4,
     "feeds": 5,
+    "listeners": 5,
     "pipeline": 6,
     "widgets": 7,
     "report": 7,
@@ -55,7 +56,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "msgspec": EVERYWHERE,
     "numpy": EVERYWHERE,
     "pandas": EVERYWHERE,
-    "websockets": frozenset({"feeds/live", SIMULATOR}),
+    "websockets": frozenset({"feeds/live", "feeds/connection", SIMULATOR}),
+    "pytest": frozenset({SIMULATOR}),  # the plugin with its fixture
     "jwt": frozenset({"feeds/auth", SIMULATOR}),
     "pyarrow": frozenset({"table", "columns", "capture"}),
     "duckdb": frozenset({"readings", "capture"}),
@@ -72,7 +74,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "nest_asyncio2": frozenset({"loop"}),
     # From the standard library, because a thread is a design decision. The table's is a lock; the simulator's server
     # runs in a thread of its own in a test.
-    "threading": frozenset({"loop", "pipeline", "capture", "table", "store", SIMULATOR}),
+    "threading": frozenset({"loop", "listeners", "pipeline", "capture", "table", "store", SIMULATOR}),
 }
 # Optional, or slow to import: inside functions only, so that `import fxlive` needs none of them.
 LAZY = {"duckdb", "dask", "distributed", "polars"}
@@ -163,7 +165,7 @@ def violations(path: str, source: str) -> list[str]:
         rule = against_the_house(room, item) if item.target.split(".")[0] == "fxlive" else misplaced(path, item)
         if rule:
             found.append(f"fxlive/{path}:{item.line}: {rule}")
-    return found
+    return list(dict.fromkeys(found))  # `from x import a, b` breaks a rule once
 
 
 def against_the_house(room: str, item: Import) -> str | None:
@@ -236,7 +238,11 @@ def test_every_import_follows_the_rules(path: str) -> None:
         ("feeds/live.py", "from ..pipeline import Pipeline", "feeds (floor 5) imports fxlive.pipeline"),
         ("simulator/server.py", "from fxlive.messages import Quote", "the simulator imports nothing"),
         ("simulator/server.py", "from ..errors import FxliveError", "the simulator imports nothing"),
-        ("feeds/replay.py", "import websockets", "imports websockets: only feeds/live, simulator may"),
+        (
+            "feeds/replay.py",
+            "import websockets",
+            "imports websockets: only feeds/connection, feeds/live, simulator may",
+        ),
         ("feeds/live.py", "import jwt", "imports jwt: only feeds/auth, simulator may"),
         ("store.py", "import pyarrow.parquet", "imports pyarrow: only"),
         ("readings.py", "import polars", "imports polars at the top"),

@@ -14,7 +14,6 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from traitlets.config import Config
 
 
 def first_line(cell: nbformat.NotebookNode) -> str:
@@ -37,7 +36,6 @@ def main() -> int:
         notebook,
         timeout=arguments.timeout,
         kernel_name="python3",
-        config=Config({"KernelManager": {"transport": "ipc"}}),  # over TCP, a kernel warns that others could listen
         resources={"metadata": {"path": str(folder)}},
     )
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
@@ -45,7 +43,8 @@ def main() -> int:
     print(f"{arguments.notebook}: {cells} cells")
     failure = ""
     try:
-        with client.setup_kernel():
+        # What the kernel's own process prints is kept, but is no part of what the notebook shows.
+        with (folder / "kernel.log").open("wb") as log, client.setup_kernel(stdout=log, stderr=log):
             done = 0
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type != "code":
