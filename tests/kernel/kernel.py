@@ -41,7 +41,7 @@ class CellResult:
     comms
         Comm messages that the cell's own run sent; those from background threads are in `Kernel.messages`.
     seconds
-        From sending the cell to its end.
+        From sending the cell to when its end was noticed.
     """
 
     text: str = ""
@@ -75,6 +75,7 @@ class Kernel:
         self.cwd = folder / "cwd"
         self.cwd.mkdir()
         self.messages: list[Message] = []
+        self._sent: dict[str, float] = {}
         spec = folder / "kernels" / "tested"
         spec.mkdir(parents=True)
         argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -117,11 +118,13 @@ class Kernel:
 
     def start_cell(self, code: str) -> str:
         """Start a cell and come back at once, with what `finish` takes."""
-        return self.client.execute(code, allow_stdin=False)
+        sent = time.monotonic()
+        cell: str = self.client.execute(code, allow_stdin=False)
+        self._sent[cell] = sent
+        return cell
 
     def finish(self, cell: str, timeout: float = 60.0) -> CellResult:
-        started = time.monotonic()
-        deadline = started + timeout
+        deadline = time.monotonic() + timeout
         cell_result = CellResult()
         # A cell that was started earlier may have published already.
         for message in self.messages:
@@ -134,7 +137,7 @@ class Kernel:
             self.interrupt()
             self._wait_for_end(cell)
             raise TimeoutError(f"the cell did not end within {timeout:g} s; until then it printed {cell_result.text!r}")
-        cell_result.seconds = time.monotonic() - started
+        cell_result.seconds = time.monotonic() - self._sent[cell]
         return cell_result
 
     def interrupt(self) -> None:

@@ -50,3 +50,12 @@ def test_what_a_background_thread_sends_is_collected(kernel: Kernel) -> None:
     assert cell.error is None
 
     kernel.wait_for(lambda message: message["content"].get("data", {}).get("state", {}).get("value") == "from a thread")
+
+
+def test_a_cell_can_run_while_the_test_goes_on(kernel: Kernel) -> None:
+    cell = kernel.start_cell("import time\nfor i in range(3): print(i); time.sleep(0.2)")
+    kernel.wait_for(lambda message: message["msg_type"] == "stream")
+
+    finished = kernel.finish(cell)
+    assert finished.text.split() == ["0", "1", "2"]
+    assert finished.seconds >= 0.6
