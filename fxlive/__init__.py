@@ -1,0 +1,97 @@
+"""fxlive: an FX platform's live messages as pandas DataFrames, in a notebook. It only reads; it can never send an
+order.
+
+>>> import fxlive
+>>> session = fxlive.demo()
+>>> session.wait_for("market-data")["symbol"].dtype.name
+'category'
+>>> fxlive.close()
+"""
+
+from fxlive._version import __version__
+from fxlive.capture.export import read_frame as read_export
+from fxlive.demo import demo
+from fxlive.errors import (
+    AuthenticationError,
+    CaptureError,
+    ConnectionFailed,
+    FxliveError,
+    InvalidChannel,
+    InvalidSubscription,
+    NoSession,
+    PermissionDenied,
+    RateLimitError,
+    ReconnectsExhausted,
+    ServerUnavailable,
+    SessionClosed,
+    SubscriptionError,
+    TooManySubscriptions,
+    UnknownColumn,
+    WaitTimeout,
+)
+from fxlive.face import (
+    close,
+    export,
+    frame,
+    gaps,
+    health,
+    latest,
+    on,
+    reconnect,
+    rejected,
+    snapshot,
+    stream,
+    subscribe,
+    unsubscribe,
+    wait_for,
+)
+from fxlive.instruments import Instrument, Instruments
+from fxlive.loop import run
+from fxlive.pipeline import Health
+from fxlive.session import Session, connect, connect_async, current, sessions, use
+
+__all__ = [
+    "AuthenticationError",
+    "CaptureError",
+    "ConnectionFailed",
+    "FxliveError",
+    "Health",
+    "Instrument",
+    "Instruments",
+    "InvalidChannel",
+    "InvalidSubscription",
+    "NoSession",
+    "PermissionDenied",
+    "RateLimitError",
+    "ReconnectsExhausted",
+    "ServerUnavailable",
+    "Session",
+    "SessionClosed",
+    "SubscriptionError",
+    "TooManySubscriptions",
+    "UnknownColumn",
+    "WaitTimeout",
+    "__version__",
+    "close",
+    "connect",
+    "connect_async",
+    "current",
+    "demo",
+    "export",
+    "frame",
+    "gaps",
+    "health",
+    "latest",
+    "on",
+    "read_export",
+    "reconnect",
+    "rejected",
+    "run",
+    "sessions",
+    "snapshot",
+    "stream",
+    "subscribe",
+    "unsubscribe",
+    "use",
+    "wait_for",
+]

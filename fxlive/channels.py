@@ -1,0 +1,165 @@
+"""The channel table: what each channel carries, what identifies its rows, and the columns that come of it.
+
+Adding a channel is a message in `messages.py` and one entry here. Columns follow from the message's annotations by one
+rule: fields in snake_case, nested objects flattened with an underscore, and `timestamp` inside `data` named
+`data_timestamp`, because `timestamp` is the envelope's.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from fxlive.errors import InvalidChannel, suggestion
+from fxlive.messages import (
+    DATA_MESSAGES,
+    Alert,
+    Analytics,
+    Fields,
+    Kind,
+    Message,
+    Order,
+    Position,
+    Quote,
+    System,
+    Trade,
+)
+
+ChannelName = Literal["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
+
+MAX_COLUMNS = 256
+"""Undocumented fields beyond this many columns of a channel go to its `extra` column."""
+
+WORKING_ENDS = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
+"""The states in which an order has ended; in any other it is working."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a channel: its name in a frame, its kind, and where its values are in the message's `data`."""
+
+    name: str
+    kind: Kind
+    path: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """One channel: its name on the wire, its message, the key of its rows and its columns.
+
+    `key` names the columns that identify what a row is about; a `single` channel has one newest row in all. Of a
+    channel with `ends` (a column, and its values where the matter has ended) what goes on outlives the rolling window
+    in `latest`; where it `leaves`, what has ended is not in `latest` any more.
+    """
+
+    name: str
+    message: type[Message] | None = None
+    key: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    single: bool = False
+    ends: tuple[str, frozenset[Any]] | None = None
+    leaves: bool = False
+
+    @property
+    def type(self) -> str | None:
+        """The `type` of the channel's messages on the wire."""
+        return None if self.message is None else str(self.message.__struct_config__.tag)
+
+    @property
+    def documented(self) -> bool:
+        """Whether the platform's reference names the channel."""
+        return self.message is not None
+
+
+ID = Column("id", Kind.TEXT)
+
+
+def _channel(name: str, message: type[Message], *key: str, **rules: Any) -> Channel:
+    data = get_type_hints(message, include_extras=True)["data"]
+    return Channel(name, message, key, (*_columns(data), ID), **rules)
+
+
+def _columns(fields: type[Fields], parents: tuple[str, ...] = ()) -> Iterator[Column]:
+    hints = get_type_hints(fields, include_extras=True)
+    for field in msgspec.structs.fields(fields):
+        path = (*parents, field.name)
+        nested = _nested(hints[field.name])
+        if nested is not None:
+            yield from _columns(nested, path)
+        else:
+            yield Column(column_name(path), _kind(hints[field.name]), path, field.required)
+
+
+def _nested(hint: Any) -> type[Fields] | None:
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, Fields)), None)
+
+
+def _kind(hint: Any) -> Kind:
+    if get_origin(hint) is Annotated:
+        return next(m for m in hint.__metadata__ if isinstance(m, Kind))
+    raise TypeError(f"a field of a message needs a kind: {hint}")
+
+
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def snake(name: str) -> str:
+    """Return the snake_case of a field's name on the wire.
+
+    >>> snake("openPrice"), snake("unrealizedPnL"), snake("userID")
+    ('open_price', 'unrealized_pnl', 'user_id')
+    """
+    return _WORDS.sub("_", name.replace("PnL", "Pnl")).lower()
+
+
+def column_name(path: tuple[str, ...]) -> str:
+    """Return the column that a field of `data` becomes, given the names that lead to it.
+
+    >>> column_name(("metrics", "winRate")), column_name(("timestamp",))
+    ('metrics_win_rate', 'data_timestamp')
+    """
+    name = "_".join(snake(part) for part in path)
+    return "data_timestamp" if name == "timestamp" else name
+
+
+CHANNELS: dict[str, Channel] = {
+    channel.name: channel
+    for channel in (
+        _channel("trades", Trade, "execution_id"),
+        _channel("positions", Position, "ticket", ends=("volume", frozenset({0.0})), leaves=True),
+        _channel("orders", Order, "order_id", ends=("status", WORKING_ENDS)),
+        _channel("market-data", Quote, "symbol"),
+        _channel("alerts", Alert, "alert_id"),
+        _channel("analytics", Analytics, "type", "period"),
+        _channel("system", System, "status", single=True),
+    )
+}
+
+CHANNEL_OF_TYPE: dict[str, Channel] = {str(channel.type): channel for channel in CHANNELS.values()}
+
+assert {channel.message for channel in CHANNELS.values()} == set(DATA_MESSAGES)
+
+
+def channel_name(name: str, also: tuple[str, ...] = ()) -> str:
+    """Return the wire's name of a channel, with an underscore accepted for the hyphen.
+
+    Raises
+    ------
+    InvalidChannel
+        Where there is no such channel among the documented ones and `also`; lists the right ones.
+
+    >>> channel_name("market_data")
+    'market-data'
+    """
+    known = (*CHANNELS, *(n for n in also if n not in CHANNELS))
+    for candidate in (name, str(name).replace("_", "-")):
+        if candidate in known:
+            return candidate
+    raise InvalidChannel(f"There is no channel {name!r}{suggestion(str(name), known)}", channel=str(name), known=known)

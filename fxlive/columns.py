@@ -1,0 +1,396 @@
+"""The columns of a rolling window: append-only buffers, and views of them that nobody can write through.
+
+A column's rows have numbers that only grow. They lie in one contiguous buffer that starts at row `base`; when its end
+is reached, the rows that are still wanted move to a new one, and the old lives as long as somebody's frame looks at
+it. A buffer with views is only ever written behind the views' ends, so a view never changes.
+
+Room is claimed with `np.zeros`, which costs no memory until it is written. A window that still grows doubles its
+buffer; one that rolls takes a quarter more than it holds, each column a little different (`stagger`), so that a full
+window costs at most 1.4 times itself and moves one column at a time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fxlive.messages import Kind
+from fxlive.timestamps import NAT
+
+UTC = pd.DatetimeTZDtype("us", "UTC")
+STR = pd.StringDtype(na_value=np.nan)
+_ROOM = 256  # the least rows of a buffer
+
+
+class Vocabulary:
+    """The distinct values of a categorical column, numbered in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._codes: dict[str | None, int] = {None: -1}
+        self._dtype = pd.CategoricalDtype(pd.Index([], dtype=STR))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, values: Sequence[str | None]) -> list[int]:
+        """Return the code of each value, -1 where missing, giving new codes to new values."""
+        codes = self._codes
+        try:
+            return [codes[value] for value in values]
+        except KeyError:
+            for value in values:
+                if value not in codes:
+                    codes[value] = len(self.names)
+                    self.names.append(value)  # type: ignore[arg-type]
+            return [codes[value] for value in values]
+
+    @property
+    def dtype(self) -> pd.CategoricalDtype:
+        """The pandas dtype with the values so far."""
+        if len(self._dtype.categories) != len(self.names):
+            self._dtype = pd.CategoricalDtype(pd.Index(self.names, dtype=STR))
+        return self._dtype
+
+    @property
+    def code_dtype(self) -> np.dtype[Any]:
+        """The integer dtype that pandas gives the codes of so many categories."""
+        return pd.Categorical.from_codes(np.empty(0, np.int8), dtype=self.dtype).codes.dtype
+
+
+class Buffer(ABC):
+    """One column's rows from `base` up to `stop`. `generation` changes whenever they move to another buffer."""
+
+    def __init__(self, first: int, stagger: float) -> None:
+        self.base = self.stop = first
+        self.generation = 0
+        self._first_at_move = first
+        self._stagger = stagger
+
+    @property
+    @abstractmethod
+    def capacity(self) -> int:
+        """How many rows the buffer has room for."""
+
+    @abstractmethod
+    def append(self, values: Any, first: int) -> None:
+        """Add rows behind the last; those before row `first` are not wanted any more."""
+
+    @abstractmethod
+    def view(self, start: int, stop: int) -> Any:
+        """Return rows as a pandas array over the buffer, without a copy; `stop` may lie beyond the last row written."""
+
+    @abstractmethod
+    def raw(self, row: int) -> Any:
+        """Return one value in the form that `append` takes."""
+
+    @abstractmethod
+    def missing(self, count: int) -> Any:
+        """Return so many missing values in the form that `append` takes."""
+
+    @abstractmethod
+    def like(self) -> Buffer:
+        """Return an empty column of the same dtype."""
+
+    def settle(self) -> None:  # noqa: B027 - most dtypes never change
+        """Bring the buffer to the dtype that a view must have now."""
+
+    def _room(self, first: int, count: int) -> int:
+        """Return the capacity of the next buffer, which starts at row `first` and takes `count` more rows."""
+        held = self.stop - first
+        growing = first == self._first_at_move
+        self._first_at_move = first
+        return held + count + max(_ROOM, held if growing else int(held * 0.25 * (1 + self._stagger)))
+
+
+class Fixed(Buffer):
+    """A column of values of one size: numbers, times, codes, or references to objects."""
+
+    def __init__(self, first: int, stagger: float, *dtypes: Any) -> None:
+        super().__init__(first, stagger)
+        self._parts = [self._blank(_ROOM, np.dtype(dtype)) for dtype in dtypes]
+
+    @abstractmethod
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        """Return the values as they lie in each part of the buffer."""
+
+    @abstractmethod
+    def _wrap(self, *parts: Any) -> Any:
+        """Return a pandas array over slices of the parts."""
+
+    @property
+    def capacity(self) -> int:
+        return len(self._parts[0])
+
+    def append(self, values: Any, first: int) -> None:
+        encoded = self._encode(values)
+        count = len(encoded[0])
+        at = self.stop - self.base
+        if at + count > self.capacity:
+            self._move(first, self._room(first, count))
+            at = self.stop - self.base
+        for part, new in zip(self._parts, encoded, strict=True):
+            part[at : at + count] = new
+        self.stop += count
+
+    def view(self, start: int, stop: int) -> Any:
+        slices = [part[start - self.base : stop - self.base] for part in self._parts]
+        for part in slices:
+            part.flags.writeable = False
+        return self._wrap(*slices)
+
+    def missing(self, count: int) -> Any:
+        return [None] * count
+
+    def _move(self, first: int, capacity: int) -> None:
+        held = slice(first - self.base, self.stop - self.base)
+        for place, part in enumerate(self._parts):  # one after the other, so that only one is there twice
+            bigger = self._blank(capacity, part.dtype)
+            bigger[: self.stop - first] = part[held]
+            self._parts[place] = bigger
+        self.base = first
+        self.generation += 1
+
+    @staticmethod
+    def _blank(capacity: int, dtype: np.dtype[Any]) -> Any:
+        return np.empty(capacity, object) if dtype.hasobject else np.zeros(capacity, dtype)
+
+
+class Numbers(Fixed):
+    """float64, missing is NaN."""
+
+    def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger, np.float64)
+
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        return (np.asarray(values, np.float64),)
+
+    def _wrap(self, *parts: Any) -> Any:
+        return parts[0]
+
+    def raw(self, row: int) -> float:
+        return float(self._parts[0][row - self.base])
+
+    def like(self) -> Numbers:
+        return Numbers()
+
+
+class KeyIntegers(Fixed):
+    """int64, never missing."""
+
+    def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger, np.int64)
+
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        return (np.asarray(values, np.int64),)
+
+    def _wrap(self, *parts: Any) -> Any:
+        return parts[0]
+
+    def raw(self, row: int) -> int:
+        return int(self._parts[0][row - self.base])
+
+    def like(self) -> KeyIntegers:
+        return KeyIntegers()
+
+
+class Times(KeyIntegers):
+    """datetime64[us, UTC], missing is NaT."""
+
+    def _wrap(self, *parts: Any) -> Any:
+        return pd.array(parts[0], dtype=UTC, copy=False)
+
+    def missing(self, count: int) -> Any:
+        return np.full(count, NAT)
+
+    def like(self) -> Times:
+        return Times()
+
+
+class Masked(Fixed):
+    """pandas' nullable Int64 or boolean: the values and where they are missing."""
+
+    def __init__(self, dtype: Any, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger, dtype, np.bool_)
+
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        mask = [value is None for value in values]
+        return np.array([0 if value is None else value for value in values], self._parts[0].dtype), mask
+
+    def _wrap(self, *parts: Any) -> Any:
+        values, mask = parts
+        kind: Any = pd.arrays.BooleanArray if values.dtype == np.bool_ else pd.arrays.IntegerArray
+        return kind(values, mask, copy=False)
+
+    def raw(self, row: int) -> Any:
+        values, mask = self._parts
+        return None if mask[row - self.base] else values[row - self.base].item()
+
+    def like(self) -> Masked:
+        return Masked(self._parts[0].dtype)
+
+
+class Codes(Fixed):
+    """A categorical: small integers, in the dtype that pandas gives them, into a vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger, vocabulary.code_dtype)
+        self.vocabulary = vocabulary
+
+    def settle(self) -> None:
+        wanted = self.vocabulary.code_dtype
+        if self._parts[0].dtype != wanted:
+            self._parts[0] = self._parts[0].astype(wanted)
+            self.generation += 1
+
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        codes = self.vocabulary.encode(values)
+        if len(self.vocabulary) > np.iinfo(self._parts[0].dtype).max:
+            self.settle()
+        return (codes,)
+
+    def _wrap(self, *parts: Any) -> Any:
+        return pd.Categorical.from_codes(parts[0], dtype=self.vocabulary.dtype, validate=False)
+
+    def raw(self, row: int) -> str | None:
+        code = self._parts[0][row - self.base]
+        return None if code < 0 else self.vocabulary.names[code]
+
+    def like(self) -> Codes:
+        return Codes(self.vocabulary)
+
+
+class Objects(Fixed):
+    """References to tuples, None where missing."""
+
+    def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger, object)
+
+    def _encode(self, values: Any) -> tuple[Any, ...]:
+        encoded = np.empty(len(values), object)
+        for place, value in enumerate(values):  # numpy would make a matrix of tuples of one length
+            encoded[place] = value
+        return (encoded,)
+
+    def _wrap(self, *parts: Any) -> Any:
+        return parts[0]
+
+    def raw(self, row: int) -> Any:
+        return self._parts[0][row - self.base]
+
+    def like(self) -> Objects:
+        return Objects()
+
+
+class Texts(Buffer):
+    """pandas' `str`, as Arrow holds it: the bytes of all texts, where each ends, and a bit for each that is there."""
+
+    def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
+        super().__init__(first, stagger)
+        self._ends = np.zeros(_ROOM + 1, np.int64)
+        self._bytes = np.zeros(16 * _ROOM, np.uint8)
+        self._valid: Any = None  # a bitmap from the first missing text on
+
+    @property
+    def capacity(self) -> int:
+        return len(self._ends) - 1
+
+    def append(self, values: Any, first: int) -> None:
+        count = len(values)
+        missing = None in values
+        texts = [value or "" for value in values] if missing else values
+        joined = "".join(texts).encode()
+        sizes = list(map(len, texts))
+        if sum(sizes) != len(joined):
+            sizes = [len(text.encode()) for text in texts]
+        at = self.stop - self.base
+        used = int(self._ends[at])
+        if at + count > self.capacity or used + len(joined) > len(self._bytes):
+            self._move(first, count, len(joined))
+            at = self.stop - self.base
+            used = int(self._ends[at])
+        self._bytes[used : used + len(joined)] = np.frombuffer(joined, np.uint8)
+        np.cumsum(sizes, out=self._ends[at + 1 : at + 1 + count])
+        self._ends[at + 1 : at + 1 + count] += used
+        if missing and self._valid is None:
+            self._valid = np.zeros(self.capacity // 8 + 1, np.uint8)
+            self._mark(0, np.ones(at, np.bool_))
+            self.generation += 1
+        if self._valid is not None:
+            self._mark(at, np.array([value is not None for value in values], np.bool_))
+        self.stop += count
+
+    def view(self, start: int, stop: int) -> Any:
+        valid = None if self._valid is None else pa.py_buffer(self._valid)
+        array = pa.LargeStringArray.from_buffers(
+            stop - start,
+            pa.py_buffer(self._ends),
+            pa.py_buffer(self._bytes),
+            valid,
+            -1 if valid else 0,
+            start - self.base,
+        )
+        return pd.arrays.ArrowStringArray(pa.chunked_array([array]), dtype=STR)  # type: ignore[call-arg]
+
+    def raw(self, row: int) -> str | None:
+        at = row - self.base
+        if self._valid is not None and not self._valid[at // 8] >> at % 8 & 1:
+            return None
+        return bytes(self._bytes[self._ends[at] : self._ends[at + 1]]).decode()
+
+    def missing(self, count: int) -> Any:
+        return [None] * count
+
+    def like(self) -> Texts:
+        return Texts()
+
+    def _move(self, first: int, count: int, size: int) -> None:
+        held = slice(first - self.base, self.stop - self.base)
+        start, end = int(self._ends[held.start]), int(self._ends[held.stop])
+        capacity = self._room(first, count)
+        texts = held.stop - held.start
+        ends = np.zeros(capacity + 1, np.int64)
+        ends[: texts + 1] = self._ends[held.start : held.stop + 1]
+        ends[: texts + 1] -= start
+        mean = (end - start + size) / (texts + count)
+        room = np.zeros(int(mean * capacity * 1.05) + size + 1024, np.uint8)
+        room[: end - start] = self._bytes[start:end]
+        valid = None if self._valid is None else np.unpackbits(self._valid, bitorder="little")[held].astype(np.bool_)
+        self._ends, self._bytes = ends, room
+        if valid is not None:
+            self._valid = None
+            if not valid.all():
+                self._valid = np.zeros(capacity // 8 + 1, np.uint8)
+                self._mark(0, valid)
+        self.base = first
+        self.generation += 1
+
+    def _mark(self, at: int, valid: Any) -> None:
+        """Set the bits of the rows from place `at` on; the bits before them in the same byte stay as they are."""
+        byte = at // 8
+        before = np.unpackbits(self._valid[byte : byte + 1], bitorder="little")[: at % 8].astype(np.bool_)
+        bits = np.packbits(np.concatenate([before, valid]), bitorder="little")
+        self._valid[byte : byte + len(bits)] = bits
+
+
+_BUFFERS: dict[Kind, Callable[[int, float], Buffer]] = {
+    Kind.NUMBER: Numbers,
+    Kind.KEY_INTEGER: KeyIntegers,
+    Kind.INTEGER: lambda first, stagger: Masked(np.int64, first, stagger),
+    Kind.FLAG: lambda first, stagger: Masked(np.bool_, first, stagger),
+    Kind.TIME: Times,
+    Kind.TEXT: Texts,
+    Kind.LIST: Objects,
+}
+
+
+def buffer(kind: Kind, symbols: Vocabulary, first: int = 0, stagger: float = 0.0) -> Buffer:
+    """Return an empty column of a kind, whose first row will have the number `first`."""
+    if kind in (Kind.SYMBOL, Kind.CODE):
+        return Codes(symbols if kind is Kind.SYMBOL else Vocabulary(), first, stagger)
+    return _BUFFERS[kind](first, stagger)

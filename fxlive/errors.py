@@ -1,0 +1,140 @@
+"""Every exception that fxlive raises.
+
+    FxliveError
+    ├── ConnectionFailed            the platform could not be reached, or hung up for good
+    │   ├── AuthenticationError     the token is missing, wrong or expired
+    │   ├── RateLimitError          too many connections; `retry_after_s` says how long to wait
+    │   ├── ServerUnavailable       nothing answers, or the server says 503 / try again later
+    │   └── ReconnectsExhausted     five reconnects in a row failed
+    ├── SubscriptionError           the platform refused a subscription
+    │   ├── InvalidChannel          no such channel
+    │   ├── PermissionDenied        not for this user
+    │   ├── InvalidSubscription     malformed filters or names
+    │   └── TooManySubscriptions    more than the connection may hold; raised before it is sent
+    ├── NoSession                   no session of that name is open
+    ├── SessionClosed               the session was closed or has failed
+    ├── UnknownColumn               no such column in the channel
+    ├── WaitTimeout                 what was waited for did not come in time
+    └── CaptureError                files: what could not be written or read
+
+Data is in fields; the text says what happened and ends with what to do. No text ever holds a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FxliveError(Exception):
+    """Anything that fxlive raises on purpose."""
+
+
+class ConnectionFailed(FxliveError):
+    """The platform could not be reached, or the connection ended for good."""
+
+    def __init__(self, message: str, *, url: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+        self.status = status
+
+
+class AuthenticationError(ConnectionFailed):
+    """The platform refused the token: it is missing, wrong or expired."""
+
+
+class RateLimitError(ConnectionFailed):
+    """Too many connections or messages; `retry_after_s` is the wait in seconds, when it is known."""
+
+    def __init__(
+        self, message: str, *, url: str | None = None, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, url=url, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class ServerUnavailable(ConnectionFailed):
+    """Nothing answers at the URL, or the server asks to try again later."""
+
+    def __init__(
+        self, message: str, *, url: str | None = None, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, url=url, status=status)
+        self.retry_after_s = retry_after_s
+
+
+class ReconnectsExhausted(ConnectionFailed):
+    """Every reconnect of a series failed; `attempts` says how many, `__cause__` holds the last failure."""
+
+    def __init__(self, message: str, *, url: str | None = None, attempts: int = 0) -> None:
+        super().__init__(message, url=url)
+        self.attempts = attempts
+
+
+class SubscriptionError(FxliveError):
+    """The platform refused a subscription, or did not answer it; `channel` names it where it is known."""
+
+    def __init__(self, message: str, *, channel: str | None = None) -> None:
+        super().__init__(message)
+        self.channel = channel
+
+
+class InvalidChannel(SubscriptionError):
+    """There is no channel of that name; `known` lists those that exist."""
+
+    def __init__(self, message: str, *, channel: str | None = None, known: Iterable[str] = ()) -> None:
+        super().__init__(message, channel=channel)
+        self.known = tuple(known)
+
+
+class PermissionDenied(SubscriptionError):
+    """The user behind the token may not read that channel."""
+
+
+class InvalidSubscription(SubscriptionError):
+    """The platform did not understand the names or filters of a subscription."""
+
+
+class TooManySubscriptions(SubscriptionError):
+    """The connection would hold more subscriptions than the platform allows."""
+
+
+class NoSession(FxliveError):
+    """There is no open session, or none of that name."""
+
+
+class SessionClosed(FxliveError):
+    """The session was closed or has failed, so it cannot do that any more."""
+
+
+class UnknownColumn(FxliveError, KeyError):
+    """The channel has no column of that name; `known` lists those it has."""
+
+    def __init__(self, column: str, channel: str, known: Iterable[str]) -> None:
+        self.column = column
+        self.channel = channel
+        self.known = tuple(known)
+        super().__init__(f"{channel} has no column {column!r}{suggestion(column, self.known)}")
+
+    def __str__(self) -> str:  # KeyError would show the repr of the text
+        return str(self.args[0])
+
+
+class WaitTimeout(FxliveError, TimeoutError):
+    """What was waited for did not come in time."""
+
+
+class CaptureError(FxliveError):
+    """A data file or folder could not be written or read."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about a wrong `name`: the nearest right one, and all of them.
+
+    >>> suggestion("trade", ["trades", "orders"])
+    '. Did you mean trades? It knows: trades, orders.'
+    """
+    known = list(known)
+    near = get_close_matches(name, known, n=1)
+    ask = f" Did you mean {near[0]}?" if near else ""
+    return f".{ask} It knows: {', '.join(known)}."

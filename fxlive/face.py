@@ -1,0 +1,40 @@
+"""The functions of the module: each does what the method of that name does on the current session."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from fxlive.session import Session, current
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _of_current(method: Callable[Concatenate[Any, P], R]) -> Callable[P, R]:
+    @wraps(method)
+    def function(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(current(), *args, **kwargs)
+
+    signature = inspect.signature(method)
+    without_self = list(signature.parameters.values())[1:]
+    function.__signature__ = signature.replace(parameters=without_self)  # type: ignore[attr-defined]
+    return function
+
+
+frame = _of_current(Session.frame)
+latest = _of_current(Session.latest)
+snapshot = _of_current(Session.snapshot)
+gaps = _of_current(Session.gaps)
+rejected = _of_current(Session.rejected)
+health = _of_current(Session.health)
+subscribe = _of_current(Session.subscribe)
+unsubscribe = _of_current(Session.unsubscribe)
+on = _of_current(Session.on)
+stream = _of_current(Session.stream)
+wait_for = _of_current(Session.wait_for)
+export = _of_current(Session.export)
+reconnect = _of_current(Session.reconnect)
+close = _of_current(Session.close)

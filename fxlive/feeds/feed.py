@@ -1,0 +1,57 @@
+"""What a feed is: something that brings batches, can be asked for channels, and says how it fares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from fxlive.batch import Batch
+from fxlive.errors import FxliveError
+
+State = Literal["connecting", "connected", "reconnecting", "closed", "failed"]
+Filters = Mapping[str, Any]
+
+
+class Sink(Protocol):
+    """Where a feed puts what it brings; called on the background loop only."""
+
+    def deliver(self, batch: Batch) -> None:
+        """Take a batch."""
+
+    def connected(self, at: int) -> None:
+        """Note that everything asked for is subscribed (again), at this moment in microseconds."""
+
+    def lost(self, at: int, reason: str) -> None:
+        """Note that nothing comes since this moment in microseconds, and that the feed tries to come back."""
+
+    def failed(self, error: FxliveError) -> None:
+        """Note that the feed has ended for good."""
+
+
+class Feed(Protocol):
+    """A source of batches. `start` raises where it cannot begin; after it, whatever happens is told to the sink."""
+
+    url: str
+
+    @property
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """The filters of each channel that is subscribed."""
+
+    @property
+    def clock_offset_us(self) -> int | None:
+        """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
+
+    async def start(self, sink: Sink) -> None:
+        """Connect and subscribe, then go on in the background."""
+
+    async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
+        """Subscribe to more channels, or to the same with other filters; returns once acknowledged."""
+
+    async def unsubscribe(self, channels: Sequence[str]) -> None:
+        """Give channels up; returns once acknowledged."""
+
+    def reconnect(self, reason: str) -> None:
+        """Drop the connection and come back."""
+
+    async def close(self) -> None:
+        """End for good."""

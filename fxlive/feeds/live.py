@@ -1,0 +1,437 @@
+"""The live feed: keeps one connection to the platform, with every subscription, through whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+
+from fxlive import protocol
+from fxlive.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    FxliveError,
+    InvalidChannel,
+    InvalidSubscription,
+    PermissionDenied,
+    RateLimitError,
+    ReconnectsExhausted,
+    ServerUnavailable,
+    SubscriptionError,
+    TooManySubscriptions,
+)
+from fxlive.feeds.auth import Token, TokenSource, expired, refresh_in_s, with_query_token, without_secrets
+from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
+from fxlive.feeds.connection import Connection, now_us
+from fxlive.feeds.feed import Filters, Sink
+from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
+from fxlive.feeds.requests import Requests, subscription_error
+from fxlive.loop import wait_awake
+from fxlive.messages import Connection as ConnectionMessage
+from fxlive.messages import Control, Error
+from fxlive.timestamps import parse_time
+
+log = logging.getLogger("fxlive")
+
+PING_AFTER_TICKS = 20
+DEAD_AFTER_TICKS = 40
+_AUTHENTICATION_CODES = (4401, 4403)
+
+
+class LiveFeed:
+    """A connection to the platform that comes back.
+
+    Parameters
+    ----------
+    url
+        ``ws://`` or ``wss://``; a ``token`` in its query is taken out and used as with ``auth="query"``.
+    token
+        The JWT, or a function (plain or async) that gives one, called for each connection.
+    channels
+        The filters of each channel to subscribe to.
+    auth
+        Whether the token goes in the Authorization header or in the URL's query.
+    ca
+        A file of certificates to trust besides none other, or an SSL context, for ``wss://``.
+    timeout_s
+        How long a connection, and an acknowledgement, may take.
+    reconnect_attempts
+        How many failures in a row are final.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: TokenSource | None,
+        channels: Mapping[str, Filters | None],
+        *,
+        auth: Literal["header", "query"] = "header",
+        ca: str | ssl.SSLContext | None = None,
+        timeout_s: float = 10.0,
+        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+    ) -> None:
+        parts = urlsplit(url)
+        in_query = parse_qs(parts.query).get("token")
+        if token is None and in_query:
+            token, auth = in_query[0], "query"
+        self.url = without_secrets(url)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ConnectionFailed(
+                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.", url=self.url
+            )
+        if token is None:
+            raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
+        if auth not in ("header", "query"):
+            raise ValueError(f"auth must be 'header' or 'query', not {auth!r}")
+        self._base_url = with_query_token(url, "") if in_query else url
+        self._token = Token(token)
+        self._auth = auth
+        self._ssl = _ssl_context(parts.scheme, ca)
+        self._timeout_s = timeout_s
+        self._attempts = Attempts(reconnect_attempts)
+        self._wanted: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
+        self._requests = Requests()
+        self._sends = Window(MESSAGES_PER_SECOND, 1.0)
+        self._subscribing = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._arrived = 0
+        self._offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
+        self._task: asyncio.Task[None] | None = None
+        self._ended_by_us: str | None = None
+        self._server_error: Error | None = None
+        self._closing = False
+
+    @property
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """The filters of each channel that is subscribed."""
+        return {name: dict(filters) for name, filters in self._wanted.items()}
+
+    @property
+    def clock_offset_us(self) -> int | None:
+        """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
+        return None if self._offset is None else self._offset[1]
+
+    async def start(self, sink: Sink) -> None:
+        """Connect and subscribe, then keep the connection in the background.
+
+        Raises
+        ------
+        ConnectionFailed, SubscriptionError
+            Where the first connection or a subscription fails; nothing is left open.
+        """
+        self._sink = sink
+        wait = connections_to(self.url).wait_s(time.monotonic())
+        if wait > 0:
+            raise RateLimitError(
+                f"Ten connections to {self.url} were opened in the last minute, which is the platform's limit. "
+                f"Try again in {wait:.0f} s.",
+                url=self.url,
+                retry_after_s=wait,
+            )
+        connection, token = await self._connect_with_fresh_token()
+        self._task = asyncio.create_task(self._keep(connection, token))
+
+    async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
+        """Subscribe to more channels, or to the same with other filters; returns once acknowledged."""
+        wanted = {name: dict(filters or {}) for name, filters in channels.items()}
+        async with self._subscribing:
+            _check_count(len(self._wanted.keys() | wanted.keys()))
+            if self._connection is None:
+                raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
+            await self._request(self._connection, "subscribe", wanted)
+            self._wanted.update(wanted)
+
+    async def unsubscribe(self, channels: Sequence[str]) -> None:
+        """Give channels up; returns once acknowledged."""
+        async with self._subscribing:
+            given_up = {name: self._wanted.pop(name) for name in channels if name in self._wanted}
+            if self._connection is not None and given_up:
+                await self._request(self._connection, "unsubscribe", given_up)
+
+    def reconnect(self, reason: str) -> None:
+        """Drop the connection and come back."""
+        if self._connection is not None:
+            self._ended_by_us = reason
+            self._connection.abort()
+
+    async def close(self) -> None:
+        """End for good."""
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        if self._connection is not None:
+            await self._connection.close()
+
+    # One connection.
+
+    async def _connect_with_fresh_token(self) -> tuple[Connection, str]:
+        """Connect; where the token is refused and a new one can be had, once more with that."""
+        try:
+            return await self._connect()
+        except AuthenticationError:
+            if not self._token.renewable:
+                raise
+            log.info("the token was refused; asking for a new one")
+        return await self._connect()
+
+    async def _connect(self) -> tuple[Connection, str]:
+        token = await self._token.get()
+        connections_to(self.url).note(time.monotonic())
+        url = with_query_token(self._base_url, token) if self._auth == "query" else self._base_url
+        self._server_error = None
+        try:
+            connection = Connection(url, self._take)
+        except InvalidURI:
+            # its text would show the URL, and with it a token
+            raise ConnectionFailed(f"{self.url!r} is not a WebSocket URL.", url=self.url) from None
+        header = f"Bearer {token}" if self._auth == "header" else None
+        try:
+            try:
+                await wait_awake(connection.open(header, self._ssl), self._timeout_s)
+            except TimeoutError:
+                raise ServerUnavailable(
+                    f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
+                ) from None
+            except (OSError, InvalidHandshake) as error:
+                raise _connection_error(error, self.url, token) from _cause(error)
+            await self._request(connection, "subscribe", self._wanted)
+        except BaseException:
+            connection.abort()
+            raise
+        self._connection = connection
+        return connection, token
+
+    async def _request(self, connection: Connection, kind: str, channels: Mapping[str, dict[str, Any]]) -> None:
+        """Send a request and await its acknowledgement."""
+        if not channels:
+            return
+        _check_count(len(channels))
+        text = protocol.subscribe(channels) if kind == "subscribe" else protocol.unsubscribe(list(channels))
+        await self._wait_to_send()
+        answer = self._requests.add(kind, channels)
+        sent_at = now_us()
+        connection.send(text)
+        closed = connection.closed
+        try:
+            either: set[asyncio.Future[Any]] = {answer, closed}
+            await wait_awake(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED), self._timeout_s)
+        except TimeoutError:
+            raise SubscriptionError(
+                f"{self.url} did not acknowledge {kind} {', '.join(channels)} within {self._timeout_s:g} s."
+            ) from None
+        finally:
+            self._requests.remove(answer)
+        if not answer.done():
+            raise self._closed_error(connection)
+        response, received_at = answer.result()
+        self._note_offset(response, sent_at, received_at)
+
+    async def _wait_to_send(self) -> None:
+        await asyncio.sleep(self._sends.wait_s(time.monotonic()))
+        self._sends.note(time.monotonic())
+
+    def _take(self, messages: list[bytes], received_at: int) -> None:
+        """Hand on what one read of the socket brought."""
+        batch = protocol.decode(messages, received_at, self._arrived)
+        self._arrived += len(messages)
+        for control in batch.control:
+            self._take_control(control, received_at)
+        self._sink.deliver(batch)
+
+    def _take_control(self, control: Control, received_at: int) -> None:
+        if isinstance(control, ConnectionMessage):
+            if control.status not in (None, "connected"):
+                self._server_error = Error(error=control.status, message=control.message or control.error)
+                if self._connection is not None:
+                    self._connection.abort()
+        elif not self._requests.answer(control, received_at) and isinstance(control, Error):
+            self._server_error = control
+            log.warning("the platform says: %s", subscription_error(control))
+
+    def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
+        """Estimate the clock offset from a request and its answer; the quickest answer of all is the best."""
+        try:
+            there = parse_time(response.timestamp)
+        except (TypeError, ValueError, OverflowError):
+            return
+        round_trip = received_at - sent_at
+        if self._offset is None or round_trip <= self._offset[0]:
+            self._offset = (round_trip, there - (sent_at + received_at) // 2)
+
+    # Keeping one connection after the other.
+
+    async def _keep(self, connection: Connection, token: str) -> None:
+        self._sink.connected(now_us())
+        try:
+            while True:
+                since = time.monotonic()
+                replaced = await self._watch(connection, token)
+                if replaced is not None:
+                    connection, token = replaced
+                    continue
+                self._connection = None
+                self._attempts.ended(time.monotonic() - since)
+                error = self._closed_error(connection)
+                self._sink.lost(connection.last_received_at, self._ended_by_us or str(error))
+                self._ended_by_us = None
+                connection, token = await self._come_back(error)
+                self._sink.connected(now_us())
+        except FxliveError as error:
+            self._connection = None
+            self._sink.failed(error)
+
+    async def _watch(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
+        """Return None when the connection has ended, or the one that replaced it before its token did."""
+        refresh_at = None
+        if self._token.renewable and (left := refresh_in_s(token, time.time())) is not None:
+            refresh_at = time.monotonic() + left
+        while not connection.closed.done():
+            # Ticks, not seconds: a loop that could not run for a minute has seen one tick of silence.
+            await asyncio.wait({connection.closed}, timeout=1.0)
+            connection.silent_ticks += 1
+            if connection.silent_ticks == PING_AFTER_TICKS:
+                connection.ping()
+            elif connection.silent_ticks >= DEAD_AFTER_TICKS:
+                self._ended_by_us = "no sign of life, and no answer to a ping"
+                connection.abort()
+            if refresh_at is not None and time.monotonic() >= refresh_at:
+                refresh_at = None
+                if connections_to(self.url).wait_s(time.monotonic()) == 0:
+                    try:
+                        replacement = await self._connect()
+                    except FxliveError as error:
+                        log.warning("the token could not be replaced before it ends: %s", error)
+                        continue
+                    await connection.close()
+                    return replacement
+        return None
+
+    async def _come_back(self, error: FxliveError) -> tuple[Connection, str]:
+        """Try until a connection is up and subscribed, or until the failures are final."""
+        if self._closing:
+            raise error
+        last = error
+        renewed = False
+        while True:
+            retry_after_s = getattr(last, "retry_after_s", None)
+            wait = self._attempts.next_wait_s(random.random, retry_after_s)
+            await asyncio.sleep(max(wait, connections_to(self.url).wait_s(time.monotonic())))
+            try:
+                return await self._connect()
+            except (AuthenticationError, PermissionDenied) as refused:
+                if renewed or not self._token.renewable or isinstance(refused, PermissionDenied):
+                    raise
+                renewed = True
+                last = refused
+            except SubscriptionError as refused:
+                if isinstance(refused, InvalidChannel | InvalidSubscription):
+                    raise
+                last = refused
+            except ConnectionFailed as failed:
+                last = failed
+            log.warning("reconnect failed: %s", last)
+            if self._attempts.failed():
+                raise ReconnectsExhausted(
+                    f"{self._attempts.failures} reconnects to {self.url} in a row failed; the last: {last} "
+                    "Call session.reconnect() to try again.",
+                    url=self.url,
+                    attempts=self._attempts.failures,
+                ) from last
+
+    def _closed_error(self, connection: Connection) -> FxliveError:
+        """Return why a connection ended, from the close code and what the server said before."""
+        if self._server_error is not None:
+            said = subscription_error(self._server_error)
+            if not isinstance(said, SubscriptionError) or type(said) is not SubscriptionError:
+                return said
+        code, reason = connection.close_code, connection.close_reason
+        words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
+        if code in _AUTHENTICATION_CODES:
+            return AuthenticationError(
+                f"{words} The token has expired or was revoked; connect with a new one, or pass "
+                "a function as token=, which is asked again.",
+                url=self.url,
+                status=code,
+            )
+        if code == 1008:
+            return RateLimitError(
+                f"{words} It says that a rule was broken, such as a rate limit.", url=self.url, status=code
+            )
+        if code == 1013:
+            return ServerUnavailable(f"{words} Try again later.", url=self.url, status=code)
+        return ConnectionFailed(words if code != 1006 else "The connection was lost.", url=self.url, status=code)
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_SUBSCRIPTIONS:
+        raise TooManySubscriptions(
+            f"That makes {count} subscriptions; the platform allows {MAX_SUBSCRIPTIONS} a connection. "
+            "Unsubscribe from some."
+        )
+
+
+def _ssl_context(scheme: str, ca: str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+    if scheme != "wss":
+        return None
+    return ca if isinstance(ca, ssl.SSLContext) else ssl.create_default_context(cafile=ca)
+
+
+def _cause(error: Exception) -> Exception | None:
+    """An error may be shown as the cause of ours unless its text could hold the request."""
+    return error if isinstance(error, OSError) else None
+
+
+def _connection_error(error: OSError | InvalidHandshake, url: str, token: str) -> FxliveError:
+    """Return what a failed handshake means to a user."""
+    if isinstance(error, InvalidStatus):
+        return _status_error(error, url, token)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectionFailed(
+            f"The certificate of {url} is not trusted: {error.verify_message}. "
+            "For a private authority pass ca='its.pem'.",
+            url=url,
+        )
+    if isinstance(error, ssl.SSLError):
+        return ConnectionFailed(f"TLS with {url} failed: {error.reason}. Does the server speak wss?", url=url)
+    if isinstance(error, OSError):
+        words = error.strerror or type(error).__name__
+        return ServerUnavailable(
+            f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
+        )
+    return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}).", url=url)
+
+
+def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
+    status = error.response.status_code
+    try:
+        retry_after_s = float(error.response.headers.get("Retry-After", ""))
+    except ValueError:
+        retry_after_s = None
+    if status == 401:
+        why = "has expired" if expired(token, time.time()) else "is wrong or has expired"
+        return AuthenticationError(f"{url} refused the token (401): it {why}. Get a new one.", url=url, status=status)
+    if status == 403:
+        return PermissionDenied(f"{url} does not allow this user in (403). Check the account's permissions.")
+    if status == 429:
+        wait = f" in {retry_after_s:.0f} s" if retry_after_s else " in a minute"
+        return RateLimitError(
+            f"{url} says: too many connections (429). Try again{wait}.",
+            url=url,
+            status=status,
+            retry_after_s=retry_after_s,
+        )
+    if status >= 500:
+        return ServerUnavailable(
+            f"{url} is not available ({status}). Try again later.", url=url, status=status, retry_after_s=retry_after_s
+        )
+    return ConnectionFailed(
+        f"{url} answered with {status} instead of a WebSocket. Is the path right?", url=url, status=status
+    )

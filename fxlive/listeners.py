@@ -1,0 +1,166 @@
+"""Who is told of new messages: callbacks, each on a thread of its own, and streams, on the caller's loop.
+
+Each listens behind a bounded mailbox. One that is slow loses its oldest messages, counted, and never slows the feed;
+one that raises is counted and logged, and goes on with the next message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fxlive.errors import FxliveError
+from fxlive.messages import Message, Undocumented
+
+log = logging.getLogger("fxlive")
+
+MAILBOX_SIZE = 10_000
+
+AnyMessage = Message | Undocumented
+Callback = Callable[[Any], Any]
+
+
+class Mailbox:
+    """A bounded queue from the background loop to one listener; full, it drops its oldest and counts them."""
+
+    def __init__(self, channel: str, wake: Callable[[], None], size: int = MAILBOX_SIZE) -> None:
+        self.channel = channel
+        self.dropped = 0
+        self.closed = False
+        self.error: FxliveError | None = None
+        self._messages: deque[AnyMessage] = deque(maxlen=size)
+        self._size = size
+        self._lock = threading.Lock()
+        self._wake = wake
+
+    def put(self, messages: Sequence[AnyMessage]) -> None:
+        """Add messages and wake the listener."""
+        with self._lock:
+            self.dropped += max(0, len(self._messages) + len(messages) - self._size)
+            self._messages.extend(messages)
+        self._wake()
+
+    def close(self, error: FxliveError | None = None) -> None:
+        """Let the listener end once it has read what is here, with an error where the session failed."""
+        self.closed, self.error = True, error
+        self._wake()
+
+    def take(self) -> AnyMessage | None:
+        """Return the oldest message, or None where there is none."""
+        with self._lock:
+            return self._messages.popleft() if self._messages else None
+
+
+class Handle:
+    """A registered callback: `cancel()` ends it; `calls`, `errors` and `dropped` say how it fares.
+
+    It can still be called like the function that it holds.
+    """
+
+    def __init__(
+        self, channel: str, callback: Callback, on_error: Callable[[Exception], Any] | None, size: int = MAILBOX_SIZE
+    ) -> None:
+        self.channel = channel
+        self.calls = 0
+        self.errors = 0
+        self._callback = callback
+        self._on_error = on_error
+        self._wakes = threading.Event()
+        self.mailbox = Mailbox(channel, self._wakes.set, size)
+        name = getattr(callback, "__name__", type(callback).__name__)
+        self._thread = threading.Thread(target=self._work, name=f"fxlive on {channel}: {name}", daemon=True)
+        self._thread.start()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._callback(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        state = "cancelled" if self.mailbox.closed else "active"
+        counts = f"{self.calls} calls, {self.errors} errors, {self.dropped} dropped"
+        return f"<callback on {self.channel}: {state}, {counts}>"
+
+    @property
+    def dropped(self) -> int:
+        """How many messages it was too slow for."""
+        return self.mailbox.dropped
+
+    def cancel(self) -> None:
+        """Tell it no more."""
+        self.mailbox.close()
+
+    def _work(self) -> None:
+        with asyncio.Runner() as runner:
+            while True:
+                self._wakes.wait()
+                self._wakes.clear()
+                while (message := self.mailbox.take()) is not None:
+                    self._tell(message, runner)
+                if self.mailbox.closed:
+                    return
+
+    def _tell(self, message: AnyMessage, runner: asyncio.Runner) -> None:
+        self.calls += 1
+        try:
+            result = self._callback(message)
+            if inspect.iscoroutine(result):
+                runner.run(result)
+        except Exception as error:
+            self.errors += 1
+            log.exception("a callback on %s raised", self.channel)
+            if self._on_error is not None:
+                try:
+                    self._on_error(error)
+                except Exception:
+                    log.exception("the on_error of a callback on %s raised", self.channel)
+
+
+class Stream:
+    """An async iterator over the messages of a channel, from the moment it was made; ends when the session closes.
+
+    `dropped` counts the messages that it was too slow for.
+    """
+
+    def __init__(self, channel: str, size: int = MAILBOX_SIZE) -> None:
+        self._loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        loop = self._loop
+
+        def wake() -> None:  # holds no reference to the stream, so that a forgotten one ends
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(news.set)
+
+        self._news = news
+        self.mailbox = Mailbox(channel, wake, size)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages it was too slow for."""
+        return self.mailbox.dropped
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> AnyMessage:
+        while True:
+            self._news.clear()
+            message = self.mailbox.take()
+            if message is not None:
+                return message
+            if self.mailbox.closed:
+                if self.mailbox.error is not None:
+                    raise self.mailbox.error
+                raise StopAsyncIteration
+            await self._news.wait()
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        self.mailbox.closed = True
+
+    def __del__(self) -> None:
+        if hasattr(self, "mailbox"):
+            self.mailbox.closed = True

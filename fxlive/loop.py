@@ -1,0 +1,139 @@
+"""The one background thread, with the asyncio loop on which every session of the process runs."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+THREAD_NAME = "fxlive"
+_STEP_S = 0.25
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop of the background thread, starting both on the first call (and anew in a forked process)."""
+    global _loop
+    with _lock:
+        if _loop is None:
+            loop = asyncio.new_event_loop()
+            ready = threading.Event()
+
+            def serve() -> None:
+                asyncio.set_event_loop(loop)
+                loop.call_soon(ready.set)
+                loop.run_forever()
+
+            threading.Thread(target=serve, name=THREAD_NAME, daemon=True).start()
+            ready.wait()
+            _loop = loop
+        return _loop
+
+
+def _forget_loop() -> None:
+    """A forked child has neither the thread nor the right to the loop's sockets."""
+    global _loop, _lock
+    _loop, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_loop)
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine on the background loop, from any thread."""
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop())
+
+
+def call(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for its result; an interrupt cancels it.
+
+    Raises
+    ------
+    RuntimeError
+        When called on the background thread itself, which would wait for itself for ever.
+    """
+    if threading.current_thread().name == THREAD_NAME:
+        coroutine.close()
+        raise RuntimeError("This blocks, so it cannot be called on fxlive's own thread; use its async form there.")
+    future = submit(coroutine)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def bridge(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and await its result on the caller's loop."""
+    return await asyncio.wrap_future(submit(coroutine))
+
+
+def run(awaitable: Awaitable[T]) -> T:
+    """Block until an awaitable of your own is done, also in a notebook, where a loop already runs.
+
+    Parameters
+    ----------
+    awaitable
+        A coroutine, task or future.
+
+    Returns
+    -------
+    Its result; what it raises is raised here.
+
+    Examples
+    --------
+    >>> async def answer():
+    ...     return 42
+    >>> run(answer())
+    42
+    """
+
+    async def wait() -> T:
+        return await awaitable
+
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(wait())
+    try:
+        import nest_asyncio
+    except ImportError:
+        import nest_asyncio2 as nest_asyncio
+    nest_asyncio.apply(loop)
+    return loop.run_until_complete(wait())
+
+
+async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[[], float] = time.monotonic) -> T:
+    """Await something for so many seconds in which this loop could run.
+
+    A cell that holds the interpreter's lock stops the loop's thread, and what arrived meanwhile has not been read yet
+    when a plain timeout strikes. Here such a pause counts for at most a quarter of a second.
+
+    Raises
+    ------
+    TimeoutError
+        When the time is over; the awaitable is cancelled.
+    """
+    task = asyncio.ensure_future(awaitable)
+    awake = 0.0
+    try:
+        while True:
+            before = clock()
+            done, _ = await asyncio.wait({task}, timeout=min(_STEP_S, timeout_s - awake))
+            if done:
+                return task.result()
+            awake += min(clock() - before, _STEP_S)
+            if awake >= timeout_s:
+                raise TimeoutError(f"nothing came within {timeout_s:g} s")
+    finally:
+        if not task.done():
+            task.cancel()

@@ -1,0 +1,376 @@
+"""Pipeline: runs a feed into the store, drops duplicates, tells the listeners, and knows how all of it fares."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from fxlive.batch import Batch, Rejection, Rows
+from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
+from fxlive.feeds.feed import Feed, State
+from fxlive.listeners import Handle, Mailbox, Stream
+from fxlive.store import Counters, Store
+
+log = logging.getLogger("fxlive")
+
+REMEMBERED_IDS = 100_000
+STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
+_ONE_HOUR_MS = 3_600_000.0
+
+
+class Seen:
+    """The ids among the last 100,000 of a channel.
+
+    >>> seen = Seen()
+    >>> seen.duplicates(["a", "b", "a", None]), seen.duplicates(["b"])
+    ([2], [0])
+    """
+
+    def __init__(self, size: int = REMEMBERED_IDS) -> None:
+        self._size = size
+        self._ids: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def duplicates(self, ids: list[str | None]) -> list[int]:
+        """Return the places of the ids that were seen before, and remember the others."""
+        fresh = set(ids)
+        if len(fresh) == len(ids) and None not in fresh and len(ids) <= self._size and fresh.isdisjoint(self._ids):
+            self._order.extend(ids)  # type: ignore[arg-type]
+            self._ids |= fresh  # type: ignore[arg-type]
+            self._forget()
+            return []
+        found = []
+        for place, name in enumerate(ids):
+            if name is None:
+                continue
+            if name in self._ids:
+                found.append(place)
+            else:
+                self._ids.add(name)
+                self._order.append(name)
+                self._forget()
+        return found
+
+    def _forget(self) -> None:
+        excess = len(self._order) - self._size
+        if excess > 0:
+            self._ids.difference_update([self._order.popleft() for _ in range(excess)])
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a session fares, at one moment.
+
+    Times are in seconds where named `_s`, in milliseconds where named `_ms`. Latency is from the envelope's timestamp
+    to receipt, corrected by the clock offset where that is known; it is NaN where the timestamps are not of this hour
+    (a market that is played again). `channels` has a row for each channel.
+    """
+
+    state: State
+    error: str | None
+    connected_s: float | None
+    reconnects: int
+    gaps: int
+    messages: int
+    rate_per_s: float
+    duplicates: int
+    rejected: int
+    dropped: int
+    callback_errors: int
+    latency_p50_ms: float
+    latency_p99_ms: float
+    clock_offset_ms: float | None
+    stale: tuple[str, ...]
+    drift: Mapping[str, Mapping[str, str]]
+    channels: pd.DataFrame = field(repr=False, compare=False)
+
+
+class Pipeline:
+    """A running feed with all that follows it.
+
+    Parameters
+    ----------
+    feed
+        Where batches come from.
+    store
+        Where they go.
+    stale_after_s
+        How long a channel may be silent before it is stale, by channel.
+    reconnect_when_stale
+        Whether a stale channel asks for a reconnect.
+    clock
+        Gives the time in microseconds since 1970 UTC; a replay has a clock of its own.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        store: Store,
+        *,
+        stale_after_s: Mapping[str, float] = STALE_AFTER_S,
+        reconnect_when_stale: bool = False,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.feed = feed
+        self.store = store
+        self.state: State = "connecting"
+        self.error: FxliveError | None = None
+        self.reconnects = 0
+        self._clock = clock
+        self._stale_after_s = dict(stale_after_s)
+        self._reconnect_when_stale = reconnect_when_stale
+        self._connected_at: int | None = None
+        self._silent_s: dict[str, float] = {}
+        self._seen: dict[str, Seen] = {}
+        self._mailboxes: tuple[Mailbox, ...] = ()
+        self._handles: tuple[Handle, ...] = ()
+        self._moved = threading.Condition()
+        self._ticker: asyncio.Task[None] | None = None
+
+    # Life.
+
+    async def start(self) -> None:
+        """Start the feed; raises what it raises, and then nothing is left open."""
+        try:
+            await self.feed.start(self)
+        except BaseException as error:
+            await self.feed.close()
+            self._end("failed", error if isinstance(error, FxliveError) else None)
+            raise
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
+    async def restart(self) -> None:
+        """Connect anew: at once where the feed runs, from the beginning where it has failed."""
+        if self.state == "failed":
+            self.error = None
+            self._set_state("connecting")
+            await self.start()
+        elif self.state == "closed":
+            raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
+        else:
+            self.feed.reconnect("asked for")
+
+    async def close(self) -> None:
+        """End for good; may be called twice."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await self.feed.close()
+        self._end("closed", None)
+
+    def _end(self, state: State, error: FxliveError | None) -> None:
+        if self.state == "closed":
+            return
+        self.error = error or self.error
+        self._set_state(state)
+        if state == "closed":
+            for mailbox in self._mailboxes:
+                mailbox.close(self.error)
+            self._mailboxes = self._handles = ()
+
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        self._notify()
+
+    # What the feed calls, on the background loop.
+
+    def deliver(self, batch: Batch) -> None:
+        """Take a batch in: this is the whole way in."""
+        try:
+            for name, rows in list(batch.rows.items()):
+                fresh = self._without_duplicates(name, rows)
+                if len(fresh):
+                    batch.rows[name] = fresh
+                else:
+                    del batch.rows[name]
+            self.store.add(batch)
+        except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
+            log.exception("a batch could not be taken in")
+            reason = f"internal error: {type(error).__name__}: {error}"
+            raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
+            self.store.reject([Rejection(batch.received_at, reason, text) for text in raw])
+        for mailbox in self._mailboxes:
+            if mailbox.channel in batch.rows:
+                mailbox.put(batch.rows[mailbox.channel].messages)
+        for name in batch.rows:
+            self._silent_s[name] = 0.0
+        self._notify()
+
+    def _without_duplicates(self, name: str, rows: Rows) -> Rows:
+        seen = self._seen.get(name)
+        if seen is None:
+            seen = self._seen[name] = Seen()
+        duplicates = set(seen.duplicates(rows.values["id"]))
+        if not duplicates:
+            return rows
+        self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
+        return rows.take([place for place in range(len(rows)) if place not in duplicates])
+
+    def connected(self, at: int) -> None:
+        """Note that the feed is up, for the first time or again."""
+        if self.state == "reconnecting":
+            self.reconnects += 1
+        self.store.close_gap(at)
+        self._connected_at = at
+        self._silent_s.clear()
+        self._set_state("connected")
+
+    def lost(self, at: int, reason: str) -> None:
+        """Note that the feed is away: from here on there is a gap."""
+        log.warning("connection lost: %s", reason)
+        self.store.open_gap(at, reason, tuple(self.feed.subscriptions))
+        self._connected_at = None
+        self._set_state("reconnecting")
+
+    def failed(self, error: FxliveError) -> None:
+        """Note that the feed has ended for good."""
+        log.error("the session failed: %s", error)
+        self._connected_at = None
+        self._end("failed", error)
+
+    async def _tick(self) -> None:
+        """Once a second, count how long each channel has been silent while this loop could run."""
+        while True:
+            await asyncio.sleep(1.0)
+            if self.state != "connected":
+                continue
+            for name in self.feed.subscriptions.keys() & self._stale_after_s.keys():
+                self._silent_s[name] = silent = self._silent_s.get(name, 0.0) + 1.0
+                if self._reconnect_when_stale and silent > self._stale_after_s[name]:
+                    self._silent_s[name] = 0.0
+                    self.feed.reconnect(f"{name} was silent for {silent:.0f} s")
+
+    # Listeners and waiting.
+
+    def listen(
+        self, channel: str, callback: Callable[[Any], Any], on_error: Callable[[Exception], Any] | None
+    ) -> Handle:
+        """Tell a callback of every new message of a channel."""
+        self.check_open()
+        handle = Handle(channel, callback, on_error)
+        self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
+        self._add_mailbox(handle.mailbox)
+        return handle
+
+    def stream(self, channel: str) -> Stream:
+        """Return an async iterator over the new messages of a channel."""
+        self.check_open()
+        stream = Stream(channel)
+        self._add_mailbox(stream.mailbox)
+        return stream
+
+    def _add_mailbox(self, mailbox: Mailbox) -> None:
+        with self._moved:  # replaced as a whole, so that `deliver` can iterate without a lock
+            self._mailboxes = (*(m for m in self._mailboxes if not m.closed), mailbox)
+
+    def check_open(self) -> None:
+        """Raise SessionClosed where the session has ended."""
+        if self.state == "closed":
+            raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
+        if self.state == "failed":
+            raise SessionClosed(f"The session has failed: {self.error} Call session.reconnect() or connect anew.")
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Block until a condition holds, looking again after each batch and change of state.
+
+        Raises
+        ------
+        WaitTimeout
+            When the time is over.
+        ConnectionFailed, SessionClosed
+            Where the session ends before that.
+        """
+        ends = time.monotonic() + timeout_s
+        with self._moved:
+            while not condition():
+                if self.state == "failed" and self.error is not None:
+                    raise self.error
+                if self.state in ("closed", "failed"):
+                    raise SessionClosed(f"The session was closed while waiting for {what}.")
+                left = ends - time.monotonic()
+                if left <= 0:
+                    raise WaitTimeout(f"{what} did not come within {timeout_s:g} s; state: {self.state}.")
+                self._moved.wait(left)
+
+    def _notify(self) -> None:
+        with self._moved:
+            self._moved.notify_all()
+
+    # How it fares.
+
+    def now_us(self) -> int:
+        """Return the present in microseconds, by the clock of the feed."""
+        return self._clock()
+
+    def age_s(self, channel: str) -> float | None:
+        """Return the seconds since the last message of a channel; None where there was none."""
+        counters = self.store.counters.get(channel)
+        if counters is None or counters.last_received_at is None:
+            return None
+        return max(0.0, (self._clock() - counters.last_received_at) / 1e6)
+
+    def stale(self, channel: str) -> bool:
+        """Return whether a channel is subscribed and connected, and silent for longer than its limit."""
+        limit = self._stale_after_s.get(channel)
+        if limit is None or self._connected_at is None or channel not in self.feed.subscriptions:
+            return False
+        last = max(self.store.counters[channel].last_received_at or 0, self._connected_at)
+        return self._clock() - last > limit * 1e6
+
+    def health(self) -> Health:
+        """Return how everything fares now."""
+        now, counters = self._clock(), dict(self.store.counters)
+        offset_us = self.feed.clock_offset_us
+        rows = {name: self._channel_health(name, c, now, (offset_us or 0) / 1000) for name, c in counters.items()}
+        channels = pd.DataFrame.from_dict(rows, orient="index").rename_axis("channel")
+        latencies = Counters()
+        for counter in counters.values():
+            latencies.latencies.extend(counter.latencies)
+        p50, p99 = _latency(latencies, (offset_us or 0) / 1000)
+        return Health(
+            state=self.state,
+            error=None if self.error is None else str(self.error),
+            connected_s=None if self._connected_at is None else max(0.0, (now - self._connected_at) / 1e6),
+            reconnects=self.reconnects,
+            gaps=len(self.store.gaps),
+            messages=int(channels["messages"].sum()),
+            rate_per_s=float(channels["rate_per_s"].sum()),
+            duplicates=int(channels["duplicates"].sum()),
+            rejected=self.store.rejections,
+            dropped=sum(mailbox.dropped for mailbox in self._mailboxes),
+            callback_errors=sum(handle.errors for handle in self._handles),
+            latency_p50_ms=p50,
+            latency_p99_ms=p99,
+            clock_offset_ms=None if offset_us is None else offset_us / 1000,
+            stale=tuple(name for name in counters if self.stale(name)),
+            drift=self.store.drift(),
+            channels=channels,
+        )
+
+    def _channel_health(self, name: str, counters: Counters, now: int, offset_ms: float) -> dict[str, Any]:
+        p50, p99 = _latency(counters, offset_ms)
+        last = counters.last_received_at
+        return {
+            "subscribed": name in self.feed.subscriptions,
+            "rows": len(self.store.tables[name]) if name in self.store.tables else 0,
+            "messages": counters.messages,
+            "rate_per_s": counters.rate(now),
+            "duplicates": counters.duplicates,
+            "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
+            "age_s": float("nan") if last is None else max(0.0, (now - last) / 1e6),
+            "stale": self.stale(name),
+            "latency_p50_ms": p50,
+            "latency_p99_ms": p99,
+        }
+
+
+def _latency(counters: Counters, offset_ms: float) -> tuple[float, float]:
+    p50, p99 = (value + offset_ms for value in counters.latency_ms((0.5, 0.99)))
+    return (p50, p99) if abs(p50) < _ONE_HOUR_MS else (float("nan"), float("nan"))

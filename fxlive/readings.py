@@ -1,0 +1,166 @@
+"""Readings: what can be read of a session, be it live, replayed or opened from disk."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fxlive.capture.export import write_frames
+from fxlive.channels import CHANNELS, channel_name
+from fxlive.table import select
+
+
+class Readings(ABC):
+    """The methods that read; a subclass says where the rows are."""
+
+    name: str
+
+    @abstractmethod
+    def _window(self, channel: str) -> pd.DataFrame:
+        """Return every row of a channel."""
+
+    @abstractmethod
+    def _newest(self, channel: str) -> pd.DataFrame:
+        """Return the newest row of each key of a channel."""
+
+    @abstractmethod
+    def _windows(self) -> dict[str, pd.DataFrame]:
+        """Return every row of every channel, at one moment."""
+
+    @abstractmethod
+    def _attrs(self) -> dict[Hashable, Any]:
+        """Return what a frame should say of the session besides its channel."""
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that can be read: the seven documented ones, and any other that has sent something."""
+        return list(CHANNELS)
+
+    def _channel(self, name: str) -> str:
+        return channel_name(name, tuple(self.channels))
+
+    def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
+        frame.attrs = {
+            "channel": channel,
+            "session": self.name,
+            **self._attrs(),
+            "as_of": datetime.now(UTC).isoformat(),
+        }
+        return frame
+
+    def frame(
+        self, /, channel: str, *, last: int | str | None = None, since: Any = None, until: Any = None, **where: Any
+    ) -> pd.DataFrame:
+        """Return the rows of a channel in the order of arrival: a snapshot that is yours to change.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"positions"``; ``market_data`` is accepted for ``market-data``.
+        last
+            Only the last so many rows, or the last ``"5min"`` before the newest `timestamp`.
+        since, until
+            Only rows between these times, both included; without a zone they are UTC.
+        **where
+            Only rows with this value in this column; a list takes any of its values.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `timestamp` (the envelope's, ``datetime64[us, UTC]``), then `received_at`, the fields of ``data``
+            in snake_case, and `id`. Its `attrs` name the channel, the session, its state and the moment.
+
+        Raises
+        ------
+        InvalidChannel, UnknownColumn
+            For a wrong name; lists the right ones.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> session = fxlive.Session.offline()
+        >>> session.frame("positions", symbol="EURUSD").empty
+        True
+        """
+        channel = self._channel(channel)
+        return self._labelled(
+            select(self._window(channel), channel, last=last, since=since, until=until, where=where), channel
+        )
+
+    def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
+        """Return the newest row of each key of a channel, indexed by the key and sorted by it.
+
+        The keys are: trades `execution_id`, positions `ticket`, orders `order_id`, market-data `symbol`, alerts
+        `alert_id`, analytics (`type`, `period`); system has one row, indexed by `status`. A position that has ended
+        is not in it; open positions and working orders stay until they end, also when their last row has left the
+        window.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"positions"``.
+        **where
+            Only rows with this value in this column; a list takes any of its values.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by the key; `timestamp` is a column.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().latest("market-data").index.name
+        'symbol'
+        """
+        channel = self._channel(channel)
+        return self._labelled(select(self._newest(channel), channel, where=where), channel)
+
+    def snapshot(self) -> dict[str, pd.DataFrame]:
+        """Return the frames of all channels at one and the same moment, by channel.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> sorted(fxlive.Session.offline().snapshot())[:2]
+        ['alerts', 'analytics']
+        """
+        return {channel: self._labelled(frame, channel) for channel, frame in self._windows().items()}
+
+    def export(self, path: str | Path, channels: Sequence[str] | None = None) -> dict[str, Path]:
+        """Write each channel's window to ``<path>/<channel>.parquet``, all of one moment, replacing what is there.
+
+        Parameters
+        ----------
+        path
+            A folder; it is made where it is missing.
+        channels
+            Only these; all by default.
+
+        Returns
+        -------
+        dict
+            The file of each channel. ``fxlive.read_export(file)`` gives back an equal frame; any other Parquet reader
+            takes the files as they are.
+
+        Raises
+        ------
+        CaptureError
+            Where a file cannot be written.
+        """
+        wanted = None if channels is None else {self._channel(channel) for channel in channels}
+        return write_frames({c: f for c, f in self.snapshot().items() if wanted is None or c in wanted}, path)
+
+    def __getitem__(self, channel: str) -> pd.DataFrame:
+        return self.frame(channel)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.channels)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return self.channels

@@ -1,0 +1,482 @@
+"""What the user holds: Session, a running pipeline with everything that can be read of it, and how one is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import ssl
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from fxlive.channels import CHANNELS, channel_name
+from fxlive.display import session_html, session_text
+from fxlive.errors import ConnectionFailed, FxliveError, NoSession, UnknownColumn
+from fxlive.feeds.auth import TokenSource
+from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
+from fxlive.feeds.feed import Feed, Filters, State
+from fxlive.feeds.live import LiveFeed
+from fxlive.feeds.memory import MemoryFeed
+from fxlive.listeners import Stream
+from fxlive.loop import bridge, call
+from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
+from fxlive.readings import Readings
+from fxlive.store import Store
+
+Channels = Sequence[str] | Mapping[str, Filters | None] | None
+
+_open: dict[str, Session] = {}
+_current: list[Session] = []
+
+
+class Session(Readings):
+    """A connection to the platform and everything it has brought: rolling DataFrames that follow the market.
+
+    It only reads: it has no way to send an order. Every method may be called from any thread.
+
+    Parameters
+    ----------
+    url
+        Of the platform, ``wss://host/api/ws``; default: the environment's FXLIVE_URL.
+    token
+        The JWT, or a function (plain or async) that returns one and is called again for each connection; default: the
+        environment's FXLIVE_TOKEN.
+    channels
+        The channels to subscribe to (default: all seven), or a dict of filters by channel.
+    window
+        Keep the rows of the last ``"15min"`` (or a Timedelta) before a channel's newest timestamp; default: no such
+        bound.
+    max_rows
+        Keep the newest so many rows of each channel.
+    name
+        What to call it; ``fxlive.sessions()`` lists the open ones.
+    timeout
+        How many seconds connecting and each acknowledgement may take.
+    auth
+        ``"header"`` or ``"query"``: where the platform wants the token.
+    ca
+        A file of certificates of a private authority (or an ``ssl.SSLContext``), for ``wss://``.
+    stale_after
+        Seconds of silence after which a channel is stale, by channel; default: market-data 10 s.
+    reconnect_when_stale
+        Whether a stale channel makes the session reconnect.
+    reconnect_attempts
+        How many failed reconnects in a row are final.
+
+    Examples
+    --------
+    ``with fxlive.Session(url, token) as session:`` or ``async with fxlive.Session(url, token) as session:`` open it and
+    close it; ``fxlive.connect(url, token)`` opens it and keeps it.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: TokenSource | None = None,
+        *,
+        channels: Channels = None,
+        window: str | pd.Timedelta | None = None,
+        max_rows: int = 1_000_000,
+        name: str = "default",
+        timeout: float = 10.0,
+        auth: Literal["header", "query"] = "header",
+        ca: str | ssl.SSLContext | None = None,
+        stale_after: Mapping[str, float] = STALE_AFTER_S,
+        reconnect_when_stale: bool = False,
+        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+    ) -> None:
+        url = url or os.environ.get("FXLIVE_URL")
+        if not url:
+            raise ConnectionFailed("There is no URL. Pass url=..., set FXLIVE_URL, or try fxlive.demo().")
+        feed = LiveFeed(
+            url,
+            token or (None if "token=" in url else os.environ.get("FXLIVE_TOKEN")),
+            _wanted(channels),
+            auth=auth,
+            ca=ca,
+            timeout_s=timeout,
+            reconnect_attempts=reconnect_attempts,
+        )
+        stale_after_s = {channel_name(channel): float(s) for channel, s in stale_after.items()}
+        self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale)
+
+    def _begin(
+        self,
+        feed: Feed,
+        name: str,
+        window: str | pd.Timedelta | None,
+        max_rows: int,
+        stale_after_s: Mapping[str, float] = STALE_AFTER_S,
+        reconnect_when_stale: bool = False,
+    ) -> None:
+        if max_rows < 1:
+            raise ValueError(f"max_rows must be at least 1, not {max_rows}")
+        self.name = name
+        store = Store(max_rows=max_rows, window_us=None if window is None else _microseconds(window))
+        self._pipeline = Pipeline(feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale)
+        self._on_close: list[Callable[[], None]] = []
+
+    @classmethod
+    def offline(cls, name: str = "offline") -> Self:
+        """Return a session that is connected to nothing, for trying things out: every frame is empty.
+
+        >>> Session.offline().frame("trades").empty
+        True
+        """
+        session = cls.__new__(cls)
+        session._begin(MemoryFeed(), name, None, 1_000_000)
+        return session
+
+    # Life.
+
+    def open(self) -> Self:
+        """Connect and subscribe; returns when both are done.
+
+        Raises
+        ------
+        ConnectionFailed, SubscriptionError
+            Where that fails; nothing is left open.
+        """
+        call(self._pipeline.start())
+        return self._register()
+
+    async def open_async(self) -> Self:
+        """Connect and subscribe, as `open`, for ``await``."""
+        await bridge(self._pipeline.start())
+        return self._register()
+
+    def _register(self) -> Self:
+        _open[self.name] = self
+        _current.append(self)
+        return self
+
+    def close(self) -> None:
+        """Close the connection; what has come stays readable. May be called twice."""
+        call(self._pipeline.close())
+        self._unregister()
+
+    async def close_async(self) -> None:
+        """Close the connection, as `close`, for ``await``."""
+        await bridge(self._pipeline.close())
+        self._unregister()
+
+    def _unregister(self) -> None:
+        for ended in self._on_close:
+            ended()
+        self._on_close.clear()
+        if _open.get(self.name) is self:
+            del _open[self.name]
+        if self in _current:
+            _current.remove(self)
+
+    def when_closed(self, function: Callable[[], None]) -> None:
+        """Call a function once the session has been closed, such as one that ends its server."""
+        self._on_close.append(function)
+
+    def reconnect(self) -> None:
+        """Drop the connection and come back; after a failure, try from the beginning.
+
+        What may have been lost meanwhile is a row of `gaps()`.
+        """
+        call(self._pipeline.restart())
+
+    def __enter__(self) -> Self:
+        return self if self.name in _open and _open[self.name] is self else self.open()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self if self.name in _open and _open[self.name] is self else await self.open_async()
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close_async()
+
+    # Subscriptions.
+
+    @property
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """The filters of each channel that is subscribed."""
+        return self._pipeline.feed.subscriptions
+
+    def subscribe(self, /, *channels: str, **filters: Any) -> None:
+        """Subscribe to channels, with filters on fields of their ``data``; returns once the platform has agreed.
+
+        A channel that is subscribed already gets the new filters.
+
+        Raises
+        ------
+        SubscriptionError
+            Where the platform refuses, or does not answer.
+
+        Examples
+        --------
+        >>> session = Session.offline()
+        >>> session.subscribe("trades", symbol="EURUSD", strategy_id="s1")
+        >>> session.subscriptions
+        {'trades': {'symbol': 'EURUSD', 'strategy_id': 's1'}}
+        """
+        call(self._subscribing(channels, filters))
+
+    async def subscribe_async(self, /, *channels: str, **filters: Any) -> None:
+        """Subscribe, as `subscribe`, for ``await``."""
+        await bridge(self._subscribing(channels, filters))
+
+    async def _subscribing(self, channels: Sequence[str], filters: Filters) -> None:
+        self._pipeline.check_open()
+        for name in channels:
+            known = {column.name for column in CHANNELS[channel_name(name)].columns}
+            for wrong in filters.keys() - known:
+                raise UnknownColumn(wrong, channel_name(name), sorted(known))
+        await self._pipeline.feed.subscribe({channel_name(name): filters for name in channels})
+
+    def unsubscribe(self, *channels: str) -> None:
+        """Give channels up; their frames stay as they are."""
+        call(self._unsubscribing(channels))
+
+    async def unsubscribe_async(self, *channels: str) -> None:
+        """Give channels up, as `unsubscribe`, for ``await``."""
+        await bridge(self._unsubscribing(channels))
+
+    async def _unsubscribing(self, channels: Sequence[str]) -> None:
+        self._pipeline.check_open()
+        await self._pipeline.feed.unsubscribe([channel_name(name) for name in channels])
+
+    # Reading, besides what Readings has.
+
+    @property
+    def url(self) -> str:
+        """Where it is connected to, without any token."""
+        return self._pipeline.feed.url
+
+    @property
+    def state(self) -> State:
+        """One of connecting, connected, reconnecting, closed and failed."""
+        return self._pipeline.state
+
+    @property
+    def error(self) -> FxliveError | None:
+        """Why the session failed; None while it has not."""
+        return self._pipeline.error
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that can be read: the seven documented ones, and any other that has sent something."""
+        return list(self._pipeline.store.tables)
+
+    def gaps(self) -> pd.DataFrame:
+        """Return the times in which messages may have been lost.
+
+        Returns
+        -------
+        DataFrame
+            `start`, `end` (``datetime64[us, UTC]``, NaT while it lasts), `duration_s`, `reason`, `channels` (a tuple).
+        """
+        return self._pipeline.store.gaps_frame()
+
+    def rejected(self) -> pd.DataFrame:
+        """Return the newest 10,000 messages that could not be taken.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `received_at`; `reason` and `raw`, the first 64 KB of the text.
+        """
+        return self._pipeline.store.rejected_frame()
+
+    def health(self) -> Health:
+        """Return how the session fares: state, rates, latency, duplicates, drift, and a table by channel."""
+        return self._pipeline.health()
+
+    def _window(self, channel: str) -> pd.DataFrame:
+        return self._pipeline.store.tables[channel].frame()
+
+    def _newest(self, channel: str) -> pd.DataFrame:
+        return self._pipeline.store.tables[channel].latest()
+
+    def _windows(self) -> dict[str, pd.DataFrame]:
+        return self._pipeline.store.snapshot()
+
+    def _attrs(self) -> dict[Hashable, Any]:
+        return {"state": self.state}
+
+    def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
+        frame = super()._labelled(frame, channel)
+        frame.attrs["stale"] = self._pipeline.stale(channel)
+        return frame
+
+    # Being told.
+
+    def on(
+        self,
+        channel: str,
+        callback: Callable[[Any], Any] | None = None,
+        on_error: Callable[[Exception], Any] | None = None,
+    ) -> Any:
+        """Call a function, plain or async, with every new message of a channel; also usable as a decorator.
+
+        It runs on a thread of its own, behind a queue of 10,000 messages; when it is too slow the oldest are dropped
+        and counted. What it raises is logged, counted and given to `on_error`.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"trades"``.
+        callback
+            Takes the message: ``message.data.symbol``, ``message.timestamp`` (text), ``message.id``.
+        on_error
+            Takes the exception.
+
+        Returns
+        -------
+        Handle
+            With `cancel()`, `calls`, `errors` and `dropped`.
+
+        Examples
+        --------
+        >>> session = Session.offline()
+        >>> @session.on("trades")
+        ... def told(trade):
+        ...     print(trade.data.symbol, trade.data.profit)
+        >>> told.cancel()
+        """
+        name = self._channel(channel)
+        if callback is None:
+            return lambda function: self._pipeline.listen(name, function, on_error)
+        return self._pipeline.listen(name, callback, on_error)
+
+    def stream(self, channel: str) -> Stream:
+        """Return an async iterator over the messages of a channel that come from now on.
+
+        ``async for trade in session.stream("trades"): ...``; it ends when the session is closed, and raises when the
+        session fails.
+        """
+        return self._pipeline.stream(self._channel(channel))
+
+    def wait_for(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
+        """Block until a channel's frame has at least so many rows, and return it.
+
+        Raises
+        ------
+        WaitTimeout
+            When `timeout` seconds are over.
+        ConnectionFailed, SessionClosed
+            Where the session ends before that.
+        """
+        name = self._channel(channel)
+        tables = self._pipeline.store.tables
+        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"row {rows:,} of {name}")
+        return self.frame(name)
+
+    async def wait_for_async(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
+        """Wait, as `wait_for`, for ``await``."""
+        return await asyncio.to_thread(self.wait_for, channel, rows, timeout)
+
+    # Showing itself.
+
+    def __repr__(self) -> str:
+        return session_text(self.name, self.url, self.health())
+
+    def _repr_html_(self) -> str:
+        return session_html(self.name, self.url, self.health())
+
+
+def _wanted(channels: Channels) -> dict[str, Filters | None]:
+    if channels is None:
+        return dict.fromkeys(CHANNELS)
+    if isinstance(channels, str):
+        channels = [channels]
+    if isinstance(channels, Mapping):
+        return {channel_name(name): filters for name, filters in channels.items()}
+    return {channel_name(name): None for name in channels}
+
+
+def _microseconds(window: str | pd.Timedelta) -> int:
+    micros = int(pd.Timedelta(window) / pd.Timedelta("1us"))
+    if micros <= 0:
+        raise ValueError(f"window must be longer than nothing, not {window!r}")
+    return micros
+
+
+# The current session, and how one is opened.
+
+
+def connect(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+    """Connect to the platform; returns when connected and subscribed, or raises.
+
+    A session of the same name that is open is closed first, so that a cell can be run twice.
+
+    Parameters
+    ----------
+    url, token, **options
+        As for `Session`.
+
+    Returns
+    -------
+    Session
+        It becomes the current one, on which ``fxlive.frame(...)`` and the like act.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where the platform cannot be reached or refuses.
+    SubscriptionError
+        Where it refuses a channel.
+    """
+    session = Session(url, token, **options)
+    if session.name in _open:
+        _open[session.name].close()
+    return session.open()
+
+
+async def connect_async(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+    """Connect to the platform, as `connect`, for ``await``."""
+    session = Session(url, token, **options)
+    if session.name in _open:
+        await _open[session.name].close_async()
+    return await session.open_async()
+
+
+def sessions() -> list[Session]:
+    """Return the open sessions, the current one last."""
+    return list(_current)
+
+
+def current() -> Session:
+    """Return the current session: the one opened last, or chosen with `use`.
+
+    Raises
+    ------
+    NoSession
+        Where none is open.
+    """
+    if not _current:
+        raise NoSession("No session is open. Call fxlive.connect(url, token), or fxlive.demo() to try.")
+    return _current[-1]
+
+
+def use(session: Session | str) -> Session:
+    """Make a session, or the open one of that name, the current one."""
+    if isinstance(session, str):
+        if session not in _open:
+            names = ", ".join(_open) or "none"
+            raise NoSession(f"No session called {session!r} is open. Open: {names}.")
+        session = _open[session]
+    if session in _current:
+        _current.remove(session)
+    _current.append(session)
+    return session
+
+
+def _close_all() -> Iterator[None]:
+    for session in list(_open.values()):
+        try:
+            session.close()
+        except Exception:  # the interpreter is going down; there is nobody to tell
+            continue
+        yield
+
+
+atexit.register(lambda: list(_close_all()))

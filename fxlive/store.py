@@ -1,0 +1,206 @@
+"""Store: everything that a session knows: a rolling table for each channel, gaps, rejections and counters."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fxlive.batch import Batch, Rejection, Rows
+from fxlive.channels import CHANNELS, ID, Channel
+from fxlive.columns import STR, UTC, Vocabulary
+from fxlive.table import RollingTable
+from fxlive.timestamps import NAT
+
+MAX_REJECTED = 10_000
+MAX_UNDOCUMENTED_CHANNELS = 256
+MAX_CLOSED_TICKETS = 10_000
+_LATENCIES = 8_192
+_RATE_SECONDS = 10
+_VOLUME_TOLERANCE = 1e-9
+
+
+@dataclass
+class Gap:
+    """A time in which messages may have been lost, in microseconds since 1970 UTC; `end` is None while it lasts."""
+
+    start: int
+    end: int | None
+    reason: str
+    channels: tuple[str, ...]
+
+
+@dataclass
+class Counters:
+    """What has come on one channel: how much, when, and how late (microseconds)."""
+
+    messages: int = 0
+    duplicates: int = 0
+    last_received_at: int | None = None
+    latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
+    _seconds: OrderedDict[int, int] = field(default_factory=OrderedDict)
+
+    def note(self, rows: Rows) -> None:
+        """Count the rows of a batch."""
+        count = len(rows)
+        received_at = int(rows.received_at[-1])
+        self.messages += count
+        self.last_received_at = received_at
+        self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
+        second = received_at // 1_000_000
+        self._seconds[second] = self._seconds.get(second, 0) + count
+        while len(self._seconds) > _RATE_SECONDS + 1:
+            self._seconds.popitem(last=False)
+
+    def rate(self, now: int) -> float:
+        """Return the messages a second over the last ten whole seconds before `now` (microseconds)."""
+        second = now // 1_000_000
+        return sum(n for s, n in self._seconds.items() if second - _RATE_SECONDS <= s < second) / _RATE_SECONDS
+
+    def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
+        """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
+        if not self.latencies:
+            return [float("nan")] * len(quantiles)
+        return [float(q) for q in np.quantile(np.array(self.latencies), quantiles) / 1000]
+
+
+class Store:
+    """The rolling tables of all channels, with what else a session remembers.
+
+    Parameters
+    ----------
+    max_rows, window_us
+        The bounds of each channel's window, as in `RollingTable`.
+
+    Examples
+    --------
+    >>> list(Store().snapshot())[:2]
+    ['trades', 'positions']
+    """
+
+    def __init__(self, *, max_rows: int = 1_000_000, window_us: int | None = None) -> None:
+        self._bounds: dict[str, Any] = {"max_rows": max_rows, "window_us": window_us}
+        self._lock = threading.RLock()
+        self._symbols = Vocabulary()
+        self.tables = {channel.name: self._new_table(channel) for channel in CHANNELS.values()}
+        self.counters = {name: Counters() for name in self.tables}
+        self.rejected: deque[Rejection] = deque(maxlen=MAX_REJECTED)
+        self.rejections = 0
+        self.gaps: list[Gap] = []
+        self._closings: OrderedDict[int, dict[str, tuple[int, int, float]]] = OrderedDict()
+        self._positions: dict[int, tuple[int, int, float]] = {}
+
+    def _new_table(self, channel: Channel) -> RollingTable:
+        return RollingTable(channel, symbols=self._symbols, lock=self._lock, **self._bounds)
+
+    # In.
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads."""
+        with self._lock:
+            for name, rows in batch.rows.items():
+                table = self.tables.get(name)
+                if table is None:
+                    if len(self.tables) >= len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS:
+                        reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
+                        raw = [f"{m.channel}: {m.data!r}" for m in rows.messages]
+                        self.reject([Rejection(batch.received_at, reason, text) for text in raw])
+                        continue
+                    table = self._new_table(Channel(name, columns=(ID,)))
+                    self.counters[name] = Counters()
+                    self.tables = {**self.tables, name: table}  # readers iterate over it without the lock
+                table.append(rows)
+                self.counters[name].note(rows)
+            self.reject(batch.rejected)
+            self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
+
+    def reject(self, rejections: list[Rejection]) -> None:
+        """Remember messages that could not be taken."""
+        self.rejected.extend(rejections)
+        self.rejections += len(rejections)
+
+    def _close_positions(self, positions: Rows | None, trades: Rows | None) -> None:
+        """Take out of `latest` the positions whose volume is covered by closing trades that came after their last row.
+
+        The platform sends a closed position once more, with volume 0; this is for when that message does not come.
+        """
+        touched: set[int] = set()
+        if positions is not None:
+            columns = (positions.values["ticket"], positions.timestamp, positions.arrival, positions.values["volume"])
+            for ticket, stamp, arrival, volume in zip(*(c.tolist() for c in columns), strict=True):
+                if volume == 0:
+                    self._positions.pop(ticket, None)
+                    self._closings.pop(ticket, None)
+                else:
+                    self._positions[ticket] = (stamp, arrival, volume)
+                    touched.add(ticket)
+        if trades is not None and "CLOSED" in trades.values["status"]:
+            for place, status in enumerate(trades.values["status"]):
+                ticket = trades.values["ticket"][place]
+                if status == "CLOSED" and ticket is not None:
+                    closings = self._closings.setdefault(ticket, {})
+                    stamp, arrival = int(trades.timestamp[place]), int(trades.arrival[place])
+                    closings[trades.values["execution_id"][place]] = (stamp, arrival, trades.values["volume"][place])
+                    touched.add(ticket)
+            while len(self._closings) > MAX_CLOSED_TICKETS:
+                self._closings.popitem(last=False)
+        for ticket in touched & self._closings.keys() & self._positions.keys():
+            stamp, arrival, volume = self._positions[ticket]
+            after = [v for s, a, v in self._closings[ticket].values() if (s, a) > (stamp, arrival)]
+            if sum(after) >= volume - _VOLUME_TOLERANCE:
+                self.tables["positions"].forget(ticket)
+                del self._positions[ticket]
+
+    def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
+        """Begin a gap: from now on messages of these channels may be lost."""
+        self.gaps.append(Gap(start, None, reason, channels))
+
+    def close_gap(self, end: int) -> None:
+        """End the gap that lasts."""
+        if self.gaps and self.gaps[-1].end is None:
+            self.gaps[-1].end = end
+
+    # Out.
+
+    def snapshot(self) -> dict[str, pd.DataFrame]:
+        """Return the frame of every channel at one moment."""
+        with self._lock:
+            return {name: table.frame() for name, table in self.tables.items()}
+
+    def gaps_frame(self) -> pd.DataFrame:
+        """Return the gaps: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
+        gaps = list(self.gaps)
+        frame = pd.DataFrame(
+            {
+                "start": _moments([g.start for g in gaps]),
+                "end": _moments([NAT if g.end is None else g.end for g in gaps]),
+                "reason": pd.array([g.reason for g in gaps], dtype=STR),
+                "channels": pd.Series([g.channels for g in gaps], dtype=object),
+            }
+        )
+        frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
+        return frame
+
+    def rejected_frame(self) -> pd.DataFrame:
+        """Return the newest rejections, indexed by `received_at`: `reason` and `raw`."""
+        with self._lock:
+            rejected = list(self.rejected)
+        return pd.DataFrame(
+            {
+                "reason": pd.array([r.reason for r in rejected], dtype=STR),
+                "raw": pd.array([r.raw for r in rejected], dtype=STR),
+            },
+            index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
+        )
+
+    def drift(self) -> dict[str, dict[str, str]]:
+        """Return the undocumented columns: their dtypes, by channel and name."""
+        return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
+
+
+def _moments(micros: list[int]) -> Any:
+    return pd.array(np.array(micros, np.int64), dtype=UTC)

@@ -1,0 +1,343 @@
+"""RollingTable: the newest rows of one channel, in columns, ready as a DataFrame at any moment.
+
+A frame is a slice of one *keeper* frame that spans the columns' buffers (`columns.py`), so taking one costs the same
+for a thousand rows and for ten million. Rows are numbered from the first that ever came: the window is those from
+`first` up to `stop`, and what is new since some moment is the rows from the `stop` of that moment on.
+
+Nothing that a user does to a frame reaches the buffers: the arrays are read-only, and each column counts for pandas'
+copy-on-write as shared for ever, so that every write into a frame goes to a copy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from fxlive.batch import Rows
+from fxlive.channels import MAX_COLUMNS, Channel
+from fxlive.columns import Buffer, Codes, Vocabulary, buffer
+from fxlive.errors import UnknownColumn
+from fxlive.messages import Kind
+
+EXTRA = "extra"
+MAX_EXACT_INTEGER = 2**53
+
+
+class RollingTable:
+    """The rolling window of one channel.
+
+    Parameters
+    ----------
+    channel
+        What the rows hold.
+    max_rows
+        Keep the newest so many rows.
+    window_us
+        Keep only the rows of so many microseconds before the newest `timestamp`; None keeps all.
+    symbols
+        The vocabulary of the symbols, shared by the tables of a session.
+    lock
+        Held while rows are added and while a frame is cut; shared by the tables of a session.
+
+    Examples
+    --------
+    >>> from fxlive.channels import CHANNELS
+    >>> RollingTable(CHANNELS["alerts"]).frame().dtypes["threshold"]
+    dtype('float64')
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        max_rows: int = 1_000_000,
+        window_us: int | None = None,
+        symbols: Vocabulary | None = None,
+        lock: threading.RLock | None = None,
+    ) -> None:
+        self.channel = channel
+        self.first = self.stop = 0
+        self.drift: dict[str, str] = {}
+        self._max_rows = max_rows
+        self._window_us = window_us
+        self._newest = np.iinfo(np.int64).min
+        self._symbols = Vocabulary() if symbols is None else symbols
+        self._lock = threading.RLock() if lock is None else lock
+        self._columns: dict[str, Buffer] = {}
+        self._kinds: dict[str, Kind] = {}
+        for name, kind in (("timestamp", Kind.TIME), ("received_at", Kind.TIME)):
+            self._add_column(name, kind)
+        for column in channel.columns:
+            self._add_column(column.name, column.kind)
+        self._newest_row: dict[Any, int] = {}  # of each key, the one updated longest ago first
+        self._outlived: dict[Any, dict[str, Any]] = {}  # keys whose row left the window, but that have not ended
+        self._keeper: pd.DataFrame | None = None
+        self._keeper_of: tuple[int, ...] = ()
+        self._keeper_first = self._keeper_stop = 0
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of a frame's columns, without the index."""
+        return list(self._columns)[1:]
+
+    # In.
+
+    def append(self, rows: Rows) -> None:
+        """Add rows behind the last, then drop those that the window does not reach any more."""
+        with self._lock:
+            count, values = len(rows), rows.values
+            extras = self._fit(rows) if rows.extras or self.drift else {}
+            for name, column in self._columns.items():
+                if name in values:
+                    column.append(values[name], self.first)
+                elif name == "timestamp":
+                    column.append(rows.timestamp, self.first)
+                elif name == "received_at":
+                    column.append(rows.received_at, self.first)
+                else:
+                    column.append(extras.get(name) or column.missing(count), self.first)
+            start, self.stop = self.stop, self.stop + count
+            if self.channel.key:
+                self._note_newest(rows, start)
+            self._evict(rows)
+
+    def _fit(self, rows: Rows) -> dict[str, list[Any]]:
+        """Return the values of the undocumented columns, adding those that come for the first time."""
+        fitted: dict[str, list[Any]] = {}
+        for place, fields in rows.extras.items():
+            misfits = {}
+            for name, value in fields.items():
+                if value is None:
+                    continue
+                kind = _kind(value)
+                known = self._kinds.get(name)
+                if known is None and kind is not None and len(self._columns) < MAX_COLUMNS:
+                    self._add_drift(name, kind)
+                    known = kind
+                if kind is None or kind is not known:
+                    misfits[name] = value
+                else:
+                    fitted.setdefault(name, [None] * len(rows))[place] = value
+            if misfits:
+                if EXTRA not in self._columns:
+                    self._add_drift(EXTRA, Kind.TEXT)
+                fitted.setdefault(EXTRA, [None] * len(rows))[place] = msgspec.json.encode(misfits).decode()
+        return fitted
+
+    def _add_drift(self, name: str, kind: Kind) -> None:
+        self._add_column(name, kind)
+        self.drift[name] = kind.value
+        column = self._columns[name]
+        column.append(column.missing(len(self)), self.first)
+
+    def _add_column(self, name: str, kind: Kind) -> None:
+        stagger = len(self._columns) % 8 / 16
+        self._columns[name] = buffer(kind, self._symbols, self.first, stagger)
+        self._kinds[name] = kind
+
+    def _note_newest(self, rows: Rows, start: int) -> None:
+        newest = dict(zip(self._keys(rows), range(start, start + len(rows)), strict=True))
+        for key, row in newest.items():
+            self._newest_row.pop(key, None)
+            self._newest_row[key] = row
+        if self._outlived:
+            for key in newest.keys() & self._outlived.keys():
+                del self._outlived[key]
+        if self.channel.leaves:
+            for key, row in newest.items():
+                if self._ended(row):
+                    del self._newest_row[key]
+
+    def _keys(self, rows: Rows) -> Any:
+        if self.channel.single:
+            return [None] * len(rows)
+        keys = [rows.values[name] for name in self.channel.key]
+        if len(keys) > 1:
+            return zip(*keys, strict=True)
+        return keys[0].tolist() if isinstance(keys[0], np.ndarray) else keys[0]
+
+    def _ended(self, row: int) -> bool:
+        if self.channel.ends is None:
+            return True
+        column, ends = self.channel.ends
+        return self._columns[column].raw(row) in ends
+
+    def _evict(self, rows: Rows) -> None:
+        first = max(self.first, self.stop - self._max_rows)
+        if self._window_us is not None and len(rows):
+            self._newest = max(self._newest, int(rows.timestamp.max()))
+            first = self._first_since(first, self._newest - self._window_us)
+        if first == self.first:
+            return
+        while self._newest_row:
+            key = next(iter(self._newest_row))
+            row = self._newest_row[key]
+            if row >= first:
+                break
+            del self._newest_row[key]
+            if not self._ended(row):
+                self._outlived[key] = {name: column.raw(row) for name, column in self._columns.items()}
+        self.first = first
+
+    def _first_since(self, first: int, cutoff: int) -> int:
+        """Return the first row from `first` on that is not older than `cutoff`, looking only at what is dropped."""
+        column = self._columns["timestamp"]
+        while first < self.stop:
+            some = column.view(first, min(first + 1024, self.stop)).asi8
+            young = some >= cutoff
+            if young.any():
+                return first + int(young.argmax())
+            first += len(some)
+        return first
+
+    def forget(self, key: Any) -> None:
+        """Take a key out of `latest`: what it stood for has ended."""
+        with self._lock:
+            self._newest_row.pop(key, None)
+            self._outlived.pop(key, None)
+
+    # Out.
+
+    def frame(self, start: int | None = None) -> pd.DataFrame:
+        """Return the window, or what of it has come since row `start`: a snapshot, in the order of arrival."""
+        with self._lock:
+            keeper, offset = self._current_keeper(), self._keeper_first
+            first = self.first if start is None else min(max(start, self.first), self.stop)
+            return keeper.iloc[first - offset : self.stop - offset]
+
+    def latest(self) -> pd.DataFrame:
+        """Return the newest row of each key, indexed by the key and sorted by it."""
+        with self._lock:
+            rows = np.fromiter(self._newest_row.values(), np.int64, len(self._newest_row))
+            frame = self._current_keeper().iloc[rows - self._keeper_first]
+            if self._outlived:
+                frame = pd.concat([self._outlived_frame(), frame])
+        frame = frame.reset_index()
+        if not self.channel.key:
+            return frame.set_index("timestamp")
+        return frame.set_index(list(self.channel.key)).sort_index()
+
+    def newest(self, key: Any) -> dict[str, Any] | None:
+        """Return the newest row of a key: its number, and its values by column; None where the key is unknown."""
+        with self._lock:
+            row = self._newest_row.get(key)
+            if row is not None:
+                return {name: column.raw(row) for name, column in self._columns.items()}
+            return self._outlived.get(key)
+
+    def _outlived_frame(self) -> pd.DataFrame:
+        kept = list(self._outlived.values())
+        columns = {}
+        for name, column in self._columns.items():
+            few = column.like()
+            few.append([row.get(name, *column.missing(1)) for row in kept], 0)
+            few.settle()
+            columns[name] = few.view(0, len(kept))
+        return pd.DataFrame(columns).set_index("timestamp")
+
+    def _current_keeper(self) -> pd.DataFrame:
+        """Return a frame over all columns' buffers: the same one until a buffer, a dtype or a column is new."""
+        for column in self._columns.values():
+            column.settle()
+        of = (len(self._symbols), *(c.generation for c in self._columns.values()), *self._vocabulary_sizes())
+        if self._keeper is None or of != self._keeper_of or self.stop > self._keeper_stop:
+            self._keeper_of = of
+            self._keeper_first = max(column.base for column in self._columns.values())
+            self._keeper_stop = min(column.base + column.capacity for column in self._columns.values())
+            self._keeper = self._make_keeper(self._keeper_first, self._keeper_stop)
+        return self._keeper
+
+    def _vocabulary_sizes(self) -> list[int]:
+        return [len(c.vocabulary) for c in self._columns.values() if isinstance(c, Codes)]
+
+    def _make_keeper(self, first: int, stop: int) -> pd.DataFrame:
+        arrays = {name: column.view(first, stop) for name, column in self._columns.items()}
+        index = pd.DatetimeIndex(arrays.pop("timestamp"), name="timestamp", copy=False)
+        keeper = pd.DataFrame(arrays, index=index, copy=False)
+        for place in range(len(arrays)):
+            # What pandas asks before a write is whether anything else alive refers to the values. Something always
+            # does: so a held frame never writes in place, also when the keeper is long gone.
+            keeper.iloc[:, place]._references.add_index_reference(_FOREVER)
+        return keeper
+
+
+class _Forever:
+    """Something alive that refers to every buffer, as far as pandas knows."""
+
+
+_FOREVER = _Forever()
+
+
+def _kind(value: Any) -> Kind | None:
+    """Return the kind of column that an undocumented value makes; None where it makes none."""
+    if isinstance(value, bool):
+        return Kind.FLAG
+    if isinstance(value, int | float):
+        return Kind.NUMBER if abs(value) <= MAX_EXACT_INTEGER or isinstance(value, float) else None
+    return Kind.TEXT if isinstance(value, str) else None
+
+
+def select(
+    frame: pd.DataFrame,
+    channel: str,
+    *,
+    last: int | str | pd.Timedelta | None = None,
+    since: Any = None,
+    until: Any = None,
+    where: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return the rows of a frame that are wanted, in the order in which they are.
+
+    Parameters
+    ----------
+    frame
+        Indexed by `timestamp`, or by a key with `timestamp` as a column.
+    channel
+        What to call it in an error.
+    last
+        The last so many rows of what else is wanted, or the rows of the last "5min" before the newest `timestamp`.
+    since, until
+        Times, both included; without a zone they are UTC.
+    where
+        Values by column; a list of values takes any of them.
+
+    Raises
+    ------
+    UnknownColumn
+        Where a column of `where` does not exist.
+    """
+    for name, value in (where or {}).items():
+        if name in frame.columns:
+            column: Any = frame[name]
+        elif name in frame.index.names:
+            column = frame.index.get_level_values(name)
+        else:
+            raise UnknownColumn(name, channel, [n for n in (*frame.index.names, *frame.columns) if n])
+        several = isinstance(value, list | tuple | set | frozenset | pd.Index | pd.Series | np.ndarray)
+        mask = column.isin(list(value)) if several else column.isna() if value is None else column == value
+        frame = frame[np.asarray(mask.fillna(False) if hasattr(mask, "fillna") else mask, bool)]
+    stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
+    if since is not None:
+        keep = np.asarray(stamps >= _utc(since))
+        frame, stamps = frame[keep], stamps[keep]
+    if until is not None:
+        keep = np.asarray(stamps <= _utc(until))
+        frame, stamps = frame[keep], stamps[keep]
+    if isinstance(last, int | np.integer) and not isinstance(last, bool):
+        return frame.iloc[len(frame) - min(max(int(last), 0), len(frame)) :]
+    if last is not None and len(frame):
+        return frame[np.asarray(stamps >= stamps.max() - pd.Timedelta(last))]
+    return frame
+
+
+def _utc(time: Any) -> pd.Timestamp:
+    stamp = pd.Timestamp(time)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
