@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import fxlive
 from fxlive import _version
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,7 @@ def test_constraints_are_plain_pins_that_name_no_index() -> None:
 
 
 def test_the_version_is_said_in_one_place() -> None:
-    assert _version.__version__ == importlib.metadata.version("fxlive")
+    assert fxlive.__version__ == _version.__version__ == importlib.metadata.version("fxlive")
 
 
 def test_importing_fxlive_loads_no_plotting_and_no_jupyter() -> None:
