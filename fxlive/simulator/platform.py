@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import wire
-from .account import Account, Update
+from .account import Account
+from .books import Update
 from .health import SystemHealth
 from .quotes import Quote, QuoteBook
 from .risk import Performance, Watch

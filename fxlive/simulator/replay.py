@@ -78,8 +78,10 @@ def _read(ticks: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(path)
-        # The default parser is off by one unit in the last place now and then; what leaves must be what is in the file.
-        return pd.read_csv(path, float_precision="round_trip", dtype={"symbol": "str"})
+        # Prices as text: read_csv's own parser of numbers is off in the last place now and then (and its option to be
+        # exact is deprecated), but what leaves must be what is in the file.
+        text = {"symbol": "str", "bid": "str", "ask": "str"}
+        return pd.read_csv(path, dtype=text, usecols=lambda name: name in COLUMNS)
     except Exception as error:
         raise TicksError(f"{path.name} cannot be read as CSV, .csv.gz or Parquet: {error}") from error
 
@@ -121,8 +123,19 @@ def _prices(frame: pd.DataFrame, column: str) -> np.ndarray:
     import numpy as np
     import pandas as pd
 
-    prices = pd.to_numeric(frame[column], errors="coerce").to_numpy(np.float64)
+    values = frame[column]
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        prices = values.to_numpy(np.float64, na_value=np.nan)
+    else:
+        prices = np.fromiter(map(_price, values), np.float64, len(values))
     bad = ~np.isfinite(prices) | (prices <= 0)
     if bad.any():
         raise TicksError(f"row {int(bad.argmax())} has no price in the column {column}")
     return prices
+
+
+def _price(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return float("nan")

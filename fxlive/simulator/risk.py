@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import wire
-from .account import Account, Execution, Update
+from .account import Account
+from .books import Execution, Update
 from .quotes import DAY_MS
 
 

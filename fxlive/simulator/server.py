@@ -9,28 +9,26 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from http import HTTPStatus
 from os import PathLike
 from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
 from . import wire
 from .client import Client
-from .faults import REASONS, Faults, random_faults
+from .door import Door
+from .faults import Faults, random_faults
 from .limits import Window
 from .market import SimulatedMarket
 from .platform import Message, Platform
 from .quotes import Quote
 from .replay import Replay, TicksError
 from .requests import BadRequest, Subscribe, read
-from .tokens import DEFAULT_SECRET, DEFAULT_USER, Claims, TokenRefused, make_token, verify_token
+from .tokens import DEFAULT_SECRET, DEFAULT_USER, make_token
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,8 +122,6 @@ class Simulator:
         self._ssl = ssl
         self._subscriptions_limit = subscriptions_limit
         self._messages_per_s = messages_per_s
-        self._connections_per_minute = connections_per_minute
-        self._connecting: dict[str, Window] = {}
         self._random_faults_seed = random_faults_seed
         start_ms = _milliseconds(start)
         # With the hours of the wall clock, a seed would give other prices in the morning than at night.
@@ -137,12 +133,12 @@ class Simulator:
             )
         self._platform = Platform(seed, DEFAULT_USER, start_ms, account=account, first_id=first_id)
         self._clients: dict[ServerConnection, Client] = {}
-        self._claims: dict[ServerConnection, Claims] = {}
         self._subscribed = asyncio.Event()
         self._done = 0
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.faults = Faults(self._clients.values, self._platform.next_number)
+        self._door = Door(PATH, secret, connections_per_minute, self.faults)
 
     # What a user asks
 
@@ -195,7 +191,7 @@ class Simulator:
             self._serve,
             self.host,
             self.port,
-            process_request=self._admit,
+            process_request=self._door.admit,
             ssl=self._ssl,
             compression=None,
             # Client.keep_alive does it.
@@ -302,32 +298,8 @@ class Simulator:
 
     # Connections
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Let a connection in (None), or refuse it with a status."""
-        parts = urlsplit(request.path)
-        if parts.path.rstrip("/") != PATH:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"there is only {PATH}\n")
-        refusal = self.faults.refusal()
-        if refusal is not None:
-            return _refuse(connection, *refusal)
-        try:
-            token = _bearer(request) or parse_qs(parts.query).get("token", [""])[0]
-            if not token:
-                raise TokenRefused("there is no token")
-            claims = verify_token(self._secret, token)
-            if self.faults.revoked(claims.issued_at):
-                raise TokenRefused("the token has been revoked")
-        except TokenRefused as error:
-            return _refuse(connection, 401, None, str(error))
-        window = self._connecting.setdefault(claims.user_id, Window(self._connections_per_minute, 60.0))
-        wait_s = window.wait(time.monotonic())
-        if wait_s:
-            return _refuse(connection, 429, wait_s, f"at most {self._connections_per_minute} connections a minute")
-        self._claims[connection] = claims
-        return None
-
     async def _serve(self, connection: ServerConnection) -> None:
-        claims = self._claims.pop(connection)
+        claims = self._door.claims(connection)
         self.accepted += 1
         client = Client(connection, claims, f"session_{self.accepted}", Window(self._messages_per_s, 1.0))
         self._clients[connection] = client
@@ -396,18 +368,6 @@ def _due(block: Sequence[Quote], at: int, upto: int, now_ms: float) -> int:
     while at < upto and block[at][0] <= now_ms:
         at += 1
     return at
-
-
-def _refuse(connection: ServerConnection, status: int, retry_after: float | None, why: str = "") -> Response:
-    response = connection.respond(HTTPStatus(status), REASONS[status] + (f": {why}\n" if why else "\n"))
-    if retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(retry_after + 0.5)))
-    return response
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _now_ms() -> int:

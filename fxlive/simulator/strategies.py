@@ -6,7 +6,8 @@ import math
 import random
 from typing import Protocol
 
-from .account import Account, Order, Position
+from .account import Account
+from .books import Order, Position
 from .pairs import digits, pip
 
 MOST_POSITIONS = 12

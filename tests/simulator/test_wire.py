@@ -1,0 +1,175 @@
+"""Every message has the reference's fields, in the order of its samples."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from fxlive.simulator import wire
+from fxlive.simulator.market import SimulatedMarket
+from fxlive.simulator.platform import Message, Platform
+
+START_MS = 1_704_182_400_000  # 2024-01-02 08:00 UTC
+
+# From the samples of the reference, by hand.
+ENVELOPE = ["type", "channel", "data", "timestamp", "id"]
+DATA = {
+    "trade": "executionId ticket symbol action volume openPrice stopLoss takeProfit profit commission swap status "
+    "executedAt strategyId connectionId",
+    "position": "ticket symbol type volume openPrice currentPrice stopLoss takeProfit profit unrealizedPnL margin "
+    "marginLevel duration lastUpdate",
+    "order": "orderId ticket symbol orderType volume price status filledAt fillPrice filledVolume remainingVolume "
+    "strategyId",
+    "market_data": "symbol bid ask last volume spread timestamp change changePercent dayHigh dayLow open close",
+    "alert": "alertId type severity title message threshold current createdAt entity actions",
+    "analytics": "type period metrics timestamp",
+    "system": "status components message timestamp",
+}
+NESTED = {
+    ("alert", "entity"): "type id",
+    ("analytics", "metrics"): "totalTrades winRate netProfit currentDrawdown",
+    ("system", "components"): "database redis broker pusher",
+}
+TIMES = {
+    "trade": ["executedAt"],
+    "position": ["lastUpdate"],
+    "order": ["filledAt"],
+    "market_data": ["timestamp"],
+    "alert": ["createdAt"],
+    "analytics": ["timestamp"],
+    "system": ["timestamp"],
+}
+CHANNEL_OF = {
+    "trade": "trades",
+    "position": "positions",
+    "order": "orders",
+    "market_data": "market-data",
+    "alert": "alerts",
+    "analytics": "analytics",
+    "system": "system",
+}
+TEXTS = {
+    "executionId", "symbol", "action", "status", "strategyId", "connectionId", "type", "orderId", "orderType",
+    "alertId", "severity", "title", "message", "period",
+}  # fmt: skip
+WHOLE = {"ticket", "duration", "totalTrades"}
+MAY_BE_NULL = {
+    ("position", "marginLevel"),
+    ("order", "ticket"),
+    ("order", "filledAt"),
+    ("order", "fillPrice"),
+    ("alert", "threshold"),
+    ("alert", "current"),
+}
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def parsed(messages: list[Message]) -> list[dict[str, Any]]:
+    return [json.loads(wire.payload(message.frame)) for message in messages]
+
+
+@pytest.fixture(scope="module")
+def messages() -> list[dict[str, Any]]:
+    """Four hours of a market, with a report and marks a block: every kind of message."""
+    platform = Platform(7, "user_456", START_MS)
+    assert platform.trader is not None
+    platform.trader.watch.daily_loss_limit = 20_00  # so that a short day has alerts
+    found: list[Message] = []
+    for _, block in zip(range(280), SimulatedMarket(7, start_ms=START_MS, quotes_per_s=4), strict=False):
+        found += platform.quotes(block) + platform.marks() + platform.report()
+    return parsed(found)
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_a_message_has_exactly_the_fields_of_the_reference(messages: list[dict[str, Any]], kind: str) -> None:
+    mine = [message for message in messages if message["type"] == kind]
+
+    assert mine
+    for message in mine:
+        assert list(message) == ENVELOPE
+        assert message["channel"] == CHANNEL_OF[kind]
+        assert list(message["data"]) == DATA[kind].split()
+        for (owner, field), names in NESTED.items():
+            if owner == kind:
+                assert list(message["data"][field]) == names.split()
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_values_have_the_types_of_the_reference(messages: list[dict[str, Any]], kind: str) -> None:
+    def check(name: str, value: Any) -> None:
+        if value is None:
+            assert (kind, name) in MAY_BE_NULL, name
+        elif isinstance(value, dict):
+            for inner, one in value.items():
+                assert isinstance(one, str) if name == "components" else True
+                check(inner if name != "components" and inner != "id" else "type", one)
+        elif isinstance(value, list):
+            assert all(isinstance(one, str) for one in value)
+        elif name in TIMES[kind]:
+            assert ISO.fullmatch(value)
+        elif name in TEXTS:
+            assert isinstance(value, str)
+            assert value
+        elif name in WHOLE:
+            assert type(value) is int
+        else:
+            assert type(value) in {int, float}, name
+
+    for message in messages:
+        if message["type"] == kind:
+            for name, value in message["data"].items():
+                check(name, value)
+
+
+def test_ids_are_numbered_one_by_one_and_times_never_go_back(messages: list[dict[str, Any]]) -> None:
+    assert [message["id"] for message in messages] == [f"msg_{k + 1}" for k in range(len(messages))]
+    times = [message["timestamp"] for message in messages]
+    assert times == sorted(times)
+    assert all(ISO.fullmatch(time) for time in times)
+
+
+def test_connection_subscription_and_unsubscription_are_as_in_the_reference() -> None:
+    zero = 1_704_067_200_000
+
+    assert json.loads(wire.connection("session_123", "user_456", zero)) == {
+        "type": "connection",
+        "status": "connected",
+        "sessionId": "session_123",
+        "userId": "user_456",
+        "timestamp": "2024-01-01T00:00:00.000Z",
+    }
+    assert json.loads(wire.subscription([("trades", {"symbol": "EURUSD", "strategyId": "strategy_123"})], zero)) == {
+        "type": "subscription",
+        "status": "success",
+        "channels": [
+            {"name": "trades", "subscribed": True, "filters": {"symbol": "EURUSD", "strategyId": "strategy_123"}}
+        ],
+        "timestamp": "2024-01-01T00:00:00.000Z",
+    }
+    assert json.loads(wire.unsubscription(["trades"], zero)) == {
+        "type": "unsubscription",
+        "status": "success",
+        "channels": ["trades"],
+        "timestamp": "2024-01-01T00:00:00.000Z",
+    }
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_a_frame_gives_back_what_it_carries(size: int) -> None:
+    payload = b"x" * size
+
+    assert wire.payload(wire.frame(payload)) == payload
+
+
+def test_all_statuses_of_orders_and_trades_come_up(messages: list[dict[str, Any]]) -> None:
+    def seen(kind: str, field: str) -> set[str]:
+        return {message["data"][field] for message in messages if message["type"] == kind}
+
+    assert seen("order", "status") >= {"PENDING", "FILLED", "PARTIALLY_FILLED", "CANCELLED"}
+    assert seen("order", "orderType") == {"BUY", "SELL", "BUY_LIMIT", "SELL_LIMIT"}
+    assert seen("trade", "status") == {"FILLED", "CLOSED"}
+    assert seen("analytics", "period") == {"DAY", "WEEK", "MONTH"}
+    assert "RISK_LIMIT" in seen("alert", "type")
