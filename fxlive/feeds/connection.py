@@ -16,10 +16,13 @@ from collections.abc import Callable
 from websockets.client import ClientProtocol
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from fxlive.feeds.frames import cut_frames
+
 MAX_MESSAGE_BYTES = 64 * 2**20
+_MAX_HEADER_BYTES = 65_536
 _CLOSE_WAIT_S = 2.0
 
 # websockets logs requests, and so tokens, at the level DEBUG: never let it.
@@ -55,7 +58,9 @@ class Connection(asyncio.Protocol):
         )
         self._handler = handler
         self._transport: asyncio.Transport | None = None
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] = []  # of a fragmented message
+        self._rest = bytearray()  # of a frame that is not complete
+        self._needed = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.silent_ticks = 0
@@ -106,7 +111,7 @@ class Connection(asyncio.Protocol):
     async def close(self) -> None:
         """Close in an orderly way, or after two seconds in any way."""
         if not self.closed.done():
-            if self._handshake.done() and self._protocol.state.name == "OPEN":
+            if self._handshake.done() and self._protocol.state is State.OPEN:
                 self._protocol.send_close(1000)
                 self._flush()
                 await asyncio.wait({self.closed}, timeout=_CLOSE_WAIT_S)
@@ -126,44 +131,72 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         received_at = now_us()
         self.silent_ticks = 0
-        self._protocol.receive_data(data)
-        self._take_events(received_at)
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data, self._rest = bytes(self._rest), bytearray()
+        messages: list[bytes] = []
+        self._read(data, messages)
         self._flush()
+        if messages:
+            self.last_received_at = received_at
+            self._handler(messages, received_at)
 
     def eof_received(self) -> None:
-        self._protocol.receive_eof()
-        self._take_events(now_us())
+        self._end_of_stream()
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if self._protocol.state.name != "CLOSED":
-            self._protocol.receive_eof()
-            self._take_events(now_us())
+        if self._protocol.state is not State.CLOSED:
+            self._end_of_stream()
         if not self._handshake.done():
             self._handshake.set_exception(error or ConnectionResetError("the server hung up during the handshake"))
         if not self.closed.done():
             self.closed.set_result(None)
 
-    def _take_events(self, received_at: int) -> None:
-        messages: list[bytes] = []
+    def _read(self, data: bytes, messages: list[bytes]) -> None:
+        """Append the messages in `data`, and keep what is incomplete for the next time."""
+        at = 0
+        while at < len(data):
+            if self._protocol.state is State.OPEN:
+                at, stop = cut_frames(data, at, messages, MAX_MESSAGE_BYTES, plain=not self._parts)
+                if stop > len(data):
+                    self._rest, self._needed = bytearray(data[at:]), stop - at
+                    return
+            elif self._handshake.done():
+                stop = len(data)
+            else:
+                # frames may follow the response's headers at once; they are not the library's to begin
+                headers = data.find(b"\r\n\r\n", at)
+                if headers < 0 and len(data) < _MAX_HEADER_BYTES:
+                    self._rest, self._needed = bytearray(data), len(data) + 1
+                    return
+                stop = len(data) if headers < 0 else headers + 4
+            self._protocol.receive_data(data[at:stop])
+            self._take_events(messages)
+            at = stop
+
+    def _take_events(self, messages: list[bytes]) -> None:
+        """Append the messages that the library has read."""
         for event in self._protocol.events_received():
-            if type(event) is Frame:
-                opcode = event.opcode
-                if opcode is Opcode.TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
-                    if event.fin and not self._parts:
-                        messages.append(event.data)  # type: ignore[arg-type]
-                        continue
-                    self._parts.append(event.data)  # type: ignore[arg-type]
+            if isinstance(event, Frame):
+                if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                    self._parts.append(bytes(event.data))
                     if event.fin:
                         messages.append(b"".join(self._parts))
                         self._parts = []
-            elif type(event) is Response and not self._handshake.done():
+            elif not self._handshake.done():
                 self._end_handshake()
         if self._protocol.handshake_exc is not None and not self._handshake.done():
             self._handshake.set_exception(self._protocol.handshake_exc)
-        if messages:
-            self.last_received_at = received_at
-            self._handler(messages, received_at)
+
+    def _end_of_stream(self) -> None:
+        if self._rest:
+            self._protocol.receive_data(bytes(self._rest))
+            self._rest.clear()
+        self._protocol.receive_eof()
+        self._take_events([])
 
     def _end_handshake(self) -> None:
         if self._protocol.handshake_exc is None:

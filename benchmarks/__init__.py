@@ -1,0 +1,1 @@
+"""Benchmarks: what fxlive costs, beside what one would write instead. `python -m benchmarks` runs them all."""
