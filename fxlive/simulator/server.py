@@ -44,6 +44,7 @@ _FIRST_REPORT_S = 0.5
 # What may wait for a slow client before the market waits for it: little when the clients set the pace, and when the
 # clock does, more than any client that lives could ever leave.
 _BACKLOG_BYTES = {True: 256 * 1024, False: 16 * 1024 * 1024}
+RANDOM_FAULTS_EVERY_S = 5.0
 _LONDON_OPEN_MS = 7 * 3_600_000
 
 
@@ -213,7 +214,7 @@ class Simulator:
         assert self._market is not None
         self._spawn(self._run(self._market))
         if self._random_faults_seed is not None:
-            self._spawn(random_faults(self.faults, self._random_faults_seed))
+            self._spawn(random_faults(self.faults, self._random_faults_seed, every_s=RANDOM_FAULTS_EVERY_S))
 
     async def close(self) -> None:
         """End the market and all connections (1001, going away)."""

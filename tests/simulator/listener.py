@@ -80,6 +80,14 @@ class Listener:
         """The next so many messages of the channel."""
         return [self.until(lambda m: m.get("channel") == channel) for _ in range(count)]
 
+    def drain(self, quiet_s: float) -> None:
+        """Read on until nothing has come for so long."""
+        try:
+            while True:
+                self.receive(quiet_s)
+        except TimeoutError:
+            pass
+
     def closed(self, timeout: float = PATIENCE_S) -> int:
         """Read to the end; the close code (1006 when there was none)."""
         end = time.monotonic() + timeout

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from fxlive.simulator import DEFAULT_SECRET, Simulator, SimulatorThread, make_token
@@ -286,12 +286,16 @@ def test_a_lower_limit_counts_what_is_subscribed(fx_simulator: SimulatorFactory)
 
 def test_a_flood_of_requests_ends_the_connection(fx_simulator: SimulatorFactory) -> None:
     with Listener(fx_simulator.default) as client:
-        for _ in range(150):
-            client.send({"type": "unsubscribe", "channels": ["trades"]})
+        # Until it ends: on a slow machine a hundred and fifty might take more than their second.
+        try:
+            while True:
+                client.send({"type": "unsubscribe", "channels": ["trades"]})
+        except ConnectionClosed:
+            pass
         assert client.closed() == 1008
 
     assert client.messages[-1]["error"] == "Rate limit exceeded"
-    assert len([m for m in client.messages if m["type"] == "unsubscription"]) == 100
+    assert len([m for m in client.messages if m["type"] == "unsubscription"]) >= 100
 
 
 def test_the_eleventh_connection_of_a_user_in_a_minute_is_refused_with_429(fx_simulator: SimulatorFactory) -> None:

@@ -1,0 +1,315 @@
+"""Every fault does what it says, to the clients that are there, from any thread."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from fxlive.simulator import SimulatorThread
+from fxlive.simulator.fixture import SimulatorFactory
+from tests.simulator.listener import CHANNELS, Listener, wait_until
+
+
+@pytest.fixture
+def sim(fx_simulator: SimulatorFactory) -> SimulatorThread:
+    """A busy market without an account."""
+    return fx_simulator(speed=20.0, account=False)
+
+
+@pytest.fixture
+def quiet(fx_simulator: SimulatorFactory) -> SimulatorThread:
+    """A platform that sends nothing of its own: its market waits for a subscriber who does not come."""
+    return fx_simulator(wait_for_subscriber=True)
+
+
+def numbers(messages: list[dict[str, Any]]) -> list[int]:
+    return [int(message["id"].removeprefix("msg_")) for message in messages]
+
+
+# Connections
+
+
+@pytest.mark.parametrize("code", [1006, 1001, 1011, 1012, 1013, 4000])
+def test_drop_ends_the_connection_with_the_code(quiet: SimulatorThread, code: int) -> None:
+    with Listener(quiet, "system") as client:
+        quiet.faults.drop(code)
+        assert client.closed() == code
+    wait_until(lambda: quiet.connections == 0)
+
+
+def test_expire_ends_all_connections_with_4401_and_can_revoke_their_tokens(quiet: SimulatorThread) -> None:
+    old = quiet.token()
+    with Listener(quiet, token=old) as one, Listener(quiet, token=old) as two:
+        quiet.faults.expire()
+        assert (one.closed(), two.closed()) == (4401, 4401)
+    with Listener(quiet, token=old) as three:
+        three.receive()
+        quiet.faults.expire(revoke=True)
+        assert three.closed() == 4401
+
+    with pytest.raises(InvalidStatus, match="401"):
+        Listener(quiet, token=old)
+    with Listener(quiet, "system", token=quiet.token()):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("status", "word"),
+    [
+        (401, "Authentication failed"),
+        (403, "Permission denied"),
+        (429, "Rate limit exceeded"),
+        (503, "Connection refused"),
+    ],
+)
+def test_refuse_turns_so_many_connections_away(quiet: SimulatorThread, status: int, word: str) -> None:
+    quiet.faults.refuse(status, times=2, retry_after=3)
+
+    for _ in range(2):
+        with pytest.raises(InvalidStatus) as refusal:
+            Listener(quiet)
+        assert refusal.value.response.status_code == status
+        assert refusal.value.response.headers["Retry-After"] == "3"
+        assert word in (refusal.value.response.body or b"").decode()
+    with Listener(quiet, "system"):
+        pass
+
+
+def test_refuse_without_a_number_lasts_until_accept(quiet: SimulatorThread) -> None:
+    quiet.faults.refuse(503, times=None)
+    for _ in range(3):
+        with pytest.raises(InvalidStatus, match="503"):
+            Listener(quiet)
+    quiet.faults.accept()
+    with Listener(quiet, "system"):
+        pass
+    with pytest.raises(ValueError, match="418"):
+        quiet.faults.refuse(418)
+
+
+def test_a_client_that_answers_no_ping_is_ended_even_under_load(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(speed=None, account=False, ping_interval_s=0.2, ping_timeout_s=0.4)
+    with socket.create_connection(("127.0.0.1", sim.port)) as raw:
+        # By hand: a library's client would answer pings on its own.
+        raw.sendall(
+            f"GET /api/ws?token={sim.token()} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        request = json.dumps({"type": "subscribe", "channels": ["market-data"]}).encode()
+        raw.sendall(b"\x81" + bytes([0x80 | len(request)]) + bytes(4) + request)
+        wait_until(lambda: sim.sent["market-data"] > 1_000)  # its buffers are filling, and it reads nothing
+        wait_until(lambda: sim.connections == 0)
+
+
+def test_a_client_that_answers_pings_stays(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(ping_interval_s=0.05, ping_timeout_s=5.0)
+    with Listener(sim, "market-data") as client:
+        client.take(40)
+        assert sim.connections == 1
+
+
+# Silence and slowness
+
+
+def test_silence_loses_what_was_to_be_sent_and_resume_ends_it(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        client.take(20)
+        sim.faults.silence()
+        before = sim.published["market-data"]
+        wait_until(lambda: sim.published["market-data"] > before + 100)
+        sim.faults.resume()
+        client.take(300)
+
+    ids = numbers(client.of("market-data"))
+    jumps = [b - a for a, b in pairwise(ids) if b - a > 50]
+    assert len(jumps) == 1
+    assert client.socket.protocol.close_code in {None, 1000, 1005}
+
+
+def test_a_silence_ends_by_itself_after_its_seconds(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        client.take(5)
+        began = time.monotonic()
+        sim.faults.silence(0.5)
+        client.drain(0.2)
+        client.take(5)
+        assert time.monotonic() - began >= 0.5
+
+
+def test_a_client_that_comes_during_a_silence_hears_nothing_but_its_pings_are_answered(quiet: SimulatorThread) -> None:
+    quiet.faults.silence()
+    with Listener(quiet) as client:
+        assert client.socket.ping().wait(5)
+        with pytest.raises(TimeoutError):
+            client.receive(0.2)
+        quiet.faults.silence(deaf=True)
+        assert not client.socket.ping().wait(0.3)
+        quiet.faults.resume()
+        assert client.socket.ping().wait(5)
+
+
+def test_slow_sending_loses_nothing_and_its_end_catches_up(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(speed=None, quotes=1_500, account=False, wait_for_subscriber=True)
+    with Listener(sim) as client:
+        sim.faults.slow(delay_s=0.01)
+        client.subscribe("market-data")
+        began = time.monotonic()
+        client.take(30)
+        assert time.monotonic() - began > 0.25
+        sim.faults.slow()
+        client.take(1_470)
+
+    assert numbers(client.of("market-data")) == list(range(1, 1_501))
+
+
+def test_bytes_a_second_are_a_limit(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(speed=None, quotes=100, account=False, wait_for_subscriber=True)
+    with Listener(sim) as client:
+        sim.faults.slow(bytes_per_s=50_000)
+        client.subscribe("market-data")
+        began = time.monotonic()
+        client.take(100)
+        size = sum(map(len, client.raw))
+
+    assert time.monotonic() - began > 0.8 * size / 50_000
+
+
+# Order and number
+
+
+def test_duplicate_sends_the_next_messages_twice(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        client.take(20)
+        sim.faults.duplicate(5)
+        client.take(200)
+
+    ids = numbers(client.of("market-data"))
+    assert len(ids) - len(set(ids)) == 5
+
+
+def test_reorder_turns_the_next_messages_round(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        client.take(20)
+        sim.faults.reorder(7)
+        client.take(200)
+
+    ids = numbers(client.of("market-data"))[10:]  # without the state, whose ids have gaps
+    steps = [b - a for a, b in pairwise(ids)]
+    assert steps.count(-1) == 6
+    assert sorted(ids) == list(range(min(ids), max(ids) + 1))
+
+
+def test_reorder_holds_no_message_back_for_ever(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(speed=None, quotes=3, account=False, wait_for_subscriber=True)
+    with Listener(sim) as client:
+        sim.faults.reorder(100)
+        client.subscribe("market-data")
+        client.take(3)
+
+    assert numbers(client.of("market-data")) == [3, 2, 1]
+
+
+# Messages
+
+
+def test_send_raw_sends_text_and_bytes_as_they_are(quiet: SimulatorThread) -> None:
+    with Listener(quiet) as client:
+        client.receive()
+        quiet.faults.send_raw('{"type": "anything", "ü": 1}')
+        quiet.faults.send_raw(b"\x00\x01")
+        quiet.faults.send_raw("x" * 70_000)
+        for _ in range(3):
+            client.receive()
+
+    assert client.raw[1:] == ['{"type": "anything", "ü": 1}', b"\x00\x01", "x" * 70_000]
+
+
+def test_malformed_messages_are_none_and_come_between_the_others(quiet: SimulatorThread) -> None:
+    with Listener(quiet) as client:
+        client.receive()
+        quiet.faults.malformed(12)
+        assert [client.receive() for _ in range(12)] == [None] * 12
+        quiet.faults.malformed(kind="huge", size=3_000_000)
+        assert client.receive() is None
+
+    kinds = client.raw[1:]
+    assert "" in kinds
+    assert any(isinstance(raw, bytes) for raw in kinds)
+    assert len(kinds[-1]) == 3_000_000
+    with pytest.raises(ValueError, match="kind"):
+        quiet.faults.malformed(kind="strange")
+
+
+def test_a_text_that_is_not_utf8_ends_the_connection(quiet: SimulatorThread) -> None:
+    with Listener(quiet) as client:
+        client.receive()
+        quiet.faults.malformed(kind="utf8")
+        with pytest.raises((ConnectionClosed, UnicodeDecodeError)):
+            client.receive()
+
+
+def test_wrong_types_are_well_formed_messages_with_one_field_that_is_not(quiet: SimulatorThread) -> None:
+    with Listener(quiet) as client:
+        client.receive()
+        quiet.faults.wrong_types(12)
+        messages = [client.receive() for _ in range(12)]
+
+    assert all(message is not None for message in messages)
+    good = [message for message in messages if message is not None]
+    assert {message["channel"] for message in good} == set(CHANNELS)
+    assert all(list(message) == ["type", "channel", "data", "timestamp", "id"] for message in good)
+    assert len(set(numbers(good))) == 12
+
+
+def test_error_sends_a_documented_error(quiet: SimulatorThread) -> None:
+    with Listener(quiet) as client:
+        quiet.faults.error("Permission denied", "no more", "trades")
+        message = client.until_type("error")
+
+    assert list(message) == ["type", "error", "message", "channel", "timestamp", "id"]
+    assert (message["error"], message["message"], message["channel"]) == ("Permission denied", "no more", "trades")
+
+
+def test_unknown_fields_are_added_to_the_data_until_told_otherwise(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        sim.faults.unknown_fields(liquidity=1.5, venue='LD"4', firm=True)
+        message = client.until(lambda m: "liquidity" in m.get("data", {}))
+        assert (message["data"]["venue"], message["data"]["firm"]) == ('LD"4', True)
+        assert message["data"]["bid"] > 0
+        sim.faults.unknown_fields()
+        client.until(lambda m: m["type"] == "market_data" and "liquidity" not in m["data"])
+
+
+def test_calm_ends_what_lasts(sim: SimulatorThread) -> None:
+    with Listener(sim, "market-data") as client:
+        sim.faults.silence()
+        sim.faults.slow(delay_s=1.0)
+        sim.faults.unknown_fields(x=1)
+        sim.faults.refuse(503, times=None)
+        sim.faults.calm()
+        client.until(lambda m: m["type"] == "market_data" and "x" not in m["data"])
+        with Listener(sim, "market-data"):
+            pass
+
+
+def test_random_faults_come_and_the_server_lives(fx_simulator: SimulatorFactory, monkeypatch: Any) -> None:
+    monkeypatch.setattr("fxlive.simulator.server.RANDOM_FAULTS_EVERY_S", 0.05)
+    sim = fx_simulator(speed=20.0, random_faults_seed=3)
+    closed = 0
+    while closed < 5:
+        try:
+            with connect(f"{sim.url}?token={sim.token()}", max_queue=None, close_timeout=0.2) as line:
+                line.send(json.dumps({"type": "subscribe", "channels": CHANNELS}))
+                while True:
+                    line.recv(5)
+        except (ConnectionClosed, InvalidStatus, EOFError, TimeoutError, OSError):
+            closed += 1
+    sim.close()
+    assert sim.accepted >= 2

@@ -1,0 +1,90 @@
+"""The fixture, the thread and the package, as other tests use them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fxlive.simulator
+from fxlive.simulator import SimulatorThread
+from fxlive.simulator.fixture import SimulatorFactory
+from tests.simulator.listener import Listener
+
+ROOT = Path(__file__).parents[2]
+TICKS = pd.DataFrame(
+    {
+        "timestamp": pd.date_range("2024-01-02 08:00", periods=500, freq="250ms", tz="UTC"),
+        "symbol": ["EURUSD", "GBPUSD"] * 250,
+        "bid": [1.085, 1.265] * 250,
+        "ask": [1.0851, 1.2652] * 250,
+    }
+)
+
+
+def test_the_fixture_is_a_simulator_and_makes_others(fx_simulator: SimulatorFactory) -> None:
+    other = fx_simulator(ticks=TICKS, speed=None, wait_for_subscriber=True)
+
+    assert fx_simulator.url != other.url
+    with Listener(fx_simulator.default, "market-data") as client:
+        client.until_type("market_data")
+    assert fx_simulator.sent["market-data"] > 0
+    with Listener(other, "market-data") as client:
+        client.take(500)
+    assert other.wait_finished(10)
+
+
+def test_it_ends_all_that_it_has_started() -> None:
+    factory = SimulatorFactory()
+    one, two = factory(), factory.default
+    factory.close()
+
+    for sim in (one, two):
+        with pytest.raises(OSError):
+            Listener(sim)
+
+
+def test_a_replay_that_waits_for_its_subscriber_loses_nothing() -> None:
+    with SimulatorThread(ticks=TICKS, speed=None, account=False, wait_for_subscriber=True) as sim:
+        assert not sim.wait_finished(0.1)
+        with Listener(sim, "system") as early:
+            assert not sim.wait_finished(0.1)
+            early.subscribe("market-data")
+            messages = early.take(500)
+        assert sim.wait_finished(10)
+        assert sim.progress[:2] == (500, 500)
+        assert sim.sent["market-data"] == sim.published["market-data"] == 500
+
+    assert [message["data"]["symbol"] for message in messages] == list(TICKS["symbol"])
+    assert messages[-1]["timestamp"] == messages[-1]["data"]["timestamp"] == "2024-01-02T08:02:04.750Z"
+
+
+def test_a_replay_at_a_speed_takes_its_time() -> None:
+    # 125 market seconds at 100 times their speed.
+    with SimulatorThread(ticks=TICKS, speed=100.0, account=False) as sim:
+        assert not sim.wait_finished(0.6)
+        assert sim.wait_finished(10)
+
+
+def test_a_failure_of_the_market_is_raised_where_one_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no more quotes")
+
+    monkeypatch.setattr("fxlive.simulator.platform.Platform.quotes", fail)
+    with SimulatorThread() as sim, pytest.raises(RuntimeError, match="no more quotes"):
+        sim.wait_finished(10)
+
+
+def test_the_package_names_what_it_has_and_loads_it_only_when_asked() -> None:
+    assert set(fxlive.simulator.__all__) <= set(dir(fxlive.simulator))
+    for name in fxlive.simulator.__all__:
+        assert getattr(fxlive.simulator, name) is not None
+    with pytest.raises(AttributeError, match="Simulater"):
+        fxlive.simulator.Simulater  # noqa: B018
+    code = "import sys, fxlive.simulator.fixture; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    ours = [name for name in loaded.stdout.split() if name.startswith("fxlive.simulator")]
+    assert ours == ["fxlive.simulator", "fxlive.simulator.fixture"]
