@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -13,6 +15,12 @@ TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
 REFRESH_BEFORE_S = 60.0
 REFRESH_SHARE = 0.1
 """A token is replaced a minute before its end, or when this share of its life is left where that is less."""
+
+_TOKEN = re.compile(r"[!-~]+")  # what a header can carry; a line break in it would begin another header
+
+
+class TokenFunctionFailed(AuthenticationError):
+    """The token function raised. The platform has refused nothing, so it is worth another try."""
 
 
 class Token:
@@ -44,16 +52,19 @@ class Token:
         token: object = self._source
         if callable(self._source):
             try:
-                token = self._source()
+                token = await asyncio.to_thread(self._source)  # a plain function may well wait for the network
                 if inspect.isawaitable(token):
                     token = await token
             except Exception as error:
-                raise AuthenticationError(
+                raise TokenFunctionFailed(
                     f"The token function raised {type(error).__name__}; see the cause above, then connect again."
                 ) from error
         if not isinstance(token, str) or not token.strip():
             raise AuthenticationError("The token is empty or not text. Pass token=..., or set FXLIVE_TOKEN.")
-        return token.strip()
+        token = token.strip()
+        if not _TOKEN.fullmatch(token):
+            raise AuthenticationError("The token holds characters that no token has. Pass it as the platform gave it.")
+        return token
 
 
 def refresh_in_s(token: str, now: float) -> float | None:
@@ -91,11 +102,11 @@ def _claims(token: str) -> dict[str, float]:
         return {}
 
 
-def with_query_token(url: str, token: str) -> str:
-    """Return the URL with the token as its `token` parameter, for servers that want it there."""
+def with_query_token(url: str, token: str | None) -> str:
+    """Return the URL with the token as its `token` parameter, for servers that want it there; None: without any."""
     parts = urlsplit(url)
     query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != "token"]
-    return urlunsplit(parts._replace(query=urlencode([*query, ("token", token)])))
+    return urlunsplit(parts._replace(query=urlencode(query if token is None else [*query, ("token", token)])))
 
 
 def without_secrets(url: str) -> str:

@@ -1,0 +1,86 @@
+"""A platform made by hand, for answers that the simulator never gives; and what the tests of the live feed share."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from websockets.sync.server import ServerConnection, serve
+
+import fxlive
+from fxlive.feeds import backoff, limits
+
+TOKEN = "a-token-that-nobody-may-see"
+PATIENCE_S = 15.0
+THEN = "2024-01-01T00:00:00.000Z"
+
+
+def wait_until(condition: Callable[[], Any], what: str = "it", timeout_s: float = PATIENCE_S) -> None:
+    """Wait for a condition, and fail with a word where it does not come."""
+    ends = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come within {timeout_s:g} s"
+        time.sleep(0.005)
+
+
+def quote(number: int, symbol: str = "EURUSD", timestamp: str = THEN, **fields: Any) -> str:
+    """A market-data message with this number as its id and its bid."""
+    data = {"symbol": symbol, "bid": float(number), "ask": number + 0.5, **fields}
+    return json.dumps(
+        {"type": "market_data", "channel": "market-data", "data": data, "timestamp": timestamp, "id": f"q{number}"}
+    )
+
+
+def acknowledged(request: str | bytes, **over: Any) -> str:
+    """The answer that grants a request."""
+    asked = json.loads(request)
+    names = [c["name"] if isinstance(c, dict) else c for c in asked["channels"]]
+    if asked["type"] == "unsubscribe":
+        answer: dict[str, Any] = {"type": "unsubscription", "status": "success", "channels": names}
+    else:
+        granted = [{**c, "subscribed": True} for c in asked["channels"]]
+        answer = {"type": "subscription", "status": "success", "channels": granted}
+    return json.dumps({**answer, "timestamp": THEN, **over})
+
+
+def grant_everything(socket: ServerConnection) -> None:
+    """Be a platform that says yes to every request and sends nothing else."""
+    for request in socket:
+        socket.send(acknowledged(request))
+
+
+@contextmanager
+def platform(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[str]:
+    """A WebSocket server with this handler of connections; gives its URL."""
+    server = serve(handler, "127.0.0.1", 0, **{"compression": None, "ping_interval": None, **options})
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    scheme = "wss" if "ssl" in options else "ws"
+    try:
+        yield f"{scheme}://127.0.0.1:{server.socket.getsockname()[1]}/api/ws"
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No count of connections from another test's server, no environment of the user's, and no session left open."""
+    monkeypatch.setattr(limits, "_connections", {})
+    monkeypatch.delenv("FXLIVE_URL", raising=False)
+    monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
+    yield
+    for session in fxlive.sessions():
+        session.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnect after hundredths of a second, and as often as it takes."""
+    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(limits, "CONNECTIONS_PER_MINUTE", 1_000)
