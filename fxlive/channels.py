@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -71,11 +72,6 @@ class Channel:
         """The `type` of the channel's messages on the wire."""
         return None if self.message is None else str(self.message.__struct_config__.tag)
 
-    @property
-    def documented(self) -> bool:
-        """Whether the platform's reference names the channel."""
-        return self.message is not None
-
 
 ID = Column("id", Kind.TEXT)
 
@@ -89,14 +85,15 @@ def _columns(fields: type[Fields], parents: tuple[str, ...] = ()) -> Iterator[Co
     hints = get_type_hints(fields, include_extras=True)
     for field in msgspec.structs.fields(fields):
         path = (*parents, field.name)
-        nested = _nested(hints[field.name])
+        nested = nested_fields(hints[field.name])
         if nested is not None:
             yield from _columns(nested, path)
         else:
             yield Column(column_name(path), _kind(hints[field.name]), path, field.required)
 
 
-def _nested(hint: Any) -> type[Fields] | None:
+def nested_fields(hint: Any) -> type[Fields] | None:
+    """Return the struct of a field that is an object, from its annotation; None for any other field."""
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return next((o for o in options if isinstance(o, type) and issubclass(o, Fields)), None)
 
@@ -119,6 +116,7 @@ def snake(name: str) -> str:
     return _WORDS.sub("_", name.replace("PnL", "Pnl")).lower()
 
 
+@lru_cache(4096)
 def column_name(path: tuple[str, ...]) -> str:
     """Return the column that a field of `data` becomes, given the names that lead to it.
 

@@ -304,10 +304,10 @@ class Texts(Buffer):
         count = len(values)
         missing = None in values
         texts = [value or "" for value in values] if missing else values
-        joined = "".join(texts).encode()
-        sizes = list(map(len, texts))
-        if sum(sizes) != len(joined):
-            sizes = [len(text.encode()) for text in texts]
+        together = "".join(texts)
+        joined = together.encode()
+        lengths = map(len, texts) if together.isascii() else (len(text.encode()) for text in texts)
+        sizes = np.fromiter(lengths, np.int64, count)
         at = self.stop - self.base
         used = int(self._ends[at])
         if at + count > self.capacity or used + len(joined) > len(self._bytes):
@@ -327,6 +327,8 @@ class Texts(Buffer):
 
     def view(self, start: int, stop: int) -> Any:
         valid = None if self._valid is None else pa.py_buffer(self._valid)
+        if stop > self.stop:  # Arrow asks that the last text end behind the first; the row will say where when it comes
+            self._ends[stop - self.base] = len(self._bytes)
         array = pa.LargeStringArray.from_buffers(
             stop - start,
             pa.py_buffer(self._ends),

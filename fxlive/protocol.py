@@ -9,22 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Union
+from typing import Any, NamedTuple, Union, get_type_hints
 
 import msgspec
 import numpy as np
 
 from fxlive.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
-from fxlive.channels import CHANNEL_OF_TYPE, CHANNELS, Channel, Column, column_name
+from fxlive.channels import CHANNEL_OF_TYPE, CHANNELS, Channel, Column, column_name, nested_fields
 from fxlive.messages import CONTROL_MESSAGES, DATA_MESSAGES, Control, Fields, Kind, Message, Undocumented, camel
 from fxlive.timestamps import parse_times
 
 Raw = bytes | bytearray | memoryview
+AnyMessage = Message | Undocumented | Control
 
 _decode_typed = msgspec.json.Decoder(Union[(*DATA_MESSAGES, *CONTROL_MESSAGES)], strict=False).decode
 _decode_any = msgspec.json.Decoder().decode
 _CONTROL_OF_TYPE = {str(message.__struct_config__.tag): message for message in CONTROL_MESSAGES}
-_TAKEN = {"timestamp", "received_at", "extra"}
+_TAKEN = {"timestamp", "received_at", "extra", "id"}
+_TAKEN_BY = {name: _TAKEN.union(c.name for c in channel.columns) for name, channel in CHANNELS.items()}
 
 
 class _Wrong(Exception):
@@ -50,27 +52,25 @@ def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
     (1, 'what?')
     """
     batch = Batch(received_at)
+    extras: dict[int, dict[str, Any]] = {}
+    messages: Sequence[AnyMessage | None]
+    try:
+        messages = list(map(_decode_typed, frames))
+    except Exception:  # whatever is wrong with one of them, one by one it shows
+        messages = [_decode_one(place, frame, batch, extras) for place, frame in enumerate(frames)]
     found: dict[str, _Found] = {}
-    for place, frame in enumerate(frames):
-        extras: dict[str, Any] | None = None
-        try:
-            message = _decode_typed(frame)
-        except Exception:  # whatever is wrong, the slow way says what
-            try:
-                message, extras = _decode_slowly(frame)
-            except Exception as error:
-                batch.rejected.append(_rejection(received_at, error, frame))
-                continue
-        if isinstance(message, Control):
-            batch.control.append(message)
-            continue
-        of_channel = found.get(message.channel)
-        if of_channel is None:
-            of_channel = found[message.channel] = _Found()
-        if extras:
-            of_channel.extras[len(of_channel.messages)] = extras
-        of_channel.messages.append(message)
-        of_channel.places.append(place)
+    if len(set(map(type, messages))) == 1 and isinstance(messages[0], Message):  # the usual case: a read of quotes
+        found[messages[0].channel] = _Found(messages, range(len(messages)), extras)  # type: ignore[arg-type]
+    else:
+        for place, message in enumerate(messages):
+            if isinstance(message, Control):
+                batch.control.append(message)
+            elif message is not None:
+                of_channel = found.setdefault(message.channel, _Found([], [], {}))
+                if place in extras:
+                    of_channel.extras[len(of_channel.messages)] = extras[place]
+                of_channel.messages.append(message)
+                of_channel.places.append(place)  # type: ignore[attr-defined]
     for name, of_channel in found.items():
         rows, wrong = _to_rows(
             CHANNELS.get(name) or Channel(name, columns=_UNDOCUMENTED), of_channel, received_at, arrival
@@ -103,7 +103,23 @@ def unsubscribe(channels: Sequence[str]) -> str:
 # The slow way: undocumented fields, undocumented channels, and the reasons of rejections.
 
 
-def _decode_slowly(frame: Raw) -> tuple[Message | Undocumented | Control, dict[str, Any]]:
+def _decode_one(place: int, frame: Raw, batch: Batch, extras: dict[int, dict[str, Any]]) -> AnyMessage | None:
+    """Return a message, noting its undocumented fields in `extras`; None where it is rejected, noted in `batch`."""
+    try:
+        message: AnyMessage = _decode_typed(frame)
+        return message
+    except Exception:  # whatever is wrong, the slow way says what
+        try:
+            message, undocumented = _decode_slowly(frame)
+        except Exception as error:
+            batch.rejected.append(_rejection(batch.received_at, error, frame))
+            return None
+    if undocumented:
+        extras[place] = undocumented
+    return message
+
+
+def _decode_slowly(frame: Raw) -> tuple[AnyMessage, dict[str, Any]]:
     message = _decode_any(frame)
     if not isinstance(message, dict):
         raise _Wrong("not a JSON object")
@@ -131,9 +147,8 @@ def _decode_slowly(frame: Raw) -> tuple[Message | Undocumented | Control, dict[s
     if channel is None or channel.message is None:
         extras.add_all(envelope["data"], ())
         return msgspec.convert(envelope, Undocumented), extras.values
-    data_type = next(f.type for f in msgspec.structs.fields(channel.message) if f.name == "data")
     envelope["type"] = channel.type
-    envelope["data"] = _split(envelope["data"], data_type, (), extras)
+    envelope["data"] = _split(envelope["data"], _SHAPES[channel.name], (), extras)
     return msgspec.convert(envelope, channel.message, strict=False), extras.values
 
 
@@ -146,31 +161,37 @@ def _text_id(value: Any) -> str | None:
     raise _Wrong("id is neither text nor a number")
 
 
-def _split(data: Any, fields: type[Fields], path: tuple[str, ...], extras: _Extras) -> Any:
+Shape = dict[str, "Shape | None"]
+
+
+def _shape(fields: type[Fields]) -> Shape:
+    """Return the documented names of an object on the wire, with the shape of those that are objects themselves."""
+    nested = {f.encode_name: nested_fields(f.type) for f in msgspec.structs.fields(fields)}
+    return {name: None if inner is None else _shape(inner) for name, inner in nested.items()}
+
+
+_SHAPES = {name: _shape(get_type_hints(channel.message)["data"]) for name, channel in CHANNELS.items()}
+
+
+def _split(data: Any, shape: Shape, path: tuple[str, ...], extras: _Extras) -> Any:
     """Return the documented part of `data`, and add the rest to `extras`."""
     if not isinstance(data, dict):
         return data
-    known = {f.encode_name: f.type for f in msgspec.structs.fields(fields)}
     kept = {}
     for name, value in data.items():
-        if name not in known:
+        if name not in shape:
             extras.add((*path, name), value)
             continue
-        nested = next((t for t in getattr(known[name], "__args__", ()) if _is_fields(t)), None)
+        nested = shape[name]
         kept[name] = value if nested is None else _split(value, nested, (*path, name), extras)
     return kept
-
-
-def _is_fields(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, Fields)
 
 
 class _Extras:
     """The undocumented fields of one message, flattened, under names that no column of the channel has."""
 
     def __init__(self, channel: Channel | None) -> None:
-        columns = _UNDOCUMENTED if channel is None else channel.columns
-        self._taken = _TAKEN | {column.name for column in columns}
+        self._taken = _TAKEN if channel is None else _TAKEN_BY[channel.name]
         self.values: dict[str, Any] = {}
 
     def add_all(self, data: Any, path: tuple[str, ...]) -> None:
@@ -202,15 +223,12 @@ def _rejection(received_at: int, why: Exception | str, frame: Raw) -> Rejection:
 _UNDOCUMENTED = (Column("id", Kind.TEXT),)
 
 
-class _Found:
-    """The messages of one channel in a batch, with their places among all, and their undocumented fields."""
+class _Found(NamedTuple):
+    """The messages of one channel in a batch, with their places among all, and the undocumented fields of each."""
 
-    __slots__ = ("extras", "messages", "places")
-
-    def __init__(self) -> None:
-        self.messages: list[Message | Undocumented] = []
-        self.places: list[int] = []
-        self.extras: dict[int, dict[str, Any]] = {}
+    messages: list[Message | Undocumented]
+    places: Sequence[int]
+    extras: dict[int, dict[str, Any]]
 
 
 def _to_rows(channel: Channel, found: _Found, received_at: int, arrival: int) -> tuple[Rows, list[tuple[int, str]]]:

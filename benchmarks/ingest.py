@@ -1,0 +1,114 @@
+"""From bytes to a validated, queryable row: fxlive beside what one would write instead."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.data import messages
+from benchmarks.report import Figure
+from fxlive.pipeline import Seen
+from fxlive.protocol import decode
+from fxlive.store import Store
+
+COUNT = 200_000
+BATCH = 500
+FEW = 2_000
+RUNS = 5
+
+
+def measure() -> list[Figure]:
+    """Return microseconds a message, the median of runs in turn."""
+    ways: dict[str, tuple[Callable[[list[bytes]], object], int]] = {
+        "json.loads into a deque of dicts, then DataFrame": (_deque, COUNT),
+        "pandas.concat for each message": (_concat, FEW),
+        "fxlive, 500 messages a read": (_fxlive, COUNT),
+        "fxlive, 10 messages a read": (lambda raw: _fxlive(raw, 10), COUNT // 10),
+        "fxlive, 1 message a read": (lambda raw: _fxlive(raw, 1), COUNT // 50),
+        "fxlive, an undocumented field in each message": (_drifting, COUNT // 10),
+    }
+    ways |= _installed()
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(RUNS):
+        for name, (way, count) in ways.items():
+            raw = messages(COUNT)[:count]
+            start = time.perf_counter()
+            way(raw)
+            times[name].append((time.perf_counter() - start) / count * 1e6)
+    ours, theirs = times["fxlive, 500 messages a read"], times["json.loads into a deque of dicts, then DataFrame"]
+    bars = {"fxlive, 500 messages a read": "<= 2.5"}
+    figures = [Figure(f"bytes to row: {name}", median(t), "us/message", bars.get(name)) for name, t in times.items()]
+    ratio = median(b / a for a, b in zip(ours, theirs, strict=True))
+    return [*figures, Figure("bytes to row: json and deque / fxlive", ratio, "x", ">= 4")]
+
+
+def _fxlive(raw: list[bytes], batch: int = BATCH) -> pd.DataFrame:
+    store, seen = Store(), Seen()
+    for start in range(0, len(raw), batch):
+        decoded = decode(raw[start : start + batch], 0, start)
+        for rows in decoded.rows.values():
+            assert not seen.duplicates(rows.values["id"])
+        store.add(decoded)
+    frame = store.tables["market-data"].frame()
+    assert len(frame) == len(raw)
+    return frame
+
+
+def _drifting(raw: list[bytes]) -> pd.DataFrame:
+    return _fxlive([message[:-1] + b',"sequence":1}' for message in raw])
+
+
+def _deque(raw: list[bytes]) -> pd.DataFrame:
+    rows: deque[dict[str, object]] = deque(maxlen=1_000_000)
+    for text in raw:
+        message = json.loads(text)
+        rows.append({**message["data"], "received": message["timestamp"], "id": message["id"]})
+    return pd.DataFrame(rows)
+
+
+def _concat(raw: list[bytes]) -> pd.DataFrame:
+    frame = pd.DataFrame()
+    for text in raw:
+        message = json.loads(text)
+        frame = pd.concat([frame, pd.DataFrame([message["data"] | {"id": message["id"]}])], ignore_index=True)
+    return frame
+
+
+def _installed() -> dict[str, tuple[Callable[[list[bytes]], object], int]]:
+    """Return the peers that are installed."""
+    peers: dict[str, tuple[Callable[[list[bytes]], object], int]] = {}
+    try:
+        import polars as pl
+
+        peers["json.loads, then polars.DataFrame"] = (
+            lambda raw: pl.DataFrame([m["data"] | {"id": m["id"]} for m in map(json.loads, raw)]),
+            COUNT,
+        )
+    except ImportError:
+        pass
+    try:
+        from bokeh.models import ColumnDataSource
+
+        def stream(raw: list[bytes]) -> object:
+            first = json.loads(raw[0])["data"]
+            source = ColumnDataSource({name: np.array([], object) for name in first})
+            for start in range(0, len(raw), BATCH):
+                rows = [json.loads(text)["data"] for text in raw[start : start + BATCH]]
+                source.stream({name: [row[name] for row in rows] for name in first}, rollover=1_000_000)
+            return source
+
+        peers["json.loads, then bokeh ColumnDataSource.stream, 500 a call"] = (stream, COUNT // 10)
+    except ImportError:
+        pass
+    return peers
+
+
+if __name__ == "__main__":
+    for figure in measure():
+        print(figure)

@@ -1,0 +1,13 @@
+"""A measurement in a fresh process, so that nothing before it counts."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+
+def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a module returns when it runs in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
