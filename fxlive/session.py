@@ -14,7 +14,7 @@ import pandas as pd
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
 from fxlive.errors import ConnectionFailed, FxliveError, NoSession, UnknownColumn
-from fxlive.feeds.auth import TokenSource
+from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
@@ -92,7 +92,7 @@ class Session(Readings):
             raise ConnectionFailed("There is no URL. Pass url=..., set FXLIVE_URL, or try fxlive.demo().")
         feed = LiveFeed(
             url,
-            token or (None if "token=" in url else os.environ.get("FXLIVE_TOKEN")),
+            token or (None if query_token(url) else os.environ.get("FXLIVE_TOKEN")),
             _wanted(channels),
             auth=auth,
             ca=ca,

@@ -102,6 +102,18 @@ def _claims(token: str) -> dict[str, float]:
         return {}
 
 
+def query_token(url: str) -> str | None:
+    """Return the token in the query of a URL; None where there is none.
+
+    >>> query_token("wss://host/api/ws?token=abc"), query_token("wss://host/api/ws?subtoken=1")
+    ('abc', None)
+    """
+    try:
+        return dict(parse_qsl(urlsplit(url).query)).get("token")
+    except ValueError:  # no URL at all, which is for others to say
+        return None
+
+
 def with_query_token(url: str, token: str | None) -> str:
     """Return the URL with the token as its `token` parameter, for servers that want it there; None: without any."""
     parts = urlsplit(url)

@@ -99,14 +99,16 @@ class Connection(asyncio.Protocol):
         await self._handshake
 
     def send(self, text: str) -> None:
-        """Send a text message."""
-        self._protocol.send_text(text.encode())
-        self._flush()
+        """Send a text message; on a connection that is ending nothing happens, and `closed` will tell."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_text(text.encode())
+            self._flush()
 
     def ping(self) -> None:
         """Ask for a sign of life."""
-        self._protocol.send_ping(b"fxlive")
-        self._flush()
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_ping(b"fxlive")
+            self._flush()
 
     async def close(self) -> None:
         """Close in an orderly way, or after two seconds in any way."""

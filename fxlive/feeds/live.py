@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 
@@ -27,7 +27,16 @@ from fxlive.errors import (
     SubscriptionError,
     TooManySubscriptions,
 )
-from fxlive.feeds.auth import Token, TokenSource, expired, refresh_in_s, with_query_token, without_secrets
+from fxlive.feeds.auth import (
+    Token,
+    TokenFunctionFailed,
+    TokenSource,
+    expired,
+    query_token,
+    refresh_in_s,
+    with_query_token,
+    without_secrets,
+)
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
 from fxlive.feeds.connection import Connection, now_us
 from fxlive.feeds.feed import Filters, Sink
@@ -77,20 +86,24 @@ class LiveFeed:
         timeout_s: float = 10.0,
         reconnect_attempts: int = DEFAULT_ATTEMPTS,
     ) -> None:
-        parts = urlsplit(url)
-        in_query = parse_qs(parts.query).get("token")
-        if token is None and in_query:
-            token, auth = in_query[0], "query"
-        self.url = without_secrets(url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            self.url = without_secrets(url)
+            right = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is none, half an IPv6 address
+            self.url, right = "(unreadable)", False
+        if not right:
             raise ConnectionFailed(
                 f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.", url=self.url
             )
+        in_query = query_token(url)
+        if token is None and in_query:
+            token, auth = in_query, "query"
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         if auth not in ("header", "query"):
             raise ValueError(f"auth must be 'header' or 'query', not {auth!r}")
-        self._base_url = with_query_token(url, "") if in_query else url
+        self._base_url = with_query_token(url, None) if in_query else url
         self._token = Token(token)
         self._auth = auth
         self._ssl = _ssl_context(parts.scheme, ca)
@@ -105,7 +118,7 @@ class LiveFeed:
         self._offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
         self._task: asyncio.Task[None] | None = None
         self._ended_by_us: str | None = None
-        self._server_error: Error | None = None
+        self._server_error: tuple[int, Control] | None = None  # and when it came
         self._closing = False
 
     @property
@@ -126,7 +139,7 @@ class LiveFeed:
         ConnectionFailed, SubscriptionError
             Where the first connection or a subscription fails; nothing is left open.
         """
-        self._sink = sink
+        self._sink, self._closing = sink, False
         wait = connections_to(self.url).wait_s(time.monotonic())
         if wait > 0:
             raise RateLimitError(
@@ -176,19 +189,22 @@ class LiveFeed:
         """Connect; where the token is refused and a new one can be had, once more with that."""
         try:
             return await self._connect()
-        except AuthenticationError:
-            if not self._token.renewable:
+        except AuthenticationError as refused:
+            if not self._token.renewable or isinstance(refused, TokenFunctionFailed):
                 raise
             log.info("the token was refused; asking for a new one")
         return await self._connect()
 
     async def _connect(self) -> tuple[Connection, str]:
-        token = await self._token.get()
+        try:
+            token = await wait_awake(self._token.get(), self._timeout_s)
+        except TimeoutError:
+            raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
         connections_to(self.url).note(time.monotonic())
         url = with_query_token(self._base_url, token) if self._auth == "query" else self._base_url
         self._server_error = None
         try:
-            connection = Connection(url, self._take)
+            connection = Connection(url, lambda messages, at: self._take(connection, messages, at))
         except InvalidURI:
             # its text would show the URL, and with it a token
             raise ConnectionFailed(f"{self.url!r} is not a WebSocket URL.", url=self.url) from None
@@ -200,7 +216,7 @@ class LiveFeed:
                 raise ServerUnavailable(
                     f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
                 ) from None
-            except (OSError, InvalidHandshake) as error:
+            except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: of a host name that cannot be
                 raise _connection_error(error, self.url, token) from _cause(error)
             await self._request(connection, "subscribe", self._wanted)
         except BaseException:
@@ -238,29 +254,28 @@ class LiveFeed:
         await asyncio.sleep(self._sends.wait_s(time.monotonic()))
         self._sends.note(time.monotonic())
 
-    def _take(self, messages: list[bytes], received_at: int) -> None:
+    def _take(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Hand on what one read of the socket brought."""
         batch = protocol.decode(messages, received_at, self._arrived)
         self._arrived += len(messages)
         for control in batch.control:
-            self._take_control(control, received_at)
+            self._take_control(connection, control, received_at)
         self._sink.deliver(batch)
 
-    def _take_control(self, control: Control, received_at: int) -> None:
+    def _take_control(self, connection: Connection, control: Control, received_at: int) -> None:
         if isinstance(control, ConnectionMessage):
             if control.status not in (None, "connected"):
-                self._server_error = Error(error=control.status, message=control.message or control.error)
-                if self._connection is not None:
-                    self._connection.abort()
+                self._server_error = (received_at, control)
+                connection.abort()
         elif not self._requests.answer(control, received_at) and isinstance(control, Error):
-            self._server_error = control
+            self._server_error = (received_at, control)
             log.warning("the platform says: %s", subscription_error(control))
 
     def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
         """Estimate the clock offset from a request and its answer; the quickest answer of all is the best."""
         try:
-            there = parse_time(response.timestamp)
-        except (TypeError, ValueError, OverflowError):
+            there = parse_time(str(response.timestamp))
+        except (ValueError, OverflowError):
             return
         round_trip = received_at - sent_at
         if self._offset is None or round_trip <= self._offset[0]:
@@ -284,7 +299,10 @@ class LiveFeed:
                 self._ended_by_us = None
                 connection, token = await self._come_back(error)
                 self._sink.connected(now_us())
-        except FxliveError as error:
+        except Exception as error:
+            if not isinstance(error, FxliveError):  # a fault of ours must not look like a reconnect that never ends
+                log.exception("the connection could not be kept")
+                error = ConnectionFailed(f"An internal error ended it: {type(error).__name__}.", url=self.url)
             self._connection = None
             self._sink.failed(error)
 
@@ -322,10 +340,15 @@ class LiveFeed:
         renewed = False
         while True:
             retry_after_s = getattr(last, "retry_after_s", None)
-            wait = self._attempts.next_wait_s(random.random, retry_after_s)
-            await asyncio.sleep(max(wait, connections_to(self.url).wait_s(time.monotonic())))
+            await asyncio.sleep(self._attempts.next_wait_s(random.random, retry_after_s))
+            wait = connections_to(self.url).wait_s(time.monotonic())
+            while wait > 0:
+                await asyncio.sleep(wait)
+                wait = connections_to(self.url).wait_s(time.monotonic())  # another session may have been quicker
             try:
                 return await self._connect()
+            except TokenFunctionFailed as failed:
+                last = failed
             except (AuthenticationError, PermissionDenied) as refused:
                 if renewed or not self._token.renewable or isinstance(refused, PermissionDenied):
                     raise
@@ -348,10 +371,10 @@ class LiveFeed:
 
     def _closed_error(self, connection: Connection) -> FxliveError:
         """Return why a connection ended, from the close code and what the server said before."""
-        if self._server_error is not None:
-            said = subscription_error(self._server_error)
-            if not isinstance(said, SubscriptionError) or type(said) is not SubscriptionError:
-                return said
+        # what it said an hour ago is not why it hangs up
+        if self._server_error is not None and self._server_error[0] == connection.last_received_at:
+            said = subscription_error(self._server_error[1])
+            return ConnectionFailed(str(said), url=self.url) if type(said) is SubscriptionError else said
         code, reason = connection.close_code, connection.close_reason
         words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
         if code in _AUTHENTICATION_CODES:
@@ -381,7 +404,15 @@ def _check_count(count: int) -> None:
 def _ssl_context(scheme: str, ca: str | ssl.SSLContext | None) -> ssl.SSLContext | None:
     if scheme != "wss":
         return None
-    return ca if isinstance(ca, ssl.SSLContext) else ssl.create_default_context(cafile=ca)
+    if isinstance(ca, ssl.SSLContext):
+        return ca
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:  # also where it is no file of certificates
+        raise ConnectionFailed(
+            f"ca={str(ca)!r} is no file of certificates that can be read ({error.strerror or error}). "
+            "It must be in PEM format."
+        ) from error
 
 
 def _cause(error: Exception) -> Exception | None:
@@ -389,7 +420,7 @@ def _cause(error: Exception) -> Exception | None:
     return error if isinstance(error, OSError) else None
 
 
-def _connection_error(error: OSError | InvalidHandshake, url: str, token: str) -> FxliveError:
+def _connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str, token: str) -> FxliveError:
     """Return what a failed handshake means to a user."""
     if isinstance(error, InvalidStatus):
         return _status_error(error, url, token)
@@ -401,8 +432,13 @@ def _connection_error(error: OSError | InvalidHandshake, url: str, token: str) -
         )
     if isinstance(error, ssl.SSLError):
         return ConnectionFailed(f"TLS with {url} failed: {error.reason}. Does the server speak wss?", url=url)
+    if isinstance(error, UnicodeError):
+        return ConnectionFailed(f"{url!r} has no host that could be looked up. Is the address right?", url=url)
+    if isinstance(error, ConnectionResetError):
+        scheme = url.partition(":")[0]
+        return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
     if isinstance(error, OSError):
-        words = error.strerror or type(error).__name__
+        words = error.strerror or str(error) or type(error).__name__
         return ServerUnavailable(
             f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
         )
@@ -411,10 +447,8 @@ def _connection_error(error: OSError | InvalidHandshake, url: str, token: str) -
 
 def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
     status = error.response.status_code
-    try:
-        retry_after_s = float(error.response.headers.get("Retry-After", ""))
-    except ValueError:
-        retry_after_s = None
+    retry_after = error.response.headers.get("Retry-After", "")
+    retry_after_s = float(retry_after) if retry_after.isdecimal() else None
     if status == 401:
         why = "has expired" if expired(token, time.time()) else "is wrong or has expired"
         return AuthenticationError(f"{url} refused the token (401): it {why}. Get a new one.", url=url, status=status)

@@ -1,0 +1,555 @@
+"""Connecting: how a session reaches the platform, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from websockets.http11 import Request
+from websockets.sync.server import ServerConnection
+
+import fxlive
+from fxlive.feeds import limits
+from fxlive.loop import background_loop, call
+from fxlive.simulator.fixture import SimulatorFactory
+from tests.handmade import TOKEN, acknowledged, clean_slate, grant_everything, platform, wait_until  # noqa: F401
+
+
+def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
+    """The error with which a connection fails; nothing may be left open after it, and no token may be in it."""
+    before = threading.active_count()
+    with pytest.raises(fxlive.FxliveError) as failed:
+        fxlive.connect(url, token, **{"timeout": 5.0, **options})
+    error = failed.value
+    assert fxlive.sessions() == []
+    wait_until(lambda: not tasks(), "the end of what was begun")
+    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one that asked for a token
+    assert TOKEN not in str(error)
+    return error
+
+
+def tasks() -> set[str]:
+    """What runs on the background loop, besides this question."""
+
+    async def ask() -> set[str]:
+        return {repr(t.get_coro()) for t in asyncio.all_tasks(background_loop()) if t is not asyncio.current_task()}
+
+    return call(ask())
+
+
+# Where to, and with which token
+
+
+def test_url_and_token_are_given_or_come_from_the_environment(
+    fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:
+        assert session.state == "connected"
+    monkeypatch.setenv("FXLIVE_URL", fx_simulator.url)
+    monkeypatch.setenv("FXLIVE_TOKEN", fx_simulator.token())
+    with fxlive.connect() as session:
+        assert (session.state, session.url) == ("connected", fx_simulator.url)
+
+
+@pytest.mark.parametrize("auth", ["header", "query"])
+def test_the_token_goes_where_the_platform_wants_it(auth: Any) -> None:
+    seen: list[Request] = []
+
+    def process_request(connection: ServerConnection, request: Request) -> None:
+        seen.append(request)
+
+    with platform(grant_everything, process_request=process_request) as url:
+        session = fxlive.connect(f"{url}?tenant=7", TOKEN, auth=auth)
+        assert session.url == url
+        session.close()
+    header, path = seen[0].headers.get("Authorization"), seen[0].path
+    if auth == "header":
+        assert (header, path) == (f"Bearer {TOKEN}", "/api/ws?tenant=7")
+    else:
+        assert (header, path) == (None, f"/api/ws?tenant=7&token={TOKEN}")
+
+
+def test_a_token_in_the_url_goes_in_the_url_and_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FXLIVE_TOKEN", "of-the-environment")
+    seen: list[Request] = []
+    with platform(grant_everything, process_request=lambda _, request: seen.append(request)) as url:
+        session = fxlive.connect(f"{url}?token={TOKEN}")
+        assert session.url == url
+        assert TOKEN not in repr(session) + session._repr_html_()
+        session.close()
+    assert seen[0].path == f"/api/ws?token={TOKEN}"
+    assert seen[0].headers.get("Authorization") is None
+
+
+def test_a_token_given_by_name_is_not_sent_beside_the_one_in_the_url() -> None:
+    seen: list[Request] = []
+    with platform(grant_everything, process_request=lambda _, request: seen.append(request)) as url:
+        fxlive.connect(f"{url}?token=stale", TOKEN).close()
+    assert (seen[0].path, seen[0].headers["Authorization"]) == ("/api/ws", f"Bearer {TOKEN}")
+
+
+def test_a_query_that_only_ends_in_token_hides_no_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FXLIVE_TOKEN", TOKEN)
+    with platform(grant_everything) as url:
+        fxlive.connect(f"{url}?subtoken=1").close()
+
+
+def test_a_token_may_come_from_a_function_plain_or_async(fx_simulator: SimulatorFactory) -> None:
+    async def fetch() -> str:
+        await asyncio.sleep(0.01)
+        return fx_simulator.token()
+
+    for source in (fx_simulator.token, fetch):
+        with fxlive.connect(fx_simulator.url, source) as session:
+            assert session.state == "connected"
+
+
+def test_without_url_or_token_it_says_what_to_set() -> None:
+    with pytest.raises(fxlive.ConnectionFailed, match=r"set FXLIVE_URL, or try fxlive.demo"):
+        fxlive.connect()
+    with pytest.raises(fxlive.AuthenticationError, match=r"Pass token=..., or set FXLIVE_TOKEN"):
+        fxlive.connect("ws://127.0.0.1:1/api/ws")
+    with pytest.raises(fxlive.AuthenticationError, match=r"Pass token=..., or set FXLIVE_TOKEN"):
+        fxlive.connect("ws://127.0.0.1:1/api/ws", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host/api/ws", "nonsense", "ws://", "wss:///api/ws", "ws://[::1/api", "ws://h:port/", "ws://h:99999/x"],
+)
+def test_what_is_no_websocket_url_is_told_at_once(url: str) -> None:
+    error = refused(f"{url}?token={TOKEN}")
+
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert "is not a WebSocket URL. It must look like wss://host/api/ws." in str(error)
+
+
+@pytest.mark.parametrize("url", ["ws://a..b/api/ws", f"ws://{'a' * 70}.invalid/api/ws", "ws://*/api/ws"])
+def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
+    assert isinstance(refused(url), fxlive.ConnectionFailed)
+
+
+def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match="auth must be 'header' or 'query', not 'body'"):
+        fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
+    with pytest.raises(ValueError, match="max_rows must be at least 1, not 0"):
+        fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
+    with pytest.raises(ValueError, match="window must be longer than nothing"):
+        fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
+
+
+# Refusals
+
+
+def test_a_wrong_path_asks_about_the_path(fx_simulator: SimulatorFactory) -> None:
+    error = refused(fx_simulator.url.replace("/api/ws", "/api"), fx_simulator.token())
+
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert error.status == 404
+    assert "answered with 404 instead of a WebSocket. Is the path right?" in str(error)
+
+
+def test_a_refused_token_is_an_authentication_error(fx_simulator: SimulatorFactory) -> None:
+    error = refused(fx_simulator.url, TOKEN)
+
+    assert isinstance(error, fxlive.AuthenticationError)
+    assert (error.status, error.url) == (401, fx_simulator.url)
+    assert str(error).endswith("refused the token (401): it is wrong or has expired. Get a new one.")
+
+
+def test_an_expired_token_is_said_to_have_expired(fx_simulator: SimulatorFactory) -> None:
+    error = refused(fx_simulator.url, fx_simulator.token(-1))
+
+    assert isinstance(error, fxlive.AuthenticationError)
+    assert "refused the token (401): it has expired. Get a new one." in str(error)
+
+
+def test_a_refused_token_is_asked_anew_once_and_then_that_is_final(fx_simulator: SimulatorFactory) -> None:
+    given: list[str] = []
+
+    def token() -> str:
+        given.append(fx_simulator.token(-1) if len(given) != 1 else fx_simulator.token())
+        return given[-1]
+
+    fxlive.connect(fx_simulator.url, token).close()
+    assert len(given) == 2
+
+    error = refused(fx_simulator.url, lambda: given.append("again") or TOKEN)
+    assert isinstance(error, fxlive.AuthenticationError)
+    assert given[2:] == ["again", "again"]
+
+
+def test_a_token_function_that_raises_is_asked_once_and_its_error_is_the_cause(fx_simulator: SimulatorFactory) -> None:
+    asked = []
+
+    def token() -> str:
+        asked.append(1)
+        raise LookupError("no vault")
+
+    error = refused(fx_simulator.url, token)
+    assert isinstance(error, fxlive.AuthenticationError)
+    assert isinstance(error.__cause__, LookupError)
+    assert len(asked) == 1
+    assert fx_simulator.default.accepted == 0
+
+
+def test_a_token_function_that_never_returns_costs_no_more_than_the_timeout(fx_simulator: SimulatorFactory) -> None:
+    async def token() -> str:
+        await asyncio.sleep(3600)
+        return TOKEN
+
+    error = refused(fx_simulator.url, token, timeout=0.3)
+    assert isinstance(error, fxlive.AuthenticationError)
+    assert "did not return within 0.3 s" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (403, fxlive.PermissionDenied, "does not allow this user in (403)"),
+        (429, fxlive.RateLimitError, "too many connections (429). Try again in 7 s."),
+        (503, fxlive.ServerUnavailable, "is not available (503). Try again later."),
+    ],
+)
+def test_a_refusal_at_the_door_is_the_error_that_it_means(
+    fx_simulator: SimulatorFactory, status: int, kind: type[fxlive.FxliveError], says: str
+) -> None:
+    fx_simulator.faults.refuse(status, retry_after=7 if status != 403 else None)
+    error = refused(fx_simulator.url, fx_simulator.token())
+
+    assert type(error) is kind
+    assert says in str(error)
+    assert getattr(error, "retry_after_s", 7.0) == 7.0
+    with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:  # it was refused once
+        assert session.state == "connected"
+
+
+@pytest.mark.parametrize("retry_after", ["soon", "", "-5", "nan", "inf"])
+def test_a_retry_after_that_is_no_wait_is_none(retry_after: str) -> None:
+    def process_request(connection: ServerConnection, request: Request) -> Any:
+        response = connection.respond(429, "slowly")
+        response.headers["Retry-After"] = retry_after
+        return response
+
+    with platform(grant_everything, process_request=process_request) as url:
+        error = refused(url)
+    assert isinstance(error, fxlive.RateLimitError)
+    assert error.retry_after_s is None
+    assert "Try again in a minute." in str(error)
+
+
+def test_more_than_ten_connections_a_minute_are_refused_before_they_are_made(fx_simulator: SimulatorFactory) -> None:
+    for _ in range(limits.CONNECTIONS_PER_MINUTE):
+        fxlive.connect(fx_simulator.url, fx_simulator.token(), channels=["system"]).close()
+    error = refused(fx_simulator.url, fx_simulator.token())
+
+    assert isinstance(error, fxlive.RateLimitError)
+    assert error.retry_after_s is not None
+    assert 30 < error.retry_after_s <= 60
+    assert re.search(r"the platform's limit\. Try again in \d\d s\.", str(error))
+    assert fx_simulator.default.accepted == 10
+
+
+# Nobody there, or somebody else
+
+
+def test_an_unreachable_port_asks_about_address_and_server() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        error = refused(f"ws://127.0.0.1:{taken.getsockname()[1]}/api/ws")
+
+    assert isinstance(error, fxlive.ServerUnavailable)
+    assert "Nothing answers at" in str(error)
+    assert "Is the address right, and the server up?" in str(error)
+
+
+@contextmanager
+def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server of plain TCP that does this with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_a_server_that_never_answers_costs_no_more_than_the_timeout(scheme: str) -> None:
+    def listen_in_silence(connection: socket.socket) -> None:
+        while connection.recv(4096):
+            pass
+
+    with tcp_server(listen_in_silence) as address:
+        began = time.monotonic()
+        error = refused(f"{scheme}://{address}/api/ws", timeout=0.3)
+    assert isinstance(error, fxlive.ServerUnavailable)
+    assert "did not answer within 0.3 s" in str(error)
+    assert 0.3 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 301 Moved\r\nLocation: https://elsewhere/\r\nContent-Length: 0\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: wrong\r\n\r\n",
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        b"",
+    ],
+    ids=["http", "redirect", "ssh", "wrong key", "tls alert", "hangs up"],
+)
+def test_a_server_that_speaks_something_else_is_told_from_a_platform(answer: bytes) -> None:
+    def speak(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+    with tcp_server(speak) as address:
+        error = refused(f"ws://{address}/api/ws")
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert "WebSocket" in str(error)
+
+
+# wss
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+def test_a_certificate_of_a_private_authority_is_refused_until_that_is_named(
+    fx_simulator: SimulatorFactory, authority: trustme.CA, tmp_path: Path
+) -> None:
+    simulator = fx_simulator(ssl=server_context(authority, "127.0.0.1"))
+    error = refused(simulator.url, simulator.token())
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert "is not trusted" in str(error)
+    assert "pass ca='its.pem'" in str(error)
+
+    authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
+    with fxlive.connect(simulator.url, simulator.token(), ca=str(tmp_path / "its.pem")) as session:
+        assert len(session.wait_for("market-data", rows=20)) >= 20
+    own = ssl.create_default_context(cafile=str(tmp_path / "its.pem"))
+    with fxlive.connect(simulator.url, simulator.token(), ca=own) as session:
+        assert session.state == "connected"
+
+
+def test_a_certificate_for_another_host_is_refused(
+    fx_simulator: SimulatorFactory, authority: trustme.CA, tmp_path: Path
+) -> None:
+    simulator = fx_simulator(ssl=server_context(authority, "platform.example"))
+    authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
+
+    assert "is not trusted" in str(refused(simulator.url, simulator.token(), ca=str(tmp_path / "its.pem")))
+
+
+def test_wss_to_a_server_of_plain_ws_asks_whether_it_speaks_wss(fx_simulator: SimulatorFactory) -> None:
+    error = refused(fx_simulator.url.replace("ws://", "wss://"), fx_simulator.token())
+
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert "Does the server speak wss?" in str(error)
+
+
+def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
+    (tmp_path / "not.pem").write_text("hello")
+    for file in (tmp_path / "missing.pem", tmp_path / "not.pem"):
+        error = refused("wss://127.0.0.1:1/api/ws", ca=str(file))
+        assert isinstance(error, fxlive.ConnectionFailed)
+        assert file.name in str(error)
+
+
+# An interrupt
+
+
+def test_an_interrupt_while_connecting_leaves_nothing_open() -> None:
+    connected, gone = threading.Event(), threading.Event()
+
+    def listen_in_silence(connection: socket.socket) -> None:
+        connected.set()
+        while connection.recv(4096):
+            pass
+        gone.set()
+
+    def interrupt() -> None:
+        connected.wait(5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with tcp_server(listen_in_silence) as address:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            fxlive.connect(f"ws://{address}/api/ws", TOKEN, timeout=30)
+        assert gone.wait(5)
+    assert fxlive.sessions() == []
+    wait_until(lambda: not tasks())
+
+
+# What the reference leaves open: the forms of an error
+
+
+def answering(*answers: str) -> Callable[[ServerConnection], None]:
+    """A platform that answers the first request with these messages."""
+
+    def handler(socket: ServerConnection) -> None:
+        request = socket.recv()
+        for answer in answers:
+            socket.send(acknowledged(request) if answer == "ack" else answer)
+        for _ in socket:
+            pass
+
+    return handler
+
+
+@pytest.mark.parametrize("field", ["error", "message", "code", "status"])
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Invalid channel", fxlive.InvalidChannel),
+        ("Permission denied", fxlive.PermissionDenied),
+        ("Invalid subscription", fxlive.InvalidSubscription),
+        ("Authentication failed", fxlive.AuthenticationError),
+        ("Rate limit exceeded", fxlive.RateLimitError),
+        ("INVALID_CHANNEL", fxlive.InvalidChannel),
+        ("permission-denied", fxlive.PermissionDenied),
+        ("Something else", fxlive.SubscriptionError),
+    ],
+)
+def test_the_documented_words_are_understood_in_every_field_of_an_error(
+    field: str, words: str, kind: type[fxlive.FxliveError]
+) -> None:
+    with platform(answering(f'{{"type":"error","{field}":"{words}"}}')) as url:
+        error = refused(url, channels=["trades", "orders"])
+    assert type(error) is kind
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"type":"subscription","status":"error","error":"Permission denied","channels":["trades"]}',
+        '{"type":"subscription","status":"error","message":"Permission denied"}',
+        '{"type":"subscription","status":"success","message":"Permission denied",'
+        '"channels":[{"name":"trades","subscribed":false}]}',
+        '{"type":"error","error":"Permission denied","channel":"trades"}',
+    ],
+)
+def test_every_form_of_a_refused_subscription_is_understood(answer: str) -> None:
+    with platform(answering(answer)) as url:
+        assert type(refused(url, channels=["trades"])) is fxlive.PermissionDenied
+
+
+def test_one_refused_channel_of_several_is_named() -> None:
+    answer = (
+        '{"type":"subscription","status":"success","channels":[{"name":"orders","subscribed":true},'
+        '{"name":"trades","subscribed":false}]}'
+    )
+    with platform(answering(answer)) as url:
+        error = refused(url, channels=["trades", "orders"])
+    assert isinstance(error, fxlive.SubscriptionError)
+    assert error.channel == "trades"
+    assert "trades" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "says"),
+    [
+        ('"status":"error","message":"Authentication failed"', fxlive.AuthenticationError, "Authentication failed"),
+        ('"status":"Rate limit exceeded"', fxlive.RateLimitError, "Rate limit exceeded"),
+        ('"status":"closing","message":"down for the weekend"', fxlive.ConnectionFailed, "down for the weekend"),
+    ],
+)
+def test_a_connection_message_that_says_anything_but_connected_is_a_refusal(
+    message: str, kind: type[fxlive.FxliveError], says: str
+) -> None:
+    def refuse(socket: ServerConnection) -> None:
+        socket.send(f'{{"type":"connection",{message}}}')
+        for _ in socket:
+            pass
+
+    with platform(refuse) as url:
+        began = time.monotonic()
+        error = refused(url)
+    assert type(error) is kind
+    assert says in str(error)
+    assert time.monotonic() - began < 3  # not after the timeout
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (4401, fxlive.AuthenticationError),
+        (1008, fxlive.RateLimitError),
+        (1013, fxlive.ServerUnavailable),
+        (1011, fxlive.ConnectionFailed),
+    ],
+)
+@pytest.mark.parametrize("when", ["at once", "at the request"])
+def test_a_close_while_subscribing_is_the_error_that_its_code_means(
+    code: int, kind: type[fxlive.FxliveError], when: str
+) -> None:
+    def close(socket: ServerConnection) -> None:
+        if when == "at the request":
+            socket.recv()
+        socket.close(code, "because")
+
+    with platform(close) as url:
+        error = refused(url)
+    assert type(error) is kind
+    assert "because" in str(error)
+
+
+def test_a_request_that_is_not_acknowledged_is_an_error() -> None:
+    with platform(answering('{"type":"connection","status":"connected"}')) as url:
+        error = refused(url, channels=["trades", "orders"], timeout=0.3)
+    assert type(error) is fxlive.SubscriptionError
+    assert "did not acknowledge subscribe trades, orders within 0.3 s" in str(error)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        '{"type":"error","error":{"code":[1]},"message":null,"channel":{"a":1}}',
+        '{"type":"subscription","status":["x"],"channels":{"trades":1}}',
+        '{"type":"subscription","channels":[1,null,{"name":7}]}',
+        '{"type":"unsubscription","channels":["trades"]}',
+        '{"type":"connection"}',
+    ],
+)
+def test_an_answer_that_makes_no_sense_breaks_nothing(noise: str) -> None:
+    with platform(answering(noise, "ack")) as url:
+        try:
+            with fxlive.connect(url, TOKEN, channels=["trades"], timeout=2) as session:
+                assert session.state == "connected"
+        except fxlive.SubscriptionError:  # it may well be taken for a refusal
+            assert "error" in noise or "status" in noise
