@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from fxlive.batch import Batch, Rejection, Rows
+from fxlive.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import STR, UTC, Vocabulary
 from fxlive.table import RollingTable
@@ -42,6 +44,7 @@ class Counters:
     duplicates: int = 0
     last_received_at: int | None = None
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
+    _first_received_at: int | None = None
     _seconds: OrderedDict[int, int] = field(default_factory=OrderedDict)
 
     def note(self, rows: Rows) -> None:
@@ -49,6 +52,8 @@ class Counters:
         count = len(rows)
         received_at = int(rows.received_at[-1])
         self.messages += count
+        if self._first_received_at is None:
+            self._first_received_at = received_at
         self.last_received_at = received_at
         self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
         second = received_at // 1_000_000
@@ -57,9 +62,13 @@ class Counters:
             self._seconds.popitem(last=False)
 
     def rate(self, now: int) -> float:
-        """Return the messages a second over the last ten whole seconds before `now` (microseconds)."""
+        """Return the messages a second over the last ten seconds before `now` (microseconds), or since the first."""
         second = now // 1_000_000
-        return sum(n for s, n in self._seconds.items() if second - _RATE_SECONDS <= s < second) / _RATE_SECONDS
+        recent = {s: n for s, n in self._seconds.items() if second - _RATE_SECONDS < s <= second}
+        if not recent or self._first_received_at is None:
+            return 0.0
+        since = max(self._first_received_at, (second - _RATE_SECONDS + 1) * 1_000_000)
+        return sum(recent.values()) / max(1.0, (now - since) / 1e6)
 
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
         """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
@@ -107,7 +116,7 @@ class Store:
                 if table is None:
                     if len(self.tables) >= len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS:
                         reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
-                        raw = [f"{m.channel}: {m.data!r}" for m in rows.messages]
+                        raw = [msgspec.json.encode(m).decode()[:MAX_RAW_CHARS] for m in rows.messages]
                         self.reject([Rejection(batch.received_at, reason, text) for text in raw])
                         continue
                     table = self._new_table(Channel(name, columns=(ID,)))
@@ -132,9 +141,9 @@ class Store:
         if positions is not None:
             columns = (positions.values["ticket"], positions.timestamp, positions.arrival, positions.values["volume"])
             for ticket, stamp, arrival, volume in zip(*(c.tolist() for c in columns), strict=True):
-                if volume == 0:
+                if volume == 0:  # the end: a row from before it that comes late does not open the position again
                     self._positions.pop(ticket, None)
-                    self._closings.pop(ticket, None)
+                    self._closings[ticket] = {"": (stamp, arrival, math.inf)}
                 else:
                     self._positions[ticket] = (stamp, arrival, volume)
                     touched.add(ticket)
@@ -143,11 +152,14 @@ class Store:
                 ticket = trades.values["ticket"][place]
                 if status == "CLOSED" and ticket is not None:
                     closings = self._closings.setdefault(ticket, {})
-                    stamp, arrival = int(trades.timestamp[place]), int(trades.arrival[place])
-                    closings[trades.values["execution_id"][place]] = (stamp, arrival, trades.values["volume"][place])
+                    execution = trades.values["execution_id"][place]
+                    moment = (int(trades.timestamp[place]), int(trades.arrival[place]))
+                    if execution in closings:  # said again: its last word counts, from when it was first said
+                        moment = min(moment, closings[execution][:2])
+                    closings[execution] = (*moment, trades.values["volume"][place])
                     touched.add(ticket)
-            while len(self._closings) > MAX_CLOSED_TICKETS:
-                self._closings.popitem(last=False)
+        while len(self._closings) > MAX_CLOSED_TICKETS:
+            self._closings.popitem(last=False)
         for ticket in touched & self._closings.keys() & self._positions.keys():
             stamp, arrival, volume = self._positions[ticket]
             after = [v for s, a, v in self._closings[ticket].values() if (s, a) > (stamp, arrival)]
