@@ -18,7 +18,6 @@ from .requests import Filter
 from .tokens import Claims
 
 _UNSUBSCRIBED = Filter({})
-_OUTBOX_HIGH = 2_000
 _REORDER_WAIT_S = 1.0
 
 
@@ -29,13 +28,15 @@ class Client:
     system call for each message, four times what everything else here does together.
     """
 
-    def __init__(self, connection: ServerConnection, claims: Claims, session_id: str, requests: Window) -> None:
+    def __init__(
+        self, connection: ServerConnection, claims: Claims, session_id: str, requests: Window, backlog_bytes: int
+    ) -> None:
         self.connection = connection
         self.claims = claims
         self.session_id = session_id
         self.requests = requests
         self.subscriptions: dict[str, Filter | None] = {}
-        self.line = Line(self)
+        self.line = Line(self, backlog_bytes)
         self._closing: asyncio.TimerHandle | None = None
 
     @property
@@ -117,7 +118,7 @@ class Client:
 class Line:
     """What is wrong with the way to one client: silence, slowness, repetition, disorder, unknown fields."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, backlog_bytes: int) -> None:
         self.clear = True
         self._client = client
         self._silent = self._deaf = False
@@ -129,6 +130,8 @@ class Line:
         self._delay_s = 0.0
         self._bytes_per_s: float | None = None
         self._outbox: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._backlog_bytes = backlog_bytes
         self._pump: asyncio.Task[None] | None = None
         self._low = asyncio.Event()
         self._low.set()
@@ -233,7 +236,8 @@ class Line:
             self._client.write(frames)
             return
         self._outbox.extend(frames)
-        if len(self._outbox) > _OUTBOX_HIGH:
+        self._waiting_bytes += sum(map(len, frames))
+        if self._waiting_bytes > self._backlog_bytes:
             self._low.clear()
         if self._pump is None and self._outbox:
             self._pump = asyncio.get_running_loop().create_task(self._drip())
@@ -241,10 +245,11 @@ class Line:
     async def _drip(self) -> None:
         while self._outbox and self._client.open:
             frame = self._outbox.popleft()
+            self._waiting_bytes -= len(frame)
             pause_s = self._delay_s + (len(frame) / self._bytes_per_s if self._bytes_per_s else 0.0)
             await asyncio.sleep(pause_s)
             self._client.write([frame])
-            if len(self._outbox) <= _OUTBOX_HIGH // 2:
+            if self._waiting_bytes <= self._backlog_bytes // 2:
                 self._low.set()
         self._pump = None
         self._low.set()

@@ -302,13 +302,12 @@ class Simulator:
     async def _serve(self, connection: ServerConnection) -> None:
         claims = self._door.claims(connection)
         self.accepted += 1
-        client = Client(connection, claims, f"session_{self.accepted}", Window(self._messages_per_s, 1.0))
+        requests = Window(self._messages_per_s, 1.0)
+        client = Client(connection, claims, f"session_{self.accepted}", requests, _BACKLOG_BYTES[self.speed is None])
         self._clients[connection] = client
         self.faults.admit(client)
         loop = asyncio.get_running_loop()
-        expiry = loop.call_later(
-            min(max(0.0, claims.expires_at - time.time()), 1e6), client.close, 4401, "token expired"
-        )
+        expiry = loop.call_later(max(0.0, claims.expires_at - time.time()), client.close, 4401, "token expired")
         interval_s, timeout_s = self._ping
         pings = loop.create_task(client.keep_alive(interval_s, timeout_s)) if interval_s is not None else None
         try:

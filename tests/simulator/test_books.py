@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def run(symbols: list[str] | None, hours: int, quotes_per_s: float, start_ms: in
 
 
 def test_a_day_of_nine_pairs_yen_and_crosses_among_them_adds_up_to_the_cent() -> None:
-    ledger = run(None, hours=24, quotes_per_s=0.5)
+    ledger = run(None, hours=17, quotes_per_s=0.6)
 
     assert ledger.symbols >= {"EURUSD", "USDJPY", "EURJPY", "EURGBP", "USDCHF"}
     assert ledger.closed > 300
@@ -225,6 +226,28 @@ def test_yen_books_survive_month_ends() -> None:
 
     assert ledger.symbols == {"USDJPY", "EURJPY", "EURUSD"}
     assert {when.month for when, _, _ in ledger.nets} == {1, 2}
+
+
+def test_the_current_state_is_the_last_message_of_each_open_position_and_working_order() -> None:
+    platform = Platform(3, "user_456", START_MS)
+    last: dict[tuple[str, str], dict[str, Any]] = {}
+    for block in islice(SimulatedMarket(3, start_ms=START_MS, quotes_per_s=4), 60):
+        for message in parsed(platform.quotes(block) + platform.marks()):
+            data = message["data"]
+            if message["type"] == "position":
+                last["positions", data["ticket"]] = message
+            if message["type"] == "order":
+                last["orders", data["orderId"]] = message
+
+    def state(channel: str) -> list[str]:
+        return sorted(message["id"] for message in parsed(platform.state(channel)))
+
+    held = {"positions": lambda d: d["volume"] > 0, "orders": lambda d: d["status"] in {"PENDING", "PARTIALLY_FILLED"}}
+    for channel, holds in held.items():
+        expected = sorted(m["id"] for (of, _), m in last.items() if of == channel and holds(m["data"]))
+        assert state(channel) == expected
+        assert expected
+        assert len(expected) < len([1 for of, _ in last if of == channel])
 
 
 def test_a_pair_without_a_way_to_dollars_is_not_traded() -> None:

@@ -169,6 +169,15 @@ def test_slow_sending_loses_nothing_and_its_end_catches_up(fx_simulator: Simulat
     assert numbers(client.of("market-data")) == list(range(1, 1_501))
 
 
+def test_one_slow_client_does_not_hold_up_a_market_that_runs_by_the_clock(sim: SimulatorThread) -> None:
+    with Listener(sim) as slow:
+        sim.faults.slow(delay_s=30.0)
+        slow.send({"type": "subscribe", "channels": ["market-data"]})
+        wait_until(lambda: sim.sent["market-data"] > 0)
+        before = sim.published["market-data"]
+        wait_until(lambda: sim.published["market-data"] > before + 1_500)
+
+
 def test_bytes_a_second_are_a_limit(fx_simulator: SimulatorFactory) -> None:
     sim = fx_simulator(speed=None, quotes=100, account=False, wait_for_subscriber=True)
     with Listener(sim) as client:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -48,18 +49,20 @@ def test_it_ends_all_that_it_has_started() -> None:
 
 
 def test_a_replay_that_waits_for_its_subscriber_loses_nothing() -> None:
-    with SimulatorThread(ticks=TICKS, speed=None, account=False, wait_for_subscriber=True) as sim:
+    many = pd.DataFrame({"timestamp": 1_704_182_400_000 + np.arange(6_000), "symbol": "EURUSD", "bid": 1.085})
+    many["ask"] = (1.085 + np.arange(6_000) / 100_000).round(5)
+    with SimulatorThread(ticks=many, speed=None, account=False, wait_for_subscriber=True) as sim:
         assert not sim.wait_finished(0.1)
         with Listener(sim, "system") as early:
             assert not sim.wait_finished(0.1)
             early.subscribe("market-data")
-            messages = early.take(500)
+            messages = early.take(6_000)
         assert sim.wait_finished(10)
-        assert sim.progress[:2] == (500, 500)
-        assert sim.sent["market-data"] == sim.published["market-data"] == 500
+        assert sim.progress[:2] == (6_000, 6_000)
+        assert sim.sent["market-data"] == sim.published["market-data"] == 6_000
 
-    assert [message["data"]["symbol"] for message in messages] == list(TICKS["symbol"])
-    assert messages[-1]["timestamp"] == messages[-1]["data"]["timestamp"] == "2024-01-02T08:02:04.750Z"
+    assert [message["data"]["ask"] for message in messages] == many["ask"].tolist()
+    assert messages[-1]["timestamp"] == messages[-1]["data"]["timestamp"] == "2024-01-02T08:00:05.999Z"
 
 
 def test_a_replay_at_a_speed_takes_its_time() -> None:
