@@ -25,6 +25,7 @@ _FEW = 8  # up to here the texts cost less one by one
 _DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
 _MARKS_AT = [4, 7, 10, 13, 16, 19]
 _MARKS = np.frombuffer(b"--T::.", np.uint8)
+_END = np.frombuffer(b"Z\n", np.uint8)
 # How each digit counts towards: the date as yyyymmdd, the hour, the minute, and the second.
 _WEIGHTS = np.array(
     [
@@ -48,7 +49,7 @@ def parse_time(text: str) -> int:
     >>> parse_time("1970-01-01T00:00:01.500Z"), parse_time("1970-01-01T01:00:00+01:00")
     (1500000, 0)
     """
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text[:-1] + "Z" if text.endswith("z") else text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     since = moment - _EPOCH
@@ -87,13 +88,15 @@ def _parse_alike(texts: Sequence[str | None]) -> Micros | None:
     if None in texts:
         return None
     count, width = len(texts), len(texts[0] or "")
-    raw = "".join(texts).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
-    if not 24 <= width <= 27 or len(raw) != count * width:
+    # With a line end behind each text, no neighbour's digit can stand in for one that is missing.
+    raw = "\n".join((*texts, "")).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
+    if not 24 <= width <= 27 or len(raw) != count * (width + 1):
         return None
-    chars = np.frombuffer(raw, np.uint8).reshape(count, width)
+    lines = np.frombuffer(raw, np.uint8).reshape(count, width + 1)
+    chars = lines[:, :-1]
     decimals = list(range(20, width - 1))
     digits = chars[:, _DIGITS + decimals] - 48
-    if (digits > 9).any() or (chars[:, _MARKS_AT] != _MARKS).any() or (chars[:, -1] != ord("Z")).any():
+    if (digits > 9).any() or (chars[:, _MARKS_AT] != _MARKS).any() or (lines[:, -2:] != _END).any():
         return None
     fields = digits[:, :14].astype(np.float64) @ _WEIGHTS
     fraction = digits[:, 14:].astype(np.float64) @ np.array([10.0 ** (5 - i) for i in range(len(decimals))])

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fxlive.timestamps import NAT, parse_time, parse_times
+from tests.samples import T0, T0_US
+
+MANY = 30  # more than are read one by one
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+quick = settings(max_examples=150, deadline=None)
+
+offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+moments = st.datetimes(timezones=st.one_of(st.just(UTC), offsets, st.none()))
+
+
+def micros(moment: datetime) -> int:
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+    return since // timedelta(microseconds=1)
+
+
+def zulu(decimals: int) -> Callable[[datetime], str]:
+    return lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}".zfill(26)[: 20 + decimals] + "Z"
+
+
+def one_by_one(texts: list[str | None]) -> tuple[list[int], list[int]]:
+    values, wrong = [], []
+    for place, text in enumerate(texts):
+        found, bad = parse_times([text])
+        values.append(int(found[0]))
+        wrong += [place] * len(bad)
+    return values, wrong
+
+
+@quick
+@given(moments, st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]), st.sampled_from("T t"))
+def test_a_time_means_what_the_standard_library_says(moment: datetime, precision: str, between: str) -> None:
+    text = moment.isoformat(between, precision)
+
+    assert parse_time(text) == micros(datetime.fromisoformat(text))
+
+
+@quick
+@given(st.lists(st.datetimes(), min_size=1, max_size=MANY), st.integers(3, 6))
+def test_a_batch_of_the_platforms_own_shape_is_read_exactly(times: list[datetime], decimals: int) -> None:
+    texts = [zulu(decimals)(time) for time in times]
+    found, wrong = parse_times(texts)
+
+    assert found.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]
+    assert wrong == []
+
+
+usual = st.datetimes(datetime(2023, 12, 31), datetime(2024, 3, 2)).map(zulu(3))
+damaged = st.tuples(usual, st.integers(0, 23), st.sampled_from("0123456789-:.TZz +\n\x00é\u0665\ud800")).map(
+    lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1 :]
+)
+strange = st.one_of(usual, damaged, moments.map(datetime.isoformat), st.text(max_size=30), st.none())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(strange, min_size=MANY // 3, max_size=MANY))
+@example([T0 + "2", T0[1:], *[T0] * MANY])
+@example([T0[:-1] + "+", *[T0] * MANY])
+def test_a_batch_is_read_as_its_texts_are_read_one_by_one(texts: list[str | None]) -> None:
+    found, wrong = parse_times(texts)
+
+    assert (found.tolist(), wrong) == one_by_one(texts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(damaged, min_size=1, max_size=1), st.integers(0, MANY))
+def test_one_odd_time_spoils_none_of_its_neighbours(odd: list[str], place: int) -> None:
+    texts = [T0] * MANY
+    found, wrong = parse_times([*texts[:place], *odd, *texts[place:]])
+
+    assert found.tolist()[:place] == [T0_US] * place
+    assert found.tolist()[place + 1 :] == [T0_US] * (MANY - place)
+    assert wrong in ([], [place])
+
+
+def test_a_neighbours_digit_cannot_complete_a_time() -> None:
+    texts = [*[T0] * MANY, T0 + "2", T0[1:]]  # together they are as long as two good ones
+
+    assert parse_times(texts)[1] == [MANY, MANY + 1]
+
+
+@pytest.mark.parametrize("repeat", [1, MANY])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-01-01T00:00:00.000Z", T0_US),
+        ("2024-01-01T00:00:00Z", T0_US),
+        ("2024-01-01T00:00:00z", T0_US),
+        ("2024-01-01t00:00:00.000z", T0_US),
+        ("2024-01-01T00:00:00", T0_US),
+        ("2024-01-01 00:00:00", T0_US),
+        ("2024-01-01T01:30:00+01:30", T0_US),
+        ("2024-01-01T01:30:00+0130", T0_US),
+        ("2023-12-31T16:00:00.000-08:00", T0_US),
+        ("2024-01-01T00:00:00.1Z", T0_US + 100_000),
+        ("2024-01-01T00:00:00.12Z", T0_US + 120_000),
+        ("2024-01-01T00:00:00.123Z", T0_US + 123_000),
+        ("2024-01-01T00:00:00.1234Z", T0_US + 123_400),
+        ("2024-01-01T00:00:00.12345Z", T0_US + 123_450),
+        ("2024-01-01T00:00:00.123456Z", T0_US + 123_456),
+        ("2024-01-01T00:00:00.1234567Z", T0_US + 123_456),
+        ("2024-01-01T00:00:00.123456789Z", T0_US + 123_456),
+        ("2024-02-29T00:00:00.000Z", T0_US + 59 * 86_400_000_000),
+        ("1970-01-01T00:00:00.000Z", 0),
+        ("1969-12-31T23:59:59.999Z", -1_000),
+        ("0001-01-01T00:00:00.000Z", -62_135_596_800_000_000),
+        ("9999-12-31T23:59:59.999Z", 253_402_300_799_999_000),
+        ("9999-12-31T23:59:59.999999-01:00", 253_402_304_399_999_999),
+        ("0001-01-01T00:00:00+01:00", -62_135_600_400_000_000),
+    ],
+)
+def test_every_plausible_form_of_a_time_is_read(text: str, expected: int, repeat: int) -> None:
+    found, wrong = parse_times([text] * repeat)
+
+    assert (found.tolist(), wrong) == ([expected] * repeat, [])
+
+
+@pytest.mark.parametrize("repeat", [1, MANY])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "null",
+        "1704067200",
+        "1704067200000",
+        "2023-02-29T00:00:00.000Z",
+        "2024-02-30T00:00:00.000Z",
+        "2024-13-01T00:00:00.000Z",
+        "2024-00-01T00:00:00.000Z",
+        "2024-01-00T00:00:00.000Z",
+        "0000-01-01T00:00:00.000Z",
+        "2024-01-01T25:00:00.000Z",
+        "2024-01-01T00:60:00.000Z",
+        "2024-01-01T00:00:60.000Z",
+        "2024-01-01T00:00:00.000ZZ",
+        "2024-01-01T00:00:00.000+25:00",
+        "2024/01/01T00:00:00.000Z",
+        "２０２４-01-01T00:00:00.000Z",
+        "2024-01-01T00:00:00.\x0000Z",
+        "2024-01-01T00:00:00.000\n",
+        "\ud800",
+    ],
+)
+def test_what_is_no_time_is_told_and_missing(text: str, repeat: int) -> None:
+    found, wrong = parse_times([text] * repeat)
+
+    assert (found.tolist(), wrong) == ([NAT] * repeat, list(range(repeat)))
+
+
+def test_a_missing_time_is_missing_and_not_wrong() -> None:
+    found, wrong = parse_times([None, T0, None] * MANY)
+
+    assert (found.tolist(), wrong) == ([NAT, T0_US, NAT] * MANY, [])
+
+
+def test_nothing_gives_nothing() -> None:
+    found, wrong = parse_times([])
+
+    assert (found.tolist(), found.dtype.name, wrong) == ([], "int64", [])
+
+
+def test_a_batch_over_many_days_is_read_day_by_day() -> None:
+    texts = [f"{year}-{month:02}-28T12:00:00.000Z" for year in range(1900, 2100, 7) for month in range(1, 13)]
+    found, wrong = parse_times(texts)
+
+    assert wrong == []
+    assert found.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]
