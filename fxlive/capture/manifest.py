@@ -1,0 +1,110 @@
+"""The manifest of a capture: what is in it, from when to when, and where something is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import numpy as np
+
+from fxlive.capture.disk import Disk
+from fxlive.capture.layout import MANIFEST
+from fxlive.capture.schema import FORMAT_VERSION
+from fxlive.errors import CaptureError
+
+
+class ChannelEntry(msgspec.Struct):
+    """A channel of a capture: the name of its folder, its rows, and when the first and the last were received."""
+
+    folder: str
+    rows: int
+    first_received_at: str
+    last_received_at: str
+
+
+class GapEntry(msgspec.Struct):
+    """A time in which something may be missing; `end` is None while it lasts or if nobody saw its end."""
+
+    start: str
+    end: str | None
+    reason: str
+    channels: tuple[str, ...]
+    lost_rows: int | None = None
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """What `_manifest.json` says. While recording it lags a few seconds behind the parts, which are the truth.
+
+    Times are ISO 8601 in UTC. `rejected` counts messages that could not be taken, `dropped` the rows that the recorder
+    had no room for; `gaps` holds the newest ten thousand. `end` is None until the recording was stopped.
+    """
+
+    format_version: int = FORMAT_VERSION
+    session: str
+    url: str
+    session_id: str | None = None
+    user_id: str | None = None
+    start: str
+    end: str | None = None
+    channels: dict[str, ChannelEntry] = {}
+    rejected: int = 0
+    dropped: int = 0
+    gaps: list[GapEntry] = []
+
+
+def write(manifest: Manifest, disk: Disk) -> None:
+    """Write the manifest in place of the one before."""
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    disk.publish(disk.capture / MANIFEST, lambda file: _write_bytes(file, text))
+
+
+def _write_bytes(file: Path, text: bytes) -> None:
+    file.write_bytes(text)
+
+
+def read(capture: str | Path) -> Manifest:
+    """Read the manifest of a capture.
+
+    Raises
+    ------
+    CaptureError
+        Where there is none, where it is not one, and where it is of a newer format.
+    """
+    file = Path(capture) / MANIFEST
+    try:
+        found = msgspec.json.decode(file.read_bytes())
+        version = found["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise CaptureError(
+                f"{file} is of format {version}, and this fxlive reads up to {FORMAT_VERSION}. Install a newer fxlive."
+            )
+        return msgspec.convert(found, Manifest)
+    except FileNotFoundError as error:
+        raise CaptureError(f"{file} is not there. Name the folder of a capture, or record one.") from error
+    except OSError as error:
+        raise CaptureError(f"{file} could not be read: {error.strerror or error}.") from error
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise CaptureError(f"{file} is not the manifest of a capture: {error}.") from error
+
+
+def moment(micros: int) -> str:
+    """Return microseconds since 1970 as ISO 8601.
+
+    >>> moment(1_399_552_200_000_000)
+    '2014-05-08T12:30:00.000000Z'
+    """
+    return f"{np.datetime64(micros, 'us')}Z"
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without what may hold a token: user, query and fragment.
+
+    >>> without_secrets("wss://me:secret@example.com:8765/api/ws?token=abc")
+    'wss://example.com:8765/api/ws'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
