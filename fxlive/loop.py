@@ -64,11 +64,28 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
     if threading.current_thread().name == THREAD_NAME:
         coroutine.close()
         raise RuntimeError("This blocks, so it cannot be called on fxlive's own thread; use its async form there.")
-    future = submit(coroutine)
+    task: asyncio.Task[Any] | None = None
+    abandoned = False
+
+    async def work() -> T:
+        nonlocal task
+        task = asyncio.current_task()
+        if abandoned:
+            coroutine.close()
+            raise asyncio.CancelledError
+        return await coroutine
+
+    def abandon() -> None:
+        nonlocal abandoned
+        abandoned = True
+        if task is not None:
+            task.cancel()
+
     try:
-        return future.result()
+        return submit(work()).result()
     except BaseException:
-        future.cancel()
+        # not by the future: an interrupt may strike when the work has begun and submit has not returned
+        background_loop().call_soon_threadsafe(abandon)
         raise
 
 

@@ -20,7 +20,7 @@ from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Stream
-from fxlive.loop import bridge, call
+from fxlive.loop import bridge, call, submit
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
 from fxlive.readings import Readings
 from fxlive.store import Store
@@ -139,13 +139,24 @@ class Session(Readings):
         ConnectionFailed, SubscriptionError
             Where that fails; nothing is left open.
         """
-        call(self._pipeline.start())
-        return self._register()
+        try:
+            call(self._pipeline.start())
+            return self._register()
+        except Exception:
+            raise
+        except BaseException:  # an interrupt, perhaps just when the connection was there
+            submit(self._pipeline.close())
+            self._unregister()
+            raise
 
     async def open_async(self) -> Self:
         """Connect and subscribe, as `open`, for ``await``."""
-        await bridge(self._pipeline.start())
-        return self._register()
+        try:
+            await bridge(self._pipeline.start())
+            return self._register()
+        except asyncio.CancelledError:
+            submit(self._pipeline.close())
+            raise
 
     def _register(self) -> Self:
         _open[self.name] = self

@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once."""
+        self._handshake.cancel()  # nobody waits for it any more; an error of it would be printed as never retrieved
         if self._transport is not None:
             self._transport.abort()
 
