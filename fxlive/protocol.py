@@ -22,6 +22,11 @@ from fxlive.timestamps import parse_times
 Raw = bytes | bytearray | memoryview
 AnyMessage = Message | Undocumented | Control
 
+MAX_DEPTH = 64
+"""How deep what the reference does not name may be nested."""
+
+MAX_REASON_CHARS = 500
+
 _decode_typed = msgspec.json.Decoder(Union[(*DATA_MESSAGES, *CONTROL_MESSAGES)], strict=False).decode
 _decode_any = msgspec.json.Decoder().decode
 _CONTROL_OF_TYPE = {str(message.__struct_config__.tag): message for message in CONTROL_MESSAGES}
@@ -147,8 +152,10 @@ def _decode_slowly(frame: Raw) -> tuple[AnyMessage, dict[str, Any]]:
     if channel is None or channel.message is None:
         extras.add_all(envelope["data"], ())
         return msgspec.convert(envelope, Undocumented), extras.values
-    envelope["type"] = channel.type
     envelope["data"] = _split(envelope["data"], _SHAPES[channel.name], (), extras)
+    if by_type is None:
+        extras.add(("type",), kind)
+        envelope["type"] = channel.type
     return msgspec.convert(envelope, channel.message, strict=False), extras.values
 
 
@@ -202,6 +209,8 @@ class _Extras:
             self.add((*path, "data"), data)
 
     def add(self, path: tuple[str, ...], value: Any) -> None:
+        if len(path) > MAX_DEPTH or (isinstance(value, list) and _deep(value)):
+            raise _Wrong(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(value, dict) and value:
             for name, inner in value.items():
                 self.add((*path, name), inner)
@@ -212,10 +221,21 @@ class _Extras:
         self.values[name] = value
 
 
+def _deep(value: list[Any]) -> bool:
+    """Whether a list is nested deeper than later rooms can be asked to write it as JSON again."""
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inner = [v for outer in level for v in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [v for v in inner if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def _rejection(received_at: int, why: Exception | str, frame: Raw) -> Rejection:
     reason = str(why) if isinstance(why, str | _Wrong | msgspec.MsgspecError) else f"{type(why).__name__}: {why}"
     raw = bytes(memoryview(frame)[: 4 * MAX_RAW_CHARS]).decode("utf-8", "replace")
-    return Rejection(received_at, reason, raw[:MAX_RAW_CHARS])
+    return Rejection(received_at, reason[:MAX_REASON_CHARS], raw[:MAX_RAW_CHARS])
 
 
 # From structs to columns.
