@@ -41,6 +41,8 @@ class Mailbox:
     def put(self, messages: Sequence[AnyMessage]) -> None:
         """Add messages and wake the listener."""
         with self._lock:
+            if self.closed:
+                return
             self.dropped += max(0, len(self._messages) + len(messages) - self._size)
             self._messages.extend(messages)
         self._wake()
@@ -48,6 +50,13 @@ class Mailbox:
     def close(self, error: FxliveError | None = None) -> None:
         """Let the listener end once it has read what is here, with an error where the session failed."""
         self.closed, self.error = True, error
+        self._wake()
+
+    def discard(self) -> None:
+        """Close, and forget what has not been read."""
+        with self._lock:
+            self.closed = True
+            self._messages.clear()
         self._wake()
 
     def take(self) -> AnyMessage | None:
@@ -90,8 +99,8 @@ class Handle:
         return self.mailbox.dropped
 
     def cancel(self) -> None:
-        """Tell it no more."""
-        self.mailbox.close()
+        """Tell it no more, not even what waits in its queue."""
+        self.mailbox.discard()
 
     def _work(self) -> None:
         with asyncio.Runner() as runner:
@@ -131,8 +140,10 @@ class Stream:
         loop = self._loop
 
         def wake() -> None:  # holds no reference to the stream, so that a forgotten one ends
-            if not loop.is_closed():
+            try:
                 loop.call_soon_threadsafe(news.set)
+            except RuntimeError:  # the reader's loop has closed, which is no matter of the feed's
+                pass
 
         self._news = news
         self.mailbox = Mailbox(channel, wake, size)
@@ -159,7 +170,7 @@ class Stream:
 
     async def aclose(self) -> None:
         """Read no more."""
-        self.mailbox.closed = True
+        self.mailbox.discard()
 
     def __del__(self) -> None:
         if hasattr(self, "mailbox"):

@@ -139,19 +139,24 @@ class Pipeline:
 
     async def start(self) -> None:
         """Start the feed; raises what it raises, and then nothing is left open."""
+        if self.state == "closed":
+            self.check_open()
+        if self.state in ("connected", "reconnecting"):
+            raise FxliveError("The session is open already.")
+        self.error = None
+        self._set_state("connecting")
         try:
             await self.feed.start(self)
         except BaseException as error:
             await self.feed.close()
             self._end("failed", error if isinstance(error, FxliveError) else None)
             raise
-        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        if self._ticker is None:
+            self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     async def restart(self) -> None:
         """Connect anew: at once where the feed runs, from the beginning where it has failed."""
         if self.state == "failed":
-            self.error = None
-            self._set_state("connecting")
             await self.start()
         elif self.state == "closed":
             raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
@@ -170,10 +175,15 @@ class Pipeline:
             return
         self.error = error or self.error
         self._set_state(state)
+        # A reconnect revives callbacks; a stream has raised by then.
+        kept = {handle.mailbox for handle in self._handles} if state == "failed" else set()
+        with self._moved:
+            ended = [mailbox for mailbox in self._mailboxes if mailbox not in kept]
+            self._mailboxes = tuple(mailbox for mailbox in self._mailboxes if mailbox in kept)
+        for mailbox in ended:
+            mailbox.close(self.error)
         if state == "closed":
-            for mailbox in self._mailboxes:
-                mailbox.close(self.error)
-            self._mailboxes = self._handles = ()
+            self._handles = ()
 
     def _set_state(self, state: State) -> None:
         self.state = state

@@ -132,13 +132,15 @@ class Session(Readings):
     # Life.
 
     def open(self) -> Self:
-        """Connect and subscribe; returns when both are done.
+        """Connect and subscribe; returns when both are done. An open session of the same name is closed first.
 
         Raises
         ------
         ConnectionFailed, SubscriptionError
             Where that fails; nothing is left open.
         """
+        if _open.get(self.name, self) is not self:
+            _open[self.name].close()
         try:
             call(self._pipeline.start())
             return self._register()
@@ -151,6 +153,8 @@ class Session(Readings):
 
     async def open_async(self) -> Self:
         """Connect and subscribe, as `open`, for ``await``."""
+        if _open.get(self.name, self) is not self:
+            await _open[self.name].close_async()
         try:
             await bridge(self._pipeline.start())
             return self._register()
@@ -436,18 +440,12 @@ def connect(url: str | None = None, token: TokenSource | None = None, **options:
     SubscriptionError
         Where it refuses a channel.
     """
-    session = Session(url, token, **options)
-    if session.name in _open:
-        _open[session.name].close()
-    return session.open()
+    return Session(url, token, **options).open()
 
 
 async def connect_async(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
     """Connect to the platform, as `connect`, for ``await``."""
-    session = Session(url, token, **options)
-    if session.name in _open:
-        await _open[session.name].close_async()
-    return await session.open_async()
+    return await Session(url, token, **options).open_async()
 
 
 def sessions() -> list[Session]:
@@ -491,3 +489,13 @@ def _close_all() -> Iterator[None]:
 
 
 atexit.register(lambda: list(_close_all()))
+
+
+def _forget_sessions() -> None:
+    """A forked child has its parent's connections, and must not close them."""
+    _open.clear()
+    _current.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_sessions)

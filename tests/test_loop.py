@@ -97,6 +97,7 @@ def test_cancelling_an_await_cancels_the_work_on_the_background_loop() -> None:
     wait_until(lambda: begun.cancelled)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns where there are threads
 def test_a_forked_process_gets_a_loop_of_its_own() -> None:
     call(where())
     child = os.fork()
