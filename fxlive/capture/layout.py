@@ -178,9 +178,10 @@ def next_merge(starts: Sequence[int], stops: Sequence[int], levels: Sequence[int
     """Return which parts of one channel and date should be merged now; None where all is well.
 
     While a date lasts, eight parts that were merged equally often become one, up to sixteen million rows, so a row is
-    rewritten a handful of times and an hour is a handful of files. Of a date that is over at most eight remain, and one
-    where it is small, written anew for size even if it was one. Only parts that follow upon each other are merged, so a part's name never claims rows that lie
-    elsewhere (they may, where the computer's clock was set back over midnight).
+    rewritten a handful of times and an hour is a handful of files. Of a date that is over at most eight remain; a small
+    one becomes a single part, written anew for its size even if it was one. Only parts that follow upon each other are
+    merged, so a part's name never claims rows that lie elsewhere (they may, where the computer's clock was set back
+    over midnight).
 
     Parameters
     ----------
