@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 from collections.abc import Callable
 from typing import Any
@@ -11,3 +12,8 @@ def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a function of a module returns when it runs in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
+
+
+def measured_by(module: str) -> Any:
+    """Return what a benchmark measures."""
+    return importlib.import_module(f"benchmarks.{module}").measure()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, NoSession, UnknownColumn
+from fxlive.errors import ConnectionFailed, FxliveError, NoSession
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
@@ -241,10 +241,6 @@ class Session(Readings):
 
     async def _subscribing(self, channels: Sequence[str], filters: Filters) -> None:
         self._pipeline.check_open()
-        for name in channels:
-            known = {column.name for column in CHANNELS[channel_name(name)].columns}
-            for wrong in filters.keys() - known:
-                raise UnknownColumn(wrong, channel_name(name), sorted(known))
         await self._pipeline.feed.subscribe({channel_name(name): filters for name in channels})
 
     def unsubscribe(self, *channels: str) -> None:
