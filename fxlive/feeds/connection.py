@@ -67,6 +67,11 @@ class Connection(asyncio.Protocol):
         self.last_received_at = now_us()
 
     @property
+    def ending(self) -> bool:
+        """Whether it has ended, or is about to: the other side has said that it closes."""
+        return self._protocol.state is not State.OPEN
+
+    @property
     def close_code(self) -> int | None:
         """The code with which the server closed; 1006 where the connection broke; None while it is open."""
         return self._protocol.close_code if self.closed.done() else None
@@ -118,6 +123,7 @@ class Connection(asyncio.Protocol):
                 self._flush()
                 await asyncio.wait({self.closed}, timeout=_CLOSE_WAIT_S)
             self.abort()
+            await asyncio.wait({self.closed}, timeout=_CLOSE_WAIT_S)
 
     def abort(self) -> None:
         """End the connection at once."""

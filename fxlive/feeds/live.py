@@ -196,11 +196,11 @@ class LiveFeed:
         return await self._connect()
 
     async def _connect(self) -> tuple[Connection, str]:
+        connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
         try:
             token = await wait_awake(self._token.get(), self._timeout_s)
         except TimeoutError:
             raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
-        connections_to(self.url).note(time.monotonic())
         url = with_query_token(self._base_url, token) if self._auth == "query" else self._base_url
         self._server_error = None
         try:
@@ -313,7 +313,8 @@ class LiveFeed:
             refresh_at = time.monotonic() + left
         while not connection.closed.done():
             # Ticks, not seconds: a loop that could not run for a minute has seen one tick of silence.
-            await asyncio.wait({connection.closed}, timeout=1.0)
+            pause_s = 1.0 if refresh_at is None else min(1.0, max(0.0, refresh_at - time.monotonic()))
+            await asyncio.wait({connection.closed}, timeout=pause_s)
             connection.silent_ticks += 1
             if connection.silent_ticks == PING_AFTER_TICKS:
                 connection.ping()
@@ -328,7 +329,11 @@ class LiveFeed:
                     except FxliveError as error:
                         log.warning("the token could not be replaced before it ends: %s", error)
                         continue
+                    too_late = connection.ending
                     await connection.close()
+                    if too_late:  # nothing came between its end and the new one's beginning
+                        self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
+                        self._sink.connected(now_us())
                     return replacement
         return None
 

@@ -87,7 +87,7 @@ class Requests:
         return True
 
     def _find(self, kind: str | None, names: set[str]) -> _Request | None:
-        of_kind = [request for request in self._open if kind in (None, request.kind)]
+        of_kind = [request for request in self._open if kind in (None, request.kind) and not request.answer.done()]
         return next((r for r in of_kind if not names or r.waiting & names), None)
 
     def _settle(self, request: _Request, control: Control, received_at: int) -> None:
