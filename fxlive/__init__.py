@@ -38,6 +38,7 @@ from fxlive.face import (
     latest,
     on,
     reconnect,
+    record,
     rejected,
     snapshot,
     stream,
@@ -47,8 +48,9 @@ from fxlive.face import (
 )
 from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
+from fxlive.opening import connect, connect_async, current, sessions, use
 from fxlive.pipeline import Health
-from fxlive.session import Session, connect, connect_async, current, sessions, use
+from fxlive.session import Session
 
 __all__ = [
     "AuthenticationError",
@@ -84,6 +86,7 @@ __all__ = [
     "latest",
     "on",
     "read_export",
+    "record",
     "reconnect",
     "rejected",
     "run",

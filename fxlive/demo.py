@@ -9,7 +9,8 @@ import tempfile
 from typing import Any
 
 from fxlive.errors import ServerUnavailable
-from fxlive.session import Session, connect
+from fxlive.opening import connect
+from fxlive.session import Session
 
 _START = [
     sys.executable,

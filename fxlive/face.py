@@ -7,7 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from fxlive.session import Session, current
+from fxlive.opening import current
+from fxlive.session import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,4 +38,5 @@ stream = _of_current(Session.stream)
 wait_for = _of_current(Session.wait_for)
 export = _of_current(Session.export)
 reconnect = _of_current(Session.reconnect)
+record = _of_current(Session.record)
 close = _of_current(Session.close)

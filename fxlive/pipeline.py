@@ -7,9 +7,9 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -93,6 +93,16 @@ class Health:
     channels: pd.DataFrame = field(repr=False, compare=False)
 
 
+class Recording(Protocol):
+    """What writes batches to disk; both calls return at once and raise nothing."""
+
+    def put(self, batch: Batch) -> None:
+        """Record a batch."""
+
+    def gap(self, start_us: int, end_us: int | None, reason: str, channels: Iterable[str]) -> None:
+        """Record a time in which messages may have been lost, at its beginning and again at its end."""
+
+
 class Pipeline:
     """A running feed with all that follows it.
 
@@ -124,6 +134,7 @@ class Pipeline:
         self.state: State = "connecting"
         self.error: FxliveError | None = None
         self.reconnects = 0
+        self.recording: Recording | None = None
         self._clock = clock
         self._stale_after_s = dict(stale_after_s)
         self._reconnect_when_stale = reconnect_when_stale
@@ -200,6 +211,8 @@ class Pipeline:
                     batch.rows[name] = fresh
                 else:
                     del batch.rows[name]
+            if self.recording is not None:
+                self.recording.put(batch)
             self.store.add(batch)
         except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
             log.exception("a batch could not be taken in")
@@ -227,7 +240,9 @@ class Pipeline:
         """Note that the feed is up, for the first time or again."""
         if self.state == "reconnecting":
             self.reconnects += 1
-        self.store.close_gap(at)
+        gap = self.store.close_gap(at)
+        if gap is not None and self.recording is not None:
+            self.recording.gap(gap.start, at, gap.reason, gap.channels)
         self._connected_at = at
         self._silent_s.clear()
         self._set_state("connected")
@@ -235,7 +250,10 @@ class Pipeline:
     def lost(self, at: int, reason: str) -> None:
         """Note that the feed is away: from here on there is a gap."""
         log.warning("connection lost: %s", reason)
-        self.store.open_gap(at, reason, tuple(self.feed.subscriptions))
+        channels = tuple(self.feed.subscriptions)
+        self.store.open_gap(at, reason, channels)
+        if self.recording is not None:
+            self.recording.gap(at, None, reason, channels)
         self._connected_at = None
         self._set_state("reconnecting")
 

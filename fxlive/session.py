@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import shutil
 import ssl
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Self
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, NoSession
+from fxlive.errors import ConnectionFailed, FxliveError
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
@@ -25,10 +28,13 @@ from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
 from fxlive.readings import Readings
 from fxlive.store import Store
 
+if TYPE_CHECKING:
+    from fxlive.capture.recording import Recorder
+
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 
-_open: dict[str, Session] = {}
-_current: list[Session] = []
+open_sessions: dict[str, Session] = {}
+session_order: list[Session] = []
 
 
 class Session(Readings):
@@ -50,6 +56,8 @@ class Session(Readings):
         bound.
     max_rows
         Keep the newest so many rows of each channel.
+    record
+        A folder in which to record everything from the first message on, as `record` does.
     name
         What to call it; ``fxlive.sessions()`` lists the open ones.
     timeout
@@ -79,6 +87,7 @@ class Session(Readings):
         channels: Channels = None,
         window: str | pd.Timedelta | None = None,
         max_rows: int = 1_000_000,
+        record: str | Path | None = None,
         name: str = "default",
         timeout: float = 10.0,
         auth: Literal["header", "query"] = "header",
@@ -100,7 +109,7 @@ class Session(Readings):
             reconnect_attempts=reconnect_attempts,
         )
         stale_after_s = {channel_name(channel): float(s) for channel, s in stale_after.items()}
-        self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale)
+        self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale, record)
 
     def _begin(
         self,
@@ -110,6 +119,7 @@ class Session(Readings):
         max_rows: int,
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
+        record: str | Path | None = None,
     ) -> None:
         if max_rows < 1:
             raise ValueError(f"max_rows must be at least 1, not {max_rows}")
@@ -117,6 +127,8 @@ class Session(Readings):
         store = Store(max_rows=max_rows, window_us=None if window is None else _microseconds(window))
         self._pipeline = Pipeline(feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale)
         self._on_close: list[Callable[[], None]] = []
+        self._record_to = record
+        self.recording: Recorder | None = None
 
     @classmethod
     def offline(cls, name: str = "offline") -> Self:
@@ -139,52 +151,62 @@ class Session(Readings):
         ConnectionFailed, SubscriptionError
             Where that fails; nothing is left open.
         """
-        if _open.get(self.name, self) is not self:
-            _open[self.name].close()
+        if open_sessions.get(self.name, self) is not self:
+            open_sessions[self.name].close()
+        if self._record_to is not None:
+            self._begin_recording(self._record_to)
         try:
             call(self._pipeline.start())
             return self._register()
         except Exception:
+            self._discard_recording()
             raise
         except BaseException:  # an interrupt, perhaps just when the connection was there
             submit(self._pipeline.close())
+            self._discard_recording()
             self._unregister()
             raise
 
     async def open_async(self) -> Self:
         """Connect and subscribe, as `open`, for ``await``."""
-        if _open.get(self.name, self) is not self:
-            await _open[self.name].close_async()
+        if open_sessions.get(self.name, self) is not self:
+            await open_sessions[self.name].close_async()
+        if self._record_to is not None:
+            self._begin_recording(self._record_to)
         try:
             await bridge(self._pipeline.start())
             return self._register()
-        except asyncio.CancelledError:
-            submit(self._pipeline.close())
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                submit(self._pipeline.close())
+            self._discard_recording()
             raise
 
     def _register(self) -> Self:
-        _open[self.name] = self
-        _current.append(self)
+        open_sessions[self.name] = self
+        session_order.append(self)
         return self
 
     def close(self) -> None:
         """Close the connection; what has come stays readable. May be called twice."""
         call(self._pipeline.close())
+        self._end_recording()
         self._unregister()
 
     async def close_async(self) -> None:
         """Close the connection, as `close`, for ``await``."""
         await bridge(self._pipeline.close())
+        await asyncio.to_thread(self._end_recording)
         self._unregister()
 
     def _unregister(self) -> None:
         for ended in self._on_close:
             ended()
         self._on_close.clear()
-        if _open.get(self.name) is self:
-            del _open[self.name]
-        if self in _current:
-            _current.remove(self)
+        if open_sessions.get(self.name) is self:
+            del open_sessions[self.name]
+        if self in session_order:
+            session_order.remove(self)
 
     def when_closed(self, function: Callable[[], None]) -> None:
         """Call a function once the session has been closed, such as one that ends its server."""
@@ -198,13 +220,13 @@ class Session(Readings):
         call(self._pipeline.restart())
 
     def __enter__(self) -> Self:
-        return self if self.name in _open and _open[self.name] is self else self.open()
+        return self if self.name in open_sessions and open_sessions[self.name] is self else self.open()
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
-        return self if self.name in _open and _open[self.name] is self else await self.open_async()
+        return self if self.name in open_sessions and open_sessions[self.name] is self else await self.open_async()
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close_async()
@@ -385,6 +407,54 @@ class Session(Readings):
         """Wait, as `wait_for`, for ``await``."""
         return await asyncio.to_thread(self.wait_for, channel, rows, timeout)
 
+    def record(self, path: str | Path) -> Recorder:
+        """Record everything that comes from now on as Parquet, safe against a crash, until it is stopped or closed.
+
+        Parameters
+        ----------
+        path
+            The parent folder; each recording makes a folder of its own in it.
+
+        Returns
+        -------
+        Recorder
+            With `stop()`, and `status`: rows, bytes, rate, disk left, and what is wrong where something is. A recording
+            that was running is stopped first.
+
+        Raises
+        ------
+        CaptureError
+            Where the folder cannot be made or written to.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> session = Session.offline()
+        >>> session.record(tempfile.mkdtemp()).stop().state
+        'stopped'
+        """
+        self._pipeline.check_open()
+        self._end_recording()
+        return self._begin_recording(path)
+
+    def _begin_recording(self, path: str | Path) -> Recorder:
+        from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
+
+        self.recording = Recorder(path, name=self.name, url=self.url)
+        self._pipeline.recording = self.recording
+        return self.recording
+
+    def _end_recording(self) -> None:
+        self._pipeline.recording = None
+        if self.recording is not None:
+            self.recording.stop()
+
+    def _discard_recording(self) -> None:
+        """Leave no empty capture behind a connection that never was."""
+        self._end_recording()
+        if self.recording is not None and self.recording.status.rows == 0:
+            shutil.rmtree(self.recording.path, ignore_errors=True)
+
     # Showing itself.
 
     def __repr__(self) -> str:
@@ -411,86 +481,17 @@ def _microseconds(window: str | pd.Timedelta) -> int:
     return micros
 
 
-# The current session, and how one is opened.
-
-
-def connect(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
-    """Connect to the platform; returns when connected and subscribed, or raises.
-
-    A session of the same name that is open is closed first, so that a cell can be run twice.
-
-    Parameters
-    ----------
-    url, token, **options
-        As for `Session`.
-
-    Returns
-    -------
-    Session
-        It becomes the current one, on which ``fxlive.frame(...)`` and the like act.
-
-    Raises
-    ------
-    ConnectionFailed
-        Where the platform cannot be reached or refuses.
-    SubscriptionError
-        Where it refuses a channel.
-    """
-    return Session(url, token, **options).open()
-
-
-async def connect_async(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
-    """Connect to the platform, as `connect`, for ``await``."""
-    return await Session(url, token, **options).open_async()
-
-
-def sessions() -> list[Session]:
-    """Return the open sessions, the current one last."""
-    return list(_current)
-
-
-def current() -> Session:
-    """Return the current session: the one opened last, or chosen with `use`.
-
-    Raises
-    ------
-    NoSession
-        Where none is open.
-    """
-    if not _current:
-        raise NoSession("No session is open. Call fxlive.connect(url, token), or fxlive.demo() to try.")
-    return _current[-1]
-
-
-def use(session: Session | str) -> Session:
-    """Make a session, or the open one of that name, the current one."""
-    if isinstance(session, str):
-        if session not in _open:
-            names = ", ".join(_open) or "none"
-            raise NoSession(f"No session called {session!r} is open. Open: {names}.")
-        session = _open[session]
-    if session in _current:
-        _current.remove(session)
-    _current.append(session)
-    return session
-
-
-def _close_all() -> Iterator[None]:
-    for session in list(_open.values()):
-        try:
+@atexit.register
+def _close_all() -> None:
+    for session in list(open_sessions.values()):
+        with suppress(Exception):  # the interpreter is going down; there is nobody to tell
             session.close()
-        except Exception:  # the interpreter is going down; there is nobody to tell
-            continue
-        yield
-
-
-atexit.register(lambda: list(_close_all()))
 
 
 def _forget_sessions() -> None:
     """A forked child has its parent's connections, and must not close them."""
-    _open.clear()
-    _current.clear()
+    open_sessions.clear()
+    session_order.clear()
 
 
 if hasattr(os, "register_at_fork"):

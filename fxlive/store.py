@@ -171,10 +171,12 @@ class Store:
         """Begin a gap: from now on messages of these channels may be lost."""
         self.gaps.append(Gap(start, None, reason, channels))
 
-    def close_gap(self, end: int) -> None:
-        """End the gap that lasts."""
-        if self.gaps and self.gaps[-1].end is None:
-            self.gaps[-1].end = end
+    def close_gap(self, end: int) -> Gap | None:
+        """End the gap that lasts, and return it; None where there is none."""
+        if not self.gaps or self.gaps[-1].end is not None:
+            return None
+        self.gaps[-1].end = end
+        return self.gaps[-1]
 
     # Out.
 

@@ -43,6 +43,7 @@ FLOORS: dict[str, float] = {
     "report": 7,
     "display": 7,
     "session": 8,
+    "opening": 8.2,
     "demo": 8.5,
     "face": 8.5,
     "cli": 9,

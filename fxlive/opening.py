@@ -1,0 +1,70 @@
+"""Opening sessions, and which of the open ones is the current one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fxlive.errors import NoSession
+from fxlive.feeds.auth import TokenSource
+from fxlive.session import Session, open_sessions, session_order
+
+
+def connect(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+    """Connect to the platform; returns when connected and subscribed, or raises.
+
+    A session of the same name that is open is closed first, so that a cell can be run twice.
+
+    Parameters
+    ----------
+    url, token, **options
+        As for `Session`.
+
+    Returns
+    -------
+    Session
+        It becomes the current one, on which ``fxlive.frame(...)`` and the like act.
+
+    Raises
+    ------
+    ConnectionFailed
+        Where the platform cannot be reached or refuses.
+    SubscriptionError
+        Where it refuses a channel.
+    """
+    return Session(url, token, **options).open()
+
+
+async def connect_async(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+    """Connect to the platform, as `connect`, for ``await``."""
+    return await Session(url, token, **options).open_async()
+
+
+def sessions() -> list[Session]:
+    """Return the open sessions, the current one last."""
+    return list(session_order)
+
+
+def current() -> Session:
+    """Return the current session: the one opened last, or chosen with `use`.
+
+    Raises
+    ------
+    NoSession
+        Where none is open.
+    """
+    if not session_order:
+        raise NoSession("No session is open. Call fxlive.connect(url, token), or fxlive.demo() to try.")
+    return session_order[-1]
+
+
+def use(session: Session | str) -> Session:
+    """Make a session, or the open one of that name, the current one."""
+    if isinstance(session, str):
+        if session not in open_sessions:
+            names = ", ".join(open_sessions) or "none"
+            raise NoSession(f"No session called {session!r} is open. Open: {names}.")
+        session = open_sessions[session]
+    if session in session_order:
+        session_order.remove(session)
+    session_order.append(session)
+    return session
