@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fxlive.errors import CaptureError
+
+_CATEGORIES = "categories of columns without a value"
 
 
 def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> dict[str, Path]:
@@ -22,23 +26,45 @@ def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> dict
         Where a file cannot be written; it names the file.
     """
     folder = Path(folder)
-    files = {}
+    files: dict[str, Path] = {}
+    taken: set[str] = set()
     for channel, frame in frames.items():
-        # a channel that the reference does not name may be called anything
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel) or "_"
+        name = _file_name(channel, taken)
+        taken.add(name.lower())
         file = folder / f"{name}.parquet"
         unfinished = file.with_suffix(".parquet.unfinished")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            frame.to_parquet(unfinished, engine="pyarrow", compression="zstd")
+            _with_categories(frame).to_parquet(unfinished, engine="pyarrow", compression="zstd")
             unfinished.replace(file)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink()
             raise CaptureError(
                 f"{file} could not be written: {error.strerror or error}. Choose another folder."
             ) from error
         files[channel] = file
     return files
+
+
+def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the categories of columns without a value in its `attrs`; Parquet would forget them."""
+    kept = frame.copy(deep=False)
+    columns = {name: column for name, column in frame.items() if isinstance(column.dtype, pd.CategoricalDtype)}
+    empty = {name: list(column.cat.categories) for name, column in columns.items() if column.isna().all()}
+    kept.attrs = {**frame.attrs, _CATEGORIES: empty}
+    return kept
+
+
+def _file_name(channel: str, taken: set[str]) -> str:
+    """Return a name for a channel's file; one that the reference does not name may be called anything.
+
+    >>> _file_name("depth/L2", set()), _file_name("depth:L2", {"depth_l2"})
+    ('depth_L2', 'depth_L2-2')
+    """
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
+    others = (f"{name}-{number}" for number in count(2))
+    return name if name.lower() not in taken else next(other for other in others if other.lower() not in taken)
 
 
 def read_frame(file: str | Path) -> pd.DataFrame:
@@ -53,10 +79,12 @@ def read_frame(file: str | Path) -> pd.DataFrame:
         frame = pd.read_parquet(file, engine="pyarrow")
     except (OSError, ValueError) as error:
         raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
+    categories = frame.attrs.pop(_CATEGORIES, {})
     for name in frame.columns:
         dtype = frame[name].dtype
         if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.empty:  # pandas reads none of them as objects
-            frame[name] = frame[name].astype(pd.CategoricalDtype(pd.Index([], dtype="str")))
+            names = pd.Index(categories.get(name, []), dtype="str")
+            frame[name] = frame[name].astype(pd.CategoricalDtype(names))
         elif dtype == np.dtype(object):
             frame[name] = pd.Series([None if v is None else tuple(v) for v in frame[name]], frame.index, dtype=object)
     return frame

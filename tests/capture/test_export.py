@@ -1,0 +1,160 @@
+"""Export: a session's windows as Parquet files that read back equal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import fxlive
+from fxlive.capture.export import write_frames
+from fxlive.channels import CHANNELS
+from fxlive.loop import call
+from fxlive.simulator.fixture import SimulatorFactory
+from tests.handmade import THEN, clean_slate, quote, wait_until  # noqa: F401
+
+
+@pytest.fixture
+def session() -> Iterator[fxlive.Session]:
+    with fxlive.Session.offline() as session:
+        yield session
+
+
+def bring(session: fxlive.Session, *messages: str | dict[str, Any]) -> None:
+    frames = [(m if isinstance(m, str) else json.dumps(m)).encode() for m in messages]
+
+    async def put() -> None:
+        session._pipeline.feed.put(*frames, at=1_700_000_000_000_000)  # type: ignore[attr-defined]
+
+    call(put())
+    assert session.rejected().empty, session.rejected()["reason"].tolist()
+
+
+def message(kind: str, channel: str, number: int = 0, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "channel": channel, "data": data, "timestamp": THEN, "id": f"m{number}"}
+
+
+def check_equal(session: fxlive.Session, folder: Path) -> dict[str, pd.DataFrame]:
+    frames = session.snapshot()
+    files = session.export(folder)
+    assert set(files) == set(frames)
+    for channel, file in files.items():
+        back = fxlive.read_export(file)
+        pd.testing.assert_frame_equal(back, frames[channel], check_exact=True, check_freq=True)
+        assert {k: v for k, v in back.attrs.items() if k != "as_of"} == {
+            k: v for k, v in frames[channel].attrs.items() if k != "as_of"
+        }
+        assert file.parent == folder
+        assert pd.read_parquet(file).shape == frames[channel].shape  # any reader takes it
+    assert sorted(p.name for p in folder.iterdir()) == sorted(f.name for f in files.values())
+    return frames
+
+
+def test_empty_channels_read_back_equal(session: fxlive.Session, tmp_path: Path) -> None:
+    frames = check_equal(session, tmp_path / "new" / "folder")
+    assert set(frames) == set(CHANNELS)
+    assert all(frame.empty for frame in frames.values())
+
+
+def test_lists_nullable_integers_and_missing_values_read_back_equal(session: fxlive.Session, tmp_path: Path) -> None:
+    bring(
+        session,
+        message("trade", "trades", 1, executionId="e1", symbol="EURUSD", ticket=2**62 + 1, executedAt=THEN, volume=0.1),
+        message("trade", "trades", 2, executionId="e2", symbol="USDJPY", ticket=None, status=None),
+        message(
+            "alert", "alerts", 3, alertId="a1", actions=["ACKNOWLEDGE", "VIEW"], entity={"type": "USER", "id": "u"}
+        ),
+        message("alert", "alerts", 4, alertId="a2", actions=[]),
+        message("alert", "alerts", 5, alertId="a3", actions=None, title="ünïcödé\n\t\0 ✓"),
+        message("position", "positions", 6, ticket=2**53 + 1, symbol="EURUSD"),
+        message("system", "system", 7, status="HEALTHY", components={"database": "UP"}),
+        message("analytics", "analytics", 8, type="T", period="DAY", metrics=None),
+        message("order", "orders", 9, orderId="o1", symbol="EURUSD", filledAt=None),
+    )
+    frames = check_equal(session, tmp_path)
+    assert frames["alerts"]["actions"].tolist() == [("ACKNOWLEDGE", "VIEW"), (), None]
+    assert frames["trades"]["ticket"].tolist()[0] == 2**62 + 1
+
+
+def test_undocumented_columns_and_channels_read_back_equal(session: fxlive.Session, tmp_path: Path) -> None:
+    bring(
+        session,
+        quote(1, venue="LD4", firm=True, liquidity=1.5),
+        quote(2, venue=17, firm=None, big=2**60, nested={"a": {"b": 1}}, many=[1, {"x": 2}]),
+        message("depth", "depth", 3, level=1, side="BID"),
+        message("depth", "depth", 4, level=None, side=None, sizes=[1, 2]),
+    )
+    frames = check_equal(session, tmp_path)
+    assert {"venue", "firm", "liquidity", "extra"} <= set(frames["market-data"].columns)
+    assert len(frames["depth"]) == 2
+
+
+def test_channels_whose_names_are_no_file_names_do_not_overwrite_each_other(
+    session: fxlive.Session, tmp_path: Path
+) -> None:
+    names = ["../up", "..:up", "a/b", "a:b", "A/B", "a_b", "", "_", " ", "x" * 500, "x" * 499 + "y", "Trades", "é\n"]
+    bring(session, *[message("new", name, n, value=float(n)) for n, name in enumerate(names)])
+    frames = check_equal(session, tmp_path)
+    for number, name in enumerate(names):
+        assert frames[name]["value"].tolist() == [float(number)]
+
+
+def test_a_window_of_more_than_a_million_rows_reads_back_equal(tmp_path: Path) -> None:
+    rows = 1_100_000  # more than one row group
+    frame = pd.DataFrame(
+        {"symbol": pd.Categorical.from_codes([0, 1] * (rows // 2), ["EURUSD", "USDJPY"]), "bid": np.arange(rows)},
+        index=pd.DatetimeIndex(np.arange(rows).view("M8[us]"), name="timestamp").tz_localize("UTC"),
+    )
+    file = write_frames({"market-data": frame}, tmp_path)["market-data"]
+    assert pq.ParquetFile(file).num_row_groups > 1
+    back = fxlive.read_export(file)
+    assert back.equals(frame.astype({"symbol": back["symbol"].dtype}))
+    assert back.index.name == "timestamp"
+    assert back["symbol"].cat.categories.tolist() == ["EURUSD", "USDJPY"]
+
+
+def test_every_channel_of_a_real_session_reads_back_equal(fx_simulator: SimulatorFactory, tmp_path: Path) -> None:
+    simulator = fx_simulator(speed=None, quotes=20_000, wait_for_subscriber=True)
+    with fxlive.connect(simulator.url, simulator.token()) as session:
+        simulator.wait_finished(20)
+        wait_until(lambda: all(len(session[c]) for c in CHANNELS if c != "alerts"))
+        wait_until(lambda: session.health().messages == sum(simulator.sent.values()))
+        check_equal(session, tmp_path)
+
+
+def test_exporting_again_replaces_what_was_there_and_only_what_was_asked_for(
+    session: fxlive.Session, tmp_path: Path
+) -> None:
+    bring(session, quote(1))
+    session.export(tmp_path, channels=["market_data"])
+    bring(session, quote(2))
+    files = session.export(tmp_path, channels=["market-data"])
+    assert [p.name for p in tmp_path.iterdir()] == ["market-data.parquet"]
+    assert len(fxlive.read_export(files["market-data"])) == 2
+    with pytest.raises(fxlive.InvalidChannel):
+        session.export(tmp_path, channels=["quotes"])
+
+
+def test_a_folder_that_cannot_be_written_is_named(session: fxlive.Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(fxlive.CaptureError, match=r"could not be written: .*Choose another folder") as failed:
+        session.export(tmp_path / "file" / "export")
+    assert "trades.parquet" in str(failed.value)
+    (tmp_path / "export" / "trades.parquet").mkdir(parents=True)
+    with pytest.raises(fxlive.CaptureError):
+        session.export(tmp_path / "export")
+    assert os.listdir(tmp_path / "export") == ["trades.parquet"]  # nothing unfinished is left
+
+
+def test_what_is_no_parquet_file_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "no.parquet").write_text("no")
+    for file in (tmp_path / "no.parquet", tmp_path / "missing.parquet", tmp_path):
+        with pytest.raises(fxlive.CaptureError, match="is not a Parquet file that can be read"):
+            fxlive.read_export(file)

@@ -1,0 +1,79 @@
+"""The demo: a platform in a process of its own that never outlives its use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+import fxlive
+from tests.handmade import clean_slate, wait_until  # noqa: F401
+
+
+def simulators() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "fxlive.simulator" in " ".join(p.cmdline())]
+
+
+def test_the_demo_streams_and_its_process_ends_with_the_session() -> None:
+    session = fxlive.demo(speed=50.0)
+    [process] = simulators()
+    for channel in ("market-data", "orders", "trades", "positions", "system", "analytics"):
+        session.wait_for(channel, timeout=20)
+    session.close()
+    assert not process.is_running()
+    assert len(session["market-data"]) > 0
+
+
+def test_the_demo_runs_again_and_starts_afresh() -> None:
+    first = fxlive.demo()
+    [process] = simulators()
+    second = fxlive.demo()
+    assert first.state == "closed"
+    assert not process.is_running()
+    assert fxlive.sessions() == [second]
+    second.wait_for("market-data")
+    second.close()
+    assert simulators() == []
+
+
+def test_two_demos_run_side_by_side_under_two_names() -> None:
+    with fxlive.demo(name="a", symbols=["EURUSD"]) as a, fxlive.demo(name="b", symbols=["USDJPY"]) as b:
+        assert set(a.wait_for("market-data", rows=3)["symbol"]) == {"EURUSD"}
+        assert set(b.wait_for("market-data", rows=3)["symbol"]) == {"USDJPY"}
+        assert len(simulators()) == 2
+    assert simulators() == []
+
+
+def test_a_demo_that_cannot_begin_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(fxlive.ServerUnavailable, match=r"The simulator did not start: .*no-such-file"):
+        fxlive.demo(ticks=str(tmp_path / "no-such-file.csv"))
+    with pytest.raises(fxlive.InvalidChannel):
+        fxlive.demo(channels=["quotes"])
+    with pytest.raises(TypeError):
+        fxlive.demo(nonsense=1)
+    assert simulators() == []
+    assert fxlive.sessions() == []
+
+
+def test_the_demos_process_ends_when_its_parent_is_killed() -> None:
+    code = "import fxlive; s = fxlive.demo(); s.wait_for('market-data'); print('ready', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        [process] = psutil.Process(parent.pid).children()
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait(10)
+    wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_script_that_ends_without_closing_its_demo_ends_quietly() -> None:
+    code = "import fxlive; s = fxlive.demo(); s.wait_for('market-data'); s.on('market-data', lambda m: None)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
