@@ -400,7 +400,7 @@ class Session(Readings):
         """
         name = self._channel(channel)
         tables = self._pipeline.store.tables
-        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"row {rows:,} of {name}")
+        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"{rows:,} row(s) of {name}")
         return self.frame(name)
 
     async def wait_for_async(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 import time
@@ -443,7 +444,8 @@ def _connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str
         scheme = url.partition(":")[0]
         return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
     if isinstance(error, OSError):
-        words = error.strerror or str(error) or type(error).__name__
+        number = error.errno or 0
+        words = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
         return ServerUnavailable(
             f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
         )
