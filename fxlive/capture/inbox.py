@@ -16,6 +16,8 @@ from fxlive.channels import Channel
 from fxlive.messages import Kind
 from fxlive.timestamps import Micros
 
+MANY_ROWS = 50_000
+MANY_BYTES = 16 * 2**20
 _VALUE_BYTES = 24  # of a value in a numpy array, or a reference and its share of an object
 _TEXT_BYTES = 50  # of a Python text besides its characters
 
@@ -98,15 +100,15 @@ class Inbox:
     ----------
     max_rows, max_bytes
         How much may wait, the bytes being an estimate of what the rows take in memory.
-    on_pressure
-        Called when a quarter of that has come since the last `take`, so that writing can begin early.
+    on_many
+        Called when many rows have come since the last `take`: as Arrow columns they take a third of the memory.
     """
 
-    def __init__(self, max_rows: int, max_bytes: int, on_pressure: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, max_rows: int, max_bytes: int, on_many: Callable[[], None] = lambda: None) -> None:
         self.dropped = 0
         self._max_rows = max_rows
         self._max_bytes = max_bytes
-        self._on_pressure = on_pressure
+        self._on_many = on_many
         self._lock = threading.Lock()
         self._chunks: list[Chunk] = []
         self._rows = self._bytes = self._fresh_rows = self._fresh_bytes = 0
@@ -132,9 +134,9 @@ class Inbox:
             self._fresh_rows += count
             self._fresh_bytes += chunk.size_bytes
             self._chunks.append(chunk)
-            pressed = 4 * self._fresh_rows > self._max_rows or 4 * self._fresh_bytes > self._max_bytes
-        if pressed:
-            self._on_pressure()
+            many = self._fresh_rows > MANY_ROWS or self._fresh_bytes > MANY_BYTES
+        if many:
+            self._on_many()
         return True
 
     def _drop(self, chunk: Chunk, count: int) -> None:

@@ -169,7 +169,7 @@ def uncovered(parts: Iterable[Part]) -> list[Part]:
 
 MERGED_AT_ONCE = 8
 MAX_PARTS = 8
-LARGE_ROWS = 2**24
+LARGE_ROWS = 2**22
 WHOLE_ROWS = 2**20
 WORTH_A_REWRITE = 4096
 
@@ -177,7 +177,7 @@ WORTH_A_REWRITE = 4096
 def next_merge(starts: Sequence[int], stops: Sequence[int], levels: Sequence[int], *, closed: bool) -> slice | None:
     """Return which parts of one channel and date should be merged now; None where all is well.
 
-    While a date lasts, eight parts that were merged equally often become one, up to sixteen million rows, so a row is
+    While a date lasts, eight parts that were merged equally often become one, up to four million rows, so a row is
     rewritten a handful of times and an hour is a handful of files. Of a date that is over at most eight remain; a small
     one becomes a single part, written anew for its size even if it was one. Only parts that follow upon each other are
     merged, so a part's name never claims rows that lie elsewhere (they may, where the computer's clock was set back

@@ -1,7 +1,7 @@
 """Recorder: writes everything that arrives to a capture, on its own thread, and survives what it runs in and on.
 
 The feed only puts rows into a queue. Twice in each flush interval the thread writes what has come as one part for each
-channel; in between it merges parts, a row group at a time and for about a quarter of the time. What is older than the
+channel; in between it merges parts, a row group at a time and for a small share of the time. What is older than the
 flush interval is therefore on disk, whatever becomes of the process. Where the disk fails, rows wait, up to the bounds
 of the queue; the rest is dropped, counted, and a row in `_gaps` once writing goes on.
 """
@@ -37,7 +37,7 @@ MAX_QUEUED_ROWS = 1_000_000
 MAX_QUEUED_BYTES = 256 * 2**20
 MANIFEST_EVERY_S = 5.0
 SILENT_DISK_S = 5.0
-_MERGING_SHARE = 0.25
+BUSY_ROWS_PER_S = 50_000
 _RATE_S = 10.0
 _RESERVE = 1_000  # rows and kilobytes of the queue that only gaps may use
 
@@ -69,6 +69,15 @@ def retry_after_s(failures: int) -> float:
     [0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
     """
     return float(min(0.25 * 2 ** (min(failures, 10) - 1), 5.0))
+
+
+def merging_share(rows_per_s: float) -> float:
+    """Return which share of the time may go into merging: little where much comes, for that is the feed's time too.
+
+    >>> merging_share(1_000), merging_share(300_000)
+    (0.25, 0.05)
+    """
+    return 0.25 if rows_per_s < BUSY_ROWS_PER_S else 0.05
 
 
 def _now_us() -> int:
@@ -139,7 +148,7 @@ class Recorder:
         self._merging: tuple[ChannelWriter, Iterator[None]] | None = None
         self._merge_after = 0.0
         self._wake = threading.Event()
-        self._inbox = Inbox(max_queued_rows, max_queued_bytes, self._wake.set)
+        self._inbox = Inbox(max_queued_rows, max_queued_bytes, on_many=self._wake.set)
         self._control: deque[Any] = deque(maxlen=100)
         self._progress: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._state: RecordingState = "recording"
@@ -188,18 +197,21 @@ class Recorder:
         state, error, busy_since = self._state, self._error, self._busy_since
         if state == "recording" and busy_since is not None and time.monotonic() - busy_since > SILENT_DISK_S:
             state, error = "stalled", f"the disk has not answered for {time.monotonic() - busy_since:.0f} s"
-        now, (since, before) = time.monotonic(), self._progress[0]
         return RecordingStatus(
             path=self.path,
             state=state,
             rows=self._rows,
             bytes=self._bytes,
-            rows_per_s=0.0 if state == "stopped" else (self._rows - before) / max(now - since, 1e-3),
+            rows_per_s=0.0 if state == "stopped" else self._rows_per_s(),
             waiting=self._inbox.waiting_rows,
             dropped=self._inbox.dropped,
             disk_free_bytes=self._free_bytes,
             error=error,
         )
+
+    def _rows_per_s(self) -> float:
+        since, before = self._progress[0]
+        return (self._rows - before) / max(time.monotonic() - since, 1e-3)
 
     def stop(self, timeout: float = 30.0) -> RecordingStatus:
         """Write what is there, merge it, finish the manifest, and return how it ended; may be called twice.
@@ -227,10 +239,19 @@ class Recorder:
         while self._stop_at is None:
             began = time.monotonic()
             wait_s = self._tick_s if self._flush() else retry_after_s(self._failures)
-            self._merge(self._tick_s * _MERGING_SHARE)
-            self._wake.wait(max(0.0, wait_s - (time.monotonic() - began)))
-            self._wake.clear()
+            self._merge(self._tick_s * merging_share(self._rows_per_s()))
+            while self._stop_at is None and self._wake.wait(max(0.0, began + wait_s - time.monotonic())):
+                self._wake.clear()
+                self._take()
         self._finish(self._stop_at)
+
+    def _take(self) -> None:
+        """Make ready what has come, so that its Python objects are gone soon; the next flush writes it."""
+        try:
+            self._sort(self._inbox.take())
+        except Exception as error:
+            log.exception("the recorder failed")
+            self._stalled(error)
 
     def _finish(self, deadline: float) -> None:
         while not self._flush() or self._inbox.waiting_rows:  # a flush may put a gap into the queue
@@ -378,7 +399,7 @@ class Recorder:
 
     def _next_merge(self, *, closed: bool) -> tuple[ChannelWriter, Iterator[None]] | None:
         for writer in self._writers.values():
-            steps = writer.merge(closed=closed)
+            steps = writer.merge(closed=closed, thorough=self._rows_per_s() < BUSY_ROWS_PER_S)
             if steps is not None:
                 return writer, steps
         return None

@@ -21,6 +21,7 @@ from fxlive.capture.schema import by_date, table
 from fxlive.channels import Channel
 
 MAX_ROWS_AT_ONCE = 2**20
+ROWS_ENCODED_AT_ONCE = 100_000
 _FINAL, _PASSING = 9, 3  # zstd levels: of parts that stay, and of those that are soon merged again
 
 
@@ -35,7 +36,7 @@ class _Live:
 
 @dataclass
 class _Waiting:
-    """Rows received on one date, ready to be written, with what they count in the inbox."""
+    """Rows received on one date, ready to be written, with the bytes that they take and count in the inbox."""
 
     rows: Any
     date: str
@@ -74,25 +75,37 @@ class ChannelWriter:
         return sum(waiting.size_bytes for waiting in self._waiting)
 
     def add(self, chunks: Sequence[Chunk]) -> list[Rejection]:
-        """Make rows ready for `write`; return those that are not of the file's kind, which no decoder should let by."""
+        """Make rows ready for `write`; return those that are not of the file's kind, which no decoder should let by.
+
+        A few at a time, because the feed waits while Python's values are read.
+        """
+        misfits: list[Rejection] = []
+        some: list[Chunk] = []
+        rows = 0
+        for chunk in chunks:
+            some.append(chunk)
+            rows += len(chunk)
+            if rows >= ROWS_ENCODED_AT_ONCE:
+                misfits += self._add(some)
+                some, rows = [], 0
+        return misfits + self._add(some) if some else misfits
+
+    def _add(self, chunks: Sequence[Chunk]) -> list[Rejection]:
         try:
             made = by_date(table(self.channel, chunks))
         except Exception as error:
             return self._add_halves(chunks, error)
-        size = sum(chunk.size_bytes for chunk in chunks)
-        for day, rows in made:
-            self._waiting.append(_Waiting(rows, date_folder(day), size))
-            size = 0
+        self._waiting += [_Waiting(rows, date_folder(day), rows.nbytes) for day, rows in made]
         return []
 
     def _add_halves(self, chunks: Sequence[Chunk], error: Exception) -> list[Rejection]:
         if len(chunks) > 1:
             half = len(chunks) // 2
-            return self.add(chunks[:half]) + self.add(chunks[half:])
+            return self._add(chunks[:half]) + self._add(chunks[half:])
         [rows] = chunks
         if len(rows) > 1:
             half = len(rows) // 2
-            return self.add([rows.part(0, half)]) + self.add([rows.part(half, len(rows))])
+            return self._add([rows.part(0, half)]) + self._add([rows.part(half, len(rows))])
         return refused(rows, f"could not be recorded: {type(error).__name__}: {error}")
 
     def write(self) -> Iterator[tuple[int, int]]:
@@ -146,10 +159,11 @@ class ChannelWriter:
 
     # Merging.
 
-    def merge(self, *, closed: bool) -> Iterator[None] | None:
+    def merge(self, *, closed: bool, thorough: bool) -> Iterator[None] | None:
         """Return a merge to be done now, one step at each `next`; None where there is none.
 
-        Dates before the last are over, as all are where the recording is `closed`.
+        Dates before the last are over, as all are where the recording is `closed`. Of a `thorough` merge the large
+        parts are as small as those of a date that is over; it takes four times as long.
         """
         for date, lives in list(self._live.items()):
             if date in self._damaged or (date in self._settled and not closed):
@@ -158,16 +172,16 @@ class ChannelWriter:
             starts, stops = [live.part.start for live in lives], [live.part.stop for live in lives]
             which = next_merge(starts, stops, [live.level for live in lives], closed=over)
             if which is not None:
-                return self._merge(date, which, over)
+                large = stops[which.stop - 1] - starts[which.start] >= WHOLE_ROWS
+                return self._merge(date, which, _FINAL if over or (large and thorough) else _PASSING)
             if over:
                 self._settled.add(date)
         return None
 
-    def _merge(self, date: str, which: slice, over: bool) -> Iterator[None]:
+    def _merge(self, date: str, which: slice, level: int) -> Iterator[None]:
         old = self._live[date][which]
         start, stop = old[0].part.start, old[-1].part.stop
         target = self._file(date, start, stop)
-        level = _FINAL if over or stop - start >= WHOLE_ROWS else _PASSING
         try:
             for size in parts.merge([live.part.file for live in old], target, self._disk, level=level):
                 if size is not None:
