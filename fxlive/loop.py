@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import os
 import threading
 import time
@@ -11,6 +12,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# What is logged on a background thread is for those who ask: without a handler Python would print it, into some cell.
+logging.getLogger("fxlive").addHandler(logging.NullHandler())
 
 THREAD_NAME = "fxlive"
 _STEP_S = 0.25

@@ -32,6 +32,7 @@ class Token:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
+        self._last = b""
 
     def __repr__(self) -> str:
         return "Token(***)"
@@ -64,7 +65,12 @@ class Token:
         token = token.strip()
         if not _TOKEN.fullmatch(token):
             raise AuthenticationError("The token holds characters that no token has. Pass it as the platform gave it.")
+        self._last = token.encode()
         return token
+
+    def conceal(self, text: bytes) -> bytes:
+        """Return a text of the platform's without the token that was given last."""
+        return text.replace(self._last, b"***") if self._last else text
 
 
 def refresh_in_s(token: str, now: float) -> float | None:

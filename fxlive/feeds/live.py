@@ -258,6 +258,10 @@ class LiveFeed:
     def _take(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Hand on what one read of the socket brought."""
         batch = protocol.decode(messages, received_at, self._arrived)
+        if batch.control or batch.rejected:
+            concealed = [self._token.conceal(message) for message in messages]
+            if concealed != messages:  # a platform that repeats the token must not make us show it
+                batch = protocol.decode(concealed, received_at, self._arrived)
         self._arrived += len(messages)
         for control in batch.control:
             self._take_control(connection, control, received_at)
@@ -381,7 +385,7 @@ class LiveFeed:
         if self._server_error is not None and self._server_error[0] == connection.last_received_at:
             said = subscription_error(self._server_error[1])
             return ConnectionFailed(str(said), url=self.url) if type(said) is SubscriptionError else said
-        code, reason = connection.close_code, connection.close_reason
+        code, reason = connection.close_code, self._token.conceal(connection.close_reason.encode()).decode()
         words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
         if code in _AUTHENTICATION_CODES:
             return AuthenticationError(
