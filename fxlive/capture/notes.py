@@ -40,8 +40,8 @@ def gap_rows(gap: Gap, now_us: int) -> Chunk:
     """Return a gap as a row."""
     values = {
         "end": np.array([NAT if gap.end is None else gap.end], np.int64),
-        "reason": [gap.reason],
-        "channels": [gap.channels],
+        "reason": [clean(gap.reason)],
+        "channels": [tuple(map(clean, gap.channels))],
         "lost_rows": [gap.lost_rows],
     }
     return _own_rows(GAPS, [gap.start], [now_us], values)
@@ -62,7 +62,7 @@ def _own_rows(channel: Channel, stamps: list[int], received: list[int], values: 
 def refused(rows: Chunk, reason: str) -> list[Rejection]:
     """Return rows that have no place in a capture as rejections, their values as JSON."""
     return [
-        Rejection(int(rows.received_at[place]), _clean(reason), _clean(_json(rows, place))[:MAX_RAW_CHARS])
+        Rejection(int(rows.received_at[place]), clean(reason), clean(_json(rows, place))[:MAX_RAW_CHARS])
         for place in range(len(rows))
     ]
 
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Return a text that every file can hold: half a surrogate pair is written out."""
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -137,7 +137,7 @@ class Recorder:
         self._clock = clock
         self._disk = disk(self.path)
         self._tick_s = flush_s / 2  # the other half is for the writing itself
-        self._manifest = Manifest(session=name, url=without_secrets(url), start=moment(start))
+        self._manifest = Manifest(session=notes.clean(name), url=without_secrets(url), start=moment(start))
         try:
             manifest.write(self._manifest, self._disk)
         except OSError as error:
@@ -160,7 +160,7 @@ class Recorder:
         self._stop_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"fxlive-recorder-{name}", daemon=True)
         self._thread.start()
-        atexit.register(self.stop)  # a notebook's kernel ends without a word
+        atexit.register(self.stop, 5.0)  # a notebook's kernel ends without a word
 
     # In: called from the feed's loop, and never waiting for anything.
 

@@ -15,7 +15,7 @@ from fxlive.batch import Rejection
 from fxlive.capture import parts
 from fxlive.capture.disk import Disk
 from fxlive.capture.inbox import Chunk
-from fxlive.capture.layout import WHOLE_ROWS, Part, channel_folder, date_folder, next_merge, part_name
+from fxlive.capture.layout import LARGE_ROWS, WHOLE_ROWS, Part, channel_folder, date_folder, next_merge, part_name
 from fxlive.capture.notes import refused
 from fxlive.capture.schema import by_date, table
 from fxlive.channels import Channel
@@ -172,8 +172,9 @@ class ChannelWriter:
             starts, stops = [live.part.start for live in lives], [live.part.stop for live in lives]
             which = next_merge(starts, stops, [live.level for live in lives], closed=over)
             if which is not None:
-                large = stops[which.stop - 1] - starts[which.start] >= WHOLE_ROWS
-                return self._merge(date, which, _FINAL if over or (large and thorough) else _PASSING)
+                rows = stops[which.stop - 1] - starts[which.start]
+                stays = rows <= LARGE_ROWS if over else rows >= WHOLE_ROWS and thorough
+                return self._merge(date, which, _FINAL if stays else _PASSING)
             if over:
                 self._settled.add(date)
         return None

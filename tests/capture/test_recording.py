@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -208,7 +210,9 @@ def test_the_manifest_says_what_is_in_the_capture_and_holds_no_token(tmp_path: P
     assert b"secret" not in written
 
 
-@pytest.mark.parametrize("name", ["../../away", "/etc/passwd", "..", "", "a\0b", "x" * 500, "günther", "con\\..\\x"])
+@pytest.mark.parametrize(
+    "name", ["../../away", "/etc/passwd", "..", "", "a\0b", "x" * 500, "günther", "con\\..\\x", "\ud800"]
+)
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     with Recorder(tmp_path / "in" / "here", name=name, url="memory:") as recording:
         recording.put(decode([message("x", name, {"a": 1}, 1)], MAY_8))
@@ -216,7 +220,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and recording.path not in path.parents]
     assert outside == []
     assert recording.path.parent == tmp_path / "in" / "here"
-    assert len(read(recording.path, name)) == 1
+    assert len(read(recording.path, name)) + len(read(recording.path, "_rejected")) == 1
 
 
 def test_no_two_channels_share_a_folder_and_none_takes_the_recorders_own() -> None:
@@ -234,6 +238,18 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> Non
 
     with pytest.raises(CaptureError, match=r"file.*Choose another folder"):
         recorder(file)
+
+
+def test_what_a_program_recorded_is_there_though_it_ends_without_a_stop(tmp_path: Path) -> None:
+    code = (
+        "import sys; from fxlive.capture.recording import Recorder; from tests.capture.recordings import quotes;"
+        "Recorder(sys.argv[1], name='default', url='memory:', flush_s=60).put(quotes(0, 50))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2], check=True)
+
+    [capture] = tmp_path.iterdir()
+    assert numbers(capture, "market-data") == list(range(50))
+    assert manifest.read(capture).end is not None
 
 
 def test_the_status_tells_rows_bytes_rate_and_room(tmp_path: Path) -> None:
