@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import shutil
+import signal
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from fxlive._version import __version__
-from fxlive.errors import FxliveError
+from fxlive.errors import CaptureError, FxliveError
 from fxlive.session import Session
 from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration
 
 _TERMINAL_S = 0.5
 _PIPE_S = 10.0
 _SHOWN_ROWS = 10_000  # nobody can ask this process for more
+_INTERRUPTED = 130
+# What an error tells someone who writes Python, and what it tells someone who typed a command.
+_ADVICE = {
+    "Pass url=..., set FXLIVE_URL, or try fxlive.demo().": "Give one, or set FXLIVE_URL; `fxlive simulate` runs a "
+    "platform to try.",
+    "Pass token=..., or set FXLIVE_TOKEN.": "Set FXLIVE_TOKEN, or pass --token.",
+    "Call session.reconnect() to try again.": "Run the command again once the platform is back.",
+    "connect with a new one, or pass a function as token=, which is asked again.": "run the command again with a new "
+    "one.",
+    "For a private authority pass ca='its.pem'.": "For a private authority pass --ca its.pem.",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parsed = _parser().parse_args(arguments)
     try:
-        return int(parsed.func(parsed))
+        status = int(parsed.func(parsed))
+        sys.stdout.flush()  # here, where a closed pipe can still be caught
+        return status
     except FxliveError as error:
-        print(f"fxlive: {error}", file=sys.stderr)
+        print(f"fxlive: {_advised(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, such as head, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:  # before there was anything to keep, or for the second time
+        return _INTERRUPTED
+
+
+def _advised(text: str) -> str:
+    """Return the text of an error as one line, with advice for the command line.
+
+    >>> _advised("There is no token. Pass token=..., or set FXLIVE_TOKEN.")
+    'There is no token. Set FXLIVE_TOKEN, or pass --token.'
+    """
+    for python, command in _ADVICE.items():
+        text = text.replace(python, command)
+    return " ".join(text.split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _watch(arguments: argparse.Namespace) -> int:
     """Hold a session open and show it, until its time is over, Ctrl-C, or its failure."""
+    with suppress(ValueError):  # main() called on another thread, which gets no signals anyway
+        signal.signal(signal.SIGTERM, _interrupt)
+    _tell_of_trouble()
     ends = None if arguments.for_s is None else time.monotonic() + arguments.for_s
     with Session(
         arguments.url,
@@ -77,10 +111,28 @@ def _watch(arguments: argparse.Namespace) -> int:
         failure = session.error
         recording = session.recording
     if recording is not None:
-        print(f"recorded {recording.status.rows:,} rows in {recording.status.path}")
+        status = recording.status
+        print(f"recorded {status.rows:,} rows in {status.path}", flush=True)
+        if status.dropped:
+            raise CaptureError(f"{status.dropped:,} rows were lost: {status.error or 'the disk was too slow'}.")
     if failure is not None:
         raise failure
     return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does: also when a service manager, `timeout` or a shell's `kill` asks."""
+    raise KeyboardInterrupt
+
+
+def _tell_of_trouble() -> None:
+    """Log reconnects to stderr with their time, but not into a status that is being rewritten and shows them."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        handler: logging.Handler = logging.NullHandler()
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("fxlive").addHandler(handler)
 
 
 def _shown(session: Session) -> str:
@@ -104,12 +156,31 @@ class _Status:
 
     def __call__(self, text: str, last: bool = False) -> None:
         if self._terminal:
+            size = shutil.get_terminal_size()
+            lines = fitted(text, size.columns, size.lines)
             up = f"\x1b[{self._lines}A" if self._lines else ""
-            print(up + "".join(f"\x1b[2K{line}\n" for line in text.splitlines()), end="", flush=True)
-            self._lines = len(text.splitlines())
+            print(up + "".join(f"\x1b[2K{line}\n" for line in lines) + "\x1b[J", end="", flush=True)
+            self._lines = len(lines)
         elif last or time.monotonic() >= self._next:
             self._next = time.monotonic() + _PIPE_S
             print(text if last else text.splitlines()[0], flush=True)
+
+    def interrupted(self) -> None:
+        """Say that what is asked for is being done."""
+        print("\nstopping" if self._terminal else "stopping", flush=True)
+
+
+def fitted(text: str, columns: int, rows: int) -> list[str]:
+    r"""Return the lines of a text for a terminal, where a line that wraps would spoil the way back to the first.
+
+    >>> fitted("a session: connected, 12 messages\n  trades 1", columns=20, rows=10)
+    ['a session:', '    connected, 12', '    messages', '  trades 1']
+    """
+    lines = []
+    for line in text.splitlines():
+        # one column stays free: some terminals wrap as soon as the last one is written
+        lines += textwrap.wrap(line, max(20, columns) - 1, subsequent_indent="    ", break_on_hyphens=False)
+    return lines[: max(1, rows - 1)]
 
 
 @contextmanager
@@ -119,4 +190,4 @@ def _live_status() -> Iterator[_Status]:
     try:
         yield status
     except KeyboardInterrupt:
-        print("\nstopping", flush=True)
+        status.interrupted()
