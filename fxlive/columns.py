@@ -105,7 +105,17 @@ class Buffer(ABC):
         held = self.stop - first
         growing = first == self._first_at_move
         self._first_at_move = first
-        return held + count + max(_ROOM, held if growing else int(held * 0.25 * (1 + self._stagger)))
+        return held + count + (max(_ROOM, held) if growing else self._spare(held))
+
+    def _spare(self, held: int) -> int:
+        """Return how many rows more than it holds the buffer of a rolling window may have."""
+        return max(_ROOM, int(held * 0.25 * (1 + self._stagger)))
+
+    def _mostly_gone(self, first: int) -> bool:
+        """Whether so many rows before `first` lie in the buffer that a smaller one would do: the window has stopped
+        growing since the buffer was made, or has shrunk.
+        """
+        return first - self.base > self._spare(self.stop - first)
 
 
 class Fixed(Buffer):
@@ -131,7 +141,7 @@ class Fixed(Buffer):
         encoded = self._encode(values)
         count = len(encoded[0])
         at = self.stop - self.base
-        if at + count > self.capacity:
+        if at + count > self.capacity or self._mostly_gone(first):
             self._move(first, self._room(first, count))
             at = self.stop - self.base
         for part, new in zip(self._parts, encoded, strict=True):
@@ -310,7 +320,7 @@ class Texts(Buffer):
         sizes = np.fromiter(lengths, np.int64, count)
         at = self.stop - self.base
         used = int(self._ends[at])
-        if at + count > self.capacity or used + len(joined) > len(self._bytes):
+        if at + count > self.capacity or used + len(joined) > len(self._bytes) or self._mostly_gone(first):
             self._move(first, count, len(joined))
             at = self.stop - self.base
             used = int(self._ends[at])
@@ -327,6 +337,9 @@ class Texts(Buffer):
 
     def view(self, start: int, stop: int) -> Any:
         valid = None if self._valid is None else pa.py_buffer(self._valid)
+        # Arrow counts what is missing once, and takes none or all of it for what every slice holds. While rows are
+        # still to come it is told "some", and counts anew in each slice; -1 lets it count.
+        missing = 0 if valid is None else 1 if stop > self.stop else -1
         if stop > self.stop:  # Arrow asks that the last text end behind the first; the row will say where when it comes
             self._ends[stop - self.base] = len(self._bytes)
         array = pa.LargeStringArray.from_buffers(
@@ -334,7 +347,7 @@ class Texts(Buffer):
             pa.py_buffer(self._ends),
             pa.py_buffer(self._bytes),
             valid,
-            -1 if valid else 0,
+            missing,
             start - self.base,
         )
         return pd.arrays.ArrowStringArray(pa.chunked_array([array]), dtype=STR)  # type: ignore[call-arg]
@@ -359,8 +372,9 @@ class Texts(Buffer):
         ends = np.zeros(capacity + 1, np.int64)
         ends[: texts + 1] = self._ends[held.start : held.stop + 1]
         ends[: texts + 1] -= start
-        mean = (end - start + size) / (texts + count)
-        room = np.zeros(int(mean * capacity * 1.05) + size + 1024, np.uint8)
+        used, free = end - start + size, capacity - texts - count
+        mean = used / (texts + count)
+        room = np.zeros(used + min(int(mean * free * 1.05), used) + 16 * _ROOM, np.uint8)  # one huge text is no rule
         room[: end - start] = self._bytes[start:end]
         valid = None if self._valid is None else np.unpackbits(self._valid, bitorder="little")[held].astype(np.bool_)
         self._ends, self._bytes = ends, room

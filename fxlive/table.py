@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ import pandas as pd
 
 from fxlive.batch import Rows
 from fxlive.channels import MAX_COLUMNS, Channel
-from fxlive.columns import Buffer, Codes, Vocabulary, buffer
+from fxlive.columns import STR, Buffer, Codes, Vocabulary, buffer
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 
@@ -93,21 +94,29 @@ class RollingTable:
     def append(self, rows: Rows) -> None:
         """Add rows behind the last, then drop those that the window does not reach any more."""
         with self._lock:
-            count, values = len(rows), rows.values
-            extras = self._fit(rows) if rows.extras or self.drift else {}
-            for name, column in self._columns.items():
-                if name in values:
-                    column.append(values[name], self.first)
-                elif name == "timestamp":
-                    column.append(rows.timestamp, self.first)
-                elif name == "received_at":
-                    column.append(rows.received_at, self.first)
-                else:
-                    column.append(extras.get(name) or column.missing(count), self.first)
-            start, self.stop = self.stop, self.stop + count
+            try:
+                self._append_columns(rows)
+            except BaseException:  # no memory: what some columns have already must not shift them against the others
+                for column in self._columns.values():
+                    column.stop = self.stop
+                raise
+            start, self.stop = self.stop, self.stop + len(rows)
             if self.channel.key:
                 self._note_newest(rows, start)
             self._evict(rows)
+
+    def _append_columns(self, rows: Rows) -> None:
+        count, values = len(rows), rows.values
+        extras = self._fit(rows) if rows.extras or self.drift else {}
+        for name, column in self._columns.items():
+            if name in values:
+                column.append(values[name], self.first)
+            elif name == "timestamp":
+                column.append(rows.timestamp, self.first)
+            elif name == "received_at":
+                column.append(rows.received_at, self.first)
+            else:
+                column.append(extras.get(name) or column.missing(count), self.first)
 
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
@@ -145,6 +154,8 @@ class RollingTable:
 
     def _note_newest(self, rows: Rows, start: int) -> None:
         newest = dict(zip(self._keys(rows), range(start, start + len(rows)), strict=True))
+        if len(newest) < len(rows):  # a key that came twice stands where it came first
+            newest = dict(sorted(newest.items(), key=itemgetter(1)))
         for key, row in newest.items():
             self._newest_row.pop(key, None)
             self._newest_row[key] = row
@@ -223,7 +234,7 @@ class RollingTable:
         frame = frame.reset_index()
         if not self.channel.key:
             return frame.set_index("timestamp")
-        return frame.set_index(list(self.channel.key)).sort_index()
+        return frame.set_index(list(self.channel.key)).sort_index(key=_as_text)
 
     def newest(self, key: Any) -> dict[str, Any] | None:
         """Return the newest row of a key: its number, and its values by column; None where the key is unknown."""
@@ -247,7 +258,10 @@ class RollingTable:
         """Return a frame over all columns' buffers: the same one until a buffer, a dtype or a column is new."""
         for column in self._columns.values():
             column.settle()
-        of = (len(self._symbols), *(c.generation for c in self._columns.values()), *self._vocabulary_sizes())
+        full = (
+            self.stop == self._keeper_stop
+        )  # then it is made anew: a slice of all of it takes over what Arrow counted
+        of = (full, len(self._symbols), *(c.generation for c in self._columns.values()), *self._vocabulary_sizes())
         if self._keeper is None or of != self._keeper_of or self.stop > self._keeper_stop:
             self._keeper_of = of
             self._keeper_first = max(column.base for column in self._columns.values())
@@ -274,6 +288,11 @@ class _Forever:
 
 
 _FOREVER = _Forever()
+
+
+def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
+    """Return what to sort by: a categorical's texts, not the order in which they came."""
+    return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
 
 
 def _kind(value: Any) -> Kind | None:
