@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.listeners import Stream
+from fxlive.listeners import Handle, Stream
 from fxlive.loop import bridge, call, submit
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
 from fxlive.readings import Readings
@@ -341,6 +341,16 @@ class Session(Readings):
         return frame
 
     # Being told.
+
+    @overload
+    def on(
+        self, channel: str, callback: None = None, on_error: Callable[[Exception], Any] | None = None
+    ) -> Callable[[Callable[[Any], Any]], Handle]: ...
+
+    @overload
+    def on(
+        self, channel: str, callback: Callable[[Any], Any], on_error: Callable[[Exception], Any] | None = None
+    ) -> Handle: ...
 
     def on(
         self,

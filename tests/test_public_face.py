@@ -1,0 +1,262 @@
+"""What a user meets: the names of the module, their signatures and docstrings, and what a type checker says of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fxlive
+from fxlive import errors, face
+from fxlive.capture.recording import Recorder, RecordingStatus
+from fxlive.listeners import Handle, Stream
+
+ROOT = Path(__file__).parents[1]
+
+# DESIGN's names, as far as they are methods of a session and so functions of the module too.
+METHODS = (
+    "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close"
+).split()
+FUNCTIONS = "connect connect_async demo current sessions use run read_export".split()
+# What a method gives, and whoever opens a session by hand, meets these too.
+GIVEN = (Handle, Stream, Recorder, RecordingStatus)
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[fxlive.Session, fxlive.Session]]:
+    """Two sessions, of which the second is the current one."""
+    first, second = fxlive.Session.offline("first"), fxlive.Session.offline("second")
+    fxlive.use(first)
+    fxlive.use(second)
+    yield first, second
+    for session in (first, second):
+        session.close()
+
+
+def public_names() -> list[str]:
+    return [
+        name
+        for name, value in vars(fxlive).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    ]
+
+
+def test_the_public_names_are_all_listed_in_order_and_once() -> None:
+    assert fxlive.__all__ == sorted(fxlive.__all__)
+    assert len(set(fxlive.__all__)) == len(fxlive.__all__)
+    assert set(fxlive.__all__) == {*public_names(), "__version__"}
+
+
+def test_every_name_of_the_design_is_there() -> None:
+    assert {*METHODS, *FUNCTIONS, "Session", "FxliveError"} <= set(fxlive.__all__)
+    more = "subscriptions state error channels url when_closed open offline".split()
+    assert [name for name in (*METHODS, *more) if not hasattr(fxlive.Session, name)] == []
+    awaited = "open close subscribe unsubscribe wait_for".split()
+    assert all(inspect.iscoroutinefunction(getattr(fxlive.Session, f"{name}_async")) for name in awaited)
+    for protocol in ("__enter__", "__exit__", "__aenter__", "__aexit__", "__getitem__", "_ipython_key_completions_"):
+        assert hasattr(fxlive.Session, protocol)
+
+
+def test_connecting_takes_what_the_design_says() -> None:
+    defaults = {n: p.default for n, p in inspect.signature(fxlive.Session).parameters.items()}
+    expected = {
+        "url": None, "token": None, "channels": None, "window": None, "max_rows": 1_000_000, "record": None,
+        "name": "default", "timeout": 10.0,
+    }  # fmt: skip
+    assert dict(list(defaults.items())[: len(expected)]) == expected
+    for opener in (fxlive.connect, fxlive.connect_async):
+        assert list(inspect.signature(opener).parameters) == ["url", "token", "options"]
+
+
+def test_every_error_is_public_and_is_an_fxlive_error() -> None:
+    tree = {n for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Exception)}
+    assert tree <= set(fxlive.__all__)
+    assert all(issubclass(getattr(fxlive, name), fxlive.FxliveError) for name in tree)
+    assert all(name in (errors.__doc__ or "") for name in tree)  # the tree is drawn whole
+
+
+def documented() -> Iterator[tuple[str, Any]]:
+    for name in public_names():
+        yield name, getattr(fxlive, name)
+    for owner in (*(getattr(fxlive, name) for name in public_names()), *GIVEN):
+        if not isinstance(owner, type):
+            continue
+        yield owner.__name__, owner
+        for name, member in inspect.getmembers(owner):
+            ours = getattr(inspect.unwrap(getattr(member, "fget", member) or member), "__module__", None)
+            called = inspect.isfunction(member) or inspect.ismethod(member) or isinstance(member, property)
+            if not name.startswith("_") and called and str(ours).startswith("fxlive"):
+                yield f"{owner.__name__}.{name}", member
+
+
+@pytest.mark.parametrize(("name", "value"), [pytest.param(n, v, id=n) for n, v in dict(documented()).items()])
+def test_everything_public_says_what_it_does_in_a_sentence(name: str, value: Any) -> None:
+    text = inspect.getdoc(value) or ""
+    first = text.partition("\n\n")[0]
+    assert first.endswith("."), f"{name}: {first!r}"
+    assert not first.startswith(f"{name}("), "a signature that dataclasses wrote is no docstring"
+
+
+def test_every_function_of_the_face_is_the_method_of_that_name() -> None:
+    of_the_face = {n for n, f in vars(face).items() if hasattr(f, "__wrapped__")}
+    assert of_the_face == set(METHODS)
+    for name in METHODS:
+        function, method = getattr(fxlive, name), getattr(fxlive.Session, name)
+        own = list(inspect.signature(function).parameters.values())
+        assert own == list(inspect.signature(method).parameters.values())[1:], name
+        assert inspect.signature(function).return_annotation == inspect.signature(method).return_annotation
+        assert (function.__name__, function.__doc__) == (name, method.__doc__)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_without_a_session_every_function_says_how_to_open_one(name: str) -> None:
+    assert fxlive.sessions() == []
+    with pytest.raises(fxlive.NoSession, match=r"fxlive.connect\(url, token\)"):
+        getattr(fxlive, name)("trades")
+
+
+def _close_and_stream(session: fxlive.Session) -> list[Any]:
+    async def read() -> list[Any]:
+        stream = fxlive.stream("trades")
+        await session.close_async()
+        return [message async for message in stream]
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: fxlive.frame("trades"),
+        lambda: fxlive.latest("positions"),
+        lambda: fxlive.snapshot()["system"],
+        lambda: fxlive.wait_for("orders", rows=0),
+    ],
+    ids=["frame", "latest", "snapshot", "wait_for"],
+)
+def test_what_reads_reads_of_the_current_session(
+    two: tuple[fxlive.Session, fxlive.Session], read: Callable[[], Any]
+) -> None:
+    assert read().attrs["session"] == "second"
+    fxlive.use(two[0])
+    assert read().attrs["session"] == "first"
+
+
+def test_what_acts_acts_on_the_current_session_alone(
+    two: tuple[fxlive.Session, fxlive.Session], tmp_path: Path
+) -> None:
+    first, second = two
+    assert fxlive.current() is second
+    assert fxlive.sessions() == [first, second]
+
+    fxlive.subscribe("trades", "orders", symbol="EURUSD")
+    fxlive.unsubscribe("orders")
+    assert (first.subscriptions, second.subscriptions) == ({}, {"trades": {"symbol": "EURUSD"}})
+    assert fxlive.record(tmp_path) is second.recording
+    assert first.recording is None
+    assert set(fxlive.export(tmp_path / "export")) == set(second.channels)
+    assert fxlive.gaps().equals(second.gaps())
+    assert fxlive.rejected().equals(second.rejected())
+    assert fxlive.health().channels["subscribed"].sum() == 1
+
+    @fxlive.on("trades")
+    def told(trade: Any) -> Any:
+        return trade
+
+    assert told(1) == 1
+    assert fxlive.on("trades", print).channel == "trades"
+    assert _close_and_stream(second) == []
+    assert "cancelled" in repr(told)  # it was the second's, which has closed
+
+    assert fxlive.current() is first
+    fxlive.close()
+    assert first.state == "closed"
+    assert fxlive.sessions() == []
+
+
+SAMPLE = """
+import pandas as pd
+
+import fxlive
+from fxlive.messages import Message
+
+session = fxlive.connect("wss://host/api/ws", "token", channels=["trades", "market-data"], window="15min")
+quotes: pd.DataFrame = fxlive.frame("market-data", last="5min", symbol=["EURUSD", "USDJPY"])
+spread: pd.Series = quotes["ask"] - quotes["bid"]
+newest: pd.DataFrame = session.latest("positions")
+everything: dict[str, pd.DataFrame] = fxlive.snapshot()
+
+
+@fxlive.on("trades")
+def told(trade: Message) -> None:
+    print(trade.data, trade.timestamp)
+
+
+@session.on("orders", on_error=print)
+async def told_too(order: Message) -> None:
+    print(order.id)
+
+
+told.cancel()
+quiet: int = session.on("alerts", print).dropped
+
+
+async def watch(count: int) -> int:
+    async with fxlive.Session("wss://host/api/ws", lambda: "a new token", name="mine") as mine:
+        await mine.subscribe_async("system")
+        async for message in mine.stream("system"):
+            count -= 1
+            print(message.timestamp)
+            if not count:
+                break
+    return count
+
+
+left: int = fxlive.run(watch(3))
+health: fxlive.Health = fxlive.health()
+late: bool = health.latency_p99_ms > 50 and health.state == "connected"
+with session.record("captures") as recording:
+    rows: int = recording.status.rows
+try:
+    fxlive.subscribe("trades", strategy_id="s1")
+except fxlive.RateLimitError as error:
+    wait: float | None = error.retry_after_s
+session.close()
+"""
+
+WRONG = """
+import fxlive
+
+session = fxlive.connect(42)
+fxlive.frame()
+fxlive.latest("positions", 3)
+told = fxlive.on("trades", "not a function")
+session.stat
+"""
+
+
+def checked(folder: Path, program: str) -> tuple[int, str]:
+    (folder / "program.py").write_text(program)
+    # A cache of its own: with other options than the project's, each would throw away what the other has found out.
+    cache = ROOT / ".mypy_cache" / "public-face"
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(cache), "program.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_a_users_program_passes_a_strict_type_checker_and_its_mistakes_do_not(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    assert checked(tmp_path, SAMPLE) == (0, "")
+    status, complaints = checked(tmp_path, WRONG)
+    lines = WRONG.splitlines()
+    wrong = [number for number, line in enumerate(lines, 1) if line and "import" not in line]
+    assert status == 1
+    assert sorted({int(line.split(":")[1]) for line in complaints.splitlines() if ": error:" in line}) == wrong
