@@ -64,7 +64,8 @@ class Counters:
     def rate(self, now: int) -> float:
         """Return the messages a second over the last ten seconds before `now` (microseconds), or since the first."""
         second = now // 1_000_000
-        recent = {s: n for s, n in self._seconds.items() if second - _RATE_SECONDS < s <= second}
+        seconds = tuple(self._seconds.items())  # all at once: the feed's thread may be adding to them
+        recent = {s: n for s, n in seconds if second - _RATE_SECONDS < s <= second}
         if not recent or self._first_received_at is None:
             return 0.0
         since = max(self._first_received_at, (second - _RATE_SECONDS + 1) * 1_000_000)
