@@ -77,6 +77,12 @@ class Connection(asyncio.Protocol):
         return self._protocol.close_code if self.closed.done() else None
 
     @property
+    def refused(self) -> str | None:
+        """Why we ended it, where what came was too large or against the protocol."""
+        sent = self._protocol.close_sent
+        return None if sent is None or sent.code == 1000 else f"{sent.code}: {sent.reason}"
+
+    @property
     def close_reason(self) -> str:
         """The words with which the server closed."""
         return self._protocol.close_reason or ""

@@ -400,7 +400,10 @@ class LiveFeed:
             )
         if code == 1013:
             return ServerUnavailable(f"{words} Try again later.", url=self.url, status=code)
-        return ConnectionFailed(words if code != 1006 else "The connection was lost.", url=self.url, status=code)
+        if code == 1006:
+            refused = connection.refused
+            words = f"What came could not be taken ({refused})." if refused else "The connection was lost."
+        return ConnectionFailed(words, url=self.url, status=code)
 
 
 def _check_count(count: int) -> None:
