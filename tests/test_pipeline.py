@@ -1,0 +1,286 @@
+"""The pipeline behind a feed that a test fills: duplicates, staleness, health, waiting, and its life."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.sync.server import ServerConnection
+
+import fxlive
+from fxlive.channels import CHANNELS
+from fxlive.feeds.memory import MemoryFeed
+from fxlive.loop import call
+from fxlive.pipeline import Pipeline, Seen
+from fxlive.simulator.fixture import SimulatorFactory
+from fxlive.store import Store
+from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
+
+START = 1_700_000_000_000_000
+
+
+class Bench:
+    """A pipeline on a memory feed, with a clock that the test sets (microseconds)."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = START
+        self.feed = MemoryFeed()
+        self.store = Store()
+        self.pipeline = Pipeline(self.feed, self.store, clock=lambda: self.now, **options)
+        call(self.pipeline.start())
+        call(self.feed.subscribe({"market-data": {}, "trades": {}}))
+        self.do(self.pipeline.connected, START)
+
+    def do(self, function: Any, *args: Any) -> None:
+        async def run() -> None:
+            function(*args)
+
+        call(run())
+
+    def bring(self, *messages: str, at: int | None = None) -> None:
+        frames = [message.encode() for message in messages]
+        self.do(lambda: self.feed.put(*frames, at=self.now if at is None else at))
+
+    @property
+    def health(self) -> fxlive.Health:
+        return self.pipeline.health()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    call(bench.pipeline.close())
+
+
+def iso(micros: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
+
+
+# Duplicates
+
+
+@given(
+    st.lists(st.lists(st.one_of(st.none(), st.integers(0, 12).map(str)), max_size=8), max_size=20), st.integers(1, 6)
+)
+def test_an_id_is_a_duplicate_while_it_is_among_the_last_so_many(batches: list[list[str | None]], size: int) -> None:
+    seen, model = Seen(size), []  # type: ignore[var-annotated]
+    for batch in batches:
+        expected = []
+        for place, name in enumerate(batch):
+            if name is None:
+                continue
+            if name in model:
+                expected.append(place)
+            else:
+                model = [*model, name][-size:]
+        assert seen.duplicates(batch) == expected
+
+
+def test_duplicates_are_dropped_within_a_batch_and_across_batches_and_messages_without_id_are_kept(
+    bench: Bench,
+) -> None:
+    without_id = json.dumps({k: v for k, v in json.loads(quote(7)).items() if k != "id"})
+    bench.bring(quote(1), quote(1), quote(2))
+    bench.bring(quote(2), quote(3), without_id, without_id)
+    assert bench.store.tables["market-data"].frame()["bid"].tolist() == [1.0, 2.0, 3.0, 7.0, 7.0]
+    assert bench.health.duplicates == 2
+    assert bench.health.channels.loc["market-data", "duplicates"] == 2
+
+
+def test_the_same_id_on_two_channels_is_two_messages(bench: Bench) -> None:
+    trade = {"type": "trade", "channel": "trades", "data": {"executionId": "e", "symbol": "EURUSD"}}
+    bench.bring(quote(1), json.dumps({**trade, "timestamp": "2024-01-01T00:00:00Z", "id": "q1"}))
+    assert (len(bench.store.tables["market-data"]), len(bench.store.tables["trades"])) == (1, 1)
+
+
+def test_a_fault_of_ours_in_taking_a_batch_rejects_it_and_the_next_is_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = bench.store.add
+    monkeypatch.setattr(bench.store, "add", lambda batch: 1 / 0)
+    bench.bring(quote(1), quote(2))
+    monkeypatch.setattr(bench.store, "add", add)
+    bench.bring(quote(3))
+    rejected = bench.store.rejected_frame()
+    assert rejected["reason"].tolist() == ["internal error: ZeroDivisionError: division by zero"] * 2
+    assert "q1" in rejected["raw"].iloc[0]
+    assert bench.store.tables["market-data"].frame()["bid"].tolist() == [3.0]
+
+
+# Staleness
+
+
+def test_a_channel_is_stale_when_it_alone_is_silent_longer_than_its_limit() -> None:
+    bench = Bench(stale_after_s={"market-data": 10.0, "orders": 1.0})
+    bench.bring(quote(1))
+    bench.now += 10_000_000
+    assert bench.health.stale == ()
+    bench.now += 1
+    assert bench.health.stale == ("market-data",)  # orders are not subscribed, trades have no limit
+    assert bool(bench.health.channels.loc["market-data", "stale"])
+    assert bench.pipeline.age_s("market-data") == pytest.approx(10.000001)
+    bench.bring(quote(2))
+    assert bench.health.stale == ()
+    bench.now += 11_000_000
+    bench.do(bench.pipeline.lost, bench.now, "away")  # then it is no news
+    assert bench.health.stale == ()
+    bench.do(bench.pipeline.connected, bench.now)  # and the count begins anew
+    assert bench.health.stale == ()
+    bench.now += 11_000_000
+    assert bench.health.stale == ("market-data",)
+    call(bench.pipeline.close())
+
+
+def test_staleness_shows_on_frames_and_in_the_repr(fx_simulator: SimulatorFactory) -> None:
+    simulator = fx_simulator(speed=20.0)
+    with fxlive.connect(simulator.url, simulator.token(), stale_after={"market_data": 0.3}) as session:
+        session.wait_for("market-data")
+        assert session["market-data"].attrs["stale"] is False
+        simulator.faults.silence()
+        wait_until(lambda: session.health().stale == ("market-data",))
+        assert session["market-data"].attrs["stale"] is True
+        assert session["trades"].attrs["stale"] is False
+        assert "stale" in repr(session)
+        assert "<b>stale</b>" in session._repr_html_()
+        assert session.state == "connected"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stale_channel_makes_a_session_reconnect_that_was_asked_to(fx_simulator: SimulatorFactory) -> None:
+    simulator = fx_simulator(speed=20.0)
+    options: dict[str, Any] = {"stale_after": {"market-data": 0.5}, "reconnect_when_stale": True}
+    with fxlive.connect(simulator.url, simulator.token(), **options) as session:
+        session.wait_for("market-data")
+        simulator.faults.silence()
+        wait_until(lambda: session.state == "reconnecting")
+        simulator.faults.resume()
+        wait_until(lambda: session.health().reconnects >= 1 and session.state == "connected")
+        assert session.gaps()["reason"].iloc[0].startswith("market-data was silent for")
+
+
+# Health
+
+
+def test_rates_are_of_the_last_ten_seconds(bench: Bench) -> None:
+    for second in range(20):
+        bench.bring(quote(2 * second), quote(2 * second + 1), at=START + second * 1_000_000)
+    bench.now = START + 20 * 1_000_000
+    assert bench.health.rate_per_s == 2.0
+    assert bench.health.channels.loc["market-data", "rate_per_s"] == 2.0
+    bench.now = START + 25 * 1_000_000  # of the last nine whole seconds, four brought two messages each
+    assert bench.health.rate_per_s == pytest.approx(8 / 9)
+    bench.now = START + 60 * 1_000_000
+    assert bench.health.rate_per_s == 0.0
+    assert bench.health.messages == 40
+
+
+@pytest.mark.parametrize("offset_s", [-5.0, 0.0, 5.0])
+def test_latency_is_from_event_to_receipt_by_the_platforms_clock(bench: Bench, offset_s: float) -> None:
+    bench.feed.clock_offset_us = int(offset_s * 1e6)
+    for number in range(1, 101):  # 1 to 100 ms on the way
+        there = bench.now - number * 1000 + int(offset_s * 1e6)
+        bench.bring(quote(number, timestamp=iso(there)))
+    health = bench.health
+    assert health.latency_p50_ms == pytest.approx(50.5, abs=0.1)
+    assert health.latency_p99_ms == pytest.approx(99.0, abs=0.1)
+    assert health.clock_offset_ms == offset_s * 1000
+    assert health.channels.loc["market-data", "latency_p50_ms"] == pytest.approx(50.5, abs=0.1)
+    assert math.isnan(health.channels.loc["trades", "latency_p50_ms"])
+
+
+def test_latency_of_a_market_that_is_played_again_is_not_a_number(bench: Bench) -> None:
+    bench.bring(quote(1))  # of 2024-01-01
+    assert math.isnan(bench.health.latency_p50_ms)
+    assert "latency" not in repr(bench.health.state)
+
+
+@pytest.mark.parametrize("ahead_s", [5.0, -5.0, 0.0])
+def test_the_clock_offset_is_positive_where_the_platforms_clock_is_ahead(ahead_s: float) -> None:
+    def there() -> str:
+        return iso(int((time.time() + ahead_s) * 1e6))
+
+    def handler(socket: ServerConnection) -> None:
+        for request in socket:
+            socket.send(acknowledged(request, timestamp=there()))
+            socket.send(quote(1, timestamp=there()))
+
+    with platform(handler) as url, fxlive.connect(url, TOKEN, channels=["market-data"]) as session:
+        session.wait_for("market-data")
+        health = session.health()
+        assert health.clock_offset_ms == pytest.approx(ahead_s * 1000, abs=250)
+        assert -250 < health.latency_p50_ms < 250
+
+
+def test_health_tells_of_everything_and_of_each_channel(fx_simulator: SimulatorFactory) -> None:
+    simulator = fx_simulator(speed=1.0)  # faster, and its clock is ahead of ours
+    with fxlive.connect(simulator.url, simulator.token()) as session:
+        session.wait_for("market-data", rows=10)
+        simulator.faults.unknown_fields(venue="LD4")
+        wait_until(lambda: session.health().drift.get("market-data"))
+        health = session.health()
+        assert (health.state, health.error, health.reconnects, health.gaps) == ("connected", None, 0, 0)
+        assert health.connected_s is not None
+        assert health.connected_s > 0
+        assert list(health.channels.index) == list(CHANNELS)
+        assert health.channels["messages"].sum() == health.messages
+        assert (health.channels["rows"] == health.channels["messages"]).all()
+        assert health.channels["subscribed"].all()
+        assert health.channels.loc["market-data", "age_s"] < 5
+        assert isinstance(health.channels.loc["market-data", "last_received_at"], pd.Timestamp)
+        assert 0 <= health.latency_p50_ms <= health.latency_p99_ms < 5_000
+        assert health.drift["market-data"] == {"venue": "str"}
+
+
+def test_a_session_shows_state_channels_rates_and_ages() -> None:
+    with fxlive.Session.offline("<b>me</b>") as session:
+        call(session._pipeline.feed.subscribe({"trades": {}}))
+        text, html = repr(session), session._repr_html_()
+        assert text.splitlines()[0] == "<fxlive session '<b>me</b>': connected to memory:, 0 messages, 0.0/s>"
+        assert "trades" in text.splitlines()[1]
+        assert "last message never" in text
+        assert "&lt;b&gt;me&lt;/b&gt;" in html
+        assert "<b>me</b>" not in html
+        assert "<td>trades</td><td>0</td><td>0.0</td><td>never</td>" in html
+
+
+# Life
+
+
+def test_gaps_open_when_it_is_lost_and_end_when_it_is_back(bench: Bench) -> None:
+    bench.do(bench.pipeline.lost, START + 5, "away")
+    assert bench.pipeline.state == "reconnecting"
+    [gap] = bench.store.gaps
+    assert (gap.start, gap.end, gap.reason, gap.channels) == (START + 5, None, "away", ("market-data", "trades"))
+    bench.do(bench.pipeline.connected, START + 9)
+    assert gap.end == START + 9
+    assert (bench.pipeline.state, bench.health.reconnects, bench.health.gaps) == ("connected", 1, 1)
+
+
+def test_a_pipeline_that_is_closed_stays_closed(bench: Bench) -> None:
+    call(bench.pipeline.close())
+    call(bench.pipeline.close())
+    with pytest.raises(fxlive.SessionClosed):
+        call(bench.pipeline.start())
+    with pytest.raises(fxlive.SessionClosed):
+        call(bench.pipeline.restart())
+    bench.do(bench.pipeline.failed, fxlive.ConnectionFailed("too late"))
+    assert (bench.pipeline.state, bench.pipeline.error) == ("closed", None)
+
+
+def test_whoever_waits_is_told_at_once_when_the_session_fails(bench: Bench) -> None:
+    failure = fxlive.ReconnectsExhausted("no more")
+    bench.do(bench.pipeline.failed, failure)
+    began = time.monotonic()
+    with pytest.raises(fxlive.ReconnectsExhausted) as raised:
+        bench.pipeline.wait_until(lambda: False, 30.0, "it")
+    assert raised.value is failure
+    assert time.monotonic() - began < 5
