@@ -258,9 +258,9 @@ class RollingTable:
         """Return a frame over all columns' buffers: the same one until a buffer, a dtype or a column is new."""
         for column in self._columns.values():
             column.settle()
-        full = (
-            self.stop == self._keeper_stop
-        )  # then it is made anew: a slice of all of it takes over what Arrow counted
+        # A frame of the whole keeper would take over what Arrow was told of the rows to come (`Texts.view`): when the
+        # last of them has come, there is a new keeper.
+        full = self.stop == self._keeper_stop
         of = (full, len(self._symbols), *(c.generation for c in self._columns.values()), *self._vocabulary_sizes())
         if self._keeper is None or of != self._keeper_of or self.stop > self._keeper_stop:
             self._keeper_of = of
