@@ -70,6 +70,7 @@ class Buffer(ABC):
         self.base = self.stop = first
         self.generation = 0
         self._first_at_move = first
+        self._roomy_until = first + _ROOM
         self._stagger = stagger
 
     @property
@@ -105,6 +106,7 @@ class Buffer(ABC):
         held = self.stop - first
         growing = first == self._first_at_move
         self._first_at_move = first
+        self._roomy_until = first + self._spare(held)
         return held + count + (max(_ROOM, held) if growing else self._spare(held))
 
     def _spare(self, held: int) -> int:
@@ -113,9 +115,10 @@ class Buffer(ABC):
 
     def _mostly_gone(self, first: int) -> bool:
         """Whether so many rows before `first` lie in the buffer that a smaller one would do: the window has stopped
-        growing since the buffer was made, or has shrunk.
+        growing since the buffer was made, or has shrunk. Asked only from row `_roomy_until` on.
         """
-        return first - self.base > self._spare(self.stop - first)
+        self._roomy_until = self.base + self._spare(self.stop - first)
+        return first > self._roomy_until
 
 
 class Fixed(Buffer):
@@ -141,7 +144,7 @@ class Fixed(Buffer):
         encoded = self._encode(values)
         count = len(encoded[0])
         at = self.stop - self.base
-        if at + count > self.capacity or self._mostly_gone(first):
+        if at + count > self.capacity or (first > self._roomy_until and self._mostly_gone(first)):
             self._move(first, self._room(first, count))
             at = self.stop - self.base
         for part, new in zip(self._parts, encoded, strict=True):
@@ -320,7 +323,8 @@ class Texts(Buffer):
         sizes = np.fromiter(lengths, np.int64, count)
         at = self.stop - self.base
         used = int(self._ends[at])
-        if at + count > self.capacity or used + len(joined) > len(self._bytes) or self._mostly_gone(first):
+        full = at + count > self.capacity or used + len(joined) > len(self._bytes)
+        if full or (first > self._roomy_until and self._mostly_gone(first)):
             self._move(first, count, len(joined))
             at = self.stop - self.base
             used = int(self._ends[at])
