@@ -14,14 +14,16 @@ from typing import Any, Protocol
 import pandas as pd
 
 from fxlive.batch import Batch, Rejection, Rows
+from fxlive.channels import CHANNELS
 from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.listeners import Handle, Mailbox, Stream
-from fxlive.store import Counters, Store
+from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Store
 
 log = logging.getLogger("fxlive")
 
 REMEMBERED_IDS = 100_000
+MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
 _ONE_HOUR_MS = 3_600_000.0
 
@@ -229,6 +231,8 @@ class Pipeline:
     def _without_duplicates(self, name: str, rows: Rows) -> Rows:
         seen = self._seen.get(name)
         if seen is None:
+            if len(self._seen) >= MAX_CHANNELS:  # the store will not take more either
+                return rows
             seen = self._seen[name] = Seen()
         duplicates = set(seen.duplicates(rows.values["id"]))
         if not duplicates:

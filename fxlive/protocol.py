@@ -150,6 +150,7 @@ def _decode_slowly(frame: Raw) -> tuple[AnyMessage, dict[str, Any]]:
         if field not in envelope:
             extras.add((field,), value)
     if channel is None or channel.message is None:
+        extras.add(("type",), kind)
         extras.add_all(envelope["data"], ())
         return msgspec.convert(envelope, Undocumented), extras.values
     envelope["data"] = _split(envelope["data"], _SHAPES[channel.name], (), extras)

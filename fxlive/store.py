@@ -121,7 +121,7 @@ class Store:
                         self.reject([Rejection(batch.received_at, reason, text) for text in raw])
                         continue
                     table = self._new_table(Channel(name, columns=(ID,)))
-                    self.counters[name] = Counters()
+                    self.counters.setdefault(name, Counters())  # it may have counted duplicates already
                     self.tables = {**self.tables, name: table}  # readers iterate over it without the lock
                 table.append(rows)
                 self.counters[name].note(rows)

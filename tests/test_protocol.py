@@ -294,7 +294,7 @@ def test_an_unknown_channel_is_taken_as_it_comes(data: Any) -> None:
 
     assert isinstance(sent, Undocumented)
     assert (sent.type, sent.channel, sent.data, sent.id) == ("news", "news", data, "n1")
-    assert rows.extras.get(0, {}) == (data if isinstance(data, dict) else {"data": data})
+    assert rows.extras[0] == {"type": "news", **(data if isinstance(data, dict) else {"data": data})}
 
 
 def test_unknown_fields_at_every_level_become_columns_and_the_rest_of_the_row_is_untouched() -> None:
@@ -348,7 +348,7 @@ def test_a_name_that_flattening_makes_twice_gets_a_trailing_underscore() -> None
 def test_unknown_fields_on_an_unknown_channel_may_have_any_name() -> None:
     rows = taken({**NEWS, "data": {"id": 1, "timestamp": "t", "extra": 2, "": 3, "a": {"": {}}}})
 
-    assert rows.extras == {0: {"id_": 1, "data_timestamp": "t", "extra_": 2, "": 3, "a_": {}}}
+    assert rows.extras[0] == {"type": "news", "id_": 1, "data_timestamp": "t", "extra_": 2, "": 3, "a_": {}}
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])

@@ -69,7 +69,7 @@ def test_channels_are_subscribed_with_their_filters_in_camel_case(channels: Any,
 def test_subscribing_and_unsubscribing_later_return_once_acknowledged() -> None:
     with asked_of(channels=["trades"]) as (session, asked):
         session.subscribe("orders", "market_data", symbol="EURUSD")
-        assert asked[-1]["channels"] == [
+        assert [channel for request in asked[1:] for channel in request["channels"]] == [
             {"name": "orders", "filters": {"symbol": "EURUSD"}},
             {"name": "market-data", "filters": {"symbol": "EURUSD"}},
         ]
@@ -79,7 +79,32 @@ def test_subscribing_and_unsubscribing_later_return_once_acknowledged() -> None:
         assert asked[-1] == {"type": "unsubscribe", "channels": ["trades", "orders"]}
         assert session.subscriptions == {"market-data": {"symbol": "EURUSD"}}
         session.unsubscribe("trades")  # given up already: nothing to ask
-        assert len(asked) == 4
+        assert len(asked) == 5
+
+
+def test_what_is_granted_is_known_when_another_channel_of_the_same_call_is_refused(
+    fx_simulator: SimulatorFactory,
+) -> None:
+    token = fx_simulator.token(channels=["market-data", "orders"])
+    with fxlive.connect(fx_simulator.url, token, channels=["market-data"]) as session:
+        with pytest.raises(fxlive.PermissionDenied):
+            session.subscribe("orders", "trades")
+        assert set(session.subscriptions) == {"market-data", "orders"}
+
+
+def test_an_unsubscription_that_is_not_acknowledged_changes_nothing() -> None:
+    def deaf_to_unsubscribe(socket: ServerConnection) -> None:
+        for request in socket:
+            if json.loads(request)["type"] == "subscribe":
+                socket.send(acknowledged(request))
+
+    with (
+        platform(deaf_to_unsubscribe) as url,
+        fxlive.connect(url, TOKEN, channels=["trades"], timeout=0.3) as session,
+    ):
+        with pytest.raises(fxlive.SubscriptionError, match="did not acknowledge unsubscribe trades"):
+            session.unsubscribe("trades")
+        assert set(session.subscriptions) == {"trades"}
 
 
 def test_filters_hold_on_the_real_wire(fx_simulator: SimulatorFactory) -> None:

@@ -98,7 +98,7 @@ def test_an_undocumented_channel_gets_a_table_of_its_own(feed: Feed) -> None:
     assert list(feed.store.tables) == [*DATA, "news"]
     assert feed.store.tables["news"].frame()["headline"].tolist() == ["CPI"]
     assert feed.store.counters["news"].messages == 1
-    assert feed.store.drift() == {"news": {"headline": "str"}}
+    assert feed.store.drift() == {"news": {"type": "str", "headline": "str"}}
 
 
 def test_undocumented_channels_are_bounded_and_what_is_beyond_is_in_rejected(feed: Feed) -> None:

@@ -9,6 +9,7 @@ import random
 import ssl
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -121,6 +122,7 @@ class LiveFeed:
         self._ended_by_us: str | None = None
         self._server_error: tuple[int, Control] | None = None  # and when it came
         self._closing = False
+        self._hurry = asyncio.Event()
 
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
@@ -157,20 +159,24 @@ class LiveFeed:
         wanted = {name: dict(filters or {}) for name, filters in channels.items()}
         async with self._subscribing:
             _check_count(len(self._wanted.keys() | wanted.keys()))
-            if self._connection is None:
-                raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
-            await self._request(self._connection, "subscribe", wanted)
-            self._wanted.update(wanted)
+            for name, filters in wanted.items():  # one by one, so that what is granted is known when another is refused
+                if self._connection is None:
+                    raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
+                await self._request(self._connection, "subscribe", {name: filters})
+                self._wanted[name] = filters
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
         """Give channels up; returns once acknowledged."""
         async with self._subscribing:
-            given_up = {name: self._wanted.pop(name) for name in channels if name in self._wanted}
-            if self._connection is not None and given_up:
+            given_up = {name: self._wanted[name] for name in channels if name in self._wanted}
+            if self._connection is not None:
                 await self._request(self._connection, "unsubscribe", given_up)
+            for name in given_up:
+                del self._wanted[name]
 
     def reconnect(self, reason: str) -> None:
-        """Drop the connection and come back."""
+        """Drop the connection and come back; where that is under way, try at once."""
+        self._hurry.set()
         if self._connection is not None:
             self._ended_by_us = reason
             self._connection.abort()
@@ -219,11 +225,12 @@ class LiveFeed:
                 ) from None
             except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: of a host name that cannot be
                 raise _connection_error(error, self.url, token) from _cause(error)
-            await self._request(connection, "subscribe", self._wanted)
+            async with self._subscribing:  # or a channel that is being asked for would be forgotten
+                await self._request(connection, "subscribe", self._wanted)
+                self._connection = connection
         except BaseException:
             connection.abort()
             raise
-        self._connection = connection
         return connection, token
 
     async def _request(self, connection: Connection, kind: str, channels: Mapping[str, dict[str, Any]]) -> None:
@@ -350,7 +357,9 @@ class LiveFeed:
         renewed = False
         while True:
             retry_after_s = getattr(last, "retry_after_s", None)
-            await asyncio.sleep(self._attempts.next_wait_s(random.random, retry_after_s))
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                await wait_awake(self._hurry.wait(), self._attempts.next_wait_s(random.random, retry_after_s))
             wait = connections_to(self.url).wait_s(time.monotonic())
             while wait > 0:
                 await asyncio.sleep(wait)

@@ -146,7 +146,12 @@ def test_what_a_platform_with_too_many_channels_sends_is_recorded_as_rejected(tm
     channels = {part.channel_folder for part in layout.parts(recording.path)} - {"channel=_rejected"}
     rejected = read(recording.path, "_rejected")
     assert (len(channels), len(rejected)) == (256, 44)
-    assert json.loads(rejected["raw"].iloc[-1]) == {"channel": "channel-299", "id": "msg_299", "n": 299}
+    assert json.loads(rejected["raw"].iloc[-1]) == {
+        "channel": "channel-299",
+        "id": "msg_299",
+        "type": "x",
+        "n": 299,
+    }
     assert recording.status.rows == 300
     assert recording.status.waiting == 0
 
