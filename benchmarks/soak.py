@@ -302,7 +302,7 @@ def _check_flood(session: fxlive.Session, window: int, count: int, outcome: Outc
 
 SPEED = 20.0
 _FAULT_EVERY_S = 5.0
-_ROWS = 2_000
+_ROWS = 500
 _SAMPLE_S = 1.0
 _OUTSIDE_CONTROL = ("connection", "subscription", "unsubscription", "error")
 
