@@ -27,6 +27,8 @@ from fxlive.errors import (
     SubscriptionError,
     TooManySubscriptions,
     UnknownColumn,
+    UnknownOption,
+    UnknownSymbol,
     WaitTimeout,
 )
 from fxlive.face import (
@@ -37,6 +39,7 @@ from fxlive.face import (
     health,
     latest,
     on,
+    price_chart,
     reconnect,
     record,
     rejected,
@@ -72,6 +75,8 @@ __all__ = [
     "SubscriptionError",
     "TooManySubscriptions",
     "UnknownColumn",
+    "UnknownOption",
+    "UnknownSymbol",
     "WaitTimeout",
     "__version__",
     "close",
@@ -85,6 +90,7 @@ __all__ = [
     "health",
     "latest",
     "on",
+    "price_chart",
     "read_export",
     "reconnect",
     "record",

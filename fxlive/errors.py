@@ -14,6 +14,8 @@
     ├── NoSession                   no session of that name is open
     ├── SessionClosed               the session was closed or has failed
     ├── UnknownColumn               no such column in the channel
+    ├── UnknownSymbol               no such symbol, nor can there be one
+    ├── UnknownOption               an option that does not exist, or cannot have that value
     ├── WaitTimeout                 what was waited for did not come in time
     └── CaptureError                files: what could not be written or read
 
@@ -118,6 +120,29 @@ class UnknownColumn(FxliveError, KeyError):
 
     def __str__(self) -> str:  # KeyError would show the repr of the text
         return str(self.args[0])
+
+
+class UnknownSymbol(FxliveError, KeyError):
+    """It is no symbol that has been seen, nor six letters that could be one; `known` lists those seen."""
+
+    def __init__(self, symbol: str, known: Iterable[str]) -> None:
+        self.symbol = symbol
+        self.known = tuple(known)
+        seen = suggestion(str(symbol), self.known) if self.known else ". None has ticked yet."
+        super().__init__(f"There is no symbol {symbol!r}{seen} Any six letters, such as EURUSD, may still tick.")
+
+    def __str__(self) -> str:  # KeyError would show the repr of the text
+        return str(self.args[0])
+
+
+class UnknownOption(FxliveError, ValueError):
+    """An option cannot have that value; `known` lists those it can have."""
+
+    def __init__(self, option: str, value: object, known: Iterable[str]) -> None:
+        self.option = option
+        self.value = value
+        self.known = tuple(known)
+        super().__init__(f"{option} cannot be {value!r}{suggestion(str(value), self.known)}")
 
 
 class WaitTimeout(FxliveError, TimeoutError):

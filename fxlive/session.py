@@ -30,6 +30,7 @@ from fxlive.store import Store
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
+    from fxlive.widgets.chart import LiveChart
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 
@@ -464,6 +465,43 @@ class Session(Readings):
         self._end_recording()
         if self.recording is not None and self.recording.status.rows == 0:
             shutil.rmtree(self.recording.path, ignore_errors=True)
+
+    # Pictures.
+
+    def price_chart(
+        self, symbol: str, kind: str = "line", window: str | pd.Timedelta = "15min", *, name: str | None = None
+    ) -> LiveChart:
+        """Return a live chart of a symbol's bid and ask, which moves while your cells run.
+
+        Parameters
+        ----------
+        symbol
+            Such as ``"EURUSD"``, or ``"eur/usd"``. One that has not ticked yet gives a chart that waits.
+        kind
+            ``"line"``.
+        window
+            How much it shows, back from the newest tick.
+        name
+            What to call it: a chart of the same name takes the place of the former. Default: what it shows.
+
+        Returns
+        -------
+        LiveChart
+            Its `figure` is an ordinary plotly figure to style.
+
+        Raises
+        ------
+        UnknownSymbol, UnknownOption
+            For what cannot be; lists what can.
+
+        Examples
+        --------
+        >>> Session.offline().price_chart("EURUSD", window="5min").figure.layout.title.text
+        'EURUSD'
+        """
+        from fxlive.widgets.prices import price_chart  # plotly and ipywidgets are loaded by who draws
+
+        return price_chart(self._pipeline, self.name, symbol, kind, window, name)
 
     # Showing itself.
 
