@@ -91,8 +91,8 @@ class Buffer(ABC):
         """Return one value in the form that `append` takes."""
 
     @abstractmethod
-    def missing(self, count: int) -> Any:
-        """Return so many missing values in the form that `append` takes."""
+    def append_missing(self, count: int, first: int) -> None:
+        """Add rows without a value, at the cost of filling the memory; for the rest as `append`."""
 
     @abstractmethod
     def like(self) -> Buffer:
@@ -124,6 +124,9 @@ class Buffer(ABC):
 class Fixed(Buffer):
     """A column of values of one size: numbers, times, codes, or references to objects."""
 
+    _MISSING: tuple[Any, ...]
+    """What lies in each part of the buffer where a value is missing."""
+
     def __init__(self, first: int, stagger: float, *dtypes: Any) -> None:
         super().__init__(first, stagger)
         self._parts = [self._blank(_ROOM, np.dtype(dtype)) for dtype in dtypes]
@@ -142,7 +145,12 @@ class Fixed(Buffer):
 
     def append(self, values: Any, first: int) -> None:
         encoded = self._encode(values)
-        count = len(encoded[0])
+        self._put(encoded, len(encoded[0]), first)
+
+    def append_missing(self, count: int, first: int) -> None:
+        self._put(self._MISSING, count, first)
+
+    def _put(self, encoded: tuple[Any, ...], count: int, first: int) -> None:
         at = self.stop - self.base
         if at + count > self.capacity or (first > self._roomy_until and self._mostly_gone(first)):
             self._move(first, self._room(first, count))
@@ -156,9 +164,6 @@ class Fixed(Buffer):
         for part in slices:
             part.flags.writeable = False
         return self._wrap(*slices)
-
-    def missing(self, count: int) -> Any:
-        return [None] * count
 
     def _move(self, first: int, capacity: int) -> None:
         held = slice(first - self.base, self.stop - self.base)
@@ -176,6 +181,8 @@ class Fixed(Buffer):
 
 class Numbers(Fixed):
     """float64, missing is NaN."""
+
+    _MISSING = (np.nan,)
 
     def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
         super().__init__(first, stagger, np.float64)
@@ -215,11 +222,10 @@ class KeyIntegers(Fixed):
 class Times(KeyIntegers):
     """datetime64[us, UTC], missing is NaT."""
 
+    _MISSING = (NAT,)
+
     def _wrap(self, *parts: Any) -> Any:
         return pd.array(parts[0], dtype=UTC, copy=False)
-
-    def missing(self, count: int) -> Any:
-        return np.full(count, NAT)
 
     def like(self) -> Times:
         return Times()
@@ -227,6 +233,8 @@ class Times(KeyIntegers):
 
 class Masked(Fixed):
     """pandas' nullable Int64 or boolean: the values and where they are missing."""
+
+    _MISSING = (0, True)
 
     def __init__(self, dtype: Any, first: int = 0, stagger: float = 0.0) -> None:
         super().__init__(first, stagger, dtype, np.bool_)
@@ -250,6 +258,8 @@ class Masked(Fixed):
 
 class Codes(Fixed):
     """A categorical: small integers, in the dtype that pandas gives them, into a vocabulary."""
+
+    _MISSING = (-1,)
 
     def __init__(self, vocabulary: Vocabulary, first: int = 0, stagger: float = 0.0) -> None:
         super().__init__(first, stagger, vocabulary.code_dtype)
@@ -280,6 +290,8 @@ class Codes(Fixed):
 
 class Objects(Fixed):
     """References to tuples, None where missing."""
+
+    _MISSING = (None,)
 
     def __init__(self, first: int = 0, stagger: float = 0.0) -> None:
         super().__init__(first, stagger, object)
@@ -321,23 +333,38 @@ class Texts(Buffer):
         joined = together.encode()
         lengths = map(len, texts) if together.isascii() else (len(text.encode()) for text in texts)
         sizes = np.fromiter(lengths, np.int64, count)
-        at = self.stop - self.base
-        used = int(self._ends[at])
-        full = at + count > self.capacity or used + len(joined) > len(self._bytes)
-        if full or (first > self._roomy_until and self._mostly_gone(first)):
-            self._move(first, count, len(joined))
-            at = self.stop - self.base
-            used = int(self._ends[at])
+        at, used = self._claim(count, len(joined), first)
         self._bytes[used : used + len(joined)] = np.frombuffer(joined, np.uint8)
         np.cumsum(sizes, out=self._ends[at + 1 : at + 1 + count])
         self._ends[at + 1 : at + 1 + count] += used
-        if missing and self._valid is None:
-            self._valid = np.zeros(self.capacity // 8 + 1, np.uint8)
-            self._mark(0, np.ones(at, np.bool_))
-            self.generation += 1
+        if missing:
+            self._begin_marking(at)
         if self._valid is not None:
             self._mark(at, np.array([value is not None for value in values], np.bool_))
         self.stop += count
+
+    def append_missing(self, count: int, first: int) -> None:
+        at, used = self._claim(count, 0, first)
+        self._ends[at + 1 : at + 1 + count] = used
+        self._begin_marking(at)
+        self._mark(at, np.zeros(count, np.bool_))
+        self.stop += count
+
+    def _claim(self, count: int, size: int, first: int) -> tuple[int, int]:
+        """Make room for so many texts and bytes, and return the place where each of them begins."""
+        at = self.stop - self.base
+        full = at + count > self.capacity or int(self._ends[at]) + size > len(self._bytes)
+        if full or (first > self._roomy_until and self._mostly_gone(first)):
+            self._move(first, count, size)
+            at = self.stop - self.base
+        return at, int(self._ends[at])
+
+    def _begin_marking(self, at: int) -> None:
+        """Have a bitmap from now on, where all texts before place `at` are there."""
+        if self._valid is None:
+            self._valid = np.zeros(self.capacity // 8 + 1, np.uint8)
+            self._mark(0, np.ones(at, np.bool_))
+            self.generation += 1
 
     def view(self, start: int, stop: int) -> Any:
         valid = None if self._valid is None else pa.py_buffer(self._valid)
@@ -361,9 +388,6 @@ class Texts(Buffer):
         if self._valid is not None and not self._valid[at // 8] >> at % 8 & 1:
             return None
         return bytes(self._bytes[self._ends[at] : self._ends[at + 1]]).decode()
-
-    def missing(self, count: int) -> Any:
-        return [None] * count
 
     def like(self) -> Texts:
         return Texts()

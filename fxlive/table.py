@@ -115,8 +115,10 @@ class RollingTable:
                 column.append(rows.timestamp, self.first)
             elif name == "received_at":
                 column.append(rows.received_at, self.first)
+            elif name in extras:
+                column.append(extras[name], self.first)
             else:
-                column.append(extras.get(name) or column.missing(count), self.first)
+                column.append_missing(count, self.first)
 
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
@@ -144,12 +146,13 @@ class RollingTable:
     def _add_drift(self, name: str, kind: Kind) -> None:
         self._add_column(name, kind)
         self.drift[name] = kind.value
-        column = self._columns[name]
-        column.append(column.missing(len(self)), self.first)
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
-        self._columns[name] = buffer(kind, self._symbols, self.first, stagger)
+        column = buffer(kind, self._symbols, self.first, stagger)
+        if len(self):
+            column.append_missing(len(self), self.first)
+        self._columns[name] = column
         self._kinds[name] = kind
 
     def _note_newest(self, rows: Rows, start: int) -> None:
@@ -249,7 +252,7 @@ class RollingTable:
         columns = {}
         for name, column in self._columns.items():
             few = column.like()
-            few.append([row.get(name, *column.missing(1)) for row in kept], 0)
+            few.append([row.get(name) for row in kept], 0)
             few.settle()
             columns[name] = few.view(0, len(kept))
         return pd.DataFrame(columns).set_index("timestamp")

@@ -75,9 +75,14 @@ def test_a_column_gives_back_what_was_put_in_whatever_it_drops_meanwhile(data: s
     for row in {first, column.stop - 1}:
         raw, wanted = column.raw(row), all_values[row]
         assert raw == wanted or (wanted is None and kind is Kind.NUMBER and math.isnan(raw))
-    column.append(column.missing(2) if kind not in (Kind.KEY_INTEGER, Kind.SYMBOL) else few[:1] * 2, first)
     if kind not in (Kind.KEY_INTEGER, Kind.SYMBOL):
-        assert read(column.view(column.stop - 2, column.stop)) == [None, None]
+        absent = data.draw(st.integers(1, 600))
+        column.append_missing(absent, first)
+        column.append(few[:1], first)
+        wanted = [*all_values[first:], *[NAT if kind is Kind.TIME else None] * absent, few[0]]
+        assert read(column.view(first, column.stop)) == plain(kind, wanted)
+        for start, stop, view in views:
+            assert read(view) == plain(kind, all_values[start:stop])
     alike = column.like()
     alike.append([column.raw(first)], 0)
     alike.settle()

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import json
 import random
+import time
 from functools import cache
 from typing import Any
 
@@ -507,14 +508,30 @@ def test_a_new_column_in_the_middle_of_a_rolling_window_starts_where_it_came() -
     assert frame["foo"].tolist() == [number // 100 * 100 for number in range(1_600, 2_000)]
 
 
+def test_a_new_column_of_a_million_rows_does_not_stop_the_feed() -> None:
+    table, some, took = RollingTable(CHANNELS["market-data"]), quotes(0, 10).take([0] * 50_000), []
+    for _ in range(20):
+        table.append(some)
+    for attempt in range(4):
+        late = quotes(1, 2, **{f"number{attempt}": 1.5, f"flag{attempt}": True, f"text{attempt}": "x"})
+        began = time.perf_counter()
+        table.append(late)
+        took.append(time.perf_counter() - began)
+    frame = table.frame()
+
+    assert min(took) < 0.03
+    assert frame[["number0", "flag0", "text0"]].notna().sum().tolist() == [1, 1, 1]
+    assert frame[["number0", "flag0", "text0"]].iloc[-4].tolist() == [1.5, True, "x"]
+
+
 def test_a_channel_that_the_reference_does_not_name_has_columns_by_what_comes() -> None:
     table = RollingTable(Channel("news", columns=(ID,)))
     news = {"type": "news", "channel": "news", "timestamp": stamp(0), "id": "n1"}
     table.append(rows_of({**news, "data": {"headline": "CPI", "impact": 3}}, {**news, "data": [1], "id": None}))
     frame = table.frame()
 
-    assert [str(d) for d in frame.dtypes] == ["datetime64[us, UTC]", "str", "str", "float64", "str"]
-    assert list(frame.columns) == ["received_at", "id", "headline", "impact", "extra"]
+    assert [str(d) for d in frame.dtypes] == ["datetime64[us, UTC]", "str", "str", "str", "float64", "str"]
+    assert list(frame.columns) == ["received_at", "id", "type", "headline", "impact", "extra"]
     assert frame["headline"].iloc[0] == "CPI"
     assert json.loads(frame["extra"].iloc[1]) == {"data": [1]}
 
