@@ -11,6 +11,7 @@ copy-on-write as shared for ever, so that every write into a frame goes to a cop
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
@@ -26,6 +27,8 @@ from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 
 EXTRA = "extra"
+MAX_ENDED = 10_000
+_LONG_AGO = int(np.iinfo(np.int64).min)
 MAX_EXACT_INTEGER = 2**53
 
 
@@ -66,7 +69,7 @@ class RollingTable:
         self.drift: dict[str, str] = {}
         self._max_rows = max_rows
         self._window_us = window_us
-        self._newest = np.iinfo(np.int64).min
+        self._newest = _LONG_AGO
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
@@ -75,8 +78,9 @@ class RollingTable:
             self._add_column(name, kind)
         for column in channel.columns:
             self._add_column(column.name, column.kind)
-        self._newest_row: dict[Any, int] = {}  # of each key, the one updated longest ago first
+        self._newest_row: dict[Any, int] = {}  # of each key, in the order of the rows
         self._outlived: dict[Any, dict[str, Any]] = {}  # keys whose row left the window, but that have not ended
+        self._ended_at: OrderedDict[Any, int] = OrderedDict()  # keys that ended and left, so that none comes back late
         self._keeper: pd.DataFrame | None = None
         self._keeper_of: tuple[int, ...] = ()
         self._keeper_first = self._keeper_stop = 0
@@ -101,9 +105,11 @@ class RollingTable:
                     column.stop = self.stop
                 raise
             start, self.stop = self.stop, self.stop + len(rows)
-            if self.channel.key:
-                self._note_newest(rows, start)
-            self._evict(rows)
+            if len(rows):
+                if self.channel.key:
+                    self._note_newest(rows, start)
+                self._newest = max(self._newest, int(rows.timestamp.max()))
+            self._evict()
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
@@ -156,8 +162,15 @@ class RollingTable:
         self._kinds[name] = kind
 
     def _note_newest(self, rows: Rows, start: int) -> None:
-        newest = dict(zip(self._keys(rows), range(start, start + len(rows)), strict=True))
-        if len(newest) < len(rows):  # a key that came twice stands where it came first
+        stamps, numbers = rows.timestamp, range(start, start + len(rows))
+        in_order = stamps[0] >= self._newest and (len(rows) == 1 or bool((stamps[1:] >= stamps[:-1]).all()))
+        if in_order:
+            newest = dict(zip(self._keys(rows), numbers, strict=True))
+        else:  # some came late: of each key the youngest counts, of equally old ones the last
+            keys = list(self._keys(rows))
+            newest = {keys[place]: numbers[place] for place in np.argsort(stamps, kind="stable").tolist()}
+            newest = {key: row for key, row in newest.items() if stamps[row - start] >= self._newest_at(key)}
+        if not in_order or len(newest) < len(rows):  # a key that came twice stands where it came first
             newest = dict(sorted(newest.items(), key=itemgetter(1)))
         for key, row in newest.items():
             self._newest_row.pop(key, None)
@@ -168,7 +181,21 @@ class RollingTable:
         if self.channel.leaves:
             for key, row in newest.items():
                 if self._ended(row):
-                    del self._newest_row[key]
+                    self._note_end(key, self._newest_row.pop(key))
+
+    def _newest_at(self, key: Any) -> int:
+        """Return the timestamp of what is known of a key; long ago where nothing is."""
+        row = self._newest_row.get(key)
+        if row is not None:
+            return int(self._columns["timestamp"].raw(row))
+        outlived = self._outlived.get(key)
+        return self._ended_at.get(key, _LONG_AGO) if outlived is None else int(outlived["timestamp"])
+
+    def _note_end(self, key: Any, row: int) -> None:
+        self._ended_at.pop(key, None)
+        self._ended_at[key] = self._columns["timestamp"].raw(row)
+        if len(self._ended_at) > MAX_ENDED:
+            self._ended_at.popitem(last=False)
 
     def _keys(self, rows: Rows) -> Any:
         if self.channel.single:
@@ -184,10 +211,9 @@ class RollingTable:
         column, ends = self.channel.ends
         return self._columns[column].raw(row) in ends
 
-    def _evict(self, rows: Rows) -> None:
+    def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
-        if self._window_us is not None and len(rows):
-            self._newest = max(self._newest, int(rows.timestamp.max()))
+        if self._window_us is not None:
             first = self._first_since(first, self._newest - self._window_us)
         if first == self.first:
             return
@@ -197,7 +223,10 @@ class RollingTable:
             if row >= first:
                 break
             del self._newest_row[key]
-            if not self._ended(row):
+            if self._ended(row):
+                if self.channel.ends is not None:
+                    self._note_end(key, row)
+            else:
                 self._outlived[key] = {name: column.raw(row) for name, column in self._columns.items()}
         self.first = first
 
@@ -228,7 +257,7 @@ class RollingTable:
             return keeper.iloc[first - offset : self.stop - offset]
 
     def latest(self) -> pd.DataFrame:
-        """Return the newest row of each key, indexed by the key and sorted by it."""
+        """Return the row of each key with the newest `timestamp` (of equal ones, the last), indexed by the sorted keys."""
         with self._lock:
             rows = np.fromiter(self._newest_row.values(), np.int64, len(self._newest_row))
             frame = self._current_keeper().iloc[rows - self._keeper_first]

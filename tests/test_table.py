@@ -19,7 +19,7 @@ from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.errors import UnknownColumn
 from fxlive.protocol import decode
-from fxlive.table import RollingTable, select
+from fxlive.table import MAX_ENDED, RollingTable, select
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
 NAT = np.iinfo(np.int64).min
@@ -64,6 +64,7 @@ class Model:
         self.rows: list[dict[str, Any]] = []
         self.first = 0
         self.latest: dict[Any, int] = {}
+        self.ended_at: dict[Any, int] = {}
         self.newest = -(2**63)
 
     def append(self, new: list[dict[str, Any]]) -> None:
@@ -76,7 +77,11 @@ class Model:
             self.newest = max([self.newest, *(row["timestamp"] for row in new)])
             while self.first < len(self.rows) and self.rows[self.first]["timestamp"] < self.newest - self.window_us:
                 self.first += 1
-        self.latest = {key: at for key, at in self.latest.items() if at >= self.first or self._lives_on(at)}
+        for key, at in list(self.latest.items()):
+            if at < self.first and not self._lives_on(at):
+                del self.latest[key]
+                if self.channel.name == "orders":
+                    self.ended_at[key] = self.rows[at]["timestamp"]
 
     def _fit(self, row: dict[str, Any]) -> None:
         extra = {}
@@ -101,9 +106,13 @@ class Model:
 
     def _note(self, row: dict[str, Any]) -> None:
         key = None if self.channel.single else tuple(row[name] for name in self.channel.key)
+        known = self.rows[self.latest[key]]["timestamp"] if key in self.latest else self.ended_at.get(key)
+        if known is not None and row["timestamp"] < known:
+            return
         self.latest[key] = len(self.rows)
         if self.channel.name == "positions" and row.get("volume") == 0:
             del self.latest[key]
+            self.ended_at[key] = row["timestamp"]
 
     def _lives_on(self, at: int) -> bool:
         row = self.rows[at]
@@ -606,8 +615,75 @@ def test_latest_is_sorted_by_the_key_and_not_by_the_order_of_arrival() -> None:
     assert list(metrics.index) == [("A", "D"), ("A", "W"), ("B", "A"), ("B", "D")]
 
 
-def test_latest_is_the_row_that_came_last_also_when_its_time_is_older() -> None:
-    assert numbers(table_of(quote(5), quote(9), quote(3)).latest()) == [3]
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        ([(5, "NEW"), (9, "FILLED"), (3, "PENDING")], "FILLED"),
+        ([(9, "FILLED"), (9, "PENDING")], "PENDING"),  # equally old: the later arrival
+        ([(9, "PENDING"), (5, "NEW"), (9, "FILLED"), (8, "NEW")], "FILLED"),
+        ([(9, "FILLED"), (3, "PENDING"), (10, "NEW")], "NEW"),
+    ],
+)
+def test_latest_is_the_youngest_row_also_when_an_older_one_comes_late(
+    sent: list[tuple[int, str]], wanted: str, together: bool
+) -> None:
+    table = RollingTable(CHANNELS["orders"])
+    rows = rows_of(*(message(ORDER, {"timestamp": stamp(at)}, status=status) for at, status in sent))
+    for part in [range(len(sent))] if together else [[place] for place in range(len(sent))]:
+        table.append(rows.take(part))
+
+    assert table.latest()["status"].tolist() == [wanted]
+
+
+def test_a_late_row_does_not_replace_one_that_has_outlived_the_window() -> None:
+    table = RollingTable(CHANNELS["orders"], max_rows=2)
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(5)}, orderId="a", status="WORKING")))
+    table.append(rows_of(*(message(ORDER, {"timestamp": stamp(6)}, orderId="x") for _ in range(5))))
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(4)}, orderId="a", status="PENDING")))
+    assert table.latest()["status"]["a"] == "WORKING"
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(5)}, orderId="a", status="FILLED")))
+    assert table.latest()["status"]["a"] == "FILLED"
+
+
+def test_an_order_that_has_ended_and_left_the_window_is_not_working_again_by_a_late_row() -> None:
+    table = RollingTable(CHANNELS["orders"], max_rows=2)
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(5)}, orderId="a", status="FILLED")))
+    table.append(rows_of(*(message(ORDER, {"timestamp": stamp(6)}, orderId="x") for _ in range(5))))
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(4)}, orderId="a", status="PENDING")))
+
+    assert list(table.latest().index) == ["x"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+@pytest.mark.parametrize(
+    ("sent", "left"),
+    [
+        ([(1, 1.0), (5, 0), (4, 0.5)], []),
+        ([(5, 0), (4, 0.5)], []),
+        ([(5, 0), (5, 0.5)], [0.5]),
+        ([(5, 0), (4, 0.5), (6, 0.2)], [0.2]),
+        ([(5, 0.5), (4, 0)], [0.5]),
+    ],
+)
+def test_a_late_row_does_not_bring_back_a_position_that_has_left(
+    sent: list[tuple[int, float]], left: list[float], together: bool
+) -> None:
+    table = RollingTable(CHANNELS["positions"])
+    rows = rows_of(*(message(POSITION, {"timestamp": stamp(at)}, volume=volume) for at, volume in sent))
+    for part in [range(len(sent))] if together else [[place] for place in range(len(sent))]:
+        table.append(rows.take(part))
+
+    assert table.latest()["volume"].tolist() == left
+
+
+def test_what_is_remembered_of_ended_keys_is_bounded() -> None:
+    table = RollingTable(CHANNELS["positions"])
+    ends = rows_of(message(POSITION, volume=0)).take([0] * (MAX_ENDED + 5))
+    ends.values["ticket"] = np.arange(MAX_ENDED + 5)
+    table.append(ends)
+
+    assert len(table._ended_at) == MAX_ENDED
 
 
 def test_system_has_one_latest_row_whatever_its_status() -> None:
