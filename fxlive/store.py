@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -94,24 +93,23 @@ class Store:
 
     def __init__(self, *, max_rows: int = 1_000_000, window_us: int | None = None) -> None:
         self._bounds: dict[str, Any] = {"max_rows": max_rows, "window_us": window_us}
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._symbols = Vocabulary()
         self.tables = {channel.name: self._new_table(channel) for channel in CHANNELS.values()}
         self.counters = {name: Counters() for name in self.tables}
         self.rejected: deque[Rejection] = deque(maxlen=MAX_REJECTED)
         self.rejections = 0
         self.gaps: list[Gap] = []
-        self._closings: OrderedDict[int, dict[str, tuple[int, int, float]]] = OrderedDict()
-        self._positions: dict[int, tuple[int, int, float]] = {}
+        self._closings: OrderedDict[int, dict[str, tuple[int, float]]] = OrderedDict()
 
     def _new_table(self, channel: Channel) -> RollingTable:
-        return RollingTable(channel, symbols=self._symbols, lock=self._lock, **self._bounds)
+        return RollingTable(channel, symbols=self._symbols, lock=self.lock, **self._bounds)
 
     # In.
 
     def add(self, batch: Batch) -> None:
         """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads."""
-        with self._lock:
+        with self.lock:
             for name, rows in batch.rows.items():
                 table = self.tables.get(name)
                 if table is None:
@@ -134,39 +132,33 @@ class Store:
         self.rejections += len(rejections)
 
     def _close_positions(self, positions: Rows | None, trades: Rows | None) -> None:
-        """Take out of `latest` the positions whose volume is covered by closing trades that came after their last row.
+        """Take out of `latest` the positions whose volume is covered by closing trades later than their newest row.
 
-        The platform sends a closed position once more, with volume 0; this is for when that message does not come.
+        The platform sends a closed position once more, with volume 0; this is for when that message does not come. A
+        trade of the same moment as the row counts for part of it: the row says what is left.
         """
         touched: set[int] = set()
-        if positions is not None:
-            columns = (positions.values["ticket"], positions.timestamp, positions.arrival, positions.values["volume"])
-            for ticket, stamp, arrival, volume in zip(*(c.tolist() for c in columns), strict=True):
-                if volume == 0:  # the end: a row from before it that comes late does not open the position again
-                    self._positions.pop(ticket, None)
-                    self._closings[ticket] = {"": (stamp, arrival, math.inf)}
-                else:
-                    self._positions[ticket] = (stamp, arrival, volume)
-                    touched.add(ticket)
+        if positions is not None and self._closings:
+            touched.update(positions.values["ticket"].tolist())
         if trades is not None and "CLOSED" in trades.values["status"]:
             for place, status in enumerate(trades.values["status"]):
                 ticket = trades.values["ticket"][place]
                 if status == "CLOSED" and ticket is not None:
                     closings = self._closings.setdefault(ticket, {})
-                    execution = trades.values["execution_id"][place]
-                    moment = (int(trades.timestamp[place]), int(trades.arrival[place]))
+                    execution, at = trades.values["execution_id"][place], int(trades.timestamp[place])
                     if execution in closings:  # said again: its last word counts, from when it was first said
-                        moment = min(moment, closings[execution][:2])
-                    closings[execution] = (*moment, trades.values["volume"][place])
+                        at = min(at, closings[execution][0])
+                    closings[execution] = (at, trades.values["volume"][place])
                     touched.add(ticket)
         while len(self._closings) > MAX_CLOSED_TICKETS:
             self._closings.popitem(last=False)
-        for ticket in touched & self._closings.keys() & self._positions.keys():
-            stamp, arrival, volume = self._positions[ticket]
-            after = [v for s, a, v in self._closings[ticket].values() if (s, a) > (stamp, arrival)]
-            if sum(after) >= volume - _VOLUME_TOLERANCE:
-                self.tables["positions"].forget(ticket)
-                del self._positions[ticket]
+        table = self.tables["positions"]
+        for ticket in touched & self._closings.keys():
+            newest = table.newest(ticket, "timestamp", "volume")
+            if newest is not None:
+                after = [volume for at, volume in self._closings[ticket].values() if at > newest["timestamp"]]
+                if sum(after) >= newest["volume"] - _VOLUME_TOLERANCE:
+                    table.forget(ticket)
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from now on messages of these channels may be lost."""
@@ -183,7 +175,7 @@ class Store:
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frame of every channel at one moment."""
-        with self._lock:
+        with self.lock:
             return {name: table.frame() for name, table in self.tables.items()}
 
     def gaps_frame(self) -> pd.DataFrame:
@@ -202,7 +194,7 @@ class Store:
 
     def rejected_frame(self) -> pd.DataFrame:
         """Return the newest rejections, indexed by `received_at`: `reason` and `raw`."""
-        with self._lock:
+        with self.lock:
             rejected = list(self.rejected)
         return pd.DataFrame(
             {

@@ -257,7 +257,7 @@ class RollingTable:
             return keeper.iloc[first - offset : self.stop - offset]
 
     def latest(self) -> pd.DataFrame:
-        """Return the row of each key with the newest `timestamp` (of equal ones, the last), indexed by the sorted keys."""
+        """Return each key's row with the newest `timestamp` (of equal ones, the last), indexed and sorted by the key."""
         with self._lock:
             rows = np.fromiter(self._newest_row.values(), np.int64, len(self._newest_row))
             frame = self._current_keeper().iloc[rows - self._keeper_first]
@@ -268,12 +268,12 @@ class RollingTable:
             return frame.set_index("timestamp")
         return frame.set_index(list(self.channel.key)).sort_index(key=_as_text)
 
-    def newest(self, key: Any) -> dict[str, Any] | None:
-        """Return the newest row of a key: its number, and its values by column; None where the key is unknown."""
+    def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
+        """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
         with self._lock:
             row = self._newest_row.get(key)
             if row is not None:
-                return {name: column.raw(row) for name, column in self._columns.items()}
+                return {name: self._columns[name].raw(row) for name in columns or self._columns}
             return self._outlived.get(key)
 
     def _outlived_frame(self) -> pd.DataFrame:
