@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import STR, UTC, Vocabulary
 from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
+
+log = logging.getLogger("fxlive")
 
 MAX_REJECTED = 10_000
 MAX_UNDOCUMENTED_CHANNELS = 256
@@ -108,23 +111,39 @@ class Store:
     # In.
 
     def add(self, batch: Batch) -> None:
-        """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads."""
+        """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads.
+
+        The rows of a channel that cannot be taken in go to the rejections, and are in the batch no more.
+        """
         with self.lock:
-            for name, rows in batch.rows.items():
-                table = self.tables.get(name)
-                if table is None:
-                    if len(self.tables) >= len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS:
+            for name, rows in tuple(batch.rows.items()):
+                try:
+                    table = self._table(name)
+                    if table is None:
                         reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
-                        raw = [msgspec.json.encode(m).decode()[:MAX_RAW_CHARS] for m in rows.messages]
-                        self.reject([Rejection(batch.received_at, reason, text) for text in raw])
+                        self._reject_rows(rows, batch.received_at, reason)
                         continue
-                    table = self._new_table(Channel(name, columns=(ID,)))
-                    self.counters.setdefault(name, Counters())  # it may have counted duplicates already
-                    self.tables = {**self.tables, name: table}  # readers iterate over it without the lock
-                table.append(rows)
-                self.counters[name].note(rows)
+                    table.append(rows)
+                    self.counters[name].note(rows)
+                except Exception as error:  # a fault of ours must not cost the other channels anything
+                    log.exception("messages of %s could not be taken in", name)
+                    self._reject_rows(rows, batch.received_at, f"internal error: {type(error).__name__}: {error}")
+                    del batch.rows[name]
             self.reject(batch.rejected)
             self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
+
+    def _table(self, name: str) -> RollingTable | None:
+        """Return the table of a channel, a new one where it comes for the first time; None where there are too many."""
+        if name not in self.tables:
+            if len(self.tables) >= len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS:
+                return None
+            self.counters.setdefault(name, Counters())  # it may have counted duplicates already
+            self.tables = {**self.tables, name: self._new_table(Channel(name, columns=(ID,)))}  # read without the lock
+        return self.tables[name]
+
+    def _reject_rows(self, rows: Rows, received_at: int, reason: str) -> None:
+        raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in rows.messages)
+        self.reject([Rejection(received_at, reason, text) for text in raw])
 
     def reject(self, rejections: list[Rejection]) -> None:
         """Remember messages that could not be taken."""

@@ -257,7 +257,7 @@ class RollingTable:
             return keeper.iloc[first - offset : self.stop - offset]
 
     def latest(self) -> pd.DataFrame:
-        """Return each key's row with the newest `timestamp` (of equal ones, the last), indexed and sorted by the key."""
+        """Return each key's row with the newest `timestamp` (of equal ones the last), indexed and sorted by the key."""
         with self._lock:
             rows = np.fromiter(self._newest_row.values(), np.int64, len(self._newest_row))
             frame = self._current_keeper().iloc[rows - self._keeper_first]

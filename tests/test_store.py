@@ -125,6 +125,29 @@ def test_a_snapshot_is_not_changed_by_what_comes_later(feed: Feed) -> None:
         pd.testing.assert_frame_equal(frame, copies[name])
 
 
+@pytest.mark.parametrize("broken", DATA)
+def test_a_channel_that_cannot_be_taken_in_costs_the_others_nothing(
+    feed: Feed, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def append(rows: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(feed.store.tables[broken], "append", append)
+    long = message(DATA[broken], {"id": "x" * 100_000})
+    batch = feed.bring(*DATA.values(), long)
+    rest = dict.fromkeys(DATA.keys() - {broken}, 1)
+
+    assert {name: len(frame) for name, frame in feed.store.snapshot().items()} == {**rest, broken: 0}
+    assert {name: c.messages for name, c in feed.store.counters.items()} == {**rest, broken: 0}
+    assert batch.rows.keys() == rest.keys()  # so that no listener is told
+    assert {r.reason for r in feed.store.rejected} == {"internal error: MemoryError: no room"}
+    one, other = feed.store.rejected
+    assert json.loads(one.raw)["data"] == DATA[broken]["data"]
+    assert json.loads(one.raw)["channel"] == broken
+    assert len(other.raw) == 65_536
+    assert f"messages of {broken} could not be taken in" in caplog.text
+
+
 # Positions that trades close.
 
 
