@@ -72,7 +72,7 @@ class Handle:
     """
 
     def __init__(
-        self, channel: str, callback: Callback, on_error: Callable[[Exception], Any] | None, size: int = MAILBOX_SIZE
+        self, channel: str, callback: Callback, on_error: Callable[[Any], Any] | None, size: int = MAILBOX_SIZE
     ) -> None:
         self.channel = channel
         self.calls = 0
@@ -118,13 +118,13 @@ class Handle:
             result = self._callback(message)
             if inspect.iscoroutine(result):
                 runner.run(result)
-        except Exception as error:
+        except BaseException as error:  # sys.exit() and a cancelled task end no more than the callback itself
             self.errors += 1
             log.exception("a callback on %s raised", self.channel)
             if self._on_error is not None:
                 try:
                     self._on_error(error)
-                except Exception:
+                except BaseException:
                     log.exception("the on_error of a callback on %s raised", self.channel)
 
 
@@ -135,15 +135,26 @@ class Stream:
     """
 
     def __init__(self, channel: str, size: int = MAILBOX_SIZE) -> None:
-        self._loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "A stream is read in async code: async for message in session.stream(...). In a plain cell, use "
+                "session.on(...) with a callback."
+            ) from None
         news = asyncio.Event()
-        loop = self._loop
+        on_its_way = threading.Lock()  # held from a wake-up's being scheduled until it arrives: one at a time
+
+        def arrive() -> None:
+            on_its_way.release()  # first, so that what comes from here on schedules another
+            news.set()
 
         def wake() -> None:  # holds no reference to the stream, so that a forgotten one ends
-            try:
-                loop.call_soon_threadsafe(news.set)
-            except RuntimeError:  # the reader's loop has closed, which is no matter of the feed's
-                pass
+            if on_its_way.acquire(blocking=False):
+                try:
+                    loop.call_soon_threadsafe(arrive)
+                except RuntimeError:  # the reader's loop has closed, which is no matter of the feed's
+                    pass
 
         self._news = news
         self.mailbox = Mailbox(channel, wake, size)

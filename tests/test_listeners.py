@@ -142,6 +142,40 @@ def test_a_callback_that_raises_is_counted_logged_and_goes_on(
     assert brought.session.health().callback_errors == 5
 
 
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_callback_that_wants_to_end_its_thread_is_counted_logged_and_goes_on(
+    kind: str, error: type[BaseException], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Any] = []
+    errors: list[BaseException] = []
+
+    def plain(message: Any) -> None:
+        told.append(message)
+        raise error
+
+    async def awaited(message: Any) -> None:
+        await asyncio.sleep(0)
+        plain(message)
+
+    def on_error(raised: BaseException) -> None:
+        errors.append(raised)
+        raise error
+
+    handle = Handle("trades", plain if kind == "plain" else awaited, on_error)
+    with caplog.at_level(logging.ERROR, "fxlive"):
+        for number in range(3):
+            handle.mailbox.put([number])  # type: ignore[list-item]
+            wait_until(lambda number=number: len(errors) > number)  # type: ignore[misc]
+    assert handle._thread.is_alive()
+    assert (told, handle.errors, [type(e) for e in errors]) == ([0, 1, 2], 3, [error] * 3)
+    wait_until(lambda: len(caplog.messages) == 6)
+    assert caplog.messages[::2] == ["a callback on trades raised"] * 3
+    handle.cancel()
+    wait_until(lambda: not handle._thread.is_alive())
+    assert capsys.readouterr().err == ""
+
+
 def test_a_slow_callback_loses_its_oldest_which_are_counted_and_never_slows_the_feed(brought: Brought) -> None:
     let_go = threading.Event()
     told: list[Any] = []
@@ -314,6 +348,30 @@ def test_a_reader_whose_loop_has_closed_does_not_break_the_feed(brought: Brought
     brought.bring(3)
     assert len(brought.session["market-data"]) == 3
     assert brought.session.rejected().empty
+
+
+def test_a_blocked_reader_has_one_wake_up_waiting_and_is_woken_again_after_it() -> None:
+    async def read() -> tuple[int, list[Any]]:
+        loop: Any = asyncio.get_running_loop()
+        stream = Stream("trades")
+        before = len(loop._ready)
+        for number in range(1_000):  # the loop is blocked meanwhile
+            stream.mailbox.put([number])  # type: ignore[list-item]
+        waiting = len(loop._ready) - before
+        first = [await anext(stream) for _ in range(1_000)]
+        later = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await asyncio.to_thread(stream.mailbox.put, ["later"])  # type: ignore[list-item]
+        async with asyncio.timeout(5):
+            return waiting, [*first, await later]
+
+    assert asyncio.run(read()) == (1, [*range(1_000), "later"])
+
+
+def test_a_stream_outside_async_code_says_what_to_do(brought: Brought) -> None:
+    with pytest.raises(RuntimeError, match=r"async for .* in session\.stream\(\.\.\.\).*session\.on\(\.\.\.\)"):
+        brought.session.stream("market-data")
 
 
 def test_a_mailbox_counts_what_it_drops() -> None:
