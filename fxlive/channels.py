@@ -37,7 +37,9 @@ MAX_COLUMNS = 256
 """Undocumented fields beyond this many columns of a channel go to its `extra` column."""
 
 WORKING_ENDS = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
-"""The states in which an order has ended; in any other it is working."""
+"""The states in which an order has ended, in whatever case they are written; in any other it is working. What volume
+remains says nothing: an order that works may come without it, or with 0.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Channel:
     """One channel: its name on the wire, its message, the key of its rows and its columns.
 
     `key` names the columns that identify what a row is about; a `single` channel has one newest row in all. Of a
-    channel with `ends` (a column, and its values where the matter has ended) what goes on outlives the rolling window
-    in `latest`; where it `leaves`, what has ended is not in `latest` any more.
+    channel with `ends` (a column, and its values where the matter has ended, texts in upper case) what goes on outlives
+    the rolling window in `latest`; where it `leaves`, what has ended is not in `latest` any more.
     """
 
     name: str

@@ -209,7 +209,8 @@ class RollingTable:
         if self.channel.ends is None:
             return True
         column, ends = self.channel.ends
-        return self._columns[column].raw(row) in ends
+        value = self._columns[column].raw(row)
+        return (value.upper() if isinstance(value, str) else value) in ends
 
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)

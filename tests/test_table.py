@@ -759,6 +759,17 @@ def test_a_working_order_outlives_the_window_and_one_that_has_ended_does_not() -
     assert list(table.latest().index) == ["WORKING", "x"]
 
 
+@pytest.mark.parametrize(
+    ("status", "lives_on"), [("filled", False), ("Cancelled", False), ("REJECTED", False), ("new", True), (None, True)]
+)
+def test_the_state_of_an_order_may_be_written_in_any_case(status: str | None, lives_on: bool) -> None:
+    table = RollingTable(CHANNELS["orders"], max_rows=2)
+    table.append(rows_of(message(ORDER, orderId="a", status=status, remainingVolume=0)))
+    table.append(rows_of(*(message(ORDER, orderId="x") for _ in range(5))))
+
+    assert ("a" in table.latest().index) is lives_on
+
+
 def test_what_outlives_the_window_has_a_place_in_columns_that_came_later() -> None:
     table = RollingTable(CHANNELS["positions"], max_rows=2)
     table.append(rows_of(message(POSITION, ticket=1, foo="early")))
