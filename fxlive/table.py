@@ -10,9 +10,11 @@ copy-on-write as shared for ever, so that every write into a frame goes to a cop
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
@@ -28,6 +30,7 @@ from fxlive.messages import Kind
 
 EXTRA = "extra"
 MAX_ENDED = 10_000
+_NUMBER = re.compile(r"[-+]?[\d.]*")
 _LONG_AGO = int(np.iinfo(np.int64).min)
 MAX_EXACT_INTEGER = 2**53
 
@@ -341,7 +344,7 @@ def select(
     frame: pd.DataFrame,
     channel: str,
     *,
-    last: int | str | pd.Timedelta | None = None,
+    last: float | str | timedelta | None = None,
     since: Any = None,
     until: Any = None,
     where: Mapping[str, Any] | None = None,
@@ -365,7 +368,10 @@ def select(
     ------
     UnknownColumn
         Where a column of `where` does not exist.
+    ValueError
+        Where `last` is neither a number of rows nor a time.
     """
+    span = None if last is None else _span(last)
     for name, value in (where or {}).items():
         if name in frame.columns:
             column: Any = frame[name]
@@ -383,11 +389,35 @@ def select(
     if until is not None:
         keep = np.asarray(stamps <= _utc(until))
         frame, stamps = frame[keep], stamps[keep]
-    if isinstance(last, int | np.integer) and not isinstance(last, bool):
-        return frame.iloc[len(frame) - min(max(int(last), 0), len(frame)) :]
-    if last is not None and len(frame):
-        return frame[np.asarray(stamps >= stamps.max() - pd.Timedelta(last))]
+    if isinstance(span, int):
+        return frame.iloc[max(len(frame) - span, 0) :]
+    if span is not None and len(frame):
+        return frame[np.asarray(stamps >= stamps.max() - span)]
     return frame
+
+
+def _span(last: Any) -> int | pd.Timedelta:
+    """Return what `last` asks for: a number of rows, or a time.
+
+    >>> _span(5.0), _span("5min")
+    (5, Timedelta('0 days 00:05:00'))
+    """
+    wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
+    if isinstance(last, bool | np.bool_):
+        raise wrong
+    if not isinstance(last, np.timedelta64) and isinstance(last, int | float | np.integer | np.floating):
+        if not last >= 0 or last % 1 != 0:
+            raise wrong
+        return int(last)
+    if isinstance(last, str) and _NUMBER.fullmatch(last.strip()):  # pandas would take it for nanoseconds
+        raise wrong
+    try:
+        span = pd.Timedelta(last)
+    except ValueError:
+        raise wrong from None
+    if not span >= pd.Timedelta(0):  # nor is NaT
+        raise wrong
+    return span
 
 
 def _utc(time: Any) -> pd.Timestamp:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import random
 import time
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -1063,15 +1065,44 @@ def minutes(frame: pd.DataFrame) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("last", "wanted"), [(3, [7, 8, 9]), (0, []), (10, range(10)), (99, range(10)), (-1, []), (np.int64(2), [8, 9])]
+    ("last", "wanted"),
+    [
+        (3, [7, 8, 9]),
+        (0, []),
+        (10, range(10)),
+        (99, range(10)),
+        (np.int64(2), [8, 9]),
+        (2.0, [8, 9]),
+        (np.float64(2), [8, 9]),
+        (np.float32(1), [9]),
+        (1e300, range(10)),
+    ],
 )
 def test_the_last_rows_are_counted_from_the_end(frame: pd.DataFrame, last: Any, wanted: Any) -> None:
     assert minutes(select(frame, "market-data", last=last)) == list(wanted)
 
 
-@pytest.mark.parametrize("last", ["2min", "120s", pd.Timedelta("2min")])
+@pytest.mark.parametrize(
+    "last", ["2min", "120s", "00:02:00", pd.Timedelta("2min"), timedelta(minutes=2), np.timedelta64(2, "m")]
+)
 def test_the_last_minutes_are_counted_from_the_newest_row(frame: pd.DataFrame, last: Any) -> None:
     assert minutes(select(frame, "market-data", last=last)) == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        *(-1, -5.0, 2.5, math.nan, math.inf, True, False, np.True_, [5], {}),
+        *("5", " 5 ", "5.0", "-3", "1e3", "", "abc", "5 rows", "-5min", "nat", pd.NaT, pd.Timedelta("-1min")),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: Any, empty: bool) -> None:
+    with pytest.raises(ValueError, match="last must be a number of rows, or a time such as '5min', not ") as caught:
+        select(frame.iloc[:0] if empty else frame, "market-data", last=last)
+
+    assert str(caught.value).endswith(repr(last))
 
 
 def test_the_last_minutes_are_found_also_out_of_order() -> None:
