@@ -14,6 +14,7 @@ from fxlive.demo import demo
 from fxlive.errors import (
     AuthenticationError,
     CaptureError,
+    ConnectionDenied,
     ConnectionFailed,
     FxliveError,
     InvalidChannel,
@@ -58,6 +59,7 @@ from fxlive.session import Session
 __all__ = [
     "AuthenticationError",
     "CaptureError",
+    "ConnectionDenied",
     "ConnectionFailed",
     "FxliveError",
     "Health",

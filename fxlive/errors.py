@@ -8,7 +8,7 @@
     │   └── ReconnectsExhausted     five reconnects in a row failed
     ├── SubscriptionError           the platform refused a subscription
     │   ├── InvalidChannel          no such channel
-    │   ├── PermissionDenied        not for this user
+    │   ├── PermissionDenied        not for this user; ConnectionDenied (also a ConnectionFailed) at the handshake
     │   ├── InvalidSubscription     malformed filters or names
     │   └── TooManySubscriptions    more than the connection may hold; raised before it is sent
     ├── NoSession                   no session of that name is open
@@ -91,6 +91,14 @@ class InvalidChannel(SubscriptionError):
 
 class PermissionDenied(SubscriptionError):
     """The user behind the token may not read that channel."""
+
+
+class ConnectionDenied(PermissionDenied, ConnectionFailed):
+    """The user behind the token may not connect at all (403)."""
+
+    def __init__(self, message: str, *, url: str | None = None, status: int | None = None) -> None:
+        ConnectionFailed.__init__(self, message, url=url, status=status)
+        self.channel = None
 
 
 class InvalidSubscription(SubscriptionError):

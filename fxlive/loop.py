@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -131,6 +132,33 @@ def run(awaitable: Awaitable[T]) -> T:
         import nest_asyncio2 as nest_asyncio
     nest_asyncio.apply(loop)
     return loop.run_until_complete(wait())
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Run a function that may block on a thread of its own, which does not keep the process from ending."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)  # type: ignore[arg-type]
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            outcome: tuple[T | None, BaseException | None] = (None, error)
+        else:
+            outcome = (result, None)
+        with suppress(RuntimeError):  # the loop may have gone meanwhile
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=work, name=f"{THREAD_NAME} token", daemon=True).start()
+    return await future
 
 
 async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[[], float] = time.monotonic) -> T:

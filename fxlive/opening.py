@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
-from fxlive.errors import NoSession
-from fxlive.feeds.auth import TokenSource
+from fxlive.errors import NoSession, SessionClosed
 from fxlive.session import Session, open_sessions, session_order
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def connect(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+
+def _opens(session: Callable[P, Session]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Give a function the parameters of Session."""
+
+    def sign(function: Callable[..., R]) -> Callable[P, R]:
+        function.__signature__ = inspect.signature(session)  # type: ignore[attr-defined]
+        return function
+
+    return sign
+
+
+@_opens(Session)
+def connect(*args: Any, **options: Any) -> Session:
     """Connect to the platform; returns when connected and subscribed, or raises.
 
     A session of the same name that is open is closed first, so that a cell can be run twice.
 
     Parameters
     ----------
-    url, token, **options
+    url, token, ...
         As for `Session`.
 
     Returns
@@ -31,12 +46,13 @@ def connect(url: str | None = None, token: TokenSource | None = None, **options:
     SubscriptionError
         Where it refuses a channel.
     """
-    return Session(url, token, **options).open()
+    return Session(*args, **options).open()
 
 
-async def connect_async(url: str | None = None, token: TokenSource | None = None, **options: Any) -> Session:
+@_opens(Session)
+async def connect_async(*args: Any, **options: Any) -> Session:
     """Connect to the platform, as `connect`, for ``await``."""
-    return await Session(url, token, **options).open_async()
+    return await Session(*args, **options).open_async()
 
 
 def sessions() -> list[Session]:
@@ -64,6 +80,8 @@ def use(session: Session | str) -> Session:
             names = ", ".join(open_sessions) or "none"
             raise NoSession(f"No session called {session!r} is open. Open: {names}.")
         session = open_sessions[session]
+    if session.state == "closed":
+        raise SessionClosed(f"The session {session.name!r} is closed. Open a new one with fxlive.connect(...).")
     if session in session_order:
         session_order.remove(session)
     session_order.append(session)

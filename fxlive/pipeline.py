@@ -17,6 +17,7 @@ from fxlive.batch import Batch, Rejection, Rows
 from fxlive.channels import CHANNELS
 from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
+from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Store
 
@@ -147,25 +148,41 @@ class Pipeline:
         self._handles: tuple[Handle, ...] = ()
         self._moved = threading.Condition()
         self._ticker: asyncio.Task[None] | None = None
+        self._starting: asyncio.Future[None] | None = None
 
     # Life.
 
     async def start(self) -> None:
         """Start the feed; raises what it raises, and then nothing is left open."""
-        if self.state == "closed":
-            self.check_open()
-        if self.state in ("connected", "reconnecting"):
-            raise FxliveError("The session is open already.")
+        self.check_startable()
         self.error = None
         self._set_state("connecting")
+        self._starting = asyncio.ensure_future(self.feed.start(self))
         try:
-            await self.feed.start(self)
+            await self._starting
         except BaseException as error:
             await self.feed.close()
+            if self.state == "closed":  # by another thread meanwhile
+                raise SessionClosed("The session was closed while it was connecting.") from None
             self._end("failed", error if isinstance(error, FxliveError) else None)
             raise
         if self._ticker is None:
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
+
+    def check_startable(self) -> None:
+        """Raise where the session is open, or was closed."""
+        if self.state == "closed":
+            self.check_open()
+        if self.state in ("connected", "reconnecting"):
+            raise FxliveError("The session is open already.")
+
+    def abandon(self) -> None:
+        """Be closed, in a forked process: the connection, the loop and the threads are the parent's."""
+        self._moved = threading.Condition()
+        self._ticker = self._starting = self.recording = None
+        self._mailboxes = self._handles = ()
+        self.feed = MemoryFeed()
+        self.state = "closed"
 
     async def restart(self) -> None:
         """Connect anew: at once where the feed runs, from the beginning where it has failed."""
@@ -177,11 +194,14 @@ class Pipeline:
             self.feed.reconnect("asked for")
 
     async def close(self) -> None:
-        """End for good; may be called twice."""
+        """End for good; may be called twice, and while it starts."""
+        self._end("closed", None)
         if self._ticker is not None:
             self._ticker.cancel()
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
         await self.feed.close()
-        self._end("closed", None)
 
     def _end(self, state: State, error: FxliveError | None) -> None:
         if self.state == "closed":
@@ -199,7 +219,8 @@ class Pipeline:
             self._handles = ()
 
     def _set_state(self, state: State) -> None:
-        self.state = state
+        if self.state != "closed":
+            self.state = state
         self._notify()
 
     # What the feed calls, on the background loop.

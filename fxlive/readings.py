@@ -98,7 +98,8 @@ class Readings(ABC):
         The keys are: trades `execution_id`, positions `ticket`, orders `order_id`, market-data `symbol`, alerts
         `alert_id`, analytics (`type`, `period`); system has one row, indexed by `status`. A position that has ended
         is not in it; open positions and working orders stay until they end, also when their last row has left the
-        window.
+        window. Those that have not been heard of since the last gap may have ended meanwhile: their keys are in
+        ``attrs["unconfirmed"]``.
 
         Parameters
         ----------
@@ -153,6 +154,7 @@ class Readings(ABC):
         CaptureError
             Where a file cannot be written.
         """
+        channels = [channels] if isinstance(channels, str) else channels
         wanted = None if channels is None else {self._channel(channel) for channel in channels}
         return write_frames({c: f for c, f in self.snapshot().items() if wanted is None or c in wanted}, path)
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError
+from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
@@ -68,7 +68,7 @@ class Session(Readings):
     ca
         A file of certificates of a private authority (or an ``ssl.SSLContext``), for ``wss://``.
     stale_after
-        Seconds of silence after which a channel is stale, by channel; default: market-data 10 s.
+        Seconds of silence after which a channel is stale, by channel; market-data 10 s unless it is named here.
     reconnect_when_stale
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
@@ -109,7 +109,7 @@ class Session(Readings):
             timeout_s=timeout,
             reconnect_attempts=reconnect_attempts,
         )
-        stale_after_s = {channel_name(channel): float(s) for channel, s in stale_after.items()}
+        stale_after_s = {**STALE_AFTER_S, **{channel_name(channel): float(s) for channel, s in stale_after.items()}}
         self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale, record)
 
     def _begin(
@@ -122,9 +122,10 @@ class Session(Readings):
         reconnect_when_stale: bool = False,
         record: str | Path | None = None,
     ) -> None:
-        if max_rows < 1:
-            raise ValueError(f"max_rows must be at least 1, not {max_rows}")
+        if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
+            raise ValueError(f"max_rows must be a whole number of at least 1, not {max_rows!r}")
         self.name = name
+        max_rows = int(max_rows)  # 1e6 is a number of rows too
         store = Store(max_rows=max_rows, window_us=None if window is None else _microseconds(window))
         self._pipeline = Pipeline(feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale)
         self._on_close: list[Callable[[], None]] = []
@@ -154,6 +155,7 @@ class Session(Readings):
         """
         if open_sessions.get(self.name, self) is not self:
             open_sessions[self.name].close()
+        self._pipeline.check_startable()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -172,6 +174,7 @@ class Session(Readings):
         """Connect and subscribe, as `open`, for ``await``."""
         if open_sessions.get(self.name, self) is not self:
             await open_sessions[self.name].close_async()
+        self._pipeline.check_startable()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -184,8 +187,11 @@ class Session(Readings):
             raise
 
     def _register(self) -> Self:
-        open_sessions[self.name] = self
+        former, open_sessions[self.name] = open_sessions.get(self.name, self), self
         session_order.append(self)
+        if former is not self:  # opened by another thread meanwhile
+            submit(former._pipeline.close())
+            former._unregister()
         return self
 
     def close(self) -> None:
@@ -339,6 +345,10 @@ class Session(Readings):
     def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
         frame = super()._labelled(frame, channel)
         frame.attrs["stale"] = self._pipeline.stale(channel)
+        gaps = self._pipeline.store.gaps
+        if frame.index.name != "timestamp" and channel in CHANNELS and CHANNELS[channel].ends and gaps:
+            before = frame["received_at"] <= pd.Timestamp(gaps[-1].start, unit="us", tz="UTC")
+            frame.attrs["unconfirmed"] = frame.index[before].tolist()
         return frame
 
     # Being told.
@@ -445,8 +455,11 @@ class Session(Readings):
         'stopped'
         """
         self._pipeline.check_open()
-        self._end_recording()
-        return self._begin_recording(path)
+        former = self.recording
+        recording = self._begin_recording(path)  # before the former ends, so that nothing falls between them
+        if former is not None:
+            former.stop()
+        return recording
 
     def _begin_recording(self, path: str | Path) -> Recorder:
         from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
@@ -518,6 +531,12 @@ def _wanted(channels: Channels) -> dict[str, Filters | None]:
     if isinstance(channels, str):
         channels = [channels]
     if isinstance(channels, Mapping):
+        for name, filters in channels.items():
+            if filters is not None and not isinstance(filters, Mapping):
+                raise InvalidSubscription(
+                    f"The filters of {name} must be a dict such as {{'symbol': 'EURUSD'}}, not {filters!r}.",
+                    channel=name,
+                )
         return {channel_name(name): filters for name, filters in channels.items()}
     return {channel_name(name): None for name in channels}
 
@@ -536,11 +555,32 @@ def _close_all() -> None:
             session.close()
 
 
-def _forget_sessions() -> None:
-    """A forked child has its parent's connections, and must not close them."""
+# A fork copies locks as they are, held or not, but none of the threads that would let them go: so they are held by who
+# forks. A forked child has its parent's connections, and must not close them.
+
+_forking: list[Session] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = open_sessions.values()
+    for session in _forking:
+        session._pipeline.store.lock.acquire()
+
+
+def _after_fork() -> None:
+    for session in _forking:
+        session._pipeline.store.lock.release()
+    _forking.clear()
+
+
+def _after_fork_in_child() -> None:
+    for session in _forking:
+        session._pipeline.abandon()
+        session.recording = None
+    _after_fork()
     open_sessions.clear()
     session_order.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_sessions)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -60,7 +60,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "msgspec": EVERYWHERE,
     "numpy": EVERYWHERE,
     "pandas": EVERYWHERE,
-    "websockets": frozenset({"feeds/live", "feeds/connection", SIMULATOR}),
+    "websockets": frozenset({"feeds/live", "feeds/connection", "feeds/refusals", SIMULATOR}),
     "pytest": frozenset({SIMULATOR}),  # the plugin with its fixture
     "jwt": frozenset({"feeds/auth", SIMULATOR}),
     "pyarrow": frozenset({"table", "columns", "capture"}),
@@ -245,7 +245,7 @@ def test_every_import_follows_the_rules(path: str) -> None:
         (
             "feeds/replay.py",
             "import websockets",
-            "imports websockets: only feeds/connection, feeds/live, simulator may",
+            "imports websockets: only feeds/connection, feeds/live, feeds/refusals, simulator may",
         ),
         ("feeds/live.py", "import jwt", "imports jwt: only feeds/auth, simulator may"),
         ("store.py", "import pyarrow.parquet", "imports pyarrow: only"),

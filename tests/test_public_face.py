@@ -73,7 +73,7 @@ def test_connecting_takes_what_the_design_says() -> None:
     }  # fmt: skip
     assert dict(list(defaults.items())[: len(expected)]) == expected
     for opener in (fxlive.connect, fxlive.connect_async):
-        assert list(inspect.signature(opener).parameters) == ["url", "token", "options"]
+        assert inspect.signature(opener).parameters == inspect.signature(fxlive.Session).parameters
 
 
 def test_every_error_is_public_and_is_an_fxlive_error() -> None:

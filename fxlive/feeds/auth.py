@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+import math
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fxlive.errors import AuthenticationError
+from fxlive.loop import in_thread
 
 TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
 
@@ -16,6 +18,8 @@ REFRESH_BEFORE_S = 60.0
 REFRESH_SHARE = 0.1
 """A token is replaced a minute before its end, or when this share of its life is left where that is less."""
 
+REFRESH_RETRY_S = 5.0
+_CONCEALED = 10
 _TOKEN = re.compile(r"[!-~]+")  # what a header can carry; a line break in it would begin another header
 
 
@@ -32,7 +36,7 @@ class Token:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
-        self._last = b""
+        self._given: deque[bytes] = deque(maxlen=_CONCEALED)
 
     def __repr__(self) -> str:
         return "Token(***)"
@@ -53,7 +57,7 @@ class Token:
         token: object = self._source
         if callable(self._source):
             try:
-                token = await asyncio.to_thread(self._source)  # a plain function may well wait for the network
+                token = await in_thread(self._source)  # a plain function may well wait for the network
                 if inspect.isawaitable(token):
                     token = await token
             except Exception as error:
@@ -65,12 +69,15 @@ class Token:
         token = token.strip()
         if not _TOKEN.fullmatch(token):
             raise AuthenticationError("The token holds characters that no token has. Pass it as the platform gave it.")
-        self._last = token.encode()
+        if token.encode() not in self._given:
+            self._given.append(token.encode())
         return token
 
     def conceal(self, text: bytes) -> bytes:
-        """Return a text of the platform's without the token that was given last."""
-        return text.replace(self._last, b"***") if self._last else text
+        """Return a text of the platform's without the tokens that were given lately."""
+        for given in self._given:
+            text = text.replace(given, b"***")
+        return text
 
 
 def refresh_in_s(token: str, now: float) -> float | None:
@@ -91,10 +98,32 @@ def refresh_in_s(token: str, now: float) -> float | None:
     return max(0.0, expires - margin - now)
 
 
+def retry_refresh_in_s(token: str, now: float) -> float | None:
+    """Return in how many seconds to try again to replace a token; None where it has ended.
+
+    >>> import jwt
+    >>> token = jwt.encode({"exp": 1000}, "k" * 32)
+    >>> retry_refresh_in_s(token, now=980.0), retry_refresh_in_s(token, now=1001.0)
+    (5.0, None)
+    """
+    left = left_s(token, now)
+    return None if left <= 0 else max(0.1, min(REFRESH_RETRY_S, left / 4))
+
+
 def expired(token: str, now: float) -> bool:
     """Return whether a token says that it has ended."""
-    expires = _claims(token).get("exp")
-    return expires is not None and expires <= now
+    return left_s(token, now) <= 0
+
+
+def left_s(token: str, now: float) -> float:
+    """Return for how many seconds a token is valid yet; infinitely many where it does not say when it ends."""
+    return _claims(token).get("exp", math.inf) - now
+
+
+def life_s(token: str) -> float:
+    """Return for how many seconds a token was made; infinitely many where it does not say."""
+    claims = _claims(token)
+    return claims.get("exp", math.inf) - claims.get("iat", 0.0)
 
 
 def _claims(token: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import math
 import random
 import ssl
 import time
@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+import msgspec
+from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from fxlive import protocol
+from fxlive.batch import Batch, Rejection
 from fxlive.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -33,9 +35,11 @@ from fxlive.feeds.auth import (
     Token,
     TokenFunctionFailed,
     TokenSource,
-    expired,
+    left_s,
+    life_s,
     query_token,
     refresh_in_s,
+    retry_refresh_in_s,
     with_query_token,
     without_secrets,
 )
@@ -43,6 +47,7 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
 from fxlive.feeds.connection import Connection, now_us
 from fxlive.feeds.feed import Filters, Sink
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
+from fxlive.feeds.refusals import connection_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.loop import wait_awake
 from fxlive.messages import Connection as ConnectionMessage
@@ -53,6 +58,8 @@ log = logging.getLogger("fxlive")
 
 PING_AFTER_TICKS = 20
 DEAD_AFTER_TICKS = 40
+LEAST_BETWEEN_HANDOVERS_S = 30.0
+_DAY_S = 86_400.0
 _AUTHENTICATION_CODES = (4401, 4403)
 
 
@@ -94,6 +101,8 @@ class LiveFeed:
             right = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
         except ValueError:  # a port that is none, half an IPv6 address
             self.url, right = "(unreadable)", False
+        if "://" not in url:  # it may be the token, which is not to be repeated
+            raise ConnectionFailed("That is no URL. It must look like wss://host/api/ws. Are url and token swapped?")
         if not right:
             raise ConnectionFailed(
                 f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.", url=self.url
@@ -163,7 +172,7 @@ class LiveFeed:
                 if self._connection is None:
                     raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
                 await self._request(self._connection, "subscribe", {name: filters})
-                self._wanted[name] = filters
+                self._wanted = {**self._wanted, name: filters}  # as a whole: other threads read it
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
         """Give channels up; returns once acknowledged."""
@@ -171,8 +180,7 @@ class LiveFeed:
             given_up = {name: self._wanted[name] for name in channels if name in self._wanted}
             if self._connection is not None:
                 await self._request(self._connection, "unsubscribe", given_up)
-            for name in given_up:
-                del self._wanted[name]
+            self._wanted = {name: filters for name, filters in self._wanted.items() if name not in given_up}
 
     def reconnect(self, reason: str) -> None:
         """Drop the connection and come back; where that is under way, try at once."""
@@ -197,17 +205,21 @@ class LiveFeed:
         try:
             return await self._connect()
         except AuthenticationError as refused:
-            if not self._token.renewable or isinstance(refused, TokenFunctionFailed):
+            another = self._token.renewable and not isinstance(refused, TokenFunctionFailed)
+            if not another or connections_to(self.url).wait_s(time.monotonic()) > 0:
                 raise
             log.info("the token was refused; asking for a new one")
         return await self._connect()
 
-    async def _connect(self) -> tuple[Connection, str]:
-        connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
+    async def _new_token(self) -> str:
         try:
-            token = await wait_awake(self._token.get(), self._timeout_s)
+            return await wait_awake(self._token.get(), self._timeout_s)
         except TimeoutError:
             raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
+
+    async def _connect(self, token: str | None = None) -> tuple[Connection, str]:
+        connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
+        token = token or await self._new_token()
         url = with_query_token(self._base_url, token) if self._auth == "query" else self._base_url
         self._server_error = None
         try:
@@ -224,7 +236,7 @@ class LiveFeed:
                     f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
                 ) from None
             except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: of a host name that cannot be
-                raise _connection_error(error, self.url, token) from _cause(error)
+                raise connection_error(error, self.url, token) from shown_cause(error)
             async with self._subscribing:  # or a channel that is being asked for would be forgotten
                 await self._request(connection, "subscribe", self._wanted)
                 self._connection = connection
@@ -271,17 +283,19 @@ class LiveFeed:
                 batch = protocol.decode(concealed, received_at, self._arrived)
         self._arrived += len(messages)
         for control in batch.control:
-            self._take_control(connection, control, received_at)
+            self._take_control(connection, control, batch)
         self._sink.deliver(batch)
 
-    def _take_control(self, connection: Connection, control: Control, received_at: int) -> None:
+    def _take_control(self, connection: Connection, control: Control, batch: Batch) -> None:
         if isinstance(control, ConnectionMessage):
             if control.status not in (None, "connected"):
-                self._server_error = (received_at, control)
+                self._server_error = (batch.received_at, control)
                 connection.abort()
-        elif not self._requests.answer(control, received_at) and isinstance(control, Error):
-            self._server_error = (received_at, control)
-            log.warning("the platform says: %s", subscription_error(control))
+        elif not self._requests.answer(control, batch.received_at) and isinstance(control, Error):
+            self._server_error = (batch.received_at, control)
+            said = f"the platform says: {subscription_error(control)}"
+            log.warning(said)
+            batch.rejected.append(Rejection(batch.received_at, said, msgspec.json.encode(control).decode()))
 
     def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
         """Estimate the clock offset from a request and its answer; the quickest answer of all is the best."""
@@ -297,10 +311,12 @@ class LiveFeed:
 
     async def _keep(self, connection: Connection, token: str) -> None:
         self._sink.connected(now_us())
+        handed_over = False
         try:
             while True:
                 since = time.monotonic()
-                replaced = await self._watch(connection, token)
+                replaced = await self._watch(connection, token, handed_over)
+                handed_over = replaced is not None
                 if replaced is not None:
                     connection, token = replaced
                     continue
@@ -318,36 +334,57 @@ class LiveFeed:
             self._connection = None
             self._sink.failed(error)
 
-    async def _watch(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
+    async def _watch(self, connection: Connection, token: str, handed_over: bool) -> tuple[Connection, str] | None:
         """Return None when the connection has ended, or the one that replaced it before its token did."""
-        refresh_at = None
-        if self._token.renewable and (left := refresh_in_s(token, time.time())) is not None:
-            refresh_at = time.monotonic() + left
+        refresh_at = self._refresh_at(refresh_in_s(token, self._platform_time()))
+        if handed_over:  # where the clocks differ, a token may look old as soon as it comes
+            refresh_at = max(refresh_at, time.monotonic() + min(LEAST_BETWEEN_HANDOVERS_S, life_s(token) / 2))
         while not connection.closed.done():
             # Ticks, not seconds: a loop that could not run for a minute has seen one tick of silence.
-            pause_s = 1.0 if refresh_at is None else min(1.0, max(0.0, refresh_at - time.monotonic()))
-            await asyncio.wait({connection.closed}, timeout=pause_s)
+            await asyncio.wait({connection.closed}, timeout=min(1.0, max(0.0, refresh_at - time.monotonic())))
             connection.silent_ticks += 1
             if connection.silent_ticks == PING_AFTER_TICKS:
                 connection.ping()
             elif connection.silent_ticks >= DEAD_AFTER_TICKS:
                 self._ended_by_us = "no sign of life, and no answer to a ping"
                 connection.abort()
-            if refresh_at is not None and time.monotonic() >= refresh_at:
-                refresh_at = None
-                if connections_to(self.url).wait_s(time.monotonic()) == 0:
-                    try:
-                        replacement = await self._connect()
-                    except FxliveError as error:
-                        log.warning("the token could not be replaced before it ends: %s", error)
-                        continue
-                    too_late = connection.ending
-                    await connection.close()
-                    if too_late:  # nothing came between its end and the new one's beginning
-                        self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
-                        self._sink.connected(now_us())
+            if time.monotonic() >= refresh_at and not connection.closed.done():
+                replacement = await self._replace(connection, token)
+                if replacement is not None:
                     return replacement
+                refresh_at = self._refresh_at(retry_refresh_in_s(token, self._platform_time()))
         return None
+
+    def _refresh_at(self, in_s: float | None) -> float:
+        """Return the moment at which to replace the token, by the monotonic clock; never, where there is no other."""
+        return math.inf if in_s is None or not self._token.renewable else time.monotonic() + in_s
+
+    def _platform_time(self) -> float:
+        """Return the seconds since 1970 by the platform's clock, which is the one that ends tokens.
+
+        An offset of a day and more is no clock, but a platform that plays an old market.
+        """
+        offset_s = (self.clock_offset_us or 0) / 1e6
+        return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)
+
+    async def _replace(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
+        """Connect with a newer token, then close the connection; None where there is none yet, or it does not work."""
+        if connections_to(self.url).wait_s(time.monotonic()) > 0:
+            return None
+        try:
+            newer = await self._new_token()
+            if newer == token or left_s(newer, 0) <= left_s(token, 0):
+                return None  # a function that keeps its token until it ends is asked again
+            replacement = await self._connect(newer)
+        except FxliveError as error:
+            log.warning("the token could not be replaced: %s", error)
+            return None
+        too_late = connection.ending
+        await connection.close()
+        if too_late:  # nothing came between its end and the new one's beginning
+            self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
+            self._sink.connected(now_us())
+        return replacement
 
     async def _come_back(self, error: FxliveError) -> tuple[Connection, str]:
         """Try until a connection is up and subscribed, or until the failures are final."""
@@ -435,60 +472,3 @@ def _ssl_context(scheme: str, ca: str | ssl.SSLContext | None) -> ssl.SSLContext
             f"ca={str(ca)!r} is no file of certificates that can be read ({error.strerror or error}). "
             "It must be in PEM format."
         ) from error
-
-
-def _cause(error: Exception) -> Exception | None:
-    """An error may be shown as the cause of ours unless its text could hold the request."""
-    return error if isinstance(error, OSError) else None
-
-
-def _connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str, token: str) -> FxliveError:
-    """Return what a failed handshake means to a user."""
-    if isinstance(error, InvalidStatus):
-        return _status_error(error, url, token)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return ConnectionFailed(
-            f"The certificate of {url} is not trusted: {error.verify_message}. "
-            "For a private authority pass ca='its.pem'.",
-            url=url,
-        )
-    if isinstance(error, ssl.SSLError):
-        return ConnectionFailed(f"TLS with {url} failed: {error.reason}. Does the server speak wss?", url=url)
-    if isinstance(error, UnicodeError):
-        return ConnectionFailed(f"{url!r} has no host that could be looked up. Is the address right?", url=url)
-    if isinstance(error, ConnectionResetError):
-        scheme = url.partition(":")[0]
-        return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
-    if isinstance(error, OSError):
-        number = error.errno or 0
-        words = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
-        return ServerUnavailable(
-            f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
-        )
-    return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}).", url=url)
-
-
-def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
-    status = error.response.status_code
-    retry_after = error.response.headers.get("Retry-After", "")
-    retry_after_s = float(retry_after) if retry_after.isdecimal() else None
-    if status == 401:
-        why = "has expired" if expired(token, time.time()) else "is wrong or has expired"
-        return AuthenticationError(f"{url} refused the token (401): it {why}. Get a new one.", url=url, status=status)
-    if status == 403:
-        return PermissionDenied(f"{url} does not allow this user in (403). Check the account's permissions.")
-    if status == 429:
-        wait = f" in {retry_after_s:.0f} s" if retry_after_s else " in a minute"
-        return RateLimitError(
-            f"{url} says: too many connections (429). Try again{wait}.",
-            url=url,
-            status=status,
-            retry_after_s=retry_after_s,
-        )
-    if status >= 500:
-        return ServerUnavailable(
-            f"{url} is not available ({status}). Try again later.", url=url, status=status, retry_after_s=retry_after_s
-        )
-    return ConnectionFailed(
-        f"{url} answered with {status} instead of a WebSocket. Is the path right?", url=url, status=status
-    )

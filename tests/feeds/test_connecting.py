@@ -126,13 +126,23 @@ def test_without_url_or_token_it_says_what_to_set() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://host/api/ws", "nonsense", "ws://", "wss:///api/ws", "ws://[::1/api", "ws://h:port/", "ws://h:99999/x"],
+    ["http://host/api/ws", "ws://", "wss:///api/ws", "ws://[::1/api", "ws://h:port/", "ws://h:99999/x"],
 )
 def test_what_is_no_websocket_url_is_told_at_once(url: str) -> None:
     error = refused(f"{url}?token={TOKEN}")
 
     assert isinstance(error, fxlive.ConnectionFailed)
     assert "is not a WebSocket URL. It must look like wss://host/api/ws." in str(error)
+
+
+@pytest.mark.parametrize("url", [TOKEN, "nonsense"])
+def test_what_may_be_the_token_in_the_place_of_the_url_is_not_repeated(url: str) -> None:
+    error = refused(url)
+
+    assert isinstance(error, fxlive.ConnectionFailed)
+    assert "It must look like wss://host/api/ws. Are url and token swapped?" in str(error)
+    assert url not in str(error)
+    assert url not in repr(vars(error))
 
 
 @pytest.mark.parametrize("url", ["ws://a..b/api/ws", f"ws://{'a' * 70}.invalid/api/ws", "ws://*/api/ws"])
@@ -143,7 +153,7 @@ def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
 def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
     with pytest.raises(ValueError, match="auth must be 'header' or 'query', not 'body'"):
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
-    with pytest.raises(ValueError, match="max_rows must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="max_rows must be a whole number of at least 1, not 0"):
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
     with pytest.raises(ValueError, match="window must be longer than nothing"):
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
@@ -217,7 +227,7 @@ def test_a_token_function_that_never_returns_costs_no_more_than_the_timeout(fx_s
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (403, fxlive.PermissionDenied, "does not allow this user in (403)"),
+        (403, fxlive.ConnectionDenied, "does not allow this user in (403)"),
         (429, fxlive.RateLimitError, "too many connections (429). Try again in 7 s."),
         (503, fxlive.ServerUnavailable, "is not available (503). Try again later."),
     ],
