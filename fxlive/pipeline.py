@@ -24,13 +24,14 @@ from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Store
 log = logging.getLogger("fxlive")
 
 REMEMBERED_IDS = 100_000
+_NO_ID = frozenset((None, ""))
 MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
 _ONE_HOUR_MS = 3_600_000.0
 
 
 class Seen:
-    """The ids among the last 100,000 of a channel.
+    """The ids among the last 100,000 of a channel; an empty one is none.
 
     >>> seen = Seen()
     >>> seen.duplicates(["a", "b", "a", None]), seen.duplicates(["b"])
@@ -45,14 +46,14 @@ class Seen:
     def duplicates(self, ids: list[str | None]) -> list[int]:
         """Return the places of the ids that were seen before, and remember the others."""
         fresh = set(ids)
-        if len(fresh) == len(ids) and None not in fresh and len(ids) <= self._size and fresh.isdisjoint(self._ids):
+        if len(fresh) == len(ids) <= self._size and fresh.isdisjoint(self._ids) and fresh.isdisjoint(_NO_ID):
             self._order.extend(ids)  # type: ignore[arg-type]
             self._ids |= fresh  # type: ignore[arg-type]
             self._forget()
             return []
         found = []
         for place, name in enumerate(ids):
-            if name is None:
+            if not name:
                 continue
             if name in self._ids:
                 found.append(place)

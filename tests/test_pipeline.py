@@ -69,14 +69,15 @@ def iso(micros: int) -> str:
 
 
 @given(
-    st.lists(st.lists(st.one_of(st.none(), st.integers(0, 12).map(str)), max_size=8), max_size=20), st.integers(1, 6)
+    st.lists(st.lists(st.one_of(st.none(), st.just(""), st.integers(0, 12).map(str)), max_size=8), max_size=20),
+    st.integers(1, 6),
 )
 def test_an_id_is_a_duplicate_while_it_is_among_the_last_so_many(batches: list[list[str | None]], size: int) -> None:
     seen, model = Seen(size), []  # type: ignore[var-annotated]
     for batch in batches:
         expected = []
         for place, name in enumerate(batch):
-            if name is None:
+            if not name:
                 continue
             if name in model:
                 expected.append(place)
