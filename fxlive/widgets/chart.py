@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from fxlive.widgets.plotly_source import plotly_source
 from fxlive.widgets.refresher import Refresher, shared_refresher
 
 _STATIC = Path(__file__).parent / "static"
+
+# A view says every 10 s that it is still there.
+_SILENCE_S = 35.0
 
 Floats = npt.NDArray[np.float64]
 
@@ -88,6 +92,8 @@ class LiveChart(anywidget.AnyWidget):
         What it says while there are no points.
     refresher
         What makes it move; default: the one that all widgets share.
+    clock
+        Gives seconds.
     """
 
     _esm = _STATIC / "chart.js"
@@ -104,6 +110,7 @@ class LiveChart(anywidget.AnyWidget):
         window_ms: float,
         waiting: str = "Waiting for the first value",
         refresher: Refresher | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._figure = _Figure(figure)
@@ -114,7 +121,8 @@ class LiveChart(anywidget.AnyWidget):
         self._window_ms = window_ms
         self._waiting = waiting
         self._refresher = refresher or shared_refresher()
-        self._views: dict[str, bool] = {}
+        self._clock = clock
+        self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._next_row: int | None = None
         self._badge: Badge | None = None
         self._restyled = False
@@ -162,14 +170,13 @@ class LiveChart(anywidget.AnyWidget):
         match content.get("type"):
             case "window":
                 self.refresh()  # the other views are brought to the row from which all go on together
-                self._views[view] = True
+                self._views[view] = self._clock()
                 self._send_window(view)
                 self._refresher.watch(self)
-            case "visible":
-                self._views[view] = bool(content.get("visible"))
-                if self._views[view]:
-                    self._refresher.watch(self)
-            case "gone":
+            case "visible" if content.get("visible"):
+                self._views[view] = self._clock()
+                self._refresher.watch(self)
+            case "visible" | "gone":
                 self._views.pop(view, None)
 
     # To the browser, on the background thread.
@@ -177,7 +184,15 @@ class LiveChart(anywidget.AnyWidget):
     @property
     def visible(self) -> bool:
         """Whether any view of it can be seen."""
-        return self.comm is not None and any(self._views.values())
+        if self.comm is None:
+            return False
+        # A kernel without subshells hears nothing while a cell runs. In one with them, a view that was given up too
+        # early is back with its next word, and gets what it missed.
+        if getattr(getattr(self.comm, "kernel", None), "_supports_kernel_subshells", True):
+            oldest = self._clock() - _SILENCE_S
+            for view in [view for view, heard in self._views.items() if heard < oldest]:
+                del self._views[view]
+        return bool(self._views)
 
     def refresh(self) -> int:
         """Send what is new, and return how many messages that took."""
@@ -186,7 +201,10 @@ class LiveChart(anywidget.AnyWidget):
         content: dict[str, Any] = {}
         if self._restyled:
             self._restyled = False
-            content["figure"] = self._look()
+            try:
+                content["figure"] = self._look()
+            except RuntimeError:  # it is being styled at this very moment, on the thread of a cell
+                self._restyled = True
         badge = self._source.badge()
         if badge != self._badge:
             self._badge = badge

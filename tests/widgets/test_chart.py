@@ -44,8 +44,9 @@ class Here(Refresher):
             self._turn.append(widget)
 
 
-def chart_of(source: Line, refresher: Refresher, name: str = "test") -> LiveChart:
-    return LiveChart(go.Figure([go.Scatter(name="value")]), source, name=name, window_ms=60_000.0, refresher=refresher)
+def chart_of(source: Line, refresher: Refresher, name: str = "test", **options: Any) -> LiveChart:
+    figure = go.Figure([go.Scatter(name="value")])
+    return LiveChart(figure, source, name=name, window_ms=60_000.0, refresher=refresher, **options)
 
 
 def say(chart: LiveChart, kind: str, view: str = "a", **more: Any) -> None:
@@ -116,6 +117,22 @@ def test_nothing_is_sent_while_nobody_sees_it_and_what_was_missed_comes_when_it_
     say(chart, "visible", visible=True)
     refresher.tick()
     assert [floats(m.buffers[1]) for m in page.messages("points")] == [[float(n) for n in range(3, 29)]]
+
+
+def test_a_page_that_fell_silent_is_sent_nothing_until_it_is_heard_again(page: Recorded) -> None:
+    source, refresher, now = Line(3), Here(), [0.0]
+    chart = chart_of(source, refresher, clock=lambda: now[0])
+    say(chart, "window")
+    for source.rows in range(4, 104):  # a hundred seconds, of which the browser is heard in the first ten
+        now[0] += 1
+        if now[0] == 10:
+            say(chart, "visible", visible=True)
+        refresher.tick()
+    assert len(page.messages("points")) == 45
+
+    say(chart, "visible", visible=True)
+    refresher.tick()
+    assert floats(page.messages("points")[-1].buffers[1]) == [float(n) for n in range(48, 103)]
 
 
 def test_a_closed_chart_costs_nothing_and_says_nothing(page: Recorded) -> None:

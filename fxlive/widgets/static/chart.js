@@ -7,6 +7,7 @@ const page = (globalThis[PAGE] ??= { plotly: new Map(), loads: 0 });
 const SHORTEST_MS = 60_000; // a time axis of a few milliseconds would be all labels
 const MARGIN_RIGHT = 0.02; // of the time axis: room behind the newest point
 const MOST_POINTS = 100_000;
+const PULSE_MS = 10_000; // a page that is closed or cut off says no goodbye: the kernel goes by what it hears
 
 // plotly.js, once for the page however many charts and kernels use it.
 function loadPlotly(model) {
@@ -159,7 +160,11 @@ class View {
   }
 
   tell(type, more = {}) {
-    this.model.send({ type, view: this.id, ...more });
+    try {
+      this.model.send({ type, view: this.id, ...more });
+    } catch {
+      this.say({ state: "kernel" }); // there is nobody to tell: the kernel has ended or was restarted
+    }
   }
 
   watchVisibility() {
@@ -180,7 +185,8 @@ class View {
     seen.observe(this.root);
     this.undo.push(() => seen.disconnect());
     this.listen(document, "visibilitychange", say);
-    this.listen(window, "pagehide", () => this.tell("gone"));
+    const pulse = setInterval(() => this.shown && this.tell("visible", { visible: true }), PULSE_MS);
+    this.undo.push(() => clearInterval(pulse));
   }
 
   take(content, buffers) {
@@ -267,8 +273,12 @@ class View {
         if (this.pending.length) this.soon();
       });
     }
+    let width = this.plot.clientWidth;
     const resized = new ResizeObserver(() => {
-      if (this.plot.clientWidth) this.Plotly.Plots.resize(this.plot);
+      // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
+      if (!this.plot.clientWidth || this.plot.clientWidth === width) return;
+      width = this.plot.clientWidth;
+      this.Plotly.Plots.resize(this.plot);
     });
     resized.observe(this.plot);
     const rethemed = new MutationObserver(() => this.draw());

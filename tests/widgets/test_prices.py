@@ -1,0 +1,164 @@
+"""The price chart: whose quotes it shows, and what it says to a symbol or an option that cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import fxlive
+from fxlive.feeds.memory import MemoryFeed
+from fxlive.loop import call
+from fxlive.pipeline import Pipeline
+from fxlive.store import Store
+from fxlive.widgets.prices import QuoteLines, price_chart
+from tests.widgets.recording_comm import Recorded
+
+START = 1_700_000_000
+MINUTE_US = 60_000_000
+
+
+class Market:
+    """A pipeline on a memory feed, with a clock that a test sets (seconds since START)."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 0.0
+        self.feed = MemoryFeed()
+        clock = lambda: int((START + self.now) * 1e6)  # noqa: E731
+        self.pipeline = Pipeline(self.feed, Store(**options), clock=clock)
+        call(self.pipeline.start())
+        call(self.feed.subscribe({"market-data": {}}))
+        self.do(lambda: self.pipeline.connected(clock()))
+        self._count = 0
+
+    def do(self, function: Any) -> None:
+        async def run() -> None:
+            function()
+
+        call(run())
+
+    def tick(self, symbol: str, bid: float, ask: float | None = None) -> None:
+        self._count += 1
+        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
+        data = {"symbol": symbol, "bid": bid, "ask": bid + 0.5 if ask is None else ask}
+        message = {"type": "market_data", "channel": "market-data", "data": data, "timestamp": stamp}
+        frame = json.dumps({**message, "id": f"q{self._count}"}).encode()
+        self.do(lambda: self.feed.put(frame, at=int((START + self.now) * 1e6)))
+
+    def chart(self, symbol: str, kind: str = "line", window: Any = "15min", name: str | None = None) -> Any:
+        return price_chart(self.pipeline, "test", symbol, kind, window, name)
+
+
+@pytest.fixture
+def market() -> Iterator[Market]:
+    market = Market()
+    yield market
+    call(market.pipeline.close())
+
+
+def lists(lines: QuoteLines, start: int | None) -> tuple[list[float], list[float], list[float], int]:
+    points = lines.points(start)
+    return (points.x / 1000 - START).tolist(), points.ys[0].tolist(), points.ys[1].tolist(), points.stop
+
+
+def test_the_lines_are_bid_and_ask_of_the_symbol_alone(market: Market) -> None:
+    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    assert lists(lines, None) == ([], [], [], 0)
+    market.tick("USDJPY", 110.0)
+    assert lists(lines, None) == ([], [], [], 1)
+    for market.now in (1.0, 2.25):
+        market.tick("EURUSD", 1 + market.now)
+        market.tick("USDJPY", 110.0)
+    assert lists(lines, None) == ([1.0, 2.25], [2.0, 3.25], [2.5, 3.75], 5)
+    assert lists(lines, 3) == ([2.25], [3.25], [3.75], 5)
+    assert lists(lines, 5) == ([], [], [], 5)
+
+
+def test_the_window_ends_at_the_newest_quote_of_the_symbol(market: Market) -> None:
+    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    for market.now in (0.0, 30.0, 90.0):
+        market.tick("EURUSD", 1.0)
+    market.now = 500.0
+    market.tick("USDJPY", 110.0)
+    assert lists(lines, None)[0] == [30.0, 90.0]
+
+
+def test_rows_that_left_the_table_before_they_were_drawn_are_passed_over(page: Recorded) -> None:
+    market = Market(max_rows=4)
+    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    for market.now in range(10):
+        market.tick("EURUSD", float(market.now))
+    assert lists(lines, 2) == ([6.0, 7.0, 8.0, 9.0], [6.0, 7.0, 8.0, 9.0], [6.5, 7.5, 8.5, 9.5], 10)
+    call(market.pipeline.close())
+
+
+def test_the_badge_follows_the_session(market: Market) -> None:
+    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    market.tick("EURUSD", 1.0)
+    assert lines.badge().state == "live"
+    market.now = 11.0
+    assert (lines.badge().state, lines.badge().since) == ("stale", START * 1000.0)
+    market.do(lambda: market.pipeline.lost(START, "gone"))
+    assert lines.badge().state == "disconnected"
+    market.do(lambda: market.pipeline.connected(START))
+    market.do(lambda: market.pipeline.failed(fxlive.ReconnectsExhausted("five times")))
+    assert lines.badge().state == "failed"
+    call(market.pipeline.close())
+    assert lines.badge().state == "closed"
+
+
+def test_a_symbol_may_be_written_as_one_likes(market: Market, page: Recorded) -> None:
+    market.tick("EURUSD.m", 1.0)
+    for written in ("EURUSD.m", "eurusd", "EUR/USD"):
+        assert market.chart(written).figure.layout.title.text == "EURUSD.m"
+        assert len(market.chart(written).figure.data[0].y) == 1
+
+
+def test_a_symbol_that_may_still_tick_gives_a_chart_that_waits(market: Market, page: Recorded) -> None:
+    chart = market.chart("gbpusd")
+    assert chart.figure.layout.title.text == "GBPUSD"
+    assert len(chart.figure.data[0].y) == 0
+    market.tick("GBPUSD", 1.25)
+    assert list(chart.figure.data[0].y) == [1.25]
+
+
+def test_prices_have_the_digits_of_their_pair(market: Market, page: Recorded) -> None:
+    assert market.chart("EURUSD").figure.layout.yaxis.tickformat == ".5f"
+    assert market.chart("USDJPY").figure.layout.yaxis.tickformat == ".3f"
+
+
+def test_what_cannot_be_is_an_error_that_lists_what_can(market: Market, page: Recorded) -> None:
+    with pytest.raises(fxlive.UnknownSymbol, match=r"no symbol 'EURO'.* None has ticked yet.* six letters") as none:
+        market.chart("EURO")
+    assert none.value.known == ()
+    market.tick("EURUSD", 1.0)
+    with pytest.raises(fxlive.UnknownSymbol, match=r"It knows: EURUSD"):
+        market.chart("EURO")
+    with pytest.raises(fxlive.UnknownOption, match=r"kind cannot be 'pie'.* It knows: line"):
+        market.chart("EURUSD", kind="pie")
+    for window in ("soon", "-5min", 0, None, "NaT"):
+        with pytest.raises(fxlive.UnknownOption, match=r"window cannot be .*15min"):
+            market.chart("EURUSD", window=window)
+    assert not page.sent
+
+
+def test_a_chart_of_the_same_kind_and_symbol_takes_the_place_of_the_former(market: Market, page: Recorded) -> None:
+    first, other, longer = market.chart("EURUSD"), market.chart("USDJPY"), market.chart("EURUSD", window="1h")
+    again = market.chart("EURUSD")
+    assert first.comm is None
+    assert [chart.comm is None for chart in (other, longer, again)] == [False] * 3
+    mine = market.chart("EURUSD", name="mine")
+    assert again.comm is not None
+    market.chart("USDJPY", name="mine")
+    assert mine.comm is None
+
+
+def test_the_charts_of_a_session_are_its_method_and_a_function_of_the_module(page: Recorded) -> None:
+    session = fxlive.Session.offline("pictures")
+    fxlive.use(session)
+    chart = fxlive.price_chart("EURUSD", window="5min")
+    assert [trace.name for trace in chart.figure.data] == ["Bid", "Ask"]
+    session.close()
