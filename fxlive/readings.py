@@ -79,6 +79,8 @@ class Readings(ABC):
         ------
         InvalidChannel, UnknownColumn
             For a wrong name; lists the right ones.
+        ValueError
+            Where `last` is neither a number of rows nor a time.
 
         Examples
         --------
@@ -94,6 +96,9 @@ class Readings(ABC):
 
     def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
         """Return the newest row of each key of a channel, indexed by the key and sorted by it.
+
+        The newest is that with the latest envelope `timestamp`, of equal ones the last that came: a message that comes
+        late does not win.
 
         The keys are: trades `execution_id`, positions `ticket`, orders `order_id`, market-data `symbol`, alerts
         `alert_id`, analytics (`type`, `period`); system has one row, indexed by `status`. A position that has ended
