@@ -40,9 +40,9 @@ class QuoteLines:
         """Return the quotes that have come since row `start`, or with None all of the window."""
         table = self._pipeline.store.tables[_CHANNEL]
         stop = table.stop  # before the frame: a quote between the two comes once more, rather than never
+        if start is not None and start >= stop:
+            return Points(np.empty(0), (np.empty(0), np.empty(0)), stop)
         frame = table.frame(start)
-        if start is not None and stop > start:
-            frame = frame.iloc[: stop - max(start, table.first)]
         symbols: Any = frame["symbol"].array
         if not len(frame) or self._symbol not in symbols.categories:
             return Points(np.empty(0), (np.empty(0), np.empty(0)), stop)

@@ -140,7 +140,9 @@ def test_a_reload_and_a_second_view_show_the_whole_window_and_load_plotly_once(n
     assert page.evaluate("() => globalThis[Symbol.for('fxlive.page')].loads") == 1
 
 
-def test_an_empty_chart_waits_in_the_themes_colours_and_says_when_its_session_or_kernel_has_ended(notebook: Notebook) -> None:
+def test_an_empty_chart_waits_in_the_themes_colours_and_says_when_session_or_kernel_have_ended(
+    notebook: Notebook,
+) -> None:
     page = notebook.page
     notebook.open(START, "fxlive.price_chart('XAUXAG')", "session.close()", "fxlive.Session.price_chart(session, 'X')")
     notebook.run_cell(0)
@@ -157,6 +159,8 @@ def test_an_empty_chart_waits_in_the_themes_colours_and_says_when_its_session_or
             arg=light,
             polling=50,
         )
+        # JupyterLab takes its splash screen away twice where the next change comes before it is gone.
+        page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     notebook.run_cell(2)
     wait_for_badge(page, "closed")

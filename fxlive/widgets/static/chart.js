@@ -249,8 +249,14 @@ class View {
     return this.figure.data.map((trace, i) => (i < this.lines ? { ...trace, x, y: ys[i] } : trace));
   }
 
-  async draw() {
-    if (!this.Plotly || !this.figure) return;
+  // One after the other: plotly does not take a second drawing of everything before the first has ended.
+  draw() {
+    this.drawing = (this.drawing ?? Promise.resolve()).then(() => this.drawAll());
+    return this.drawing;
+  }
+
+  async drawAll() {
+    if (!this.Plotly || !this.figure || this.ended) return;
     const config = {
       displaylogo: false,
       showSendToCloud: false, // plotly's default is a button that uploads the data
