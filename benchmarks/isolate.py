@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 
 def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a function of a module returns when it runs in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def measured_by(module: str) -> Any:
