@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from fxlive.errors import NoSession, SessionClosed
@@ -86,3 +89,44 @@ def use(session: Session | str) -> Session:
         session_order.remove(session)
     session_order.append(session)
     return session
+
+
+# At the end of the process, and when it is copied.
+
+
+@atexit.register
+def _close_all() -> None:
+    for session in list(open_sessions.values()):
+        with suppress(Exception):  # the interpreter is going down; there is nobody to tell
+            session.close()
+
+
+# A fork copies locks as they are, held or not, but none of the threads that would let them go: so they are held by who
+# forks. A forked child has its parent's connections, and must not close them.
+
+_forking: list[Session] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = open_sessions.values()
+    for session in _forking:
+        session._pipeline.store.lock.acquire()
+
+
+def _after_fork() -> None:
+    for session in _forking:
+        session._pipeline.store.lock.release()
+    _forking.clear()
+
+
+def _after_fork_in_child() -> None:
+    for session in _forking:
+        session._pipeline.abandon()
+        session.recording = None
+    _after_fork()
+    open_sessions.clear()
+    session_order.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import shutil
 import ssl
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -24,13 +22,13 @@ from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Stream
 from fxlive.loop import bridge, call, submit
+from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
 from fxlive.readings import Readings
 from fxlive.store import Store
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
-    from fxlive.widgets.chart import LiveChart
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 
@@ -38,7 +36,7 @@ open_sessions: dict[str, Session] = {}
 session_order: list[Session] = []
 
 
-class Session(Readings):
+class Session(Readings, Pictures):
     """A connection to the platform and everything it has brought: rolling DataFrames that follow the market.
 
     It only reads: it has no way to send an order. Every method may be called from any thread.
@@ -479,43 +477,6 @@ class Session(Readings):
         if self.recording is not None and self.recording.status.rows == 0:
             shutil.rmtree(self.recording.path, ignore_errors=True)
 
-    # Pictures.
-
-    def price_chart(
-        self, symbol: str, kind: str = "line", window: str | pd.Timedelta = "15min", *, name: str | None = None
-    ) -> LiveChart:
-        """Return a live chart of a symbol's bid and ask, which moves while your cells run.
-
-        Parameters
-        ----------
-        symbol
-            Such as ``"EURUSD"``, or ``"eur/usd"``. One that has not ticked yet gives a chart that waits.
-        kind
-            ``"line"``.
-        window
-            How much it shows, back from the newest tick.
-        name
-            What to call it: a chart of the same name takes the place of the former. Default: what it shows.
-
-        Returns
-        -------
-        LiveChart
-            Its `figure` is an ordinary plotly figure to style.
-
-        Raises
-        ------
-        UnknownSymbol, UnknownOption
-            For what cannot be; lists what can.
-
-        Examples
-        --------
-        >>> Session.offline().price_chart("EURUSD", window="5min").figure.layout.title.text
-        'EURUSD'
-        """
-        from fxlive.widgets.prices import price_chart  # plotly and ipywidgets are loaded by who draws
-
-        return price_chart(self._pipeline, self.name, symbol, kind, window, name)
-
     # Showing itself.
 
     def __repr__(self) -> str:
@@ -546,41 +507,3 @@ def _microseconds(window: str | pd.Timedelta) -> int:
     if micros <= 0:
         raise ValueError(f"window must be longer than nothing, not {window!r}")
     return micros
-
-
-@atexit.register
-def _close_all() -> None:
-    for session in list(open_sessions.values()):
-        with suppress(Exception):  # the interpreter is going down; there is nobody to tell
-            session.close()
-
-
-# A fork copies locks as they are, held or not, but none of the threads that would let them go: so they are held by who
-# forks. A forked child has its parent's connections, and must not close them.
-
-_forking: list[Session] = []
-
-
-def _before_fork() -> None:
-    _forking[:] = open_sessions.values()
-    for session in _forking:
-        session._pipeline.store.lock.acquire()
-
-
-def _after_fork() -> None:
-    for session in _forking:
-        session._pipeline.store.lock.release()
-    _forking.clear()
-
-
-def _after_fork_in_child() -> None:
-    for session in _forking:
-        session._pipeline.abandon()
-        session.recording = None
-    _after_fork()
-    open_sessions.clear()
-    session_order.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

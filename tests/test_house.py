@@ -42,6 +42,7 @@ FLOORS: dict[str, float] = {
     "widgets": 7,
     "report": 7,
     "display": 7,
+    "pictures": 7.5,
     "session": 8,
     "opening": 8.2,
     "demo": 8.5,
