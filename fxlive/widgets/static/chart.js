@@ -134,6 +134,14 @@ class View {
     const part = (name) => this.root.querySelector(`.fxlive-${name}`);
     [this.button, this.badge, this.plot, this.waiting] = ["follow", "badge", "plot", "waiting"].map(part);
     this.listen(this.button, "click", () => this.follow());
+    // A redrawing in the middle of a drag would end it.
+    this.listen(this.plot, "pointerdown", () => (this.dragging = true), true);
+    for (const event of ["pointerup", "pointercancel"]) {
+      this.listen(window, event, () => {
+        this.dragging = false;
+        if (this.pending.length) this.soon();
+      });
+    }
   }
 
   listen(target, event, act, options) {
@@ -271,14 +279,6 @@ class View {
     this.drawn = true;
     this.plot.on("plotly_relayout", (change) => this.moved(change));
     this.plot.on("plotly_doubleclick", () => this.follow());
-    // A redrawing in the middle of a drag would end it.
-    this.listen(this.plot, "pointerdown", () => (this.dragging = true), true);
-    for (const event of ["pointerup", "pointercancel"]) {
-      this.listen(window, event, () => {
-        this.dragging = false;
-        if (this.pending.length) this.soon();
-      });
-    }
     let width = this.plot.clientWidth;
     const resized = new ResizeObserver(() => {
       // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
