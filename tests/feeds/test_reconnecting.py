@@ -279,13 +279,15 @@ def check_none_missing(frame: pd.DataFrame) -> None:
 
 def test_a_token_that_cannot_be_replaced_in_time_is_replaced_after_its_end(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
-    given: list[int] = []
+    ended: list[float] = []
 
     def token() -> str:
-        given.append(1)
-        if len(given) == 2:
+        if not ended:
+            ended.append(time.monotonic() + 1.5)
+            return simulator.token(1.5)
+        if time.monotonic() < ended[0]:
             raise LookupError("not just now")
-        return simulator.token(1.5 if len(given) == 1 else 3600.0)
+        return simulator.token()
 
     with open_session(simulator, token) as session:
         assert "4401" in back(session)["reason"]
