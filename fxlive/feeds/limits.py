@@ -26,7 +26,7 @@ class Window:
         """Return how long to wait before the next event may happen; 0 when it may happen now."""
         if len(self._moments) < self._limit:
             return 0.0
-        return max(0.0, self._moments[0] + self._period_s - now)
+        return min(self._period_s, max(0.0, self._moments[0] + self._period_s - now))
 
     def note(self, now: float) -> None:
         """Note that an event happens now."""
