@@ -304,7 +304,8 @@ SPEED = 20.0
 _FAULT_EVERY_S = 5.0
 _ROWS = 500
 _SAMPLE_S = 1.0
-_OUTSIDE_CONTROL = ("connection", "subscription", "unsubscription", "error")
+# An error that answers no request is a row of rejected().
+_OUTSIDE_CONTROL = ("connection", "subscription", "unsubscription")
 
 
 def _serve_faults(pipe: Pipe, seed: int) -> None:
