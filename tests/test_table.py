@@ -381,7 +381,7 @@ def test_what_is_new_since_a_row_is_the_rows_from_there_on() -> None:
 
 
 def test_the_values_of_some_columns_are_those_of_the_frame_and_cannot_be_written() -> None:
-    table = table_of(max_rows=10)
+    table = RollingTable(CHANNELS["market-data"], max_rows=10)
     for start in range(0, 40, 4):
         table.append(quotes(start, start + 4))
         stop, [stamps, symbols, bid] = table.values(None, "timestamp", "symbol", "bid")
