@@ -62,7 +62,7 @@ class Pictures:
         --------
         >>> import fxlive
         >>> fxlive.Session.offline().price_chart("EURUSD", window="5min").name
-        'offline: EURUSD line 0 days 00:05:00'
+        'offline: EURUSD line 5min'
         """
         from fxlive.widgets.prices import price_chart
 

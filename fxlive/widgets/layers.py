@@ -16,6 +16,9 @@ from fxlive.table import RollingTable
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+UP, DOWN = "#26a69a", "#ef5350"
+"""The colours of what rises or was bought, and of what falls or was sold: legible on light and on dark."""
+
 
 @dataclass(frozen=True)
 class Points:

@@ -14,8 +14,9 @@ from fxlive.errors import UnknownOption, UnknownSymbol
 from fxlive.instruments import Instruments
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
+from fxlive.widgets.candles import BarLayer
 from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.layers import Column, Fares, Layer, Mark, Moved, Points, in_window
+from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, in_window
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -115,9 +116,6 @@ class FillLayer:
         return Points((stamps[rows] / 1000.0, price[rows], size, volume[rows]), stop)
 
 
-UP, DOWN = "#26a69a", "#ef5350"
-
-
 class OpenPositions:
     """The open positions of one symbol, as lines at their price, stop loss and take profit."""
 
@@ -166,7 +164,12 @@ def price_chart(
     tables = pipeline.store.tables
     symbol = known_symbol(symbol, [str(s) for s in tables[QUOTES].latest().index])
     window_us = int(span / pd.Timedelta("1us"))
-    prices: Layer = QuoteLayer(tables[QUOTES], symbol, window_us)
+    prices: Layer
+    if kind == "candles":
+        length = time_of("freq", freq)
+        prices, what = BarLayer(tables[QUOTES], symbol, length, span), f"{kind} {short(length)}"
+    else:
+        prices, what = QuoteLayer(tables[QUOTES], symbol, window_us), kind
     fills = [FillLayer(tables["trades"], symbol, action, window_us) for action in ("BUY", "SELL")]
     layers: Sequence[Layer] = (prices, *fills)
     return LiveChart(
@@ -176,7 +179,7 @@ def price_chart(
         window_ms=span / pd.Timedelta("1ms"),
         marks=OpenPositions(pipeline, symbol),
         tz=tz,
-        name=f"{session}: {name or f'{symbol} {kind} {span}'}",
+        name=f"{session}: {name or f'{symbol} {what} {short(span)}'}",
         waiting=f"Waiting for the first tick of {symbol}",
         **options,
     )
@@ -211,6 +214,18 @@ def time_of(option: str, value: Any) -> pd.Timedelta:
     if not span > pd.Timedelta(0):
         raise UnknownOption(option, value, ('a time such as "15min"',))
     return span
+
+
+def short(span: pd.Timedelta) -> str:
+    """Return a length of time in few characters.
+
+    >>> short(pd.Timedelta("15min")), short(pd.Timedelta("90s")), short(pd.Timedelta("250ms"))
+    ('15min', '90s', '250ms')
+    """
+    for unit in ("D", "h", "min", "s", "ms"):
+        if span % pd.Timedelta(1, unit) == pd.Timedelta(0):
+            return f"{span // pd.Timedelta(1, unit)}{unit}"
+    return str(span)
 
 
 def known_symbol(symbol: str, seen: list[str]) -> str:

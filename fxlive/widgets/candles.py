@@ -1,0 +1,85 @@
+"""Candles: the bars of one symbol, of which an update sends the last and any after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fxlive.analytics.bars import BarStream, Price
+from fxlive.errors import UnknownOption
+from fxlive.instruments import PIP
+from fxlive.table import RollingTable
+from fxlive.widgets.layers import DOWN, UP, Column, Floats, Points
+
+MOST_BARS = 5_000
+
+
+class BarLayer:
+    """The bars of one symbol.
+
+    Parameters
+    ----------
+    table
+        Of market data.
+    symbol
+        Such as ``"EURUSD"``.
+    freq
+        The length of a bar.
+    window
+        How much to show, back from the newest bar.
+    price
+        What the bars are of: ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
+
+    Raises
+    ------
+    UnknownOption
+        Where the window holds more bars than a chart can show.
+    """
+
+    thin = False
+    replaces = True
+    columns = tuple(Column(name) for name in ("x", "open", "high", "low", "close"))
+
+    def __init__(
+        self, table: RollingTable, symbol: str, freq: pd.Timedelta, window: pd.Timedelta, price: Price = "mid"
+    ) -> None:
+        if window / freq > MOST_BARS:
+            shortest = f"{int(window / MOST_BARS / pd.Timedelta('1s')) + 1}s"
+            raise UnknownOption("freq", str(freq), (f"at least {shortest} in a window of {window}",))
+        self.traces = (go.Candlestick(name=symbol, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
+        self._table = table
+        self._symbol = symbol
+        self._window_us = int(window / pd.Timedelta("1us"))
+        self._stream = BarStream(freq, price, pip=PIP)
+        self._next_row: int | None = None
+        self._updates = 0
+        self._bars: list[Floats] = [np.empty(0) for _ in self.columns]
+        self._changed = np.empty(0, np.int64)  # with which update each bar changed last
+
+    def read(self, start: int | None) -> Points:
+        """Return the bars that have changed since update `start`, or with None all of the window."""
+        self._catch_up()
+        first = 0 if start is None else int(np.searchsorted(self._changed, start, "right"))
+        return Points(tuple(column[first:] for column in self._bars), self._updates)
+
+    def _catch_up(self) -> None:
+        names = ("timestamp", "symbol", "bid", "ask", "last")
+        self._next_row, (stamps, symbols, *prices) = self._table.values(self._next_row, *names)
+        code = self._table.code("symbol", self._symbol)
+        rows = np.flatnonzero(symbols == code) if code is not None else ()
+        if not len(rows):
+            return
+        if not self._updates:  # from the beginning of the first bar that the window reaches
+            grid = self._stream.grid
+            oldest = grid.starts(grid.keys(np.array([stamps[rows].max() - self._window_us])))[0]
+            rows = rows[stamps[rows] >= oldest]
+        made = self._stream.update(stamps[rows], *(price[rows] for price in prices))
+        if not len(made.start):
+            return
+        self._updates += 1
+        fresh = (made.start / 1000.0, made.open, made.high, made.low, made.close)
+        x = self._bars[0]
+        kept = slice(np.searchsorted(x, fresh[0][-1] - self._window_us / 1000.0), np.searchsorted(x, fresh[0][0]))
+        self._bars = [np.concatenate([old[kept], new]) for old, new in zip(self._bars, fresh, strict=True)]
+        self._changed = np.concatenate([self._changed[kept], np.full(len(fresh[0]), self._updates)])
