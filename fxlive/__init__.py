@@ -34,6 +34,7 @@ from fxlive.errors import (
     WaitTimeout,
 )
 from fxlive.face import (
+    chart,
     close,
     export,
     frame,
@@ -41,6 +42,7 @@ from fxlive.face import (
     health,
     latest,
     on,
+    pnl_chart,
     price_chart,
     reconnect,
     record,
@@ -83,6 +85,7 @@ __all__ = [
     "UnknownSymbol",
     "WaitTimeout",
     "__version__",
+    "chart",
     "close",
     "connect",
     "connect_async",
@@ -94,6 +97,7 @@ __all__ = [
     "health",
     "latest",
     "on",
+    "pnl_chart",
     "price_chart",
     "read_export",
     "reconnect",

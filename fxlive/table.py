@@ -291,6 +291,17 @@ class RollingTable:
         assert isinstance(buffer, Codes), f"{column} has no categories"
         return buffer.vocabulary.code(value)
 
+    def label(self, column: str, value: int) -> str | None:
+        """Return what a value in `values` stands for: the name of a category, or the number itself; None for none."""
+        buffer = self._columns[column]
+        if not isinstance(buffer, Codes):
+            return str(value)
+        return None if value < 0 else buffer.vocabulary.names[value]
+
+    def columns_of(self, *kinds: Kind) -> list[str]:
+        """Return the names of the columns of some kinds."""
+        return [name for name, kind in self._kinds.items() if kind in kinds]
+
     def _fixed(self, name: str) -> Fixed:
         buffer = self._columns[name]
         assert isinstance(buffer, Fixed), f"{name} holds texts"

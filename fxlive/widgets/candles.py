@@ -10,7 +10,7 @@ from fxlive.analytics.bars import BarStream, Price
 from fxlive.errors import UnknownOption
 from fxlive.instruments import PIP
 from fxlive.table import RollingTable
-from fxlive.widgets.layers import DOWN, UP, Column, Floats, Points
+from fxlive.widgets.layers import DOWN, UP, Column, Points, Revised
 
 MOST_BARS = 5_000
 
@@ -39,6 +39,7 @@ class BarLayer:
 
     thin = False
     replaces = True
+    holds = False
     columns = tuple(Column(name) for name in ("x", "open", "high", "low", "close"))
 
     def __init__(
@@ -53,15 +54,13 @@ class BarLayer:
         self._window_us = int(window / pd.Timedelta("1us"))
         self._stream = BarStream(freq, price, pip=PIP)
         self._next_row: int | None = None
-        self._updates = 0
-        self._bars: list[Floats] = [np.empty(0) for _ in self.columns]
-        self._changed = np.empty(0, np.int64)  # with which update each bar changed last
+        self._begun = False
+        self._bars = Revised(len(self.columns), self._window_us / 1000.0)
 
     def read(self, start: int | None) -> Points:
-        """Return the bars that have changed since update `start`, or with None all of the window."""
+        """Return the bars that have changed since `start`, or with None all of the window."""
         self._catch_up()
-        first = 0 if start is None else int(np.searchsorted(self._changed, start, "right"))
-        return Points(tuple(column[first:] for column in self._bars), self._updates)
+        return self._bars.read(start)
 
     def _catch_up(self) -> None:
         names = ("timestamp", "symbol", "bid", "ask", "last")
@@ -70,16 +69,12 @@ class BarLayer:
         rows = np.flatnonzero(symbols == code) if code is not None else ()
         if not len(rows):
             return
-        if not self._updates:  # from the beginning of the first bar that the window reaches
+        if not self._begun:  # from the beginning of the first bar that the window reaches
             grid = self._stream.grid
             oldest = grid.starts(grid.keys(np.array([stamps[rows].max() - self._window_us])))[0]
             rows = rows[stamps[rows] >= oldest]
         made = self._stream.update(stamps[rows], *(price[rows] for price in prices))
-        if not len(made.start):
-            return
-        self._updates += 1
-        fresh = (made.start / 1000.0, made.open, made.high, made.low, made.close)
-        x = self._bars[0]
-        kept = slice(np.searchsorted(x, fresh[0][-1] - self._window_us / 1000.0), np.searchsorted(x, fresh[0][0]))
-        self._bars = [np.concatenate([old[kept], new]) for old, new in zip(self._bars, fresh, strict=True)]
-        self._changed = np.concatenate([self._changed[kept], np.full(len(fresh[0]), self._updates)])
+        if len(made.start):
+            self._begun = True
+            start = made.start / 1000.0
+            self._bars.replace(float(start[0]), (start, made.open, made.high, made.low, made.close))

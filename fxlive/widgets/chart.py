@@ -170,6 +170,7 @@ class LiveChart(LiveWidget):
                     "columns": [[column.attribute, *column.traces] for column in layer.columns],
                     "thin": layer.thin,
                     "replaces": layer.replaces,
+                    "holds": layer.holds,
                 }
                 for layer in self._shown
             ],
@@ -203,6 +204,8 @@ class LiveChart(LiveWidget):
         for place, layer in enumerate(self._shown):
             points = layer.read(self._cursors[place])
             self._cursors[place] = points.stop
+            if points.anew:  # all views begin again
+                return self.window({})
             if len(points):
                 content.setdefault("l", []).append(place)
                 if len(points) > _MOST_NEW:

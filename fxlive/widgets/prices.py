@@ -36,7 +36,7 @@ class QuoteLayer:
     """
 
     thin = True
-    replaces = False
+    replaces = holds = False
     columns = (Column("x", (0, 1)), Column("y", (0,)), Column("y", (1,)))
 
     def __init__(self, table: RollingTable, symbol: str, window_us: int) -> None:
@@ -80,7 +80,7 @@ class FillLayer:
     """
 
     thin = False
-    replaces = False
+    replaces = holds = False
     columns = (_X, Column("y"), Column("marker.size"), Column("customdata"))
 
     def __init__(self, table: RollingTable, symbol: str, action: Literal["BUY", "SELL"], window_us: int) -> None:

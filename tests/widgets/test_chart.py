@@ -20,7 +20,7 @@ class Line:
     """A layer with one line, as long as a test says: at every 100 ms its value is the number of the point."""
 
     thin = True
-    replaces = False
+    replaces = holds = False
     columns = (Column("x"), Column("y"))
 
     def __init__(self, rows: int = 0) -> None:

@@ -217,8 +217,18 @@ class ChartView extends View {
       if (!to.includes(i)) return;
       const path = name.split(".");
       const inside = path.slice(0, -1).reduce((object, step) => (object[step] ??= {}), trace);
-      inside[path.at(-1)] = layer.data.all[c];
+      inside[path.at(-1)] = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
     });
+  }
+
+  // A column with its last value once more, at the newest time of the chart.
+  held(data, c) {
+    const newest = this.newest();
+    if (!data.length || data.x[data.length - 1] >= newest) return data.all[c];
+    const column = new Float64Array(data.length + 1);
+    column.set(data.all[c]);
+    column[data.length] = c === 0 ? newest : column[data.length - 1];
+    return column;
   }
 
   layout() {
