@@ -160,6 +160,7 @@ def pnl_chart(
                 "anchor": "x",
             },
             "hovermode": "x unified",
+            "margin": {"t": 48},
         }
     )
     return LiveChart(

@@ -194,6 +194,8 @@ class ChartView extends View {
       if (!clientWidth || !clientHeight || (clientWidth === width && clientHeight === height)) return;
       [width, height] = [clientWidth, clientHeight];
       this.Plotly.Plots.resize(this.plot);
+      this.whole = true; // fewer ticks where it is narrow
+      this.soon();
     });
     resized.observe(this.plot);
     this.undo.push(() => resized.disconnect());
