@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any
@@ -290,6 +290,12 @@ class RollingTable:
         buffer = self._columns[column]
         assert isinstance(buffer, Codes), f"{column} has no categories"
         return buffer.vocabulary.code(value)
+
+    def categories(self, column: str) -> Sequence[str]:
+        """Return the categories of a column so far, in the order in which they came."""
+        buffer = self._columns[column]
+        assert isinstance(buffer, Codes), f"{column} has no categories"
+        return buffer.vocabulary.names
 
     def label(self, column: str, value: int) -> str | None:
         """Return what a value in `values` stands for: the name of a category, or the number itself; None for none."""

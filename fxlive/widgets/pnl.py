@@ -13,7 +13,7 @@ from fxlive.analytics.pnl import BYS, By, PnlPoints, PnlStream, known_since
 from fxlive.errors import UnknownOption
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
-from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, Column, Fares, Floats, Layer, Points, Revised
 from fxlive.widgets.prices import short, time_of
 
@@ -125,17 +125,8 @@ class PnlLayers:
         return self._layers
 
 
-def pnl_chart(
-    pipeline: Pipeline,
-    session: str,
-    by: By | None,
-    window: Any,
-    *,
-    tz: str | None = None,
-    name: str | None = None,
-    **options: Any,
-) -> LiveChart:
-    """Return a live chart of profit and loss; what the session's method of this name does."""
+def pnl_contents(pipeline: Pipeline, by: By | None, window: Any) -> Contents:
+    """Return what a chart of profit and loss shows."""
     if by is not None and by not in BYS:
         raise UnknownOption("by", by, ("None", *BYS))
     span = time_of("window", window)
@@ -163,13 +154,42 @@ def pnl_chart(
             "margin": {"t": 48},
         }
     )
-    return LiveChart(
+    return Contents(
         figure,
         PnlLayers(pipeline.store, by, window_ms),
         Fares(pipeline, *CHANNELS),
         window_ms=window_ms,
-        tz=tz,
-        name=f"{session}: {name or f'pnl by {by} {short(span)}'}",
         waiting="Waiting for the first position or trade",
-        **options,
     )
+
+
+class PnlPickers(Pickers):
+    """Groups and window of a P&L chart, to be chosen in the page.
+
+    Parameters
+    ----------
+    pipeline
+        What brings positions and trades.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(by="total", window="1h")
+        self._pipeline = pipeline
+
+    def options(self) -> dict[str, list[str]]:
+        """Return the groups, and some windows."""
+        return {"by": ["total", *BYS], "window": ["15min", "1h", "4h", "1D"]}
+
+    def contents(self) -> Contents:
+        """Return what is chosen now."""
+        by: Any = None if self._chosen["by"] == "total" else self._chosen["by"]
+        return pnl_contents(self._pipeline, by, self._chosen["window"])
+
+
+def pnl_chart(
+    pipeline: Pipeline, session: str, by: By | None, window: Any, *, name: str | None = None, **options: Any
+) -> LiveChart:
+    """Return a live chart of profit and loss; what the session's method of this name does."""
+    contents = pnl_contents(pipeline, by, window)
+    default = f"pnl by {by} {short(time_of('window', window))}"
+    return LiveChart(contents, name=f"{session}: {name or default}", **options)

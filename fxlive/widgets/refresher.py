@@ -51,7 +51,8 @@ def _post(parts: Sequence[Part]) -> None:
 class Refresher:
     """Asks each visible widget, some times a second, for what is new since it last drew.
 
-    Everything but `soon`, `later` and `ask` is to be called on the background loop. While no widget is visible nothing runs.
+    Everything but `soon`, `later` and `ask` is to be called on the background loop. While no widget is visible nothing
+    runs.
 
     Parameters
     ----------

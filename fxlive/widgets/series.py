@@ -13,7 +13,7 @@ from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.messages import Kind
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
-from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Column, Fares, Points, in_window
 from fxlive.widgets.prices import short, time_of
 
@@ -119,7 +119,6 @@ def series_chart(
     by: str | None,
     window: Any,
     *,
-    tz: str | None = None,
     name: str | None = None,
     **options: Any,
 ) -> LiveChart:
@@ -146,13 +145,11 @@ def series_chart(
             "showlegend": True,
         }
     )
-    return LiveChart(
+    contents = Contents(
         figure,
         layers,
         Fares(pipeline, channel),
         window_ms=span / pd.Timedelta("1ms"),
-        tz=tz,
-        name=f"{session}: {name or f'{channel} {y} by {by} {short(span)}'}",
         waiting=f"Waiting for the first message of {channel}",
-        **options,
     )
+    return LiveChart(contents, name=f"{session}: {name or f'{channel} {y} by {by} {short(span)}'}", **options)

@@ -19,7 +19,8 @@ class ChartView extends View {
     this.button = element("button", "fxlive-button fxlive-follow", "Follow");
     this.button.title = "Back to the newest point";
     this.button.hidden = true;
-    this.tools.append(this.button);
+    this.pickers = element("span", "fxlive-pickers");
+    this.tools.append(this.pickers, this.button);
     this.plot = element("div", "fxlive-plot");
     this.waiting = element("div", "fxlive-waiting");
     this.waiting.hidden = true;
@@ -70,6 +71,7 @@ class ChartView extends View {
     this.waiting.textContent = content.waiting;
     this.gaps = content.gaps;
     this.marks = content.marks;
+    this.offer(content.pickers);
     this.pending = [];
     let at = 0;
     let trace = 0;
@@ -92,9 +94,26 @@ class ChartView extends View {
       if (content.figure) [this.figure, this.whole] = [content.figure, true];
       if (content.gaps) this.gaps = content.gaps;
       if (content.marks) this.marks = content.marks;
+      if (content.pickers) this.offer(content.pickers);
       if (content.l) this.pending.push({ layers: content.l, buffers });
     }
     this.soon();
+  }
+
+  offer(pickers) {
+    this.pickers.replaceChildren(
+      ...pickers.map(([name, value, values]) => {
+        const select = element("select", "fxlive-picker");
+        select.setAttribute("aria-label", name);
+        select.title = name;
+        select.append(...values.map((text) => new Option(text, text, text === value, text === value)));
+        select.addEventListener("change", () => {
+          this.release();
+          this.do("pick", { name, value: select.value });
+        });
+        return select;
+      }),
+    );
   }
 
   columns(buffers) {
