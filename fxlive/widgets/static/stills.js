@@ -1,0 +1,55 @@
+// Still pictures: what a saved notebook shows where there is no kernel. Each widget has an output of its own for it below
+// the live one, which hides it (live.css); its metadata says whose it is. The picture is HTML that any reader takes,
+// trusted or not. Where the page is not JupyterLab's, the output stays empty.
+
+const EVERY_MS = 10_000;
+const KEY = "fxlive_still";
+const ready = new Map(); // by document: the pictures taken, by model
+
+export function keepStill(view) {
+  const timer = setInterval(() => take(view), EVERY_MS);
+  const early = setTimeout(() => take(view), 1_500);
+  view.undo.push(() => clearInterval(timer), () => clearTimeout(early));
+}
+
+async function take(view) {
+  if (!view.modelId || !view.changed || !view.shown || view.over) return;
+  const model = await view.manager.get_model(view.modelId);
+  const context = model.widget_manager?.context;
+  if (!context?.saveState || !outputs(context, view.modelId).length) return;
+  view.changed = false;
+  const html = await view.still();
+  if (html === null || view.over) return;
+  if (!ready.has(context)) {
+    ready.set(context, new Map());
+    // The file is made when this returns, so the pictures must be there already.
+    context.saveState.connect((_, state) => state === "started" && put(context));
+    context.disposed.connect(() => ready.delete(context));
+  }
+  ready.get(context).set(view.modelId, `<div class="fxlive-still">${html}</div>`);
+}
+
+function put(context) {
+  for (const [model, html] of ready.get(context) ?? []) {
+    for (const [area, index] of outputs(context, model)) {
+      area.set(index, {
+        output_type: "display_data",
+        data: { "text/html": html, "text/plain": "" },
+        metadata: { [KEY]: model },
+      });
+    }
+  }
+  ready.get(context)?.clear();
+}
+
+function outputs(context, model) {
+  const found = [];
+  const cells = context.model?.cells;
+  for (let c = 0; c < (cells?.length ?? 0); c++) {
+    const area = cells.get(c).outputs;
+    for (let o = 0; o < (area?.length ?? 0); o++) {
+      if (area.get(o).metadata?.[KEY] === model) found.push([area, o]);
+    }
+  }
+  return found;
+}
