@@ -16,6 +16,7 @@
     ├── UnknownColumn               no such column in the channel
     ├── UnknownSymbol               no such symbol, nor can there be one
     ├── UnknownOption               an option that does not exist, or cannot have that value
+    ├── InvalidFrame                a DataFrame that cannot be analysed as it is
     ├── WaitTimeout                 what was waited for did not come in time
     └── CaptureError                files: what could not be written or read
 
@@ -151,6 +152,15 @@ class UnknownOption(FxliveError, ValueError):
         self.value = value
         self.known = tuple(known)
         super().__init__(f"{option} cannot be {value!r}{suggestion(str(value), self.known)}")
+
+
+class InvalidFrame(FxliveError, ValueError):
+    """A DataFrame cannot be analysed as it is; `frame` says which one, `reason` why and what to do."""
+
+    def __init__(self, frame: str, reason: str) -> None:
+        self.frame = frame
+        self.reason = reason
+        super().__init__(f"{frame} {reason}.")
 
 
 class WaitTimeout(FxliveError, TimeoutError):

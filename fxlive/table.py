@@ -272,8 +272,8 @@ class RollingTable:
 
         Returns
         -------
-        The row from which the next call goes on, and for each column a read-only numpy array: float64 for numbers, int64
-        microseconds for times, and for categories their codes (`code`), -1 where missing.
+        The row from which the next call goes on, and for each column a read-only numpy array: float64 for numbers,
+        int64 microseconds for times, and for categories their codes (`code`), -1 where missing.
 
         Examples
         --------

@@ -380,6 +380,24 @@ def test_what_is_new_since_a_row_is_the_rows_from_there_on() -> None:
 # Categories.
 
 
+def test_the_values_of_some_columns_are_those_of_the_frame_and_cannot_be_written() -> None:
+    table = RollingTable(CHANNELS["market-data"], max_rows=10)
+    for start in range(0, 40, 4):
+        table.append(quotes(start, start + 4))
+        stop, [stamps, symbols, bid] = table.values(None, "timestamp", "symbol", "bid")
+        frame = table.frame()
+        assert stop == table.stop
+        assert stamps.tolist() == frame.index.asi8.tolist()  # type: ignore[attr-defined]
+        assert bid.tolist() == frame["bid"].tolist()
+        assert (symbols == table.code("symbol", "EURUSD")).all()
+    assert table.values(38, "bid")[1][0].tolist() == frame["bid"].tolist()[-2:]
+    assert table.values(0, "bid")[1][0].tolist() == bid.tolist()  # rows that have left are passed over
+    assert table.values(99, "bid")[1][0].tolist() == []
+    assert table.code("symbol", "USDJPY") is None
+    with pytest.raises(ValueError, match="read-only"):
+        bid[0] = 0.0
+
+
 @pytest.mark.parametrize("distinct", [126, 127, 128, 129, 255, 256, 257])
 def test_a_category_beyond_the_127th_leaves_the_earlier_ones_as_they_are(distinct: int) -> None:
     names = [f"S{i:03}" for i in range(distinct)]

@@ -67,6 +67,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._clock = clock
         self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._asked: deque[dict[str, Any]] = deque()
+        self._begun = False  # some view has had a window, so that there are changes to it
         super().__init__(_page=shared_page().model_id, _kind=kind, _key=next(_keys), **traits)
         self.on_msg(self._heard)
         former = _named.get(name)
@@ -161,7 +162,7 @@ class LiveWidget(anywidget.AnyWidget):
 
     def news(self) -> Part | None:
         """Return what all views are to be told; None where nothing is new."""
-        content, buffers = self.changes()
+        content, buffers = self.changes() if self._begun else ({}, [])
         return Part(self._key, content, buffers) if content or buffers else None
 
     def answer(self) -> Part | None:
@@ -172,6 +173,7 @@ class LiveWidget(anywidget.AnyWidget):
         if request["type"] == "window":
             content, buffers = self.window(request)
             content = {"model": self.model_id, **content}
+            self._begun = True
         else:
             content, buffers = self.reply(request)
         return Part(self._key, {"v": request.get("view"), "a": request["type"], **content}, buffers)
@@ -179,6 +181,7 @@ class LiveWidget(anywidget.AnyWidget):
     def failed(self, error: Exception) -> Part:
         """Return what to tell the views when one of these has raised: the views say it, and ask anew when clicked."""
         self._asked.clear()
+        self._begun = False
         return Part(self._key, {"failed": f"{type(error).__name__}: {error}"})
 
     def open(self) -> None:

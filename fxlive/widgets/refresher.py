@@ -21,7 +21,7 @@ T = TypeVar("T")
 log = logging.getLogger("fxlive")
 
 RATE_HZ = 10.0
-WINDOW_BYTES_PER_S = 700_000
+WINDOW_BYTES_PER_S = 600_000
 """Of whole windows, for all views together: jupyter_server drops messages beyond a megabyte a second."""
 MAX_SHARE = 0.25
 """How much of the thread's time may go into drawing: it is the feed's thread too."""

@@ -1,0 +1,48 @@
+"""Frames as a session gives them, made by hand; and the real day of ticks where it is there."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+UTC = pd.DatetimeTZDtype("us", "UTC")
+DAY = Path(__file__).parents[3] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"
+T0 = 1_704_067_200_000_000  # 2024-01-01T00:00Z, a Monday
+S = 1_000_000
+"""A second in microseconds."""
+
+
+def index(micros: Any) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.array(np.asarray(micros, np.int64), dtype=UTC), name="timestamp")
+
+
+def quotes(rows: list[tuple[Any, ...]], symbol: str = "EURUSD") -> pd.DataFrame:
+    """Quotes of one symbol from (seconds after T0, bid, ask)."""
+    seconds, bid, ask = zip(*rows, strict=True) if rows else ((), (), ())
+    return pd.DataFrame(
+        {
+            "symbol": pd.Categorical([symbol] * len(rows)),
+            "bid": np.array(bid, np.float64),
+            "ask": np.array(ask, np.float64),
+        },
+        index=index([T0 + round(s * S) for s in seconds]),
+    )
+
+
+@cache
+def _day() -> pd.DataFrame:
+    ticks = pd.read_csv(DAY)
+    times = pd.DatetimeIndex(pd.to_datetime(ticks.pop("timestamp"), utc=True, format="ISO8601"), name="timestamp")
+    return ticks.set_index(times.as_unit("us")).astype({"symbol": "category"})
+
+
+def real_day() -> pd.DataFrame:
+    """The real day: `symbol`, `bid`, `ask`, or a skip where it is not there."""
+    if not DAY.exists():
+        pytest.skip("the real day of ticks is not there")
+    return _day().copy()

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fxlive.analytics.bars import Bars, BarStream, bars, range_bars, tick_bars
+from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption, UnknownSymbol
+from fxlive.instruments import Instrument, Instruments
+from tests.analytics.frames import T0, S, index, quotes, real_day
+
+DTYPES = {
+    "open": "float64",
+    "high": "float64",
+    "low": "float64",
+    "close": "float64",
+    "ticks": "int64",
+    "spread_pips": "float64",
+    "complete": "bool",
+}
+NEW_YORK = "17:00 America/New_York"
+
+
+def arrays(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return frame.index.asi8, frame["bid"].to_numpy(), frame["ask"].to_numpy()
+
+
+def together(updates: list[Bars]) -> pd.DataFrame:
+    """What a chart holds after these updates: a bar of the same start takes the place of the former."""
+    held: dict[int, tuple[Any, ...]] = {}
+    for update in updates:
+        rows = list(zip(*(column.tolist() for column in update), strict=True))
+        assert [row[0] for row in rows] == sorted({row[0] for row in rows})
+        held.update({row[0]: row for row in rows})
+    columns = list(zip(*held.values(), strict=True)) or [()] * 8
+    return Bars._make(np.array(c, d) for c, d in zip(columns, (np.int64, *DTYPES.values()), strict=True)).frame()
+
+
+def ledger(frame: pd.DataFrame, span: int) -> dict[int, list[float]]:
+    """Bars one quote at a time, as the docstring has them: open, high, low, close, ticks, spreads."""
+    made: dict[int, list[Any]] = {}
+    for time, bid, ask in zip(*(a.tolist() for a in arrays(frame)), strict=True):
+        mid, start = (bid + ask) / 2, time // span * span
+        if math.isnan(mid) or (made and start < max(made)):
+            continue
+        bar = made.setdefault(start, [])
+        bar.append((time, mid, ask - bid))
+    out = {}
+    for start, rows in made.items():
+        in_time = sorted(rows, key=lambda row: row[0])
+        prices = [mid for _, mid, _ in rows]
+        spread = sum(s for _, _, s in rows) / len(rows) / 0.0001
+        out[start] = [in_time[0][1], max(prices), min(prices), in_time[-1][1], len(rows), spread]
+    return out
+
+
+wild_quotes = st.lists(
+    st.tuples(
+        st.integers(0, 200).map(lambda n: n / 10),  # many of equal times, in no order
+        st.one_of(st.just(float("nan")), st.integers(108_000, 108_100).map(lambda n: n / 1e5)),
+        st.integers(107_990, 108_110).map(lambda n: n / 1e5),  # crossed now and then
+    ),
+    max_size=60,
+)
+
+
+@given(rows=wild_quotes, cuts=st.lists(st.integers(0, 60)), freq=st.sampled_from(["100ms", "1s", "7s", "1D"]),
+       price=st.sampled_from(["mid", "bid", "ask"]), in_order=st.booleans(),
+       day_start=st.sampled_from([None, NEW_YORK]))  # fmt: skip
+@settings(max_examples=150)
+def test_however_a_stream_is_split_its_bars_are_those_of_the_whole_bit_for_bit(
+    rows: list[Any], cuts: list[int], freq: str, price: Any, in_order: bool, day_start: str | None
+) -> None:
+    frame = quotes(sorted(rows, key=lambda row: row[0]) if in_order else rows)
+    times, bid, ask = arrays(frame)
+    stream, updates, done = BarStream(freq, price, day_start=day_start), [], 0
+    for cut in [*sorted(cuts), len(frame)]:
+        part = slice(done, max(done, min(cut, len(frame))))
+        done = part.stop
+        updates.append(stream.update(times[part], bid[part], ask[part]))
+        whole = bars(frame.iloc[:done], freq, price, day_start=day_start)
+        pd.testing.assert_frame_equal(together(updates), whole, check_exact=True)
+        assert stream.late == whole.attrs["late"]
+        assert not len(whole) or whole["complete"].tolist() == [True] * (len(whole) - 1) + [False]
+
+
+@given(rows=wild_quotes)
+def test_bars_are_those_of_a_ledger_kept_quote_by_quote(rows: list[Any]) -> None:
+    made = bars(quotes(rows), "2s")
+    expected = ledger(quotes(rows), 2 * S)
+    assert made.index.asi8.tolist() == list(expected)
+    got = made[["open", "high", "low", "close", "ticks"]].to_numpy().tolist()
+    assert got == [row[:5] for row in expected.values()]
+    np.testing.assert_allclose(made["spread_pips"], [row[5] for row in expected.values()], atol=1e-6)
+    assert made["ticks"].sum() + made.attrs["late"] == quotes(rows)[["bid", "ask"]].notna().all(axis=1).sum()
+
+
+@pytest.mark.parametrize("freq", ["1s", "5min", "1h"])
+@pytest.mark.parametrize("price", ["mid", "bid"])
+def test_bars_of_a_real_day_are_those_of_pandas(freq: str, price: Any) -> None:
+    day = real_day()
+    frame = day[day["symbol"] == "EURUSD"]
+    prices = (frame["bid"] + frame["ask"]) / 2 if price == "mid" else frame["bid"]
+    theirs = prices.resample(freq).ohlc()
+    theirs["ticks"] = prices.resample(freq).count()
+    theirs["spread_pips"] = ((frame["ask"] - frame["bid"]) / 0.0001).resample(freq).mean()
+    full = theirs.dropna()
+    ours = bars(frame, freq, price)
+    pd.testing.assert_frame_equal(
+        ours[["open", "high", "low", "close", "ticks"]],
+        full[["open", "high", "low", "close", "ticks"]],
+        check_exact=True,
+        check_freq=False,
+    )
+    np.testing.assert_allclose(ours["spread_pips"], full["spread_pips"], atol=1e-6)
+    filled = bars(frame, freq, price, fill=True)
+    assert filled.index.equals(theirs.index)
+    assert filled["close"].tolist() == theirs["close"].ffill().tolist()
+    assert filled["ticks"].tolist() == theirs["ticks"].tolist()
+
+
+def test_the_reference_s_quote_makes_a_bar_of_a_tenth_of_a_pip() -> None:
+    [bar] = bars(quotes([(0, 1.08500, 1.08501)]), "1min", "bid").itertuples()
+    assert (bar.open, bar.high, bar.low, bar.close, bar.ticks, bar.complete) == (1.085, 1.085, 1.085, 1.085, 1, False)
+    assert bar.spread_pips == 0.1
+    yen = bars(quotes([(0, 151.20, 151.213)], "USDJPY"), "1min")
+    assert yen["spread_pips"].tolist() == [1.3]
+    odd = Instruments({"EURUSD": Instrument("EURUSD", "EUR", "USD", 0.001)})
+    assert bars(quotes([(0, 1.08500, 1.08501)]), "1min", instruments=odd)["spread_pips"].tolist() == [0.01]
+
+
+def test_within_a_bar_time_decides_and_of_equal_times_the_order_of_arrival() -> None:
+    made = bars(quotes([(1, 1.2, 1.2), (0, 1.1, 1.1), (0, 1.0, 1.0), (1, 1.3, 1.3), (0.5, 1.4, 1.4)]), "5s", "bid")
+    assert made[["open", "high", "low", "close"]].to_numpy().tolist() == [[1.1, 1.4, 1.0, 1.3]]
+
+
+def test_a_bar_that_is_complete_does_not_change_any_more() -> None:
+    made = bars(quotes([(0, 1.0, 1.0), (5, 1.1, 1.1), (1, 9.9, 9.9), (6, 1.2, 1.2)]), "5s", "bid")
+    assert made["high"].tolist() == [1.0, 1.2]
+    assert made["ticks"].tolist() == [1, 2]
+    assert made.attrs["late"] == 1
+
+
+def test_gaps_stay_holes_unless_they_are_filled() -> None:
+    rows = [(0, 1.0, 1.1), (11, 1.2, 1.3)]
+    assert bars(quotes(rows), "5s").index.asi8.tolist() == [T0, T0 + 10 * S]
+    filled = bars(quotes(rows), "5s", "bid", fill=True)
+    assert filled[["open", "high", "low", "close"]].to_numpy().tolist() == [[1.0] * 4, [1.0] * 4, [1.2] * 4]
+    assert filled["ticks"].tolist() == [1, 0, 1]
+    assert filled["complete"].tolist() == [True, True, False]
+    assert math.isnan(filled["spread_pips"].iloc[1])
+
+
+def test_a_trading_day_begins_at_five_in_new_york_summer_and_winter() -> None:
+    moments = pd.DatetimeIndex(
+        ["2024-03-08T21:59Z", "2024-03-08T22:01Z", "2024-03-11T20:59Z", "2024-03-11T21:01Z", "2024-03-12T01:30Z"]
+    )
+    frame = quotes([(0, 1.0 + n, 1.0 + n) for n in range(5)]).set_index(moments)
+    days = bars(frame, "1D", "bid", day_start=NEW_YORK)
+    local = days.index.tz_convert("America/New_York")
+    assert [str(t)[:16] for t in local] == [
+        "2024-03-07 17:00",
+        "2024-03-08 17:00",
+        "2024-03-10 17:00",
+        "2024-03-11 17:00",
+    ]
+    assert days["ticks"].tolist() == [1, 1, 1, 2]
+    four = bars(frame, "4h", "bid", fill=True, day_start=NEW_YORK)
+    assert str(four.index[-1]) == "2024-03-12 01:00:00+00:00"
+    assert not four.index.has_duplicates
+    assert four.index.is_monotonic_increasing
+    # The day that loses an hour has a last bar of three.
+    assert set(np.diff(four.index.asi8) // (3600 * S)) == {3, 4}
+
+
+def test_tick_bars_hold_equally_many_quotes() -> None:
+    made = tick_bars(quotes([(n, 1.0 + n / 100, 1.0 + n / 100) for n in range(5)]), 2)
+    assert made["ticks"].tolist() == [2, 2, 1]
+    assert made["complete"].tolist() == [True, True, False]
+    assert made["open"].tolist() == [1.0, 1.02, 1.04]
+    assert made["close"].tolist() == [1.01, 1.03, 1.04]
+    assert made.dtypes.astype(str).to_dict() == DTYPES
+
+
+@given(rows=wild_quotes, pips=st.sampled_from([0.5, 3, 1000]))
+def test_range_bars_end_with_the_quote_that_reaches_their_range(rows: list[Any], pips: float) -> None:
+    frame = quotes(rows)
+    made = range_bars(frame, pips, "bid")
+    expected: list[list[float]] = []
+    ended = True
+    for bid in frame["bid"].dropna():
+        if ended:
+            expected.append([])
+        expected[-1].append(bid)
+        ended = max(expected[-1]) - min(expected[-1]) >= pips * 0.0001 - 1e-12
+    assert made["ticks"].tolist() == [len(bar) for bar in expected]
+    assert made["high"].tolist() == [max(bar) for bar in expected]
+    assert made["complete"].tolist() == [True] * (len(made) - 1) + [ended] * min(len(made), 1)
+
+
+def test_of_no_quotes_there_are_no_bars_but_all_columns() -> None:
+    empty = quotes([])
+    nothing = quotes([(0, float("nan"), float("nan"))])
+    for frame in (empty, nothing):
+        for made in (bars(frame, "1s"), bars(frame, "1s", fill=True), tick_bars(frame, 5), range_bars(frame, 5)):
+            assert made.empty
+            assert made.dtypes.astype(str).to_dict() == DTYPES
+            assert str(made.index.dtype) == "datetime64[us, UTC]"
+            assert made.index.name == "timestamp"
+
+
+def test_quotes_that_lack_one_side_count_where_the_other_is_asked_for() -> None:
+    frame = quotes([(0, 1.0, float("nan")), (1, 1.1, 1.1002)])
+    assert bars(frame, "5s", "bid")["ticks"].tolist() == [2]
+    assert bars(frame, "5s", "bid")["spread_pips"].tolist() == [2.0]
+    assert bars(frame, "5s")["ticks"].tolist() == [1]
+    assert math.isnan(bars(frame.iloc[:1], "5s", "bid")["spread_pips"].iloc[0])
+
+
+def test_last_is_a_price_too() -> None:
+    frame = quotes([(0, 1.0, 1.2), (1, 1.0, 1.2)]).assign(last=[1.05, 1.15])
+    assert bars(frame, "5s", "last")[["open", "close"]].to_numpy().tolist() == [[1.05, 1.15]]
+    with pytest.raises(UnknownColumn, match="'last'"):
+        bars(frame.drop(columns="last"), "5s", "last")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (lambda f: f.assign(symbol=["EURUSD", "USDJPY"]), InvalidFrame, "holds EURUSD, USDJPY: pass one"),
+        (lambda f: f.assign(symbol=["EURUSD", None]), InvalidFrame, "pass one"),
+        (lambda f: f.assign(symbol="euro"), UnknownSymbol, "'euro'"),
+        (lambda f: f.drop(columns="ask"), UnknownColumn, "quotes has no column 'ask'"),
+        (lambda f: f.tz_localize(None), InvalidFrame, "without a zone"),
+        (lambda f: f.reset_index(), InvalidFrame, "needs an index of times"),
+        (lambda f: f.set_index(pd.DatetimeIndex([pd.NaT, pd.NaT], tz="UTC")), InvalidFrame, "without a time"),
+    ],
+)
+def test_what_is_wrong_with_quotes_is_said(change: Any, error: type[Exception], words: str) -> None:
+    for function in (lambda f: bars(f, "1s"), lambda f: tick_bars(f, 2), lambda f: range_bars(f, 2)):
+        with pytest.raises(error, match=words):
+            function(change(quotes([(0, 1.0, 1.1), (1, 1.0, 1.1)])))
+
+
+@pytest.mark.parametrize("freq", ["2D", "soon", "0s", "-1s", "100ns"])
+def test_a_bar_is_a_time_of_at_most_a_day(freq: str) -> None:
+    with pytest.raises(UnknownOption, match="freq cannot be"):
+        bars(quotes([]), freq)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda q: bars(q, "1s", "middle"),
+        lambda q: tick_bars(q, 2, "middle"),
+        lambda q: tick_bars(q, 0),
+        lambda q: range_bars(q, 0),
+        lambda q: range_bars(q, float("nan")),
+        lambda q: bars(q, "1s", day_start="five"),
+        lambda q: bars(q, "1s", day_start="17:00 Mars/Olympus"),
+        lambda q: BarStream("1s", "last").update(*arrays(q)),
+    ],
+)
+def test_a_wrong_option_is_told_with_the_right_ones(call: Any) -> None:
+    with pytest.raises(UnknownOption, match="It knows"):
+        call(quotes([(0, 1.0, 1.1)]))
+
+
+def test_times_of_another_zone_or_unit_are_the_same_times() -> None:
+    frame = quotes([(0, 1.0, 1.1), (1, 1.0, 1.1)])
+    elsewhere = frame.set_index(frame.index.tz_convert("Asia/Tokyo").as_unit("ns"))
+    pd.testing.assert_frame_equal(bars(elsewhere, "1s"), bars(frame, "1s"))
+    assert bars(frame, "1s").index.equals(index([T0, T0 + S]))
