@@ -291,6 +291,12 @@ class RollingTable:
         assert isinstance(buffer, Codes), f"{column} has no categories"
         return buffer.vocabulary.code(value)
 
+    def category(self, column: str, code: int) -> str | None:
+        """Return the category that a code of `values` stands for; None for -1, which is a missing one."""
+        buffer = self._columns[column]
+        assert isinstance(buffer, Codes), f"{column} has no categories"
+        return None if code < 0 else buffer.vocabulary.names[code]
+
     def _fixed(self, name: str) -> Fixed:
         buffer = self._columns[name]
         assert isinstance(buffer, Fixed), f"{name} holds texts"
