@@ -196,6 +196,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """End for good; may be called twice, and while it starts."""
+        self._connected_at = None
         self._end("closed", None)
         if self._ticker is not None:
             self._ticker.cancel()
