@@ -155,7 +155,7 @@ class MetricTiles(LiveWidget):
             formers.append([_former(column) for column in held.values()])
             x = stamps[rows] / 1000.0
             if len(x) > 2 * _STRETCHES:
-                keep = thinned(x, tuple(held.values()), self._window_us / 1000.0 / _STRETCHES)
+                keep = thinned(x, tuple(held.values()), max((x[-1] - x[0]) / _STRETCHES, 1.0))
                 x, held = x[keep], {name: column[keep] for name, column in held.items()}
             buffers += [_buffer(column) for column in (x, *held.values())]
         self._moved = bool(before) and self._groups != before

@@ -40,6 +40,7 @@ class TilesView extends View {
       return { title, points, tiles };
     });
     this.sections.replaceChildren(...this.groups.map(sectionOf));
+    this.sections.style.setProperty("--fxlive-tiles", Math.max(1, ...this.groups.map(({ tiles }) => tiles.length)));
     this.more.hidden = !content.left_out;
     this.more.textContent = content.left_out ? `and ${content.left_out} more periods that are not shown` : "";
     this.waitFor(content.waiting);
@@ -70,7 +71,8 @@ class TilesView extends View {
     const old = group.points.since(group.points.x[group.points.length - 1] - this.windowMs);
     if (old > 1) group.points = group.points.slice(old - 1); // with the one whose value the window begins with
     if (group.points.length > Math.max(MOST_POINTS, 2 * (group.thinnedTo ?? 0))) {
-      group.points = group.points.thinned(this.windowMs / STRETCHES, [Infinity, -Infinity]);
+      const { x } = group.points;
+      group.points = group.points.thinned(Math.max((x[x.length - 1] - x[0]) / STRETCHES, 1), [Infinity, -Infinity]);
       group.thinnedTo = group.points.length;
     }
   }
