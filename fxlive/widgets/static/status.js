@@ -263,8 +263,8 @@ class StatusView extends View {
   async still() {
     const figures = Object.values(this.figures).map(({ root }) => [...root.children].map((part) => part.textContent));
     const cells = (place) => figures.map((texts) => `<td>${escape(texts[place])}</td>`).join("");
-    const head = `${escape(this.s.state)} · ${escape(this.host.textContent)}`;
-    return `<div><b>${head}</b></div><table>${[0, 1, 2].map((n) => `<tr>${cells(n)}</tr>`).join("")}</table>`;
+    const head = `${escape(this.s.state)}</b> to ${escape(this.host.textContent)}, ${new Date().toISOString().slice(0, 10)}`;
+    return `<div><b>${head} ${this.clock(Date.now())}</div><table>${[0, 1, 2].map((n) => `<tr>${cells(n)}</tr>`).join("")}</table>`;
   }
 }
 

@@ -112,7 +112,9 @@ class TilesView extends View {
     const colour = getComputedStyle(this.root).getPropertyValue("--jp-brand-color1").trim() || "#1976d2";
     const rows = this.groups.flatMap(({ title, tiles }) => tiles.map((tile) => tile.still(title, colour)));
     const chips = (this.system?.chips ?? []).map(({ name, status }) => `${escape(name)}: ${escape(status.toLowerCase())}`);
-    return `<table>${rows.join("")}</table><div>${chips.join(" · ")}</div>`;
+    const newest = Math.max(...this.groups.map(({ points }) => points.x[points.length - 1]));
+    const asOf = `${new Date(newest).toISOString().slice(0, 10)} ${this.clock(newest)}`;
+    return `<table>${rows.join("")}</table><div>${[`As of ${asOf}`, ...chips].join(" · ")}</div>`;
   }
 }
 
