@@ -12,6 +12,8 @@ from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from fxlive.widgets.chart import LiveChart
+    from fxlive.widgets.status import Controls, StatusBar
+    from fxlive.widgets.tiles import MetricTiles
 
 
 class Pictures:
@@ -23,6 +25,10 @@ class Pictures:
     @abstractmethod
     def _channel(self, name: str) -> str:
         """Return the wire's name of a channel, or raise InvalidChannel."""
+
+    @abstractmethod
+    def _controls(self) -> Controls:
+        """Return what the buttons of a status bar do."""
 
     def price_chart(
         self,
@@ -155,3 +161,74 @@ class Pictures:
         from fxlive.widgets.series import series_chart
 
         return series_chart(self._pipeline, self.name, self._channel(channel), y, by, window, tz=tz, name=name)
+
+    def metrics_chart(
+        self,
+        period: str | None = None,
+        window: str | pd.Timedelta = "1h",
+        *,
+        currency: str | None = None,
+        name: str | None = None,
+    ) -> MetricTiles:
+        """Return a live tile for each number of `analytics`, and a chip for each component of `system`.
+
+        A tile has the newest value, by how much it differs from the one before, and a line of the recent past. Numbers
+        that the platform's document does not name have tiles too.
+
+        Parameters
+        ----------
+        period
+            Only this one, such as ``"DAY"``; default: all, each type and period with tiles of its own.
+        window
+            How far back the lines go from a period's newest message.
+        currency
+            Of the account, in which profit and drawdown are; default: USD.
+        name
+            What to call it: a widget of the same name takes the place of the former. Default: what it shows.
+
+        Returns
+        -------
+        MetricTiles
+            To be shown.
+
+        Raises
+        ------
+        UnknownOption
+            For a period that has not come and is none, or a window that is no time; lists what can be.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().metrics_chart("day").name
+        'offline: metrics DAY 0 days 01:00:00'
+        """
+        from fxlive.widgets.tiles import metrics_chart
+
+        return metrics_chart(self._pipeline, self.name, period, window, currency=currency, name=name)
+
+    def status_bar(self, *, name: str | None = None) -> StatusBar:
+        """Return a live bar with the session's state, rates, latency, gaps and losses, and buttons that also work
+        while a cell runs.
+
+        The buttons pause the drawing of all widgets (data keeps coming; of a replay they pause the replay), record,
+        export, reconnect and close.
+
+        Parameters
+        ----------
+        name
+            What to call it: a widget of the same name takes the place of the former. Default: ``"status"``.
+
+        Returns
+        -------
+        StatusBar
+            To be shown.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().status_bar().name
+        'offline: status'
+        """
+        from fxlive.widgets.status import status_bar
+
+        return status_bar(self._pipeline, self.name, self._controls(), name=name)

@@ -196,6 +196,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """End for good; may be called twice, and while it starts."""
+        self._connected_at = None
         self._end("closed", None)
         if self._ticker is not None:
             self._ticker.cancel()
@@ -378,28 +379,44 @@ class Pipeline:
         last = max(self.store.counters[channel].last_received_at or 0, self._connected_at)
         return self._clock() - last > limit * 1e6
 
+    @property
+    def connected_s(self) -> float | None:
+        """For how many seconds it has been connected; None while it is not."""
+        return None if self._connected_at is None else max(0.0, (self._clock() - self._connected_at) / 1e6)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages callbacks and streams were too slow for."""
+        return sum(mailbox.dropped for mailbox in self._mailboxes)
+
+    @property
+    def callback_errors(self) -> int:
+        """How often callbacks have raised."""
+        return sum(handle.errors for handle in self._handles)
+
+    def latency_ms(self) -> tuple[float, float]:
+        """Return the median and the 99th percentile of the latency of all channels, in milliseconds, as in `Health`."""
+        return _latency(self.store, (self.feed.clock_offset_us or 0) / 1000)
+
     def health(self) -> Health:
         """Return how everything fares now."""
         now, counters = self._clock(), dict(self.store.counters)
         offset_us = self.feed.clock_offset_us
         rows = {name: self._channel_health(name, c, now, (offset_us or 0) / 1000) for name, c in counters.items()}
         channels = pd.DataFrame.from_dict(rows, orient="index").rename_axis("channel")
-        latencies = Counters()
-        for counter in counters.values():
-            latencies.latencies.extend(counter.latencies)
-        p50, p99 = _latency(latencies, (offset_us or 0) / 1000)
+        p50, p99 = self.latency_ms()
         return Health(
             state=self.state,
             error=None if self.error is None else str(self.error),
-            connected_s=None if self._connected_at is None else max(0.0, (now - self._connected_at) / 1e6),
+            connected_s=self.connected_s,
             reconnects=self.reconnects,
             gaps=len(self.store.gaps),
             messages=int(channels["messages"].sum()),
             rate_per_s=float(channels["rate_per_s"].sum()),
             duplicates=int(channels["duplicates"].sum()),
             rejected=self.store.rejections,
-            dropped=sum(mailbox.dropped for mailbox in self._mailboxes),
-            callback_errors=sum(handle.errors for handle in self._handles),
+            dropped=self.dropped,
+            callback_errors=self.callback_errors,
             latency_p50_ms=p50,
             latency_p99_ms=p99,
             clock_offset_ms=None if offset_us is None else offset_us / 1000,
@@ -425,6 +442,6 @@ class Pipeline:
         }
 
 
-def _latency(counters: Counters, offset_ms: float) -> tuple[float, float]:
-    p50, p99 = (value + offset_ms for value in counters.latency_ms((0.5, 0.99)))
+def _latency(of: Counters | Store, offset_ms: float) -> tuple[float, float]:
+    p50, p99 = (value + offset_ms for value in of.latency_ms((0.5, 0.99)))
     return (p50, p99) if abs(p50) < _ONE_HOUR_MS else (float("nan"), float("nan"))

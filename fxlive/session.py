@@ -29,6 +29,7 @@ from fxlive.store import Store
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
+    from fxlive.widgets.status import Controls
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 
@@ -478,6 +479,17 @@ class Session(Readings, Pictures):
             shutil.rmtree(self.recording.path, ignore_errors=True)
 
     # Showing itself.
+
+    def _controls(self) -> Controls:
+        from fxlive.widgets.status import Controls
+
+        return Controls(
+            record=self.record,
+            recording=lambda: self.recording,
+            export=self.export,
+            reconnect=self.reconnect,
+            close=self.close,
+        )
 
     def __repr__(self) -> str:
         return session_text(self.name, self.url, self.health())

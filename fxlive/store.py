@@ -75,9 +75,7 @@ class Counters:
 
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
         """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
-        if not self.latencies:
-            return [float("nan")] * len(quantiles)
-        return [float(q) for q in np.quantile(np.array(self.latencies), quantiles) / 1000]
+        return _quantiles_ms(list(self.latencies), quantiles)
 
 
 class Store:
@@ -223,9 +221,20 @@ class Store:
             index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
         )
 
+    def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
+        """Return quantiles of the time from event to receipt over all channels, as `Counters.latency_ms`."""
+        late = [us for counters in tuple(self.counters.values()) for us in list(counters.latencies)]
+        return _quantiles_ms(late, quantiles)
+
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the undocumented columns: their dtypes, by channel and name."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
+
+
+def _quantiles_ms(micros: list[int], quantiles: tuple[float, ...]) -> list[float]:
+    if not micros:
+        return [float("nan")] * len(quantiles)
+    return [float(q) for q in np.quantile(np.array(micros), quantiles) / 1000]
 
 
 def _moments(micros: list[int]) -> Any:

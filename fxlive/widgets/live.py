@@ -54,6 +54,7 @@ class LiveWidget(anywidget.AnyWidget):
     _page = traitlets.Unicode().tag(sync=True)
     _kind = traitlets.Unicode().tag(sync=True)
     _key = traitlets.Int().tag(sync=True)
+    pausable = True
 
     def __init__(
         self,

@@ -34,6 +34,10 @@ class Refreshable(Protocol):
     def visible(self) -> bool:
         """Whether anybody sees it."""
 
+    @property
+    def pausable(self) -> bool:
+        """Whether it stands still while drawing is paused."""
+
     def news(self) -> Part | None:
         """Return what all views are to be told: what has changed since the last call."""
 
@@ -126,7 +130,7 @@ class Refresher:
                 continue
             self._watched.append(widget)
             try:
-                news = None if self.paused else widget.news()
+                news = None if self.paused and widget.pausable else widget.news()
                 if news is not None:
                     parts.append(news)
                 while self._budget_bytes > 0 and (answer := widget.answer()) is not None:
