@@ -106,8 +106,9 @@ class Grid(LiveWidget):
         self._gone: list[int] = []
         self._names: dict[str, int] = {}  # each text of few values goes to the page once; rows hold its number
         self._names_told = 0
+        self._columns_told = self._columns
         self._digits: dict[str, float] = {}
-        self._badge: Badge | None = None
+        self._badge: Badge | None = None  # as all views know it; None before the first
         self._away: float | None = None
         super().__init__("grid", **options)
 
@@ -117,9 +118,9 @@ class Grid(LiveWidget):
         if self._chosen is None:
             self._columns = _default_columns(self._table)
         buffers = self._encoded(list(self._rows.numbers))
-        if self._badge is None:  # nobody has been told anything yet
-            self._all_is_told()
-        self._badge, self._away = self._fares.badge(), self._last_away()
+        badge, away = self._fares.badge(), self._last_away()
+        if self._badge is None:  # the first view
+            self._all_is_told(badge, away)
         content = {
             "columns": [_look(name, self._table.kind(name), self._table.channel.key) for name in self._columns],
             "names": [0, list(self._names)],
@@ -127,8 +128,8 @@ class Grid(LiveWidget):
             "height": self._height,
             "most": self._rows.max_rows,
             "channel": self._table.channel.name,
-            "away": self._away,
-            "badge": vars(self._badge),
+            "away": away,
+            "badge": vars(badge),
         }
         return content, buffers
 
@@ -136,15 +137,15 @@ class Grid(LiveWidget):
         """Return the rows that are new, the numbers of those that are gone, and what else is new."""
         if self._badge is None:
             return {}, []
-        if self._chosen is None and len(_default_columns(self._table)) != len(self._columns):
+        badge, away = self._fares.badge(), self._last_away()
+        if self._chosen is None and _default_columns(self._table) != self._columns_told:
             whole = self.window({})  # all views begin again, with the new columns
-            self._all_is_told()
+            self._all_is_told(badge, away)
             return whole
         self._follow()
         content: dict[str, Any] = {}
         if self._gone:
             content["gone"], self._gone = self._gone, []
-        badge, away = self._fares.badge(), self._last_away()
         if badge != self._badge:
             self._badge, content["badge"] = badge, vars(badge)
         if away != self._away:
@@ -167,10 +168,13 @@ class Grid(LiveWidget):
             self._waiting = {key: None for key in self._waiting if key in self._rows.numbers}
         self._waiting.update(dict.fromkeys(changed))
 
-    def _all_is_told(self) -> None:
+    def _all_is_told(self, badge: Badge, away: float | None) -> None:
+        """Note that every view knows everything."""
         self._waiting.clear()
         self._gone.clear()
+        self._columns_told = self._columns
         self._names_told = len(self._names)
+        self._badge, self._away = badge, away
 
     def _encoded(self, keys: list[Any]) -> list[bytes]:
         """Return rows as one buffer of float64, a line for each of: their numbers, the decimals of their prices, when

@@ -16,6 +16,7 @@ const STILL_ROWS = 40;
 
 class GridView extends View {
   build() {
+    this.root.fxlive = this; // for whoever looks into it with the browser's tools
     this.root.dataset.lmSuppressShortcuts = "true"; // keys in here are the grid's, not JupyterLab's
     this.selected = new Set(); // numbers of rows
     this.cursor = this.anchor = null;
@@ -117,10 +118,12 @@ class GridView extends View {
   // Drawing.
 
   draw() {
+    const began = performance.now();
     this.arrange();
     this.paint();
     for (const row of this.fresh) row.before = null;
     this.fresh = [];
+    this.drawn_ms = performance.now() - began;
   }
 
   rearrange() {
@@ -159,7 +162,6 @@ class GridView extends View {
   }
 
   paint() {
-    const began = performance.now();
     const { scroller, order } = this;
     const seen = Math.ceil(scroller.clientHeight / ROW_PX) + 2 * SPARE_ROWS;
     this.rows.style.height = `${order.length * ROW_PX}px`;
@@ -171,7 +173,6 @@ class GridView extends View {
     }
     this.setWidths();
     this.describe();
-    this.painted_ms = performance.now() - began;
   }
 
   newSlot() {
