@@ -346,13 +346,29 @@ class RollingTable:
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
         with self._lock:
-            if self.channel.key:
-                row = self._newest_row.get(key)
-            else:
-                row = key if self.first <= key < self.stop else None
+            row = self._row_of(key)
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
             return self._outlived.get(key)
+
+    def _row_of(self, key: Any) -> int | None:
+        """Return the row of the window that is a key's newest; None where there is none."""
+        if self.channel.key:
+            return self._newest_row.get(key)
+        return key if self.first <= key < self.stop else None
+
+    def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
+        """Return what `newest` says of many keys, by column; None where a key is not in `latest`."""
+        with self._lock:
+            rows = [self._row_of(key) for key in keys]
+            values = {}
+            for name in columns:
+                raw = self._columns[name].raw
+                values[name] = [
+                    raw(row) if row is not None else self._outlived.get(key, {}).get(name)
+                    for row, key in zip(rows, keys, strict=True)
+                ]
+            return values
 
     def moves(self, since: Mark | None, most: int) -> Moves:
         """Return what has moved in `latest`, at the cost of what has moved; `newest` gives the values.

@@ -846,6 +846,9 @@ def test_who_follows_what_moves_knows_latest_without_reading_it_anew(
                 now = table.newest(key, *row)
                 assert now is not None
                 assert repr(row) == repr({name: now.get(name) for name in row})  # a NaN does not equal itself
+            together = table.newest_of(list(follower.known), *table.columns)
+            apart = [table.newest(key) or {} for key in follower.known]
+            assert repr(together) == repr({name: [row.get(name) for row in apart] for name in table.columns})
 
 
 def test_only_what_has_moved_is_told_and_in_the_order_of_the_rows() -> None:

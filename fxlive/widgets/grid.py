@@ -182,15 +182,17 @@ class Grid(LiveWidget):
         """
         if not keys:
             return []
-        names = dict.fromkeys((*self._columns, "received_at", *(["symbol"] if "symbol" in self._table.columns else [])))
-        rows = [self._table.newest(key, *names) or {} for key in keys]
-        lines = np.empty((3 + len(self._columns), len(keys)))
+        known = self._table.columns
+        names = dict.fromkeys((*self._columns, "received_at", *(["symbol"] if "symbol" in known else [])))
+        columns = self._table.newest_of(keys, *names)
+        lines = np.full((3 + len(self._columns), len(keys)), np.nan)
         lines[0] = [self._rows.numbers[key] for key in keys]
-        lines[1] = [self._price_digits(row.get("symbol")) for row in rows]
-        lines[2] = _milliseconds([row.get("received_at") for row in rows])
+        if "symbol" in columns:
+            lines[1] = [self._price_digits(symbol) for symbol in columns["symbol"]]
+        lines[2] = _milliseconds(columns["received_at"])
         texts: dict[int, list[str | None]] = {}
         for place, name in enumerate(self._columns):
-            values = [row.get(name) for row in rows]
+            values = columns[name]
             match self._table.kind(name):
                 case Kind.TIME:
                     lines[3 + place] = _milliseconds(values)
@@ -198,7 +200,6 @@ class Grid(LiveWidget):
                     number = self._names
                     lines[3 + place] = [np.nan if v is None else number.setdefault(v, len(number)) for v in values]
                 case Kind.TEXT | Kind.LIST:
-                    lines[3 + place] = np.nan
                     texts[place] = [None if value is None else _text(value) for value in values]
                 case Kind.KEY_INTEGER | Kind.INTEGER:
                     lines[3 + place] = np.array(values, np.float64)
@@ -233,7 +234,8 @@ def _text(value: Any) -> str:
 
 
 def _milliseconds(micros: list[int | None]) -> Any:
-    return np.array([np.nan if value is None or value == NAT else value / 1000.0 for value in micros])
+    times = np.array(micros, np.float64)
+    return np.where(times == NAT, np.nan, times) / 1000.0
 
 
 def _default_columns(table: RollingTable) -> list[str]:
