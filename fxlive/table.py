@@ -18,21 +18,19 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from fxlive.batch import Rows
-from fxlive.channels import MAX_COLUMNS, Channel
+from fxlive.channels import Channel
 from fxlive.columns import STR, Buffer, Codes, Vocabulary, buffer
+from fxlive.drift import Drift
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 
-EXTRA = "extra"
 MAX_ENDED = 10_000
 _NUMBER = re.compile(r"[-+]?[\d.]*")
 _LONG_AGO = int(np.iinfo(np.int64).min)
-MAX_EXACT_INTEGER = 2**53
 
 
 class RollingTable:
@@ -69,14 +67,13 @@ class RollingTable:
     ) -> None:
         self.channel = channel
         self.first = self.stop = 0
-        self.drift: dict[str, str] = {}
+        self._drift = Drift(channel)
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest = _LONG_AGO
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
-        self._kinds: dict[str, Kind] = {}
         for name, kind in (("timestamp", Kind.TIME), ("received_at", Kind.TIME)):
             self._add_column(name, kind)
         for column in channel.columns:
@@ -95,6 +92,11 @@ class RollingTable:
     def columns(self) -> list[str]:
         """The names of a frame's columns, without the index."""
         return list(self._columns)[1:]
+
+    @property
+    def drift(self) -> dict[str, str]:
+        """The undocumented columns, with their dtypes."""
+        return {name: kind.value for name, kind in self._drift.kinds.items()}
 
     # In.
 
@@ -116,7 +118,7 @@ class RollingTable:
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
-        extras = self._fit(rows) if rows.extras or self.drift else {}
+        extras = self._fit(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
                 column.append(values[name], self.first)
@@ -131,30 +133,11 @@ class RollingTable:
 
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
-        fitted: dict[str, list[Any]] = {}
-        for place, fields in rows.extras.items():
-            misfits = {}
-            for name, value in fields.items():
-                if value is None:
-                    continue
-                kind = _kind(value)
-                known = self._kinds.get(name)
-                if known is None and kind is not None and len(self._columns) < MAX_COLUMNS:
-                    self._add_drift(name, kind)
-                    known = kind
-                if kind is None or kind is not known:
-                    misfits[name] = value
-                else:
-                    fitted.setdefault(name, [None] * len(rows))[place] = value
-            if misfits:
-                if EXTRA not in self._columns:
-                    self._add_drift(EXTRA, Kind.TEXT)
-                fitted.setdefault(EXTRA, [None] * len(rows))[place] = msgspec.json.encode(misfits).decode()
+        fitted = self._drift.fit(rows.extras, len(rows))
+        for name, kind in self._drift.kinds.items():
+            if name not in self._columns:
+                self._add_column(name, kind)
         return fitted
-
-    def _add_drift(self, name: str, kind: Kind) -> None:
-        self._add_column(name, kind)
-        self.drift[name] = kind.value
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
@@ -162,7 +145,6 @@ class RollingTable:
         if len(self):
             column.append_missing(len(self), self.first)
         self._columns[name] = column
-        self._kinds[name] = kind
 
     def _note_newest(self, rows: Rows, start: int) -> None:
         stamps, numbers = rows.timestamp, range(start, start + len(rows))
@@ -329,15 +311,6 @@ _FOREVER = _Forever()
 def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
     """Return what to sort by: a categorical's texts, not the order in which they came."""
     return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
-
-
-def _kind(value: Any) -> Kind | None:
-    """Return the kind of column that an undocumented value makes; None where it makes none."""
-    if isinstance(value, bool):
-        return Kind.FLAG
-    if isinstance(value, int | float):
-        return Kind.NUMBER if abs(value) <= MAX_EXACT_INTEGER or isinstance(value, float) else None
-    return Kind.TEXT if isinstance(value, str) else None
 
 
 def select(

@@ -29,6 +29,7 @@ FLOORS: dict[str, float] = {
     "instruments": 1,
     "loop": 1,
     "batch": 1.5,  # what protocol makes and the table takes
+    "drift": 1.5,  # a rule that tables and the reader of captures share
     "protocol": 2,
     "table": 2,
     "analytics": 2,
