@@ -17,9 +17,12 @@ from fxlive.errors import (
     ConnectionDenied,
     ConnectionFailed,
     FxliveError,
+    IncompleteCapture,
     InvalidChannel,
     InvalidSubscription,
+    NewerCapture,
     NoSession,
+    NotACapture,
     PermissionDenied,
     RateLimitError,
     ReconnectsExhausted,
@@ -52,22 +55,27 @@ from fxlive.face import (
 )
 from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
+from fxlive.opened import Capture, open_capture
 from fxlive.opening import connect, connect_async, current, sessions, use
 from fxlive.pipeline import Health
 from fxlive.session import Session
 
 __all__ = [
     "AuthenticationError",
+    "Capture",
     "CaptureError",
     "ConnectionDenied",
     "ConnectionFailed",
     "FxliveError",
     "Health",
+    "IncompleteCapture",
     "Instrument",
     "Instruments",
     "InvalidChannel",
     "InvalidSubscription",
+    "NewerCapture",
     "NoSession",
+    "NotACapture",
     "PermissionDenied",
     "RateLimitError",
     "ReconnectsExhausted",
@@ -92,6 +100,7 @@ __all__ = [
     "health",
     "latest",
     "on",
+    "open_capture",
     "price_chart",
     "read_export",
     "reconnect",

@@ -462,7 +462,7 @@ class Session(Readings, Pictures):
     def _begin_recording(self, path: str | Path) -> Recorder:
         from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
 
-        self.recording = Recorder(path, name=self.name, url=self.url)
+        self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
         self._pipeline.recording = self.recording
         return self.recording
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ MAX_UNDOCUMENTED_CHANNELS = 256
 MAX_CLOSED_TICKETS = 10_000
 _LATENCIES = 8_192
 _RATE_SECONDS = 10
-_VOLUME_TOLERANCE = 1e-9
+VOLUME_TOLERANCE = 1e-9
 
 
 @dataclass
@@ -176,7 +177,7 @@ class Store:
             newest = table.newest(ticket, "timestamp", "volume")
             if newest is not None:
                 after = [volume for at, volume in self._closings[ticket].values() if at > newest["timestamp"]]
-                if sum(after) >= newest["volume"] - _VOLUME_TOLERANCE:
+                if sum(after) >= newest["volume"] - VOLUME_TOLERANCE:
                     table.forget(ticket)
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
@@ -199,33 +200,47 @@ class Store:
 
     def gaps_frame(self) -> pd.DataFrame:
         """Return the gaps: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
-        gaps = list(self.gaps)
-        frame = pd.DataFrame(
-            {
-                "start": _moments([g.start for g in gaps]),
-                "end": _moments([NAT if g.end is None else g.end for g in gaps]),
-                "reason": pd.array([g.reason for g in gaps], dtype=STR),
-                "channels": pd.Series([g.channels for g in gaps], dtype=object),
-            }
-        )
-        frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
-        return frame
+        return gaps_frame(list(self.gaps))
 
     def rejected_frame(self) -> pd.DataFrame:
         """Return the newest rejections, indexed by `received_at`: `reason` and `raw`."""
         with self.lock:
             rejected = list(self.rejected)
-        return pd.DataFrame(
-            {
-                "reason": pd.array([r.reason for r in rejected], dtype=STR),
-                "raw": pd.array([r.raw for r in rejected], dtype=STR),
-            },
-            index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
-        )
+        return rejected_frame(rejected)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols of all channels, in the order in which they came."""
+        return list(self._symbols.names)
 
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the undocumented columns: their dtypes, by channel and name."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
+
+
+def gaps_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
+    """Return gaps as a frame: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
+    frame = pd.DataFrame(
+        {
+            "start": _moments([g.start for g in gaps]),
+            "end": _moments([NAT if g.end is None else g.end for g in gaps]),
+            "reason": pd.array([g.reason for g in gaps], dtype=STR),
+            "channels": pd.Series([g.channels for g in gaps], dtype=object),
+        }
+    )
+    frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
+    return frame
+
+
+def rejected_frame(rejected: Sequence[Rejection]) -> pd.DataFrame:
+    """Return rejections as a frame, indexed by `received_at`: `reason` and `raw`."""
+    return pd.DataFrame(
+        {
+            "reason": pd.array([r.reason for r in rejected], dtype=STR),
+            "raw": pd.array([r.raw for r in rejected], dtype=STR),
+        },
+        index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
+    )
 
 
 def _moments(micros: list[int]) -> Any:

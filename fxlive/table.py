@@ -96,7 +96,7 @@ class RollingTable:
     @property
     def drift(self) -> dict[str, str]:
         """The undocumented columns, with their dtypes."""
-        return {name: kind.value for name, kind in self._drift.kinds.items()}
+        return {name: kind.value for name, kind in tuple(self._drift.kinds.items())}  # the feed may be adding to them
 
     # In.
 
@@ -249,10 +249,7 @@ class RollingTable:
             frame = self._current_keeper().iloc[rows - self._keeper_first]
             if self._outlived:
                 frame = pd.concat([self._outlived_frame(), frame])
-        frame = frame.reset_index()
-        if not self.channel.key:
-            return frame.set_index("timestamp")
-        return frame.set_index(list(self.channel.key)).sort_index(key=_as_text)
+        return keyed(frame, self.channel)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
@@ -308,6 +305,13 @@ class _Forever:
 _FOREVER = _Forever()
 
 
+def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
+    """Return a frame with one row a key as `latest` gives it: indexed and sorted by the channel's key."""
+    if not channel.key:
+        return frame
+    return frame.reset_index().set_index(list(channel.key)).sort_index(key=_as_text)
+
+
 def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
     """Return what to sort by: a categorical's texts, not the order in which they came."""
     return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
@@ -344,7 +348,7 @@ def select(
     ValueError
         Where `last` is neither a number of rows nor a time.
     """
-    span = None if last is None else _span(last)
+    span = None if last is None else span_of(last)
     for name, value in (where or {}).items():
         if name in frame.columns:
             column: Any = frame[name]
@@ -357,10 +361,10 @@ def select(
         frame = frame[np.asarray(mask.fillna(False) if hasattr(mask, "fillna") else mask, bool)]
     stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
     if since is not None:
-        keep = np.asarray(stamps >= _utc(since))
+        keep = np.asarray(stamps >= utc(since))
         frame, stamps = frame[keep], stamps[keep]
     if until is not None:
-        keep = np.asarray(stamps <= _utc(until))
+        keep = np.asarray(stamps <= utc(until))
         frame, stamps = frame[keep], stamps[keep]
     if isinstance(span, int):
         return frame.iloc[max(len(frame) - span, 0) :]
@@ -369,10 +373,10 @@ def select(
     return frame
 
 
-def _span(last: Any) -> int | pd.Timedelta:
+def span_of(last: Any) -> int | pd.Timedelta:
     """Return what `last` asks for: a number of rows, or a time.
 
-    >>> _span(5.0), _span("5min")
+    >>> span_of(5.0), span_of("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
     wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
@@ -393,6 +397,20 @@ def _span(last: Any) -> int | pd.Timedelta:
     return span
 
 
-def _utc(time: Any) -> pd.Timestamp:
+def utc(time: Any) -> pd.Timestamp:
+    """Return a moment in UTC; without a zone it is taken as UTC.
+
+    >>> utc("2024-01-01 01:00")
+    Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
+    """
     stamp = pd.Timestamp(time)
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def micros_of(time: Any) -> int:
+    """Return a moment as microseconds since 1970; without a zone it is UTC.
+
+    >>> micros_of("1970-01-01 00:00:01")
+    1000000
+    """
+    return int(utc(time).as_unit("us").asm8.astype(np.int64))

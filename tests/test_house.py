@@ -45,6 +45,7 @@ FLOORS: dict[str, float] = {
     "display": 7,
     "pictures": 7.5,
     "session": 8,
+    "opened": 8,  # a capture: session's neighbour
     "opening": 8.2,
     "demo": 8.5,
     "face": 8.5,
@@ -66,6 +67,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "pytest": frozenset({SIMULATOR}),  # the plugin with its fixture
     "jwt": frozenset({"feeds/auth", SIMULATOR}),
     "pyarrow": frozenset({"table", "columns", "capture"}),
+    "fsspec": frozenset({"capture"}),  # a capture on object storage
     "duckdb": frozenset({"readings", "capture"}),
     "dask": frozenset({"readings", "capture"}),
     "distributed": frozenset({"readings", "capture"}),
@@ -83,7 +85,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "threading": frozenset({"loop", "listeners", "pipeline", "capture", "table", "store", SIMULATOR}),
 }
 # Optional, or slow to import: inside functions only, so that `import fxlive` needs none of them.
-LAZY = {"duckdb", "dask", "distributed", "polars"}
+LAZY = {"fsspec", "duckdb", "dask", "distributed", "polars"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,350 @@
+"""Capture: a recorded session, opened; it is read as a live one is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from fxlive.capture.layout import GAPS, REJECTED
+from fxlive.channels import CHANNELS, ID, Channel
+from fxlive.columns import UTC, Vocabulary
+from fxlive.display import capture_html, capture_text
+from fxlive.drift import Drift
+from fxlive.errors import IncompleteCapture
+from fxlive.messages import Kind
+from fxlive.readings import Readings
+from fxlive.store import Gap, gaps_frame
+from fxlive.table import keyed, micros_of, select, span_of, utc
+from fxlive.timestamps import NAT
+
+# Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
+if TYPE_CHECKING:
+    from fxlive.capture.folder import Folder
+    from fxlive.capture.reading import Recorded
+
+_KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
+_OWN = (GAPS, REJECTED)
+_CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
+
+
+def open_capture(path: str | os.PathLike[str]) -> Capture:
+    """Open a capture, or a folder of captures as one; also one that is still being recorded, or was cut off.
+
+    Only the names of the files are read now; a frame reads what it needs. While a capture is being recorded, each call
+    reads what has come by then.
+
+    Parameters
+    ----------
+    path
+        The folder that `record` made, or the one in which it made several; or a URL such as
+        ``s3://bucket/captures/2014-05-08T123000Z-default``, for which fsspec has a file system.
+
+    Returns
+    -------
+    Capture
+        With the methods of a session that read.
+
+    Raises
+    ------
+    NotACapture
+        Where there is none.
+    NewerCapture
+        Where a newer fxlive wrote it.
+
+    Warns
+    -----
+    IncompleteCapture
+        Where something of it is missing or damaged; the rest can be read, and `gaps` has a row for it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fxlive
+    >>> recording = fxlive.Session.offline().record(tempfile.mkdtemp())
+    >>> recording.stop().state
+    'stopped'
+    >>> open_capture(recording.path).frame("trades").empty
+    True
+    """
+    from fxlive.capture.files import Files
+    from fxlive.capture.folder import find
+
+    return Capture(find(Files(path)))
+
+
+class Capture(Readings):
+    """A recorded session, or several as one; `open_capture` opens it.
+
+    `start` is when the recording began, and `end` when it was stopped (None while it goes on, or where it was cut off).
+    """
+
+    def __init__(self, folders: list[Folder], until_us: int | None = None) -> None:
+        self._folders = folders
+        self._until_us = until_us
+        self._symbols = Vocabulary()
+        names = dict.fromkeys("" if f.manifest is None else f.manifest.session for f in folders)
+        self.name = ", ".join(name or "unknown" for name in names)
+
+    # What it is.
+
+    @property
+    def path(self) -> str:
+        """Where it lies: its folder, or that of several captures."""
+        first = self._folders[0]
+        return first.path if len(self._folders) == 1 else first.files.root
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """When the recording began."""
+        return _stamp(self._folders[0].start_us)
+
+    @property
+    def end(self) -> pd.Timestamp | None:
+        """When the recording was stopped; None while it goes on, or where it was cut off."""
+        if self._until_us is not None:
+            return _stamp(self._until_us)
+        self._refresh()
+        about = self._folders[-1].manifest
+        return None if about is None or about.end is None else _stamp(micros_of(about.end))
+
+    @property
+    def state(self) -> str:
+        """Return "recorded", or "unfinished" where a recording goes on or was cut off."""
+        self._refresh()
+        return "recorded" if all(folder.ended for folder in self._folders) else "unfinished"
+
+    @property
+    def channels(self) -> list[str]:
+        """The channels that can be read: the seven documented ones, and any other that is in it."""
+        return list(self._channels())
+
+    def _channels(self) -> dict[str, Channel]:
+        found = {c.name: c for folder in self._folders for c in folder.channels() if c not in _OWN}
+        return {**CHANNELS, **found}
+
+    @property
+    def incomplete(self) -> list[IncompleteCapture]:
+        """What of it is missing or damaged, as far as it was read."""
+        return [lost for folder in self._folders for lost in folder.lost]
+
+    def at(self, time: Any) -> Self:
+        """Return the capture as the session was at a moment: with what had been received by then.
+
+        Parameters
+        ----------
+        time
+            The moment; without a zone it is UTC.
+
+        Examples
+        --------
+        ``fxlive.open_capture(path).at("2014-05-08 12:30").latest("positions")`` are the positions that were open.
+        """
+        return type(self)(self._folders, micros_of(time))
+
+    # Reading.
+
+    def _refresh(self) -> None:
+        for folder in self._folders:
+            folder.refresh()
+
+    def _recorded(self, channel: Channel) -> Recorded:
+        from fxlive.capture.reading import Recorded
+
+        return Recorded(channel, self._folders, self._until_us)
+
+    def _of(self, name: str) -> Channel:
+        return self._channels().get(name) or Channel(name, columns=(ID,))
+
+    def _known(self, channel: str) -> Drift:
+        """Return the undocumented columns of a channel's frames, and note the symbols, as the manifests tell them."""
+        from fxlive.capture.frames import to_frame
+
+        kinds: dict[str, Kind] = {}
+        for about in (folder.manifest for folder in self._folders):
+            if about is not None:
+                self._symbols.encode(about.symbols)
+                told = about.drift.get(channel, {})
+                kinds |= {n: _KINDS[dtype] for n, dtype in told.items() if dtype in _KINDS and n not in kinds}
+        drift = Drift(self._of(channel), kinds)
+        if any(folder.manifest is None for folder in self._folders):  # what a column takes depends on all rows before
+            to_frame(self._recorded(self._of(channel)).table(), self._of(channel), Vocabulary(), drift)
+        return drift
+
+    def _frame(self, rows: Any, channel: Channel) -> pd.DataFrame:
+        from fxlive.capture.frames import to_frame
+
+        return to_frame(rows, channel, self._symbols, self._known(channel.name))
+
+    def _window(self, channel: str) -> pd.DataFrame:
+        return self._selected(channel, None, None, None, {})
+
+    def _selected(self, channel: str, last: Any, since: Any, until: Any, where: dict[str, Any]) -> pd.DataFrame:
+        from fxlive.capture.conditions import condition
+
+        self._refresh()
+        of = self._of(channel)
+        recorded = self._recorded(of)
+        count = None if last is None else span_of(last)
+        if isinstance(count, pd.Timedelta) and not where and until is None and self._until_us is None:
+            newest = max((piece.span("timestamp")[1] for piece in recorded.pieces()), default=0)
+            begin = _stamp(newest) - count
+            since = begin if since is None else max(utc(since), begin)
+        rows = recorded.table(
+            where=condition(of, since, until, where), last=count if isinstance(count, int) and not where else None
+        )
+        return select(self._frame(rows, of), channel, last=last, since=since, until=until, where=where)
+
+    def _windows(self) -> dict[str, pd.DataFrame]:
+        from fxlive.capture.frames import note_symbols
+
+        self._refresh()
+        channels = self._channels()
+        tables = {name: self._recorded(channel).table() for name, channel in channels.items()}
+        for name, rows in tables.items():
+            self._known(name)
+            note_symbols(rows, channels[name], self._symbols)
+        return {name: self._frame(rows, channels[name]) for name, rows in tables.items()}
+
+    def _newest(self, channel: str) -> pd.DataFrame:
+        from fxlive.capture import latest
+
+        self._refresh()
+        of = self._of(channel)
+        if not of.key:
+            return self._frame(self._recorded(of).table(last=0), of).iloc[:0]
+        rows = self._recorded(of).rows(latest.columns(of), lambda scanned: latest.newest_places(scanned, of))
+        newest = latest.without_ended(self._frame(rows, of), of)
+        if of is CHANNELS["positions"]:
+            closings = self._selected("trades", None, None, None, {"status": "CLOSED"})
+            newest = latest.without_covered(newest, closings)
+        return keyed(newest, of)
+
+    def _attrs(self) -> dict[Hashable, Any]:
+        return {"state": self.state} if self._until_us is None else {"state": self.state, "at": str(self.end)}
+
+    def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
+        frame = super()._labelled(frame, channel)
+        if frame.index.name != "timestamp" and self._of(channel).ends:
+            begins = self.gaps()["start"]
+            if len(begins):
+                frame.attrs["unconfirmed"] = frame.index[frame["received_at"] <= begins.iloc[-1]].tolist()
+        return frame
+
+    def gaps(self) -> pd.DataFrame:
+        """Return the times in which messages may be missing: of the session, of the recorder, and of its files.
+
+        Returns
+        -------
+        DataFrame
+            `start`, `end` (``datetime64[us, UTC]``, NaT while it lasts), `duration_s`, `reason`, `channels` (a tuple),
+            `lost_rows` (Int64; known only of what the recorder dropped or the files lack).
+        """
+        self._refresh()
+        found = [*self._noted(), *self._holes(), *self._between()]
+        if self._until_us is not None:
+            found = [(_seen_until(self._until_us, gap), lost) for gap, lost in found if gap.start <= self._until_us]
+        found.sort(key=lambda gap: gap[0].start)
+        frame = gaps_frame([gap for gap, _ in found])
+        frame["lost_rows"] = pd.array([lost for _, lost in found], dtype="Int64")
+        return frame
+
+    def _noted(self) -> list[tuple[Gap, int | None]]:
+        """Return the gaps that were recorded: of one that was written again when it ended, the later row counts."""
+        from fxlive.capture.reading import Recorded
+
+        rows = Recorded(GAPS, self._folders).table()
+        noted: dict[tuple[int, str], tuple[Gap, int | None]] = {}
+        stamps = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
+        columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
+        for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
+            ends = None if end is None else micros_of(end)
+            noted[start, reason] = (Gap(start, ends, reason, tuple(channels)), lost_rows)
+        return list(noted.values())
+
+    def _holes(self) -> list[tuple[Gap, int | None]]:
+        found = []
+        for folder in self._folders:
+            for channel in folder.channels():
+                for hole in folder.holes(channel, folder.pieces(channel)):
+                    found.append((Gap(hole.start, hole.end, hole.reason, hole.channels), hole.lost_rows))
+        return found
+
+    def _between(self) -> list[tuple[Gap, int | None]]:
+        """Return the times between captures that are opened as one."""
+        found: list[tuple[Gap, int | None]] = []
+        for former, following in zip(self._folders, self._folders[1:], strict=False):
+            spans = [p.span("received_at")[1] for channel in former.channels() for p in former.pieces(channel)]
+            end = former.manifest.end if former.manifest is not None else None
+            ended = micros_of(end) if end is not None else max(spans, default=former.start_us)
+            begins = following.start_us
+            if ended < begins:
+                channels = tuple(channel.name for channel in former.channels() if channel not in _OWN)
+                found.append((Gap(ended, begins, "not recorded: between two recordings", channels), None))
+        return found
+
+    def rejected(self) -> pd.DataFrame:
+        """Return the messages that could not be taken.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `received_at`; `reason` and `raw`, the first 64 KB of the text.
+        """
+        from fxlive.capture.frames import to_frame
+
+        self._refresh()
+        rows = self._recorded(REJECTED).table()
+        frame = to_frame(rows, REJECTED, Vocabulary(), Drift(REJECTED))
+        return frame.set_index("received_at")
+
+    def contents(self) -> pd.DataFrame:
+        """Return what is in it, by channel.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `channel`: `rows`, `first_received_at`, `last_received_at` (``datetime64[us, UTC]``), `files`,
+            `bytes`.
+        """
+        self._refresh()
+        found = {name: self._content(channel) for name, channel in self._channels().items()}
+        frame = pd.DataFrame.from_dict(found, orient="index", columns=_CONTENTS).rename_axis("channel")
+        for name in ("first_received_at", "last_received_at"):
+            frame[name] = pd.array(frame[name].to_numpy(np.int64), dtype=UTC)
+        return frame
+
+    def _content(self, channel: Channel) -> tuple[int, int, int, int, int]:
+        recorded = self._recorded(channel)
+        pieces = recorded.pieces()
+        rows = sum(len(piece.part) for piece in pieces)
+        if self._until_us is not None:
+            pieces = [piece for piece in pieces if piece.span("received_at")[0] <= self._until_us]
+            rows = recorded.dataset().count_rows()
+        if not pieces:
+            return 0, NAT, NAT, 0, 0
+        first = min(piece.span("received_at")[0] for piece in pieces)
+        last = max(piece.span("received_at")[1] for piece in pieces)
+        last = last if self._until_us is None else min(last, self._until_us)
+        return rows, first, last, len(pieces), sum(piece.size_bytes for piece in pieces)
+
+    # Showing itself.
+
+    def __repr__(self) -> str:
+        return capture_text(self.name, self.path, self.state, self.contents(), self.gaps(), self.incomplete)
+
+    def _repr_html_(self) -> str:
+        return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self.incomplete)
+
+
+def _seen_until(until_us: int, gap: Gap) -> Gap:
+    """Return a gap as it was known at a moment."""
+    return gap if gap.end is None or gap.end <= until_us else replace(gap, end=None)
+
+
+def _stamp(micros: int) -> pd.Timestamp:
+    return pd.Timestamp(micros, unit="us", tz="UTC")
