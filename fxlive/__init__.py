@@ -58,6 +58,7 @@ from fxlive.loop import run
 from fxlive.opened import Capture, open_capture
 from fxlive.opening import connect, connect_async, current, sessions, use
 from fxlive.pipeline import Health
+from fxlive.replaying import Replay, replay
 from fxlive.session import Session
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "PermissionDenied",
     "RateLimitError",
     "ReconnectsExhausted",
+    "Replay",
     "ServerUnavailable",
     "Session",
     "SessionClosed",
@@ -106,6 +108,7 @@ __all__ = [
     "reconnect",
     "record",
     "rejected",
+    "replay",
     "run",
     "sessions",
     "snapshot",

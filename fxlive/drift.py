@@ -15,6 +15,7 @@ from fxlive.messages import Kind
 
 EXTRA = "extra"
 MAX_EXACT_INTEGER = 2**53
+_KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 
 
 class Drift:
@@ -24,8 +25,6 @@ class Drift:
     ----------
     channel
         The channel; its documented columns count towards the most that a frame has.
-    kinds
-        What is known of it already.
 
     Examples
     --------
@@ -39,9 +38,15 @@ class Drift:
     {'mood': <Kind.TEXT: 'str'>, 'extra': <Kind.TEXT: 'str'>}
     """
 
-    def __init__(self, channel: Channel, kinds: Mapping[str, Kind] | None = None) -> None:
-        self.kinds: dict[str, Kind] = dict(kinds or {})
+    def __init__(self, channel: Channel) -> None:
+        self.kinds: dict[str, Kind] = {}
         self._max_columns = MAX_COLUMNS - 2 - len(channel.columns)
+
+    def expect(self, dtypes: Mapping[str, str]) -> None:
+        """Note columns before they come, by their dtypes; of what is no dtype of such a column, nothing."""
+        for name, dtype in dtypes.items():
+            if dtype in _KINDS and len(self.kinds) < self._max_columns:
+                self.kinds.setdefault(name, _KINDS[dtype])
 
     def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns of so many rows, noting the columns that are new.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +15,6 @@ from fxlive.columns import UTC, Vocabulary
 from fxlive.display import capture_html, capture_text
 from fxlive.drift import Drift
 from fxlive.errors import IncompleteCapture
-from fxlive.messages import Kind
 from fxlive.readings import Readings
 from fxlive.store import Gap, gaps_frame
 from fxlive.table import keyed, micros_of, select, span_of, utc
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from fxlive.capture.folder import Folder
     from fxlive.capture.reading import Recorded
 
-_KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 _OWN = (GAPS, REJECTED)
 _CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
 
@@ -164,13 +161,11 @@ class Capture(Readings):
         """Return the undocumented columns of a channel's frames, and note the symbols, as the manifests tell them."""
         from fxlive.capture.frames import to_frame
 
-        kinds: dict[str, Kind] = {}
+        drift = Drift(self._of(channel))
         for about in (folder.manifest for folder in self._folders):
             if about is not None:
                 self._symbols.encode(about.symbols)
-                told = about.drift.get(channel, {})
-                kinds |= {n: _KINDS[dtype] for n, dtype in told.items() if dtype in _KINDS and n not in kinds}
-        drift = Drift(self._of(channel), kinds)
+                drift.expect(about.drift.get(channel, {}))
         if any(folder.manifest is None for folder in self._folders):  # what a column takes depends on all rows before
             to_frame(self._recorded(self._of(channel)).table(), self._of(channel), Vocabulary(), drift)
         return drift
@@ -244,48 +239,13 @@ class Capture(Readings):
             `start`, `end` (``datetime64[us, UTC]``, NaT while it lasts), `duration_s`, `reason`, `channels` (a tuple),
             `lost_rows` (Int64; known only of what the recorder dropped or the files lack).
         """
+        from fxlive.capture.gaps import gaps_of
+
         self._refresh()
-        found = [*self._noted(), *self._holes(), *self._between()]
-        if self._until_us is not None:
-            found = [(_seen_until(self._until_us, gap), lost) for gap, lost in found if gap.start <= self._until_us]
-        found.sort(key=lambda gap: gap[0].start)
-        frame = gaps_frame([gap for gap, _ in found])
-        frame["lost_rows"] = pd.array([lost for _, lost in found], dtype="Int64")
+        found = gaps_of(self._folders, self._until_us)
+        frame = gaps_frame([Gap(gap.start, gap.end, gap.reason, gap.channels) for gap in found])
+        frame["lost_rows"] = pd.array([gap.lost_rows for gap in found], dtype="Int64")
         return frame
-
-    def _noted(self) -> list[tuple[Gap, int | None]]:
-        """Return the gaps that were recorded: of one that was written again when it ended, the later row counts."""
-        from fxlive.capture.reading import Recorded
-
-        rows = Recorded(GAPS, self._folders).table()
-        noted: dict[tuple[int, str], tuple[Gap, int | None]] = {}
-        stamps = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
-        columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
-        for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
-            ends = None if end is None else micros_of(end)
-            noted[start, reason] = (Gap(start, ends, reason, tuple(channels)), lost_rows)
-        return list(noted.values())
-
-    def _holes(self) -> list[tuple[Gap, int | None]]:
-        found = []
-        for folder in self._folders:
-            for channel in folder.channels():
-                for hole in folder.holes(channel, folder.pieces(channel)):
-                    found.append((Gap(hole.start, hole.end, hole.reason, hole.channels), hole.lost_rows))
-        return found
-
-    def _between(self) -> list[tuple[Gap, int | None]]:
-        """Return the times between captures that are opened as one."""
-        found: list[tuple[Gap, int | None]] = []
-        for former, following in zip(self._folders, self._folders[1:], strict=False):
-            spans = [p.span("received_at")[1] for channel in former.channels() for p in former.pieces(channel)]
-            end = former.manifest.end if former.manifest is not None else None
-            ended = micros_of(end) if end is not None else max(spans, default=former.start_us)
-            begins = following.start_us
-            if ended < begins:
-                channels = tuple(channel.name for channel in former.channels() if channel not in _OWN)
-                found.append((Gap(ended, begins, "not recorded: between two recordings", channels), None))
-        return found
 
     def rejected(self) -> pd.DataFrame:
         """Return the messages that could not be taken.
@@ -339,11 +299,6 @@ class Capture(Readings):
 
     def _repr_html_(self) -> str:
         return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self.incomplete)
-
-
-def _seen_until(until_us: int, gap: Gap) -> Gap:
-    """Return a gap as it was known at a moment."""
-    return gap if gap.end is None or gap.end <= until_us else replace(gap, end=None)
 
 
 def _stamp(micros: int) -> pd.Timestamp:

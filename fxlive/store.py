@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -190,6 +190,31 @@ class Store:
             return None
         self.gaps[-1].end = end
         return self.gaps[-1]
+
+    def note_gap(self, gap: Gap) -> None:
+        """Add a gap that is not the feed's own; one that lasts stays the last."""
+        lasts = bool(self.gaps) and self.gaps[-1].end is None
+        self.gaps.insert(len(self.gaps) - lasts, gap)
+
+    def expect(self, symbols: Sequence[str], drift: Mapping[str, Mapping[str, str]]) -> None:
+        """Have the frames of another session: its symbols and its undocumented columns, in their order."""
+        with self.lock:
+            self._symbols.encode(symbols)
+            for name, columns in drift.items():
+                table = self._table(name)
+                if table is not None:
+                    table.expect(columns)
+
+    def clear(self) -> None:
+        """Forget everything that has come; the columns stay, and rows go on being numbered."""
+        with self.lock:
+            for table in self.tables.values():
+                table.clear()
+            self.counters = {name: Counters() for name in self.tables}
+            self.rejected.clear()
+            self.rejections = 0
+            self.gaps = []
+            self._closings.clear()
 
     # Out.
 

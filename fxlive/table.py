@@ -134,10 +134,13 @@ class RollingTable:
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
         fitted = self._drift.fit(rows.extras, len(rows))
+        self._add_drift()
+        return fitted
+
+    def _add_drift(self) -> None:
         for name, kind in self._drift.kinds.items():
             if name not in self._columns:
                 self._add_column(name, kind)
-        return fitted
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
@@ -226,6 +229,20 @@ class RollingTable:
                 return first + int(young.argmax())
             first += len(some)
         return first
+
+    def expect(self, drift: Mapping[str, str]) -> None:
+        """Have undocumented columns before they come, by their dtypes."""
+        with self._lock:
+            self._drift.expect(drift)
+            self._add_drift()
+
+    def clear(self) -> None:
+        """Drop all rows; those that follow are numbered on."""
+        with self._lock:
+            self.first = self.stop
+            self._newest = _LONG_AGO
+            for known in (self._newest_row, self._outlived, self._ended_at):
+                known.clear()
 
     def forget(self, key: Any) -> None:
         """Take a key out of `latest`: what it stood for has ended."""

@@ -46,6 +46,7 @@ FLOORS: dict[str, float] = {
     "pictures": 7.5,
     "session": 8,
     "opened": 8,  # a capture: session's neighbour
+    "replaying": 8.1,
     "opening": 8.2,
     "demo": 8.5,
     "face": 8.5,

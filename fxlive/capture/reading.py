@@ -106,12 +106,14 @@ class Recorded:
                 some.append(piece.fragment.subset(row_group_ids=groups))
         return self._dataset(some).to_table(columns=self._columns(pieces)).take(places - shift[of])
 
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Any]:
-        """Yield the rows as Arrow batches, one after the other."""
-        dataset = self._dataset([piece.fragment for piece in self.pieces()])
-        yield from dataset.to_batches(
-            columns=list(columns), batch_size=batch_rows, filter=self._until, batch_readahead=2
-        )
+    def batches(self, columns: Sequence[str], batch_rows: int, first_row: int = 0) -> Iterator[Any]:
+        """Yield the rows from number `first_row` on as Arrow batches, one after the other."""
+        some, skip = _from(self.pieces(), first_row)
+        dataset = self._dataset(some)
+        for batch in dataset.to_batches(columns=list(columns), batch_size=batch_rows, filter=self._until):
+            dropped = min(skip, len(batch))
+            skip -= dropped
+            yield batch.slice(dropped)
 
     def _dataset(self, fragments: Sequence[Any]) -> Any:
         fragments = [f.fragment if isinstance(f, Piece) else f for f in fragments]
@@ -171,3 +173,18 @@ def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
             last -= piece.rows_of(group)
         some.append(piece.fragment.subset(row_group_ids=groups[::-1]))
     return some[::-1]
+
+
+def _from(pieces: Sequence[Piece], first_row: int) -> tuple[list[Any], int]:
+    """Return the row groups that hold the rows from a number on, and how many of their rows come before."""
+    some: list[Any] = []
+    for piece in pieces:
+        groups: list[int] = []
+        for group in range(piece.groups):
+            if first_row >= piece.rows_of(group) and not some and not groups:
+                first_row -= piece.rows_of(group)
+            else:
+                groups.append(group)
+        if groups:
+            some.append(piece.fragment.subset(row_group_ids=groups))
+    return some, first_row
