@@ -13,7 +13,7 @@ from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import UTC, Vocabulary
 from fxlive.display import capture_html, capture_text
-from fxlive.drift import Drift
+from fxlive.drift import EXTRA, Drift
 from fxlive.errors import IncompleteCapture
 from fxlive.readings import Readings
 from fxlive.store import Gap, gaps_frame
@@ -22,6 +22,7 @@ from fxlive.timestamps import NAT
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
 if TYPE_CHECKING:
+    from fxlive.capture.files import Files
     from fxlive.capture.folder import Folder
     from fxlive.capture.reading import Recorded
 
@@ -157,17 +158,27 @@ class Capture(Readings):
     def _of(self, name: str) -> Channel:
         return self._channels().get(name) or Channel(name, columns=(ID,))
 
-    def _known(self, channel: str) -> Drift:
-        """Return the undocumented columns of a channel's frames, and note the symbols, as the manifests tell them."""
-        from fxlive.capture.frames import to_frame
+    def _known(self, channel: str, *, whole: bool = False) -> Drift:
+        """Return the undocumented columns of a channel's frames, and note the symbols, as the manifests tell them.
 
-        drift = Drift(self._of(channel))
-        for about in (folder.manifest for folder in self._folders):
+        Where a manifest is lost, or `whole` is asked of a capture without an end, they are looked for in all rows: what
+        a column takes depends on those that came first.
+        """
+        from fxlive.capture.frames import note_drift
+        from fxlive.capture.reading import pieces_of
+
+        of = self._of(channel)
+        drift = Drift(of)
+        told = True
+        for folder in self._folders:
+            about = folder.manifest
             if about is not None:
                 self._symbols.encode(about.symbols)
                 drift.expect(about.drift.get(channel, {}))
-        if any(folder.manifest is None for folder in self._folders):  # what a column takes depends on all rows before
-            to_frame(self._recorded(self._of(channel)).table(), self._of(channel), Vocabulary(), drift)
+            if about is None or channel not in about.drift or (whole and not folder.ended):
+                told = told and not any(piece.has_extra for piece in pieces_of(folder, of))
+        if not told:
+            note_drift(self._recorded(of).table(columns=[EXTRA]).column(EXTRA), of, drift)
         return drift
 
     def _frame(self, rows: Any, channel: Channel) -> pd.DataFrame:
@@ -291,6 +302,80 @@ class Capture(Readings):
         last = max(piece.span("received_at")[1] for piece in pieces)
         last = last if self._until_us is None else min(last, self._until_us)
         return rows, first, last, len(pieces), sum(piece.size_bytes for piece in pieces)
+
+    # For other tools.
+
+    def dataset(self, channel: str) -> Any:
+        """Return a channel as a ``pyarrow.dataset.Dataset``, lazily, with the columns of its files.
+
+        Those are the columns of the frame, `arrival`, which numbers the messages of all channels, and `extra`, in which
+        all undocumented fields are, as JSON.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"trades"``.
+        """
+        self._refresh()
+        return self._recorded(self._of(self._channel(channel))).dataset()
+
+    def polars(self, channel: str) -> Any:
+        """Return a channel as a ``polars.LazyFrame``, with the columns of its files, as `dataset` has them.
+
+        Raises
+        ------
+        CaptureError
+            Where Polars is not installed.
+        """
+        from fxlive.capture.tools import lazy_frame
+
+        self._refresh()
+        return lazy_frame(self._recorded(self._of(self._channel(channel))), self._files)
+
+    def dask(self, channel: str) -> Any:
+        """Return a channel as a ``dask.dataframe.DataFrame`` whose partitions are frames as `frame` gives them.
+
+        A partition is at most about a million rows of one file. The workers must see the capture under the same path;
+        on object storage all do.
+
+        Raises
+        ------
+        CaptureError
+            Where Dask is not installed.
+        """
+        from fxlive.capture.tools import dask_frame
+
+        self._refresh()
+        of = self._of(self._channel(channel))
+        drift = self._known(of.name, whole=True)
+        return dask_frame(self._recorded(of), self._files, self._symbols.names, drift)
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Return the result of a SQL query; DuckDB reads only what it needs of the files.
+
+        Each channel is a view, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp` too;
+        `extra` holds all undocumented fields as JSON. ``gaps`` and ``rejected`` are what the methods of that name give.
+
+        Parameters
+        ----------
+        query
+            Such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``.
+
+        Raises
+        ------
+        CaptureError
+            Where DuckDB is not installed.
+        """
+        from fxlive.capture import tools
+
+        self._refresh()
+        channels = {n: (self._recorded(of), self._known(n, whole=True)) for n, of in self._channels().items()}
+        frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
+        return tools.query(query, channels, frames, self._files)
+
+    @property
+    def _files(self) -> Files:
+        return self._folders[0].files
 
     # Showing itself.
 

@@ -50,7 +50,7 @@ def wild(seed: int, count: int) -> list[bytes]:
     return frames
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4))
 def test_an_opened_capture_is_the_live_session_value_by_value(seed: int, sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:
@@ -189,7 +189,7 @@ def closing(ticket: int, volume: float, at: int, execution: str) -> bytes:
     return wire(sample(TRADE, {"timestamp": stamp(at), "id": f"{execution}-{at}"}, **fields))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_positions_that_are_open_are_those_of_the_live_session(seed: int) -> None:
     pick = random.Random(seed)
@@ -234,7 +234,7 @@ def test_parts_that_are_merged_while_they_are_read_cost_no_row(tmp_path: Path, m
         recorder.put(quotes(0, 10))
         capture = fxlive.open_capture(recorder.path)
         put = 10
-        for _ in range(150):
+        for _ in range(100):
             recorder.put(quotes(put, put + 10))
             put += 10
             found = [int(name[4:]) for name in capture.frame("market-data", last=10**6)["id"]]

@@ -32,7 +32,7 @@ def moment(micros: int) -> pd.Timestamp:
     return pd.Timestamp(micros, unit="us", tz="UTC")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4))
 def test_a_replayed_session_is_the_live_one_value_by_value(seed: int, sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:

@@ -93,17 +93,19 @@ def _tuples(values: Any) -> Any:
     return tuples
 
 
+def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any]]:
+    """Return the values of the undocumented columns of the rows that have any, noting the columns that are new."""
+    taken = {"timestamp", "received_at", *(column.name for column in channel.columns)}
+    fields = [_fields(text, taken) for text in extra.drop_null().to_pylist()]
+    return drift.fit(dict(enumerate(fields)), len(fields))
+
+
 def _undocumented(rows: Any, channel: Channel, drift: Drift) -> dict[str, Any]:
-    count = len(rows)
     places, fitted = np.empty(0, np.int64), {}
     if EXTRA in rows.column_names:
-        texts = rows.column(EXTRA)
-        places = np.flatnonzero(texts.is_valid().to_numpy())
-        if len(places):
-            taken = {"timestamp", "received_at", *(column.name for column in channel.columns)}
-            fields = [_fields(text, taken) for text in texts.drop_null().to_pylist()]
-            fitted = drift.fit(dict(enumerate(fields)), len(places))
-    return {name: _scattered(kind, places, fitted.get(name), count) for name, kind in drift.kinds.items()}
+        places = np.flatnonzero(rows.column(EXTRA).is_valid().to_numpy())
+        fitted = note_drift(rows.column(EXTRA), channel, drift)
+    return {name: _scattered(kind, places, fitted.get(name), len(rows)) for name, kind in drift.kinds.items()}
 
 
 def _fields(text: str, taken: set[str]) -> dict[str, Any]:

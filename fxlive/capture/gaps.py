@@ -14,7 +14,7 @@ from fxlive.capture import manifest
 from fxlive.capture.folder import Folder
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.notes import Gap
-from fxlive.capture.reading import Recorded
+from fxlive.capture.reading import Recorded, pieces_of
 from fxlive.table import micros_of
 
 
@@ -48,7 +48,7 @@ def _holes(folders: Sequence[Folder]) -> list[Gap]:
         hole
         for folder in folders
         for channel in folder.channels()
-        for hole in folder.holes(channel, folder.pieces(channel))
+        for hole in folder.holes(channel, pieces_of(folder, channel))
     ]
 
 
@@ -56,7 +56,7 @@ def _between(folders: Sequence[Folder]) -> list[Gap]:
     """Return the times between captures that are read as one."""
     found = []
     for former, following in pairwise(folders):
-        spans = [p.span("received_at")[1] for channel in former.channels() for p in former.pieces(channel)]
+        spans = [p.span("received_at")[1] for channel in former.channels() for p in pieces_of(former, channel)]
         end = former.manifest.end if former.manifest is not None else None
         ended = manifest.micros(end) if end is not None else max(spans, default=former.start_us)
         if ended < following.start_us:

@@ -35,9 +35,9 @@ class Recorded:
 
     def __init__(self, channel: Channel, folders: Sequence[Folder], until_us: int | None = None) -> None:
         self.channel = channel
+        self.until_us = until_us
         self._folders = folders
-        bound = None if until_us is None else pa.scalar(until_us, pa.int64()).cast(TIME)
-        self._until = None if bound is None else ds.field("received_at") <= bound
+        self._until = received_until(until_us)
 
     def pieces(self) -> list[Piece]:
         """Return the parts that can be read now."""
@@ -153,6 +153,16 @@ class Recorded:
                     folder.damaged(piece.part, f"is damaged ({first_line(error)})")
                     found = True
         return found
+
+
+def pieces_of(folder: Folder, channel: Channel) -> list[Piece]:
+    """Return the parts of one capture that can be read now, whatever a recorder does meanwhile."""
+    return Recorded(channel, [folder]).pieces()
+
+
+def received_until(until_us: int | None) -> Any:
+    """Return the condition that a row was received up to a moment; None where there is none."""
+    return None if until_us is None else ds.field("received_at") <= pa.scalar(until_us, pa.int64()).cast(TIME)
 
 
 def _mask(table: Any, condition: Any) -> Any:

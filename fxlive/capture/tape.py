@@ -20,7 +20,7 @@ from fxlive.capture.folder import Folder, Piece
 from fxlive.capture.gaps import gaps_of, noted
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.notes import Gap
-from fxlive.capture.reading import Recorded
+from fxlive.capture.reading import Recorded, pieces_of
 from fxlive.channels import CHANNELS, Channel
 from fxlive.drift import EXTRA
 from fxlive.messages import Kind, Message, Undocumented, camel
@@ -209,7 +209,7 @@ class Tape:
             for folder in folders
             for channel in folder.channels()
             if channel is not GAPS
-            for piece in folder.pieces(channel)
+            for piece in pieces_of(folder, channel)
         ]
         start = folders[0].start_us if folders else 0
         self.start_us = min((first for first, _ in spans), default=start)
@@ -241,7 +241,7 @@ class Tape:
             for channel in folder.channels():
                 if channel in (GAPS, REJECTED) or channel.ends is not None or channel is CHANNELS["trades"]:
                     continue
-                rows = _rows_until(folder.pieces(channel), moment_us)
+                rows = _rows_until(pieces_of(folder, channel), moment_us)
                 wanted = min(rows, left.get(channel.name, max_rows))
                 left[channel.name] = left.get(channel.name, max_rows) - wanted
                 skipped[number, channel.name] = rows - wanted
