@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import UTC, Vocabulary
 from fxlive.display import capture_html, capture_text
 from fxlive.drift import EXTRA, Drift
-from fxlive.errors import IncompleteCapture
+from fxlive.errors import IncompleteCapture, UnknownOption
 from fxlive.readings import Readings
 from fxlive.store import Gap, gaps_frame
 from fxlive.table import keyed, micros_of, select, span_of, utc
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fxlive.capture.reading import Recorded
 
 _OWN = (GAPS, REJECTED)
+_FORMATS = ("parquet", "csv", "zip")
+_CHUNK_ROWS = 1_000_000
 _CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
 
 
@@ -302,6 +305,84 @@ class Capture(Readings):
         last = max(piece.span("received_at")[1] for piece in pieces)
         last = last if self._until_us is None else min(last, self._until_us)
         return rows, first, last, len(pieces), sum(piece.size_bytes for piece in pieces)
+
+    def export(
+        self,
+        path: str | Path,
+        channels: Sequence[str] | None = None,
+        *,
+        format: Literal["parquet", "csv", "zip"] = "parquet",
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> dict[str, Path]:
+        """Write the capture for elsewhere, replacing what is there: a file for each channel, or all of it in one.
+
+        Parameters
+        ----------
+        path
+            A folder; it is made where it is missing.
+        channels
+            Only these; by default those that have rows. A zip holds all.
+        format
+            ``"parquet"``, which `fxlive.read_export` gives back as an equal frame; ``"csv"``, a million rows at a time;
+            or ``"zip"``: the capture as it is, which opens once it is unpacked.
+        progress
+            Called with what is written, how much of it is done, and how much there is (rows; bytes of a zip).
+
+        Returns
+        -------
+        dict
+            The file of each channel; of a zip, of the capture's name.
+
+        Raises
+        ------
+        CaptureError
+            Where a file cannot be written.
+        UnknownOption
+            For a format that there is not.
+
+        Examples
+        --------
+        ``fxlive.open_capture("captures").export("out", ["trades"], format="csv")``
+        """
+        from fxlive.capture.archive import write_csv, write_zip
+        from fxlive.capture.export import file_name, write_frame
+
+        self._refresh()
+        told = progress or (lambda what, done, total: None)
+        if format not in _FORMATS:
+            raise UnknownOption("format", format, _FORMATS)
+        if format == "zip":
+            name = self.path.rstrip("/").rsplit("/", 1)[-1]
+            file = Path(path) / f"{name}.zip"
+            write_zip(self._folders, file, told)
+            return {name: file}
+        counts = self.contents()["rows"]
+        wanted = [channels] if isinstance(channels, str) else channels
+        names = [self._channel(name) for name in wanted] if wanted is not None else counts.index[counts > 0].tolist()
+        files: dict[str, Path] = {}
+        taken: set[str] = set()
+        for name in names:
+            safe = file_name(name, taken)
+            taken.add(safe.lower())
+            files[name] = Path(path) / f"{safe}.{format}"
+            if format == "parquet":
+                write_frame(self.frame(name), files[name])
+                told(name, int(counts[name]), int(counts[name]))
+            else:
+                write_csv(self._chunks(name, int(counts[name]), told), files[name])
+        return files
+
+    def _chunks(self, channel: str, count: int, told: Callable[[str, int, int], None]) -> Iterator[pd.DataFrame]:
+        """Yield the frame of a channel about a million rows at a time, and tell how many of `count` there were."""
+        from fxlive.capture.frames import to_frame
+
+        of = self._of(channel)
+        drift = self._known(channel, whole=True)
+        rows = 0
+        for table in self._recorded(of).tables(_CHUNK_ROWS):
+            yield to_frame(table, of, self._symbols, drift)
+            rows += len(table)
+            told(channel, rows, count)
 
     # For other tools.
 

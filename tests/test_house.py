@@ -50,6 +50,7 @@ FLOORS: dict[str, float] = {
     "opening": 8.2,
     "demo": 8.5,
     "face": 8.5,
+    "commands": 8.8,
     "cli": 9,
     "__init__": 10,  # the public face: names from every room
     "__main__": 10,

@@ -115,6 +115,21 @@ class Recorded:
             skip -= dropped
             yield batch.slice(dropped)
 
+    def tables(self, max_rows: int) -> Iterator[Any]:
+        """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
+        pieces = self.pieces()
+        held: list[Any] = []
+        columns = self._columns(pieces)
+        for piece in pieces:
+            for group in range(piece.groups):
+                some = self._dataset([piece.fragment.subset(row_group_ids=[group])])
+                held.append(some.to_table(columns=columns, filter=self._until))
+                if sum(map(len, held)) >= max_rows:
+                    yield pa.concat_tables(held)
+                    held = []
+        if held or not pieces:
+            yield pa.concat_tables(held) if held else self._dataset([]).to_table(columns=columns)
+
     def _dataset(self, fragments: Sequence[Any]) -> Any:
         fragments = [f.fragment if isinstance(f, Piece) else f for f in fragments]
         return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self._folders[0].files.filesystem)
