@@ -17,10 +17,13 @@ from fxlive.errors import (
     ConnectionDenied,
     ConnectionFailed,
     FxliveError,
+    IncompleteCapture,
     InvalidChannel,
     InvalidFrame,
     InvalidSubscription,
+    NewerCapture,
     NoSession,
+    NotACapture,
     PermissionDenied,
     RateLimitError,
     ReconnectsExhausted,
@@ -58,26 +61,33 @@ from fxlive.face import (
 )
 from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
+from fxlive.opened import Capture, open_capture
 from fxlive.opening import connect, connect_async, current, sessions, use
 from fxlive.pipeline import Health
+from fxlive.replaying import Replay, replay
 from fxlive.session import Session
 
 __all__ = [
     "AuthenticationError",
+    "Capture",
     "CaptureError",
     "ConnectionDenied",
     "ConnectionFailed",
     "FxliveError",
     "Health",
+    "IncompleteCapture",
     "Instrument",
     "Instruments",
     "InvalidChannel",
     "InvalidFrame",
     "InvalidSubscription",
+    "NewerCapture",
     "NoSession",
+    "NotACapture",
     "PermissionDenied",
     "RateLimitError",
     "ReconnectsExhausted",
+    "Replay",
     "ServerUnavailable",
     "Session",
     "SessionClosed",
@@ -103,11 +113,13 @@ __all__ = [
     "metrics_chart",
     "on",
     "pnl_chart",
+    "open_capture",
     "price_chart",
     "read_export",
     "reconnect",
     "record",
     "rejected",
+    "replay",
     "run",
     "sessions",
     "snapshot",

@@ -19,7 +19,7 @@ from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
-from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Store
+from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
 
 log = logging.getLogger("fxlive")
 
@@ -28,6 +28,11 @@ _NO_ID = frozenset((None, ""))
 MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
 _ONE_HOUR_MS = 3_600_000.0
+
+
+def now_us() -> int:
+    """Return the present in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
 
 
 class Seen:
@@ -131,7 +136,7 @@ class Pipeline:
         *,
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_us,
     ) -> None:
         self.feed = feed
         self.store = store
@@ -227,8 +232,8 @@ class Pipeline:
 
     # What the feed calls, on the background loop.
 
-    def deliver(self, batch: Batch) -> None:
-        """Take a batch in: this is the whole way in."""
+    def deliver(self, batch: Batch, *, silently: bool = False) -> None:
+        """Take a batch in: this is the whole way in. What comes `silently` is neither recorded nor told."""
         try:
             for name, rows in list(batch.rows.items()):
                 fresh = self._without_duplicates(name, rows)
@@ -236,7 +241,7 @@ class Pipeline:
                     batch.rows[name] = fresh
                 else:
                     del batch.rows[name]
-            if self.recording is not None:
+            if self.recording is not None and not silently:
                 self.recording.put(batch)
             self.store.add(batch)
         except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
@@ -244,7 +249,7 @@ class Pipeline:
             reason = f"internal error: {type(error).__name__}: {error}"
             raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
             self.store.reject([Rejection(batch.received_at, reason, text) for text in raw])
-        for mailbox in self._mailboxes:
+        for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages)
         for name in batch.rows:
@@ -274,15 +279,30 @@ class Pipeline:
         self._silent_s.clear()
         self._set_state("connected")
 
-    def lost(self, at: int, reason: str) -> None:
-        """Note that the feed is away: from here on there is a gap."""
+    def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
+        """Note that the feed is away: from here on there is a gap, of what is subscribed unless channels are named."""
         log.warning("connection lost: %s", reason)
-        channels = tuple(self.feed.subscriptions)
+        channels = tuple(self.feed.subscriptions) if channels is None else channels
         self.store.open_gap(at, reason, channels)
         if self.recording is not None:
             self.recording.gap(at, None, reason, channels)
         self._connected_at = None
         self._set_state("reconnecting")
+
+    def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
+        """Note a gap during which the feed was not away."""
+        self.store.note_gap(Gap(start, end, reason, channels))
+        if self.recording is not None:
+            self.recording.gap(start, end, reason, channels)
+        self._notify()
+
+    def rewound(self, at: int) -> None:
+        """Forget everything that has come: the feed goes on from another moment."""
+        self.store.clear()
+        self._seen.clear()
+        self._silent_s.clear()
+        self._connected_at = at
+        self._set_state("connected")
 
     def failed(self, error: FxliveError) -> None:
         """Note that the feed has ended for good."""

@@ -36,6 +36,10 @@ class Readings(ABC):
     def _attrs(self) -> dict[Hashable, Any]:
         """Return what a frame should say of the session besides its channel."""
 
+    def _selected(self, channel: str, last: Any, since: Any, until: Any, where: dict[str, Any]) -> pd.DataFrame:
+        """Return the rows of a channel that are asked for."""
+        return select(self._window(channel), channel, last=last, since=since, until=until, where=where)
+
     @property
     def channels(self) -> list[str]:
         """The channels that can be read: the seven documented ones, and any other that has sent something."""
@@ -90,9 +94,7 @@ class Readings(ABC):
         True
         """
         channel = self._channel(channel)
-        return self._labelled(
-            select(self._window(channel), channel, last=last, since=since, until=until, where=where), channel
-        )
+        return self._labelled(self._selected(channel, last, since, until, where), channel)
 
     def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
         """Return the newest row of each key of a channel, indexed by the key and sorted by it.

@@ -20,22 +20,20 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from fxlive.batch import Rows
-from fxlive.channels import MAX_COLUMNS, Channel
+from fxlive.channels import Channel
 from fxlive.columns import STR, Buffer, Codes, Fixed, Vocabulary, buffer
+from fxlive.drift import Drift
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 
-EXTRA = "extra"
 MAX_ENDED = 10_000
 MAX_DEPARTED = 10_000
 _NUMBER = re.compile(r"[-+]?[\d.]*")
 _LONG_AGO = int(np.iinfo(np.int64).min)
-MAX_EXACT_INTEGER = 2**53
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,13 @@ class RollingTable:
     ) -> None:
         self.channel = channel
         self.first = self.stop = 0
-        self.drift: dict[str, str] = {}
+        self._drift = Drift(channel)
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest = _LONG_AGO
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
-        self._kinds: dict[str, Kind] = {}
         for name, kind in (("timestamp", Kind.TIME), ("received_at", Kind.TIME)):
             self._add_column(name, kind)
         for column in channel.columns:
@@ -124,6 +121,11 @@ class RollingTable:
         """The names of a frame's columns, without the index."""
         return list(self._columns)[1:]
 
+    @property
+    def drift(self) -> dict[str, str]:
+        """The undocumented columns, with their dtypes."""
+        return {name: kind.value for name, kind in tuple(self._drift.kinds.items())}  # the feed may be adding to them
+
     # In.
 
     def append(self, rows: Rows) -> None:
@@ -144,7 +146,7 @@ class RollingTable:
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
-        extras = self._fit(rows) if rows.extras or self.drift else {}
+        extras = self._fit(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
                 column.append(values[name], self.first)
@@ -159,30 +161,14 @@ class RollingTable:
 
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
-        fitted: dict[str, list[Any]] = {}
-        for place, fields in rows.extras.items():
-            misfits = {}
-            for name, value in fields.items():
-                if value is None:
-                    continue
-                kind = _kind(value)
-                known = self._kinds.get(name)
-                if known is None and kind is not None and len(self._columns) < MAX_COLUMNS:
-                    self._add_drift(name, kind)
-                    known = kind
-                if kind is None or kind is not known:
-                    misfits[name] = value
-                else:
-                    fitted.setdefault(name, [None] * len(rows))[place] = value
-            if misfits:
-                if EXTRA not in self._columns:
-                    self._add_drift(EXTRA, Kind.TEXT)
-                fitted.setdefault(EXTRA, [None] * len(rows))[place] = msgspec.json.encode(misfits).decode()
+        fitted = self._drift.fit(rows.extras, len(rows))
+        self._add_drift()
         return fitted
 
-    def _add_drift(self, name: str, kind: Kind) -> None:
-        self._add_column(name, kind)
-        self.drift[name] = kind.value
+    def _add_drift(self) -> None:
+        for name, kind in self._drift.kinds.items():
+            if name not in self._columns:
+                self._add_column(name, kind)
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
@@ -190,7 +176,6 @@ class RollingTable:
         if len(self):
             column.append_missing(len(self), self.first)
         self._columns[name] = column
-        self._kinds[name] = kind
 
     def _note_newest(self, rows: Rows, start: int) -> None:
         stamps, numbers = rows.timestamp, range(start, start + len(rows))
@@ -279,6 +264,20 @@ class RollingTable:
             first += len(some)
         return first
 
+    def expect(self, drift: Mapping[str, str]) -> None:
+        """Have undocumented columns before they come, by their dtypes."""
+        with self._lock:
+            self._drift.expect(drift)
+            self._add_drift()
+
+    def clear(self) -> None:
+        """Drop all rows; those that follow are numbered on."""
+        with self._lock:
+            self.first = self.stop
+            self._newest = _LONG_AGO
+            for known in (self._newest_row, self._outlived, self._ended_at):
+                known.clear()
+
     def forget(self, key: Any) -> None:
         """Take a key out of `latest`: what it stood for has ended."""
         with self._lock:
@@ -355,10 +354,7 @@ class RollingTable:
             frame = self._current_keeper().iloc[rows - self._keeper_first]
             if self._outlived:
                 frame = pd.concat([self._outlived_frame(), frame])
-        frame = frame.reset_index()
-        if not self.channel.key:
-            return frame.set_index("timestamp")
-        return frame.set_index(list(self.channel.key)).sort_index(key=_as_text)
+        return keyed(frame, self.channel)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
@@ -476,18 +472,16 @@ class _Forever:
 _FOREVER = _Forever()
 
 
+def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
+    """Return a frame with one row a key as `latest` gives it: indexed and sorted by the channel's key."""
+    if not channel.key:
+        return frame
+    return frame.reset_index().set_index(list(channel.key)).sort_index(key=_as_text)
+
+
 def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
     """Return what to sort by: a categorical's texts, not the order in which they came."""
     return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
-
-
-def _kind(value: Any) -> Kind | None:
-    """Return the kind of column that an undocumented value makes; None where it makes none."""
-    if isinstance(value, bool):
-        return Kind.FLAG
-    if isinstance(value, int | float):
-        return Kind.NUMBER if abs(value) <= MAX_EXACT_INTEGER or isinstance(value, float) else None
-    return Kind.TEXT if isinstance(value, str) else None
 
 
 def select(
@@ -521,7 +515,7 @@ def select(
     ValueError
         Where `last` is neither a number of rows nor a time.
     """
-    span = None if last is None else _span(last)
+    span = None if last is None else span_of(last)
     for name, value in (where or {}).items():
         if name in frame.columns:
             column: Any = frame[name]
@@ -534,10 +528,10 @@ def select(
         frame = frame[np.asarray(mask.fillna(False) if hasattr(mask, "fillna") else mask, bool)]
     stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
     if since is not None:
-        keep = np.asarray(stamps >= _utc(since))
+        keep = np.asarray(stamps >= utc(since))
         frame, stamps = frame[keep], stamps[keep]
     if until is not None:
-        keep = np.asarray(stamps <= _utc(until))
+        keep = np.asarray(stamps <= utc(until))
         frame, stamps = frame[keep], stamps[keep]
     if isinstance(span, int):
         return frame.iloc[max(len(frame) - span, 0) :]
@@ -546,10 +540,10 @@ def select(
     return frame
 
 
-def _span(last: Any) -> int | pd.Timedelta:
+def span_of(last: Any) -> int | pd.Timedelta:
     """Return what `last` asks for: a number of rows, or a time.
 
-    >>> _span(5.0), _span("5min")
+    >>> span_of(5.0), span_of("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
     wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
@@ -570,6 +564,20 @@ def _span(last: Any) -> int | pd.Timedelta:
     return span
 
 
-def _utc(time: Any) -> pd.Timestamp:
+def utc(time: Any) -> pd.Timestamp:
+    """Return a moment in UTC; without a zone it is taken as UTC.
+
+    >>> utc("2024-01-01 01:00")
+    Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
+    """
     stamp = pd.Timestamp(time)
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def micros_of(time: Any) -> int:
+    """Return a moment as microseconds since 1970; without a zone it is UTC.
+
+    >>> micros_of("1970-01-01 00:00:01")
+    1000000
+    """
+    return int(utc(time).as_unit("us").asm8.astype(np.int64))

@@ -25,7 +25,7 @@ METHODS = (
     "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close "
     "price_chart pnl_chart chart metrics_chart status_bar grid"
 ).split()
-FUNCTIONS = "connect connect_async demo current sessions use run read_export".split()
+FUNCTIONS = "connect connect_async demo current sessions use run read_export open_capture replay".split()
 # What a method gives, and whoever opens a session by hand, meets these too.
 GIVEN = (Handle, Stream, Recorder, RecordingStatus)
 
