@@ -209,7 +209,7 @@ def _browser_ms(notebook: Notebook, cdp: CDPSession, setup: str) -> float:
     name = "ours.ipynb" if ours else "theirs.ipynb"
     cells = [loop.format(count=100, what=what) for what in ("update()", "None")]
     _opened(notebook, name, DATA + setup.replace("CHARTS", "1") + "display(charts[0])", *cells)
-    points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length > 1000"
+    points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length > 100"
     notebook.page.wait_for_function(points, timeout=60_000)
     notebook.run_cell(1)  # to be warm
     busy = []

@@ -39,6 +39,7 @@ from fxlive.errors import (
 from fxlive.face import (
     chart,
     close,
+    dashboard,
     export,
     frame,
     gaps,
@@ -103,6 +104,7 @@ __all__ = [
     "connect",
     "connect_async",
     "current",
+    "dashboard",
     "demo",
     "export",
     "frame",

@@ -17,8 +17,8 @@ from fxlive.display import capture_html, capture_text
 from fxlive.drift import EXTRA, Drift
 from fxlive.errors import IncompleteCapture, UnknownOption
 from fxlive.readings import Readings
+from fxlive.selection import keyed, micros_of, select, span_of, utc
 from fxlive.store import Gap, gaps_frame
-from fxlive.table import keyed, micros_of, select, span_of, utc
 from fxlive.timestamps import NAT
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.

@@ -12,6 +12,7 @@ from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from fxlive.widgets.chart import LiveChart
+    from fxlive.widgets.dashboard import Dashboard
     from fxlive.widgets.grid import Grid
     from fxlive.widgets.status import Controls, StatusBar
     from fxlive.widgets.tiles import MetricTiles
@@ -303,3 +304,30 @@ class Pictures:
             name=name,
             where=where,
         )
+
+    def dashboard(self, symbol: str | None = None, *, tz: str | None = None, name: str | None = None) -> Dashboard:
+        """Return all of it in one widget: status, prices, P&L, metrics, alerts, and grids of what is open and traded.
+
+        Symbol, bars and window are chosen in it. It fits the width that it is given.
+
+        Parameters
+        ----------
+        symbol
+            Whose prices it shows first; default: EURUSD, or where that has not ticked the first that has.
+        tz, name
+            As for `price_chart`.
+
+        Returns
+        -------
+        Dashboard
+            Its `parts` and `tabs` are the widgets, by place and by title.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> list(fxlive.Session.offline().dashboard().tabs)
+        ['Positions', 'Orders', 'Trades', 'Quotes']
+        """
+        from fxlive.widgets.dashboard import dashboard
+
+        return dashboard(self._pipeline, self.name, self._controls(), symbol, tz=tz, name=name)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fxlive.capture.export import write_frames
 from fxlive.channels import CHANNELS, channel_name
-from fxlive.table import select
+from fxlive.selection import select
 
 
 class Readings(ABC):

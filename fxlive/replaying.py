@@ -11,8 +11,8 @@ from fxlive.display import session_text
 from fxlive.errors import WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
+from fxlive.selection import micros_of
 from fxlive.session import Session
-from fxlive.table import micros_of
 
 
 def replay(

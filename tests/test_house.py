@@ -31,6 +31,7 @@ FLOORS: dict[str, float] = {
     "batch": 1.5,  # what protocol makes and the table takes
     "drift": 1.5,  # a rule that tables and the reader of captures share
     "protocol": 2,
+    "selection": 1.5,  # pure functions of frames
     "table": 2,
     "analytics": 2,
     "store": 3,

@@ -21,7 +21,8 @@ from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.errors import UnknownColumn
 from fxlive.protocol import decode
-from fxlive.table import MAX_DEPARTED, MAX_ENDED, RollingTable, select
+from fxlive.selection import select
+from fxlive.table import MAX_DEPARTED, MAX_ENDED, RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
 NAT = np.iinfo(np.int64).min

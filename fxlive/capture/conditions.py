@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fxlive.capture.schema import TIME
 from fxlive.channels import Channel
 from fxlive.messages import Kind
-from fxlive.table import micros_of
+from fxlive.selection import micros_of
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
 _INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)

@@ -112,8 +112,8 @@ class LiveWidget(anywidget.AnyWidget):
         data, metadata = super()._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
         publish: Any = publish_display_data
         publish(data, metadata)
-        if hasattr(get_ipython(), "kernel"):  # in a terminal there is nobody to take the picture
-            publish({"text/html": '<div class="fxlive-still"></div>', "text/plain": ""}, {STILL: self.model_id})
+        if in_a_kernel():  # in a terminal there is nobody to take the picture
+            publish(*still_of(self))
 
     def __repr__(self) -> str:
         return f"<fxlive {type(self).__name__} {self.name!r}>"
@@ -196,3 +196,13 @@ class LiveWidget(anywidget.AnyWidget):
     def _send(self, msg: Any, buffers: Any = None) -> None:
         super()._send(msg, buffers)
         forget_thread(self)
+
+
+def in_a_kernel() -> bool:
+    """Return whether what is shown goes to a page rather than to a terminal."""
+    return hasattr(get_ipython(), "kernel")
+
+
+def still_of(*widgets: LiveWidget) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the output, data and metadata, in which the page puts the still pictures of some widgets (stills.js)."""
+    return {"text/html": '<div class="fxlive-still"></div>', "text/plain": ""}, {STILL: [w.model_id for w in widgets]}

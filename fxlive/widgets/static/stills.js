@@ -21,7 +21,7 @@ async function take(view) {
   if (!view.modelId || !view.changed || !view.shown) return false;
   const model = await view.manager.get_model(view.modelId);
   const context = model.widget_manager?.context;
-  if (!context?.saveState || !outputs(context, view.modelId).length) return false;
+  if (!context?.saveState || !outputs(context).some(([, , models]) => models.includes(view.modelId))) return false;
   view.changed = false;
   const html = await view.still();
   if (html === null || view.over) return false;
@@ -31,30 +31,33 @@ async function take(view) {
     context.saveState.connect((_, state) => state === "started" && put(context));
     context.disposed.connect(() => ready.delete(context));
   }
-  ready.get(context).set(view.modelId, `<div class="fxlive-still">${html}</div>`);
+  ready.get(context).set(view.modelId, { html, fresh: true });
   return true;
 }
 
 function put(context) {
-  for (const [model, html] of ready.get(context) ?? []) {
-    for (const [area, index] of outputs(context, model)) {
-      area.set(index, {
-        output_type: "display_data",
-        data: { "text/html": html, "text/plain": "" },
-        metadata: { [KEY]: model },
-      });
-    }
+  const pictures = ready.get(context) ?? new Map();
+  for (const [area, index, models] of outputs(context)) {
+    if (!models.some((model) => pictures.get(model)?.fresh)) continue;
+    const html = models.map((model) => pictures.get(model)?.html ?? "").join("\n");
+    area.set(index, {
+      output_type: "display_data",
+      data: { "text/html": `<div class="fxlive-still">${html}</div>`, "text/plain": "" },
+      metadata: { [KEY]: models },
+    });
   }
-  ready.get(context)?.clear();
+  for (const picture of pictures.values()) picture.fresh = false;
 }
 
-function outputs(context, model) {
+// The outputs that are there for pictures: the cell's outputs, the place among them, and whose pictures they are.
+function outputs(context) {
   const found = [];
   const cells = context.model?.cells;
   for (let c = 0; c < (cells?.length ?? 0); c++) {
     const area = cells.get(c).outputs;
     for (let o = 0; o < (area?.length ?? 0); o++) {
-      if (area.get(o).metadata?.[KEY] === model) found.push([area, o]);
+      const models = area.get(o).metadata?.[KEY];
+      if (models) found.push([area, o, models]);
     }
   }
   return found;
