@@ -33,6 +33,7 @@ from fxlive.errors import (
     WaitTimeout,
 )
 from fxlive.face import (
+    alerts_feed,
     close,
     export,
     frame,
@@ -82,6 +83,7 @@ __all__ = [
     "UnknownSymbol",
     "WaitTimeout",
     "__version__",
+    "alerts_feed",
     "close",
     "connect",
     "connect_async",
