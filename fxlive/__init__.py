@@ -37,6 +37,7 @@ from fxlive.errors import (
     WaitTimeout,
 )
 from fxlive.face import (
+    alerts_feed,
     chart,
     close,
     dashboard,
@@ -99,6 +100,7 @@ __all__ = [
     "UnknownSymbol",
     "WaitTimeout",
     "__version__",
+    "alerts_feed",
     "chart",
     "close",
     "connect",

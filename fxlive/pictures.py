@@ -11,6 +11,7 @@ import pandas as pd
 from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from fxlive.widgets.alerts import AlertsFeed
     from fxlive.widgets.chart import LiveChart
     from fxlive.widgets.dashboard import Dashboard
     from fxlive.widgets.grid import Grid
@@ -304,6 +305,34 @@ class Pictures:
             name=name,
             where=where,
         )
+
+    def alerts_feed(self, *, name: str | None = None) -> AlertsFeed:
+        """Return the platform's alerts as a live list, the newest first (500 of them at the most).
+
+        It can be filtered by severity and by text. An alert that was acknowledged is dimmed. That is known in this
+        kernel alone, because the platform has no message for it: the widget remembers it, for all its views and after
+        a reload of the page. An alert that comes again with another severity counts as new.
+
+        Parameters
+        ----------
+        name
+            What to call it: a widget of the same name takes the place of the former.
+
+        Returns
+        -------
+        AlertsFeed
+            With `acknowledged`, the ids of the alerts that were, and `acknowledge(*alert_ids)`, which does it from a
+            cell.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().alerts_feed().acknowledged
+        frozenset()
+        """
+        from fxlive.widgets.alerts import alerts_feed
+
+        return alerts_feed(self._pipeline, self.name, name=name)
 
     def dashboard(self, symbol: str | None = None, *, tz: str | None = None, name: str | None = None) -> Dashboard:
         """Return all of it in one widget: status, prices, P&L, metrics, alerts, and grids of what is open and traded.

@@ -28,6 +28,9 @@ from fxlive.widgets.live import LiveWidget
 MOST_ROWS_A_TICK = 250
 """More wait for the next tick, the longest waiting first: so a grid sends some 400 KB a second at the most."""
 
+MAX_CHARS = 1_000
+"""How much of a text goes to the page."""
+
 # The message's id and when it came say little of what the row is about; who wants them names them.
 _LEFT_OUT = {"received_at", "id", "data_timestamp"}
 _NEWEST_FIRST = {"trades", "orders", "alerts"}
@@ -199,7 +202,9 @@ class Grid(LiveWidget):
                     lines[3 + place] = _milliseconds(values)
                 case Kind.SYMBOL | Kind.CODE:
                     number = self._names
-                    lines[3 + place] = [np.nan if v is None else number.setdefault(v, len(number)) for v in values]
+                    lines[3 + place] = [
+                        np.nan if v is None else number.setdefault(v[:MAX_CHARS], len(number)) for v in values
+                    ]
                 case Kind.TEXT | Kind.LIST:
                     texts[place] = [None if value is None else _text(value) for value in values]
                 case Kind.KEY_INTEGER | Kind.INTEGER:
@@ -231,7 +236,8 @@ class Grid(LiveWidget):
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ", ".join(value)
+    text = value if isinstance(value, str) else ", ".join(value)
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…"
 
 
 def _milliseconds(micros: list[int | None]) -> Any:

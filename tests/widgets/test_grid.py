@@ -120,8 +120,9 @@ def test_nothing_is_sent_where_nothing_changes(platform: Platform, sent: Recorde
     assert len(sent.sent) == before
 
 
-def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(platform: Platform, sent: Recorded) -> None:
-    pick = random.Random(7)
+@pytest.mark.parametrize("max_rows", [3, 1_000_000])
+def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(sent: Recorded, max_rows: int) -> None:
+    platform, pick = Platform(max_rows=max_rows), random.Random(7)
     shown = Shown(platform, sent, "positions")
     for step in range(60):
         if step % 20 == 10:
@@ -135,6 +136,7 @@ def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(plat
     latest = platform.pipeline.store.tables["positions"].latest()
     assert len(latest)
     assert {row["ticket"]: row["profit"] for row in shown.rows.values()} == latest["profit"].to_dict()
+    call(platform.pipeline.close())
 
 
 def test_a_patch_of_ten_rows_on_five_thousand_is_small(platform: Platform, sent: Recorded) -> None:

@@ -20,6 +20,7 @@ class GridView extends View {
     this.root.dataset.lmSuppressShortcuts = "true"; // keys in here are the grid's, not JupyterLab's
     this.selected = new Set(); // numbers of rows
     this.cursor = this.anchor = null;
+    this.top = 0;
     this.sort = null; // the user's; null for the one that the widget begins with
     this.passes = () => true;
     this.widths = new Map(); // by column, as the user drew them
@@ -63,8 +64,13 @@ class GridView extends View {
       document.execCommand("copy"); // as Ctrl+C: the clipboard's other way asks for a permission
     });
     this.listen(this.root, "copy", (event) => this.copy(event));
-    this.listen(this.scroller, "scroll", () => this.soon(), { passive: true });
+    this.listen(this.scroller, "scroll", () => {
+      this.top = this.scroller.scrollTop;
+      this.soon();
+    });
     this.listen(this.scroller, "keydown", (event) => this.press(event));
+    this.listen(this.picker, "toggle", () => (this.picker.lastChild.style.maxHeight = `${this.scroller.offsetHeight - 24}px`));
+    this.listen(document, "pointerdown", ({ target }) => this.picker.contains(target) || (this.picker.open = false));
     this.listen(this.rows, "pointerdown", (event) => this.point(event));
     this.listen(this.scroller, "pointerover", (event) => this.explain(event));
     // What one is about to click on must not move away.
@@ -73,7 +79,11 @@ class GridView extends View {
       this.held = false;
       this.soon();
     });
-    const resized = new ResizeObserver(() => this.soon());
+    const resized = new ResizeObserver(() => {
+      // JupyterLab takes cells that are out of sight out of the page, where they forget where they were scrolled to.
+      if (this.scroller.clientHeight && this.scroller.scrollTop !== this.top) this.scroller.scrollTop = this.top;
+      this.soon();
+    });
     resized.observe(this.scroller);
     this.undo.push(() => resized.disconnect(), () => clearTimeout(this.later));
   }
