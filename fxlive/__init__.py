@@ -34,6 +34,7 @@ from fxlive.errors import (
     WaitTimeout,
 )
 from fxlive.face import (
+    chart,
     close,
     export,
     frame,
@@ -42,6 +43,7 @@ from fxlive.face import (
     latest,
     metrics_chart,
     on,
+    pnl_chart,
     price_chart,
     reconnect,
     record,
@@ -85,6 +87,7 @@ __all__ = [
     "UnknownSymbol",
     "WaitTimeout",
     "__version__",
+    "chart",
     "close",
     "connect",
     "connect_async",
@@ -97,6 +100,7 @@ __all__ = [
     "latest",
     "metrics_chart",
     "on",
+    "pnl_chart",
     "price_chart",
     "read_export",
     "reconnect",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
@@ -20,9 +22,13 @@ class Pictures:
     name: str
     _pipeline: Pipeline
 
+    @abstractmethod
+    def _channel(self, name: str) -> str:
+        """Return the wire's name of a channel, or raise InvalidChannel."""
+
+    @abstractmethod
     def _controls(self) -> Controls:
         """Return what the buttons of a status bar do."""
-        raise NotImplementedError
 
     def price_chart(
         self,
@@ -68,11 +74,93 @@ class Pictures:
         --------
         >>> import fxlive
         >>> fxlive.Session.offline().price_chart("EURUSD", window="5min").name
-        'offline: EURUSD line 0 days 00:05:00'
+        'offline: EURUSD line 5min'
         """
         from fxlive.widgets.prices import price_chart
 
         return price_chart(self._pipeline, self.name, symbol, kind, freq, window, tz=tz, name=name)
+
+    def pnl_chart(
+        self,
+        by: Literal["symbol", "strategy_id", "connection_id"] | None = None,
+        window: str | pd.Timedelta = "1h",
+        *,
+        tz: str | None = None,
+        name: str | None = None,
+    ) -> LiveChart:
+        """Return a live chart of profit and loss, in the account's currency, with the drawdown beneath.
+
+        Parameters
+        ----------
+        by
+            None: total, unrealized and realized (net of commission and swap). Otherwise the total of each symbol,
+            strategy or connection beside that of all.
+        window, tz, name
+            As for `price_chart`.
+
+        Returns
+        -------
+        LiveChart
+            Its `figure` is an ordinary plotly figure to style. What was realized before the session began is in only as
+            far as the platform told it; the subtitle says since when it is known.
+
+        Raises
+        ------
+        UnknownOption
+            For what cannot be; lists what can.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> [trace.name for trace in fxlive.Session.offline().pnl_chart().figure.data]
+        ['Total', 'Unrealized', 'Realized', 'Drawdown']
+        """
+        from fxlive.widgets.pnl import pnl_chart
+
+        return pnl_chart(self._pipeline, self.name, by, window, tz=tz, name=name)
+
+    def chart(
+        self,
+        channel: str,
+        y: str | Sequence[str],
+        by: str | None = None,
+        window: str | pd.Timedelta = "15min",
+        *,
+        tz: str | None = None,
+        name: str | None = None,
+    ) -> LiveChart:
+        """Return a live chart of any numbers of a channel over time.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"positions"``.
+        y
+            Columns of numbers, such as ``["profit", "margin"]``.
+        by
+            A column with few values, such as ``"symbol"``: each has lines of its own, also those that come later.
+        window, tz, name
+            As for `price_chart`.
+
+        Returns
+        -------
+        LiveChart
+            Its `figure` is an ordinary plotly figure to style.
+
+        Raises
+        ------
+        InvalidChannel, UnknownColumn, UnknownOption
+            For what does not exist; lists what does.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().chart("positions", ["profit"], by="symbol").figure.layout.title.text
+        'positions: profit by symbol'
+        """
+        from fxlive.widgets.series import series_chart
+
+        return series_chart(self._pipeline, self.name, self._channel(channel), y, by, window, tz=tz, name=name)
 
     def metrics_chart(
         self,

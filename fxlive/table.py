@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any
@@ -291,11 +291,22 @@ class RollingTable:
         assert isinstance(buffer, Codes), f"{column} has no categories"
         return buffer.vocabulary.code(value)
 
-    def category(self, column: str, code: int) -> str | None:
-        """Return the category that a code of `values` stands for; None for -1, which is a missing one."""
+    def categories(self, column: str) -> Sequence[str]:
+        """Return the categories of a column so far, in the order in which they came."""
         buffer = self._columns[column]
         assert isinstance(buffer, Codes), f"{column} has no categories"
-        return None if code < 0 else buffer.vocabulary.names[code]
+        return buffer.vocabulary.names
+
+    def label(self, column: str, value: int) -> str | None:
+        """Return what a value in `values` stands for: the name of a category, or the number itself; None for none."""
+        buffer = self._columns[column]
+        if not isinstance(buffer, Codes):
+            return str(value)
+        return None if value < 0 else buffer.vocabulary.names[value]
+
+    def columns_of(self, *kinds: Kind) -> list[str]:
+        """Return the names of the columns of some kinds."""
+        return [name for name, kind in self._kinds.items() if kind in kinds]
 
     def _fixed(self, name: str) -> Fixed:
         buffer = self._columns[name]

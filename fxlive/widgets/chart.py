@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,6 +39,57 @@ class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
     _send_addTraces_msg = _send_deleteTraces_msg = _send_moveTraces_msg = _changed  # noqa: N815 - plotly's names
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a chart shows.
+
+    `figure` is how it looks; the traces of the layers are put in front of any it has. `layers` gives the layers, when
+    asked: there may be more each time, in the same order. `fares` says how the data behind them fares. `window_ms` is
+    how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
+    `waiting` is what the chart says while there are no points.
+    """
+
+    figure: go.Figure
+    layers: Callable[[], Sequence[Layer]]
+    fares: Fares
+    window_ms: float
+    marks: Callable[[], list[Mark] | None] = lambda: None
+    waiting: str = "Waiting for the first value"
+
+
+class Pickers(ABC):
+    """What a user may choose in the chart itself.
+
+    Parameters
+    ----------
+    **chosen
+        The value of each picker at first.
+    """
+
+    def __init__(self, **chosen: str) -> None:
+        self._chosen = chosen
+
+    @abstractmethod
+    def options(self) -> dict[str, list[str]]:
+        """Return the values that each picker can have."""
+
+    @abstractmethod
+    def contents(self) -> Contents:
+        """Return what the chart shows with what is chosen now."""
+
+    def choices(self) -> list[tuple[str, str, list[str]]]:
+        """Return each picker's name, its value, and the values it can have."""
+        return [(name, self._chosen[name], values) for name, values in self.options().items()]
+
+    def pick(self, name: str, value: str) -> Contents:
+        """Return what the chart shows once a picker has this value."""
+        options = self.options().get(name, [])
+        if value not in options:
+            raise UnknownOption(name, value, options)
+        self._chosen[name] = value
+        return self.contents()
+
+
 class LiveChart(LiveWidget):
     """A chart that follows the market while your cell runs.
 
@@ -45,20 +98,12 @@ class LiveChart(LiveWidget):
 
     Parameters
     ----------
-    figure
-        How it looks. The traces of the layers are put in front of any it has.
-    layers
-        Gives what it shows, when asked: there may be more each time, in the same order.
-    fares
-        Says how the data behind it fares.
-    window_ms
-        How much the chart shows, back from the newest point.
-    marks
-        Gives the horizontal lines; None where they are as before.
+    contents
+        What it shows.
+    pickers
+        What of it the user may choose in the page; None for nothing.
     tz
         The zone of its time axis, such as ``"Europe/London"``, ``"UTC"``, or ``"local"`` for the browser's.
-    waiting
-        What it says while there are no points.
     **options
         As for `LiveWidget`.
     """
@@ -68,32 +113,25 @@ class LiveChart(LiveWidget):
     tz = traitlets.Unicode("UTC", help="The zone of the time axis; may be changed while it is shown.").tag(sync=True)
 
     def __init__(
-        self,
-        figure: go.Figure,
-        layers: Callable[[], Sequence[Layer]],
-        fares: Fares,
-        *,
-        window_ms: float,
-        marks: Callable[[], list[Mark] | None] = lambda: None,
-        tz: str | None = None,
-        waiting: str = "Waiting for the first value",
-        **options: Any,
+        self, contents: Contents, *, pickers: Pickers | None = None, tz: str | None = None, **options: Any
     ) -> None:
-        self._figure = _Figure(figure)
+        self._pickers = pickers
+        self._choices: Any = None
+        self._restyled = self._quiet = False
+        self._take(contents)
+        super().__init__("chart", _plotly=plotly_source().model_id, tz="UTC" if tz is None else tz, **options)
+
+    def _take(self, contents: Contents) -> None:
+        self._contents = contents
+        self._figure = _Figure(contents.figure)
         self._default_template = self._figure.layout.template
         self._figure._on_style = self._style_changed
-        self._layers = layers
         self._shown: list[Layer] = []
         self._cursors: list[int | None] = []
-        self._fares = fares
-        self._window_ms = window_ms
-        self._new_marks = marks
         self._marks: list[Mark] = []
-        self._waiting = waiting
         self._badge: Badge | None = None
         self._gaps: Any = None
-        self._restyled = self._quiet = False
-        super().__init__("chart", _plotly=plotly_source().model_id, tz="UTC" if tz is None else tz, **options)
+        self._anew = True  # all views are to begin again
 
     @traitlets.validate("tz")
     def _check_zone(self, proposal: Any) -> str:
@@ -135,7 +173,7 @@ class LiveChart(LiveWidget):
 
     def _take_layers(self) -> bool:
         """Take up the layers that are new; returns whether there were any."""
-        fresh = self._layers()[len(self._shown) :]
+        fresh = self._contents.layers()[len(self._shown) :]
         if not fresh:
             return False
         own = sum(len(layer.traces) for layer in self._shown)
@@ -154,13 +192,16 @@ class LiveChart(LiveWidget):
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the look and every point that a view of so many pixels can show."""
         self._take_layers()
+        shown = self._contents
         buffers: list[bytes] = []
         for place, layer in enumerate(self._shown):
             points = layer.read(None)
             self._cursors[place] = points.stop
-            buffers += _buffers(self._fit(layer, points, self._window_ms, request))
-        self._badge, self._gaps = self._fares.badge(), self._fares.gaps()
-        marks = self._new_marks()
+            buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
+        self._badge, self._gaps = shown.fares.badge(), shown.fares.gaps()
+        self._choices = self._pickers and self._pickers.choices()
+        self._anew = False
+        marks = shown.marks()
         self._marks = self._marks if marks is None else marks
         content = {
             "figure": self._look(),
@@ -170,21 +211,24 @@ class LiveChart(LiveWidget):
                     "columns": [[column.attribute, *column.traces] for column in layer.columns],
                     "thin": layer.thin,
                     "replaces": layer.replaces,
+                    "holds": layer.holds,
                 }
                 for layer in self._shown
             ],
             "badge": vars(self._badge),
             "gaps": self._gaps,
             "marks": [vars(mark) for mark in self._marks],
-            "window_ms": self._window_ms,
-            "waiting": self._waiting,
+            "pickers": self._choices or [],
+            "window_ms": shown.window_ms,
+            "waiting": shown.waiting,
         }
         return content, buffers
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points that have come, and what else is new."""
-        if self._take_layers():  # all views begin again, with the new layers
+        if self._anew or self._take_layers():  # all views begin again, with the new layers
             return self.window({})
+        shown = self._contents
         content: dict[str, Any] = {}
         if self._restyled:
             self._restyled = False
@@ -192,23 +236,34 @@ class LiveChart(LiveWidget):
                 content["figure"] = self._look()
             except RuntimeError:  # it is being styled at this very moment, on the thread of a cell
                 self._restyled = True
-        badge, gaps, marks = self._fares.badge(), self._fares.gaps(), self._new_marks()
+        badge, gaps, marks = shown.fares.badge(), shown.fares.gaps(), shown.marks()
         if badge != self._badge:
             self._badge, content["badge"] = badge, vars(badge)
         if gaps != self._gaps:
             self._gaps = content["gaps"] = gaps
         if marks is not None and marks != self._marks:
             self._marks, content["marks"] = marks, [vars(mark) for mark in marks]
+        choices = self._pickers and self._pickers.choices()
+        if choices != self._choices:
+            self._choices = content["pickers"] = choices
         buffers: list[bytes] = []
         for place, layer in enumerate(self._shown):
             points = layer.read(self._cursors[place])
             self._cursors[place] = points.stop
+            if points.anew:  # all views begin again
+                return self.window({})
             if len(points):
                 content.setdefault("l", []).append(place)
                 if len(points) > _MOST_NEW:
-                    points = self._fit(layer, points, self._window_ms, {})
+                    points = self._fit(layer, points, shown.window_ms, {})
                 buffers += _buffers(points)
         return content, buffers
+
+    def act(self, action: str, request: dict[str, Any]) -> None:
+        """Show what the user has picked."""
+        if action != "pick" or self._pickers is None:
+            return super().act(action, request)
+        self.refresher.soon(self._take, self._pickers.pick(str(request["name"]), str(request["value"])))
 
     def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points between two times in all the detail that a view can show, for one that has zoomed in."""

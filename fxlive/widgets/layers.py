@@ -16,24 +16,28 @@ from fxlive.table import RollingTable
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+UP, DOWN = "#26a69a", "#ef5350"
+"""The colours of what rises or was bought, and of what falls or was sold: legible on light and on dark."""
+
 
 @dataclass(frozen=True)
 class Points:
     """Some points of a layer.
 
     `columns` are the layer's, of one length: first the time in milliseconds since 1970 UTC, ascending. `stop` is
-    where the next points come from.
+    where the next points come from. Where they are `anew`, they take the place of all that came before.
     """
 
     columns: tuple[Floats, ...]
     stop: int
+    anew: bool = False
 
     def __len__(self) -> int:
         return len(self.columns[0])
 
     def take(self, places: Any) -> Points:
         """Return only the points at these places."""
-        return Points(tuple(column[places] for column in self.columns), self.stop)
+        return Points(tuple(column[places] for column in self.columns), self.stop, self.anew)
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,48 @@ class Layer(Protocol):
     def replaces(self) -> bool:
         """Whether the first new point takes the place of what is drawn at its time or later."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether the last value is drawn on to the newest point of the chart, because it still is the value."""
+
     def read(self, start: int | None) -> Points:
         """Return the points that have come since `start`, or with None all of the window."""
+
+
+class Revised:
+    """Points of which later ones may take the place of earlier ones: those of a layer that `replaces`.
+
+    Parameters
+    ----------
+    columns
+        How many, the time among them.
+    window_ms
+        How much to keep, back from the newest point, and the last point before that.
+    """
+
+    def __init__(self, columns: int, window_ms: float) -> None:
+        self._columns: list[Floats] = [np.empty(0) for _ in range(columns)]
+        self._window_ms = window_ms
+        self._changes = np.empty(0, np.int64)  # with which change each point came
+        self._count = self._cut = 0
+
+    def replace(self, since_ms: float, columns: Sequence[Floats]) -> None:
+        """Put points in the place of all from a time on."""
+        self._count += 1
+        x = self._columns[0]
+        stop = int(np.searchsorted(x, since_ms))
+        if stop < len(x) and (not len(columns[0]) or columns[0][0] > x[stop]):
+            self._cut = self._count  # points have gone that no new one takes the place of
+        newest = columns[0][-1] if len(columns[0]) else x[stop - 1] if stop else since_ms
+        first = min(max(0, int(np.searchsorted(x, newest - self._window_ms)) - 1), stop)
+        self._columns = [np.concatenate([o[first:stop], n]) for o, n in zip(self._columns, columns, strict=True)]
+        self._changes = np.concatenate([self._changes[first:stop], np.full(len(columns[0]), self._count)])
+
+    def read(self, start: int | None) -> Points:
+        """Return the points that came with a change after `start`, or with None all."""
+        anew = start is not None and start < self._cut
+        first = 0 if start is None or anew else int(np.searchsorted(self._changes, start, "right"))
+        return Points(tuple(column[first:] for column in self._columns), self._count, anew)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ log = logging.getLogger("fxlive")
 
 # A view says every 10 s that it is still there.
 _SILENCE_S = 35.0
+# anywidget throws an error in the page where a model is closed within two seconds of its opening.
+_SETTLING_S = 3.0
 STILL = "fxlive_still"
 """The key in an output's metadata that says whose still picture it is."""
 
@@ -66,6 +68,7 @@ class LiveWidget(anywidget.AnyWidget):
         self.name = name
         self.refresher = refresher or shared_refresher()
         self._clock = clock
+        self._settled_at = clock() + _SETTLING_S
         self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._asked: deque[dict[str, Any]] = deque()
         self._begun = False  # some view has had a window, so that there are changes to it
@@ -74,7 +77,7 @@ class LiveWidget(anywidget.AnyWidget):
         former = _named.get(name)
         _named[name] = self
         if former is not None:
-            former.close()
+            self.refresher.later(max(0.0, former._settled_at - clock()), former.close)
 
     # What a subclass says. All of it is called on the background thread.
 

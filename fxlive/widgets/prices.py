@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +14,9 @@ from fxlive.errors import UnknownOption, UnknownSymbol
 from fxlive.instruments import Instruments
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.layers import Column, Fares, Layer, Mark, Moved, Points, in_window
+from fxlive.widgets.candles import MOST_BARS, BarLayer
+from fxlive.widgets.chart import Contents, LiveChart, Pickers
+from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, in_window
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -35,7 +36,7 @@ class QuoteLayer:
     """
 
     thin = True
-    replaces = False
+    replaces = holds = False
     columns = (Column("x", (0, 1)), Column("y", (0,)), Column("y", (1,)))
 
     def __init__(self, table: RollingTable, symbol: str, window_us: int) -> None:
@@ -79,7 +80,7 @@ class FillLayer:
     """
 
     thin = False
-    replaces = False
+    replaces = holds = False
     columns = (_X, Column("y"), Column("marker.size"), Column("customdata"))
 
     def __init__(self, table: RollingTable, symbol: str, action: Literal["BUY", "SELL"], window_us: int) -> None:
@@ -115,9 +116,6 @@ class FillLayer:
         return Points((stamps[rows] / 1000.0, price[rows], size, volume[rows]), stop)
 
 
-UP, DOWN = "#26a69a", "#ef5350"
-
-
 class OpenPositions:
     """The open positions of one symbol, as lines at their price, stop loss and take profit."""
 
@@ -147,6 +145,68 @@ def _marks(side: str, volume: float, price: float, stop_loss: float, take_profit
         yield Mark(take_profit, f"TP {take_profit:g}", "take_profit")
 
 
+def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window: Any) -> Contents:
+    """Return what a chart of a symbol's prices shows."""
+    if kind not in ("line", "candles"):
+        raise UnknownOption("kind", kind, ("line", "candles"))
+    span = time_of("window", window)
+    tables = pipeline.store.tables
+    window_us = int(span / pd.Timedelta("1us"))
+    prices: Layer
+    if kind == "candles":
+        prices = BarLayer(tables[QUOTES], symbol, time_of("freq", freq), span)
+    else:
+        prices = QuoteLayer(tables[QUOTES], symbol, window_us)
+    layers: list[Layer] = [prices]
+    layers += [FillLayer(tables["trades"], symbol, action, window_us) for action in ("BUY", "SELL")]
+    return Contents(
+        price_figure(symbol),
+        lambda: layers,
+        Fares(pipeline, QUOTES),
+        window_ms=span / pd.Timedelta("1ms"),
+        marks=OpenPositions(pipeline, symbol),
+        waiting=f"Waiting for the first tick of {symbol}",
+    )
+
+
+class PricePickers(Pickers):
+    """Symbol, bars and window of a price chart, to be chosen in the page.
+
+    Parameters
+    ----------
+    pipeline
+        What brings the prices.
+    symbol, bars, window
+        What is chosen at first; bars are ``"line"`` for none.
+    """
+
+    def __init__(self, pipeline: Pipeline, symbol: str, bars: str = "line", window: str = "15min") -> None:
+        super().__init__(symbol=symbol, bars=bars, window=window)
+        self._pipeline = pipeline
+
+    def options(self) -> dict[str, list[str]]:
+        """Return the symbols so far, and the bars that the window has room for."""
+        table, span = self._pipeline.store.tables[QUOTES], pd.Timedelta(self._chosen["window"])
+        return {
+            "symbol": sorted({*table.categories("symbol"), self._chosen["symbol"]}),
+            "bars": ["line", *(freq for freq in _BARS if span / pd.Timedelta(freq) <= MOST_BARS)],
+            "window": list(_WINDOWS),
+        }
+
+    def contents(self) -> Contents:
+        """Return what is chosen now; bars that are too short for the window become the shortest that are not."""
+        possible = self.options()["bars"]
+        if self._chosen["bars"] not in possible:
+            self._chosen["bars"] = possible[1]
+        bars = self._chosen["bars"]
+        kind, freq = ("line", "1s") if bars == "line" else ("candles", bars)
+        return price_contents(self._pipeline, self._chosen["symbol"], kind, freq, self._chosen["window"])
+
+
+_BARS = ("1s", "5s", "15s", "1min", "5min", "15min", "1h")
+_WINDOWS = ("1min", "5min", "15min", "1h", "4h", "1D")
+
+
 def price_chart(
     pipeline: Pipeline,
     session: str,
@@ -155,31 +215,15 @@ def price_chart(
     freq: Any,
     window: Any,
     *,
-    tz: str | None = None,
     name: str | None = None,
     **options: Any,
 ) -> LiveChart:
     """Return a live chart of a symbol's prices; what the session's method of this name does."""
-    if kind not in ("line", "candles"):
-        raise UnknownOption("kind", kind, ("line", "candles"))
-    span = time_of("window", window)
-    tables = pipeline.store.tables
-    symbol = known_symbol(symbol, [str(s) for s in tables[QUOTES].latest().index])
-    window_us = int(span / pd.Timedelta("1us"))
-    prices: Layer = QuoteLayer(tables[QUOTES], symbol, window_us)
-    fills = [FillLayer(tables["trades"], symbol, action, window_us) for action in ("BUY", "SELL")]
-    layers: Sequence[Layer] = (prices, *fills)
-    return LiveChart(
-        price_figure(symbol),
-        lambda: layers,
-        Fares(pipeline, QUOTES),
-        window_ms=span / pd.Timedelta("1ms"),
-        marks=OpenPositions(pipeline, symbol),
-        tz=tz,
-        name=f"{session}: {name or f'{symbol} {kind} {span}'}",
-        waiting=f"Waiting for the first tick of {symbol}",
-        **options,
-    )
+    symbol = known_symbol(symbol, [str(s) for s in pipeline.store.tables[QUOTES].latest().index])
+    contents = price_contents(pipeline, symbol, kind, freq, window)
+    what = f"{kind} {short(time_of('freq', freq))}" if kind == "candles" else kind
+    default = f"{symbol} {what} {short(time_of('window', window))}"
+    return LiveChart(contents, name=f"{session}: {name or default}", **options)
 
 
 def price_figure(symbol: str) -> go.Figure:
@@ -211,6 +255,18 @@ def time_of(option: str, value: Any) -> pd.Timedelta:
     if not span > pd.Timedelta(0):
         raise UnknownOption(option, value, ('a time such as "15min"',))
     return span
+
+
+def short(span: pd.Timedelta) -> str:
+    """Return a length of time in few characters.
+
+    >>> short(pd.Timedelta("15min")), short(pd.Timedelta("90s")), short(pd.Timedelta("250ms"))
+    ('15min', '90s', '250ms')
+    """
+    for unit in ("D", "h", "min", "s", "ms"):
+        if span % pd.Timedelta(1, unit) == pd.Timedelta(0):
+            return f"{span // pd.Timedelta(1, unit)}{unit}"
+    return str(span)
 
 
 def known_symbol(symbol: str, seen: list[str]) -> str:

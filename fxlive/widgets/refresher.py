@@ -55,7 +55,8 @@ def _post(parts: Sequence[Part]) -> None:
 class Refresher:
     """Asks each visible widget, some times a second, for what is new since it last drew.
 
-    Everything but `soon` and `ask` is to be called on the background loop. While no widget is visible nothing runs.
+    Everything but `soon`, `later` and `ask` is to be called on the background loop. While no widget is visible nothing
+    runs.
 
     Parameters
     ----------
@@ -84,6 +85,10 @@ class Refresher:
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function on the background loop; from any thread."""
         self._loop().call_soon_threadsafe(function, *arguments)
+
+    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        """Call a function on the background loop, after so many seconds; from any thread."""
+        self.soon(self._loop().call_later, delay_s, function)
 
     def ask(self, function: Callable[[], T]) -> T:
         """Call a function on the background loop and return what it returns; from any other thread."""

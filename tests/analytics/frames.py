@@ -46,3 +46,44 @@ def real_day() -> pd.DataFrame:
     if not DAY.exists():
         pytest.skip("the real day of ticks is not there")
     return _day().copy()
+
+
+def positions(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Rows of positions from (seconds after T0, ticket, symbol, volume, unrealized)."""
+    seconds, tickets, symbols, volumes, unrealized = zip(*rows, strict=True) if rows else ((),) * 5
+    return pd.DataFrame(
+        {
+            "ticket": np.array(tickets, np.int64),
+            "symbol": pd.Categorical(symbols, categories=sorted(set(symbols))),
+            "volume": np.array(volumes, np.float64),
+            "profit": np.array(unrealized, np.float64),
+            "unrealized_pnl": np.array(unrealized, np.float64),
+        },
+        index=index([T0 + round(s * S) for s in seconds]),
+    )
+
+
+TRADE = {
+    "execution_id": "exec_1",
+    "ticket": 1,
+    "symbol": "EURUSD",
+    "action": "BUY",
+    "volume": 0.1,
+    "open_price": 1.085,
+    "profit": 0.0,
+    "commission": 0.0,
+    "swap": 0.0,
+    "status": "FILLED",
+    "strategy_id": "s1",
+    "connection_id": "c1",
+}
+
+
+def trades(rows: list[tuple[float, dict[str, Any]]]) -> pd.DataFrame:
+    """Rows of trades from (seconds after T0, what differs from TRADE)."""
+    values = {column: [{**TRADE, **row}[column] for _, row in rows] for column in TRADE}
+    frame = pd.DataFrame(values, index=index([T0 + round(s * S) for s, _ in rows]))
+    codes = ("symbol", "action", "status", "strategy_id", "connection_id")
+    money = ("volume", "open_price", "profit", "commission", "swap")
+    dtypes: dict[str, Any] = {"execution_id": "str", "ticket": "Int64"}
+    return frame.astype(dtypes | dict.fromkeys(codes, "category") | dict.fromkeys(money, "float64"))

@@ -72,7 +72,7 @@ wild_quotes = st.lists(
 @given(rows=wild_quotes, cuts=st.lists(st.integers(0, 60)), freq=st.sampled_from(["100ms", "1s", "7s", "1D"]),
        price=st.sampled_from(["mid", "bid", "ask"]), in_order=st.booleans(),
        day_start=st.sampled_from([None, NEW_YORK]))  # fmt: skip
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_however_a_stream_is_split_its_bars_are_those_of_the_whole_bit_for_bit(
     rows: list[Any], cuts: list[int], freq: str, price: Any, in_order: bool, day_start: str | None
 ) -> None:

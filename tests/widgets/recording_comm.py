@@ -82,6 +82,9 @@ class Here(Refresher):
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         function(*arguments)
 
+    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        function()
+
     def watch(self, widget: Any) -> None:
         if widget not in self._watched:
             self._watched.append(widget)

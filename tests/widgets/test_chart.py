@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 import fxlive
-from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
 from tests.widgets.recording_comm import Here, Recorded, look, say
 
@@ -20,7 +20,7 @@ class Line:
     """A layer with one line, as long as a test says: at every 100 ms its value is the number of the point."""
 
     thin = True
-    replaces = False
+    replaces = holds = False
     columns = (Column("x"), Column("y"))
 
     def __init__(self, rows: int = 0) -> None:
@@ -47,10 +47,12 @@ class State:
         return tuple(self.since)
 
 
-def chart_of(*layers: Layer, name: str = "test", state: State | None = None, **options: Any) -> LiveChart:
+def chart_of(
+    *layers: Layer, name: str = "test", state: State | None = None, window_ms: float = 60_000.0, **options: Any
+) -> LiveChart:
     state = state or State()
-    options = {"window_ms": 60_000.0, "refresher": Here(), "marks": lambda: state.marks, **options}
-    return LiveChart(go.Figure(), lambda: layers, state, name=name, **options)  # type: ignore[arg-type]
+    contents = Contents(go.Figure(), lambda: layers, state, window_ms, lambda: state.marks)  # type: ignore[arg-type]
+    return LiveChart(contents, name=name, **{"refresher": Here(), **options})
 
 
 def test_the_window_goes_to_the_view_that_asks_and_then_only_what_is_new(page: Recorded) -> None:
@@ -180,14 +182,8 @@ def test_what_the_user_styles_reaches_the_page_and_the_points_do_not_go_twice(pa
 
 def test_a_trace_of_the_users_own_stays_behind_those_that_come_later(page: Recorded) -> None:
     layers: list[Layer] = [Line(3)]
-    chart = LiveChart(
-        go.Figure(),
-        lambda: layers,
-        State(),  # type: ignore[arg-type]
-        name="test",
-        window_ms=60_000.0,
-        refresher=Here(),
-    )
+    contents = Contents(go.Figure(), lambda: layers, State(), 60_000.0)  # type: ignore[arg-type]
+    chart = LiveChart(contents, name="test", refresher=Here())
     look(chart)
     chart.figure.add_scatter(name="mine", x=[1], y=[2])
     chart.refresher.tick()

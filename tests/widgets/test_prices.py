@@ -16,7 +16,7 @@ from fxlive.pipeline import Pipeline
 from fxlive.store import Store
 from fxlive.widgets.layers import Fares
 from fxlive.widgets.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
-from tests.widgets.recording_comm import Recorded
+from tests.widgets.recording_comm import Here, Recorded
 
 START = 1_700_000_000
 MINUTE_US = 60_000_000
@@ -50,7 +50,7 @@ class Market:
         self.do(lambda: self.feed.put(frame, at=int((START + self.now) * 1e6)))
 
     def chart(self, symbol: str, kind: str = "line", freq: Any = "1s", window: Any = "15min", **more: Any) -> Any:
-        return price_chart(self.pipeline, "test", symbol, kind, freq, window, **more)
+        return price_chart(self.pipeline, "test", symbol, kind, freq, window, refresher=Here(), **more)
 
     def say(self, kind: str, channel: str, **data: Any) -> None:
         self._count += 1

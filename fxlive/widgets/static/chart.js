@@ -19,7 +19,8 @@ class ChartView extends View {
     this.button = element("button", "fxlive-button fxlive-follow", "Follow");
     this.button.title = "Back to the newest point";
     this.button.hidden = true;
-    this.tools.append(this.button);
+    this.pickers = element("span", "fxlive-pickers");
+    this.tools.append(this.pickers, this.button);
     this.plot = element("div", "fxlive-plot");
     this.waiting = element("div", "fxlive-waiting");
     this.waiting.hidden = true;
@@ -70,6 +71,7 @@ class ChartView extends View {
     this.waiting.textContent = content.waiting;
     this.gaps = content.gaps;
     this.marks = content.marks;
+    this.offer(content.pickers);
     this.pending = [];
     let at = 0;
     let trace = 0;
@@ -92,9 +94,26 @@ class ChartView extends View {
       if (content.figure) [this.figure, this.whole] = [content.figure, true];
       if (content.gaps) this.gaps = content.gaps;
       if (content.marks) this.marks = content.marks;
+      if (content.pickers) this.offer(content.pickers);
       if (content.l) this.pending.push({ layers: content.l, buffers });
     }
     this.soon();
+  }
+
+  offer(pickers) {
+    this.pickers.replaceChildren(
+      ...pickers.map(([name, value, values]) => {
+        const select = element("select", "fxlive-picker");
+        select.setAttribute("aria-label", name);
+        select.title = name;
+        select.append(...values.map((text) => new Option(text, text, text === value, text === value)));
+        select.addEventListener("change", () => {
+          this.release();
+          this.do("pick", { name, value: select.value });
+        });
+        return select;
+      }),
+    );
   }
 
   columns(buffers) {
@@ -194,6 +213,8 @@ class ChartView extends View {
       if (!clientWidth || !clientHeight || (clientWidth === width && clientHeight === height)) return;
       [width, height] = [clientWidth, clientHeight];
       this.Plotly.Plots.resize(this.plot);
+      this.whole = true; // fewer ticks where it is narrow
+      this.soon();
     });
     resized.observe(this.plot);
     this.undo.push(() => resized.disconnect());
@@ -217,8 +238,18 @@ class ChartView extends View {
       if (!to.includes(i)) return;
       const path = name.split(".");
       const inside = path.slice(0, -1).reduce((object, step) => (object[step] ??= {}), trace);
-      inside[path.at(-1)] = layer.data.all[c];
+      inside[path.at(-1)] = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
     });
+  }
+
+  // A column with its last value once more, at the newest time of the chart.
+  held(data, c) {
+    const newest = this.newest();
+    if (!data.length || data.x[data.length - 1] >= newest) return data.all[c];
+    const column = new Float64Array(data.length + 1);
+    column.set(data.all[c]);
+    column[data.length] = c === 0 ? newest : column[data.length - 1];
+    return column;
   }
 
   layout() {

@@ -51,7 +51,7 @@ export function template(el) {
     linecolor: grid,
     zerolinecolor: grid,
     tickfont: { color: faint },
-    title: { font: { color: faint, size: 11 }, standoff: 4 },
+    title: { font: { color: faint, size: 11 }, standoff: 0 },
     automargin: true,
   };
   return {
@@ -59,16 +59,16 @@ export function template(el) {
       paper_bgcolor: back,
       plot_bgcolor: back,
       font: { color: text, family: css("--jp-ui-font-family", "system-ui, sans-serif"), size: 12 },
-      title: { x: 0.01, xanchor: "left", y: 0.98, yanchor: "top", yref: "container", font: { size: 14 } },
+      title: { x: 0.01, xanchor: "left", y: 1, yanchor: "top", yref: "container", pad: { t: 10 }, font: { size: 14 } },
       colorway: dark
-        ? ["#64b5f6", "#ffb74d", "#81c784", "#e57373", "#ba68c8", "#4dd0e1", "#fff176", "#f06292"]
-        : ["#1565c0", "#c75b12", "#2e7d32", "#c62828", "#6a1b9a", "#00838f", "#9e7700", "#ad1457"],
-      xaxis: { ...axis, showline: true, nticks: 8 },
+        ? ["#64b5f6", "#ffb74d", "#81c784", "#e57373", "#ba68c8", "#4dd0e1", "#fff176", "#f06292", "#a1887f", "#90a4ae"]
+        : ["#1565c0", "#c75b12", "#2e7d32", "#c62828", "#6a1b9a", "#00838f", "#9e7700", "#ad1457", "#5d4037", "#455a64"],
+      xaxis: { ...axis, showline: true, tickangle: 0, nticks: Math.min(8, Math.max(2, Math.floor(el.clientWidth / 110))) },
       yaxis: { ...axis, nticks: 8 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom" },
+      legend: { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" },
       hoverlabel: { bgcolor: css("--jp-layout-color1", back), bordercolor: grid, font: { color: text } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },
-      margin: { l: 16, r: 16, t: 52, b: 32 },
+      margin: { l: 16, r: 16, t: 36, b: 32 },
       dragmode: "zoom",
     },
   };

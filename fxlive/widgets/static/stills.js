@@ -3,23 +3,28 @@
 // trusted or not. Where the page is not JupyterLab's, the output stays empty.
 
 const EVERY_MS = 10_000;
+const SOON_MS = 1_000;
 const KEY = "fxlive_still";
 const ready = new Map(); // by document: the pictures taken, by model
 
 export function keepStill(view) {
-  const timer = setInterval(() => take(view), EVERY_MS);
-  const early = setTimeout(() => take(view), 1_500);
-  view.undo.push(() => clearInterval(timer), () => clearTimeout(early));
+  let timer;
+  const again = async () => {
+    const taken = await take(view).catch(() => false); // a view that is just ending has no picture
+    if (!view.over) timer = setTimeout(again, taken ? EVERY_MS : SOON_MS);
+  };
+  timer = setTimeout(again, SOON_MS);
+  view.undo.push(() => clearTimeout(timer));
 }
 
 async function take(view) {
-  if (!view.modelId || !view.changed || !view.shown || view.over) return;
+  if (!view.modelId || !view.changed || !view.shown) return false;
   const model = await view.manager.get_model(view.modelId);
   const context = model.widget_manager?.context;
-  if (!context?.saveState || !outputs(context, view.modelId).length) return;
+  if (!context?.saveState || !outputs(context, view.modelId).length) return false;
   view.changed = false;
   const html = await view.still();
-  if (html === null || view.over) return;
+  if (html === null || view.over) return false;
   if (!ready.has(context)) {
     ready.set(context, new Map());
     // The file is made when this returns, so the pictures must be there already.
@@ -27,6 +32,7 @@ async function take(view) {
     context.disposed.connect(() => ready.delete(context));
   }
   ready.get(context).set(view.modelId, `<div class="fxlive-still">${html}</div>`);
+  return true;
 }
 
 function put(context) {

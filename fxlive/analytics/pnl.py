@@ -1,0 +1,477 @@
+"""Profit and loss over time, from the newest word on each position and each execution.
+
+An amount of money is counted in whole millionths of the account's currency. Whole numbers have the same sum in any
+order, so groups add up to the whole, and a series fed in pieces is the one computed at once, to the last bit.
+
+The ledger takes events in the order of their envelopes' times; of equal times trades first, then positions, each in the
+order of arrival. There is a point for each time, holding what is true after all its events. An event that comes late is
+put where it belongs, and the points from there on are corrected.
+
+What a position is worth: what its newest row says, nothing when its volume is 0. A CLOSED trade of its ticket later
+than that row has taken its share of the volume out, until the next row says what is left; so the position is gone when
+such trades cover its volume, and a partial close is not counted twice meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from fxlive.analytics.inputs import (
+    MILLION,
+    MISSING,
+    Floats,
+    Micros,
+    check_columns,
+    millionths,
+    numbers,
+    texts,
+    times_us,
+)
+from fxlive.columns import UTC
+from fxlive.errors import InvalidFrame, UnknownOption
+
+By = Literal["symbol", "strategy_id", "connection_id"]
+BYS: tuple[str, ...] = get_args(By)
+UNKNOWN = "unknown"
+"""The group of positions whose ticket no trade has named yet, and of trades without that field."""
+
+MAX_REVISED = 10_000
+_VOLUME_TOLERANCE = 5  # millionths of a lot: parts are rounded each
+_POSITIONS = ("ticket", "symbol", "volume", "profit", "unrealized_pnl")
+_TRADES = ("execution_id", "ticket", "symbol", "volume", "profit", "commission", "swap", "status")
+_NUMBERS = ("unrealized", "realized", "commission", "swap", "total", "peak", "drawdown")
+_IN_ORDER = itemgetter(0, 1)  # time, then trades before positions
+
+
+class PnlPoints(NamedTuple):
+    """Points of one group's series: `times` in microseconds since 1970 UTC, the rest as the columns of `pnl`.
+
+    They take the place of every point of that group from `since` on (which may be more than they are).
+    """
+
+    since: int
+    times: Micros
+    unrealized: Floats
+    realized: Floats
+    commission: Floats
+    swap: Floats
+    total: Floats
+    peak: Floats
+    drawdown: Floats
+
+    def frame(self) -> pd.DataFrame:
+        """Return them as `pnl` does."""
+        index = pd.DatetimeIndex(pd.array(self.times, dtype=UTC), name="timestamp")
+        return pd.DataFrame(dict(zip(_NUMBERS, self[2:], strict=True)), index=index)
+
+
+class _Trade(NamedTuple):
+    time: int
+    rank: int  # 0: before positions of the same time
+    execution: str
+    ticket: int | None
+    group: str | None
+    profit: int
+    commission: int
+    swap: int
+    closed: int  # volume that it closes
+
+
+class _Row(NamedTuple):
+    """A position's row."""
+
+    time: int
+    rank: int  # 1
+    ticket: int
+    group: str | None
+    unrealized: int
+    volume: int
+
+
+class Held(NamedTuple):
+    """What the newest row of a position says, and what became of it since: `amount` is what is left of it."""
+
+    time: int
+    unrealized: int
+    volume: int
+    closed: int
+    group: str | None
+    amount: int
+
+
+class Execution(NamedTuple):
+    """The last word on an execution, and when its first was said."""
+
+    first: int
+    group: str | None
+    ticket: int | None
+    profit: int
+    commission: int
+    swap: int
+    closed: int
+
+
+class _Totals(NamedTuple):
+    unrealized: int = 0
+    realized: int = 0
+    commission: int = 0
+    swap: int = 0
+    peak: int = 0
+
+
+_Event = _Trade | _Row
+
+
+@dataclass(slots=True)
+class _Step:
+    """One time: its events, the groups that they touched, and how to take it all back."""
+
+    time: int
+    events: list[_Event] = field(default_factory=list)
+    groups: dict[str | None, _Totals] = field(default_factory=dict)
+    undo: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
+
+
+class PnlStream:
+    """Profit and loss, brought up to date with the new rows alone.
+
+    However the rows are split over updates, and whichever table's come first, the points are those of `pnl` over all of
+    them, bit for bit. An update costs what its rows cost, and what a late one makes to be corrected. Corrected are at
+    most the last 10,000 times; what comes later than that counts from the oldest of these, and is counted in `late`.
+
+    Parameters
+    ----------
+    by
+        As in `pnl`.
+
+    Examples
+    --------
+    >>> stream = PnlStream()
+    >>> rows = pd.DataFrame(
+    ...     {"ticket": [7], "symbol": "EURUSD", "volume": 0.1, "profit": 10.0, "unrealized_pnl": 10.0},
+    ...     index=pd.to_datetime([0], utc=True),
+    ... )
+    >>> stream.update(positions=rows)[None].total
+    array([10.])
+    """
+
+    def __init__(self, by: By | None = None) -> None:
+        if by is not None and by not in BYS:
+            raise UnknownOption("by", by, ("None", *BYS))
+        self.late = 0
+        """How many events came too late to be put where they belong."""
+        self.held: dict[int, Held] = {}
+        self.executions: dict[str, Execution] = {}
+        self.totals: dict[str | None, _Totals] = {}
+        self._by = by
+        self._of_ticket: dict[int, str] = {}
+        self._steps: deque[_Step] = deque()
+        self._forgotten = False
+
+    def update(
+        self, positions: pd.DataFrame | None = None, trades: pd.DataFrame | None = None
+    ) -> dict[str | None, PnlPoints]:
+        """Take the new rows, and return the new and the corrected points of each group that has any.
+
+        Parameters
+        ----------
+        positions, trades
+            Rows of the two channels, in the order of arrival.
+
+        Returns
+        -------
+        dict
+            By group; without `by` the one group is None. Usually a group's points follow those that it had; where the
+            first time is not later than the last one had, they replace all from `since` on.
+
+        Raises
+        ------
+        InvalidFrame, UnknownColumn
+            For rows that cannot be counted; nothing has been taken then.
+        """
+        events: list[_Event] = []
+        if trades is not None:
+            events += _trades(trades, self._by)
+        if positions is not None:
+            events += _rows(positions, self._by)
+        if not events:
+            return {}
+        events.sort(key=_IN_ORDER)
+        touched: dict[str | None, None] = {}
+        if self._steps and events[0].time <= self._steps[-1].time:
+            events = self._rewound(events, touched)
+        since = events[0].time
+        points: dict[str | None, list[tuple[int, ...]]] = {}
+        for step in self._taken(events):
+            for group, totals in step.groups.items():
+                points.setdefault(group, []).append((step.time, *totals))
+        touched.update(dict.fromkeys(points))
+        return {group: _points(since, points.get(group, [])) for group in touched}
+
+    def _rewound(self, events: list[_Event], touched: dict[str | None, None]) -> list[_Event]:
+        """Take back what is not earlier than the first of these events, and return all that is to be taken then."""
+        if self._forgotten:
+            horizon = self._steps[0].time
+            late = sum(event.time < horizon for event in events)
+            if late:
+                self.late += late
+                events = [event._replace(time=horizon) if event.time < horizon else event for event in events]
+        again: list[_Event] = []
+        while self._steps and self._steps[-1].time >= events[0].time:
+            step = self._steps.pop()
+            for of, key, former in reversed(step.undo):
+                if former is None:
+                    del of[key]
+                else:
+                    of[key] = former
+            again[:0] = step.events
+            touched.update(dict.fromkeys(step.groups))
+        return sorted([*again, *events], key=_IN_ORDER)
+
+    def _taken(self, events: Iterable[_Event]) -> Iterable[_Step]:
+        """Take events in order, and give each time as it ends."""
+        step: _Step | None = None
+        for event in events:
+            if step is None or event.time != step.time:
+                if step is not None:
+                    yield self._ended(step)
+                step = _Step(event.time)
+            step.events.append(event)
+            if isinstance(event, _Trade):
+                self._execute(event, step)
+            else:
+                self._mark(event, step)
+        if step is not None:
+            yield self._ended(step)
+
+    def _ended(self, step: _Step) -> _Step:
+        for group in step.groups:
+            totals = self.totals[group]
+            total = totals.unrealized + totals.realized
+            if total > totals.peak:
+                totals = self.totals[group] = totals._replace(peak=total)
+            step.groups[group] = totals
+        self._steps.append(step)
+        if len(self._steps) > MAX_REVISED:
+            self._steps.popleft()
+            self._forgotten = True
+        return step
+
+    # What the events do.
+
+    def _execute(self, trade: _Trade, step: _Step) -> None:
+        group, ticket = trade.group, trade.ticket
+        if self._by not in (None, "symbol"):
+            if ticket is not None and group is not None:
+                self._name(ticket, group, step)
+            elif group is None:
+                group = UNKNOWN if ticket is None else self._of_ticket.get(ticket, UNKNOWN)
+        former = self.executions.get(trade.execution)
+        first = trade.time if former is None else former.first
+        if former is not None:
+            self._book(former, -1, step)
+            self._close(former, -1, step)
+        execution = Execution(first, group, ticket, trade.profit, trade.commission, trade.swap, trade.closed)
+        _put(step, self.executions, trade.execution, execution)
+        self._book(execution, 1, step)
+        self._close(execution, 1, step)
+
+    def _mark(self, row: _Row, step: _Step) -> None:
+        ticket, former = row.ticket, self.held.get(row.ticket)
+        unrealized, volume = row.unrealized, row.volume
+        if unrealized == MISSING:
+            unrealized = 0 if former is None else former.amount
+        if volume == MISSING and former is not None and former.volume != MISSING:
+            volume = max(0, former.volume - former.closed)
+        group = row.group if self._by in (None, "symbol") else self._of_ticket.get(ticket, UNKNOWN)
+        self._hold(ticket, Held(row.time, unrealized, volume, 0, group, _left(unrealized, volume, 0)), step)
+
+    def _name(self, ticket: int, group: str, step: _Step) -> None:
+        """Let a ticket belong to a group from now on."""
+        if self._of_ticket.get(ticket) != group:
+            _put(step, self._of_ticket, ticket, group)
+            if ticket in self.held:
+                self._hold(ticket, self.held[ticket]._replace(group=group), step)
+
+    def _close(self, execution: Execution, sign: int, step: _Step) -> None:
+        held = None if execution.ticket is None else self.held.get(execution.ticket)
+        if execution.closed and held is not None and execution.first > held.time:
+            closed = held.closed + sign * execution.closed
+            amount = _left(held.unrealized, held.volume, closed)
+            self._hold(execution.ticket, held._replace(closed=closed, amount=amount), step)
+
+    def _hold(self, ticket: int | None, held: Held, step: _Step) -> None:
+        former = self.held.get(ticket)  # type: ignore[arg-type]
+        if former is not None:
+            self._add(former.group, step, unrealized=-former.amount)
+        self._add(held.group, step, unrealized=held.amount)
+        _put(step, self.held, ticket, held)
+
+    def _book(self, execution: Execution, sign: int, step: _Step) -> None:
+        net = execution.profit - execution.commission + execution.swap
+        self._add(execution.group, step, 0, sign * net, sign * execution.commission, sign * execution.swap)
+
+    def _add(
+        self, group: str | None, step: _Step, unrealized: int = 0, realized: int = 0, commission: int = 0, swap: int = 0
+    ) -> None:
+        totals = self.totals.get(group, _NOTHING)
+        if group not in step.groups:
+            step.undo.append((self.totals, group, self.totals.get(group)))
+            step.groups[group] = totals
+        self.totals[group] = _Totals(
+            totals.unrealized + unrealized,
+            totals.realized + realized,
+            totals.commission + commission,
+            totals.swap + swap,
+            totals.peak,
+        )
+
+
+_NOTHING = _Totals()
+
+
+def _put(step: _Step, of: dict[Any, Any], key: Any, value: Any) -> None:
+    step.undo.append((of, key, of.get(key)))
+    of[key] = value
+
+
+def _left(unrealized: int, volume: int, closed: int) -> int:
+    """Return what is left of a position's profit when so much of its volume has been closed since."""
+    if volume == 0 or (volume != MISSING and closed >= volume - _VOLUME_TOLERANCE):
+        return 0
+    return unrealized if closed <= 0 or volume == MISSING else round(unrealized * ((volume - closed) / volume))
+
+
+def _trades(frame: pd.DataFrame, by: By | None) -> list[_Trade]:
+    check_columns(frame, "trades", *_TRADES, *([] if by is None else [by]))
+    if not len(frame):
+        return []
+    executions = texts(frame, "execution_id")
+    if None in executions:
+        raise InvalidFrame("trades", "has rows without an execution_id: drop them with frame.dropna(...)")
+    closed = np.array([status == "CLOSED" for status in texts(frame, "status")])
+    groups = [None] * len(frame) if by is None else texts(frame, by)
+    return [
+        _Trade(*values)
+        for values in zip(
+            times_us(frame, "trades").tolist(),
+            [0] * len(frame),
+            executions,
+            numbers(frame, "ticket"),
+            groups,
+            *(_known(millionths(frame, column, "trades")).tolist() for column in ("profit", "commission", "swap")),
+            np.where(closed, _known(millionths(frame, "volume", "trades")), 0).tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _rows(frame: pd.DataFrame, by: By | None) -> list[_Row]:
+    check_columns(frame, "positions", *_POSITIONS)
+    if not len(frame):
+        return []
+    tickets = numbers(frame, "ticket")
+    if None in tickets:
+        raise InvalidFrame("positions", "has rows without a ticket: drop them with frame.dropna(...)")
+    unrealized = millionths(frame, "unrealized_pnl", "positions")
+    if (unrealized == MISSING).any():
+        unrealized = np.where(unrealized == MISSING, millionths(frame, "profit", "positions"), unrealized)
+    groups = texts(frame, "symbol") if by == "symbol" else [None] * len(frame)
+    volumes = millionths(frame, "volume", "positions").tolist()
+    times = times_us(frame, "positions").tolist()
+    return [
+        _Row(*values)
+        for values in zip(times, [1] * len(frame), tickets, groups, unrealized.tolist(), volumes, strict=True)
+    ]
+
+
+def _known(amounts: Micros) -> Micros:
+    return np.where(amounts == MISSING, 0, amounts)
+
+
+def _points(since: int, points: list[tuple[int, ...]]) -> PnlPoints:
+    counted = np.array(points, np.int64).reshape(len(points), 6).T
+    times, unrealized, realized, commission, swap, peak = counted
+    total = unrealized + realized
+    return PnlPoints(
+        since, times, *(c / MILLION for c in (unrealized, realized, commission, swap, total, peak, peak - total))
+    )
+
+
+def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
+    """Return profit and loss over time, in the account's currency.
+
+    Parameters
+    ----------
+    positions, trades
+        Rows of the two channels, in the order of arrival. What the platform tells of the time before we connected (open
+        positions, recent trades) is among them and counts.
+    by
+        None for the whole, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``: a series for each. Positions carry
+        no strategy and no connection: theirs are those of the newest trade of their ticket, and until there is one they
+        are ``"unknown"``. The groups' amounts add up to the whole at every time.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `timestamp` (``datetime64[us, UTC]``), or by the group and `timestamp`: a point for each envelope
+        time at which something of the group was said. All float64:
+
+        - `unrealized`: sum of the open positions' `unrealized_pnl` (`profit` where that is missing; where both are,
+          what was said before);
+        - `realized`: sum of profit - commission + swap over executions, each once, with its last word;
+        - `commission` (what it cost, positive) and `swap` (what it brought), which are in `realized`;
+        - `total`: unrealized + realized;
+        - `peak`: the highest total so far, at least 0, where everything began;
+        - `drawdown`: peak - total, never negative. A group has its own peak, so these two do not add up.
+
+        ``attrs["known_since"]`` is when the first row came (ISO 8601, None where none has): what was realized before is
+        in only as far as the platform told it then.
+
+    Raises
+    ------
+    InvalidFrame, UnknownColumn, UnknownOption
+        For rows that cannot be counted.
+
+    Examples
+    --------
+    The reference's sample position: 0.1 lots of EURUSD from 1.08500 to 1.08600 are 10 USD, its commission is 0.50.
+
+    >>> when = pd.to_datetime(["2024-01-01T00:00Z"])
+    >>> positions = pd.DataFrame(
+    ...     {"ticket": 123456, "symbol": "EURUSD", "volume": 0.1, "profit": 10.0, "unrealized_pnl": 10.0}, index=when
+    ... )
+    >>> trades = pd.DataFrame(
+    ...     {"execution_id": "exec_123", "ticket": 123456, "symbol": "EURUSD", "volume": 0.1, "profit": 0.0,
+    ...      "commission": 0.5, "swap": 0.0, "status": "FILLED"}, index=when
+    ... )
+    >>> pnl(positions, trades)[["unrealized", "realized", "total", "drawdown"]].to_numpy().tolist()
+    [[10.0, -0.5, 9.5, 0.0]]
+    """
+    for frame, what in ((positions, "positions"), (trades, "trades")):
+        check_columns(frame, what)
+    series = PnlStream(by).update(positions, trades)
+    if by is None:
+        frame = (series[None] if series else _points(0, [])).frame()
+    elif series:
+        frame = pd.concat({group: series[group].frame() for group in sorted(series, key=str)}, names=[by])
+    else:
+        index = pd.MultiIndex.from_arrays(
+            [pd.Index([], dtype="str"), _points(0, []).frame().index], names=[by, "timestamp"]
+        )
+        frame = _points(0, []).frame().set_index(index)
+    frame.attrs["known_since"] = known_since(positions, trades)
+    return frame
+
+
+def known_since(*frames: pd.DataFrame) -> str | None:
+    """Return when the first row of these frames came, as ISO 8601; None where there is none."""
+    first = [frame.get("received_at", frame.index).min() for frame in frames if len(frame)]
+    return min(first).isoformat() if first else None

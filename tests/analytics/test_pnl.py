@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fxlive.analytics import pnl as module
+from fxlive.analytics.pnl import PnlPoints, PnlStream, pnl
+from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
+from tests.analytics.frames import T0, S, positions, trades
+
+COLUMNS = ["unrealized", "realized", "commission", "swap", "total", "peak", "drawdown"]
+BYS: list[Any] = [None, "symbol", "strategy_id", "connection_id"]
+
+moments = st.integers(0, 8)
+cents = st.integers(-5000, 5000).map(lambda n: n / 100)
+wild_positions = st.lists(
+    st.tuples(
+        moments, st.integers(1, 3), st.sampled_from(["EURUSD", "USDJPY"]), st.sampled_from([0, 0.1, 0.2, 0.3]), cents
+    ),
+    max_size=25,
+)
+wild_trades = st.lists(
+    st.tuples(
+        moments,
+        st.fixed_dictionaries(
+            {
+                "execution_id": st.integers(1, 6).map(lambda n: f"exec_{n}"),
+                "ticket": st.sampled_from([1, 2, 3, None]),
+                "symbol": st.sampled_from(["EURUSD", "USDJPY"]),
+                "volume": st.sampled_from([0.1, 0.2]),
+                "profit": cents,
+                "commission": st.sampled_from([0, 0.5]),
+                "swap": st.sampled_from([0, -0.04]),
+                "status": st.sampled_from(["FILLED", "CLOSED"]),
+                "strategy_id": st.sampled_from(["s1", "s2", None]),
+            }
+        ),
+    ),
+    max_size=15,
+)
+
+
+def brute(rows: list[Any], said: list[Any], by: str | None) -> dict[Any, dict[int, list[float]]]:
+    """The series as the docstring has it, each point worked out anew from all that was said up to then."""
+    series: dict[Any, dict[int, list[float]]] = defaultdict(dict)
+    for now in sorted({r[0] for r in rows} | {t for t, _ in said}):
+        trades_now = [t for t in sorted(said, key=lambda t: t[0]) if t[0] <= now]  # stable
+        labels: dict[Any, Any] = {}
+        last, first, groups = {}, {}, {}
+        for at, trade in trades_now:
+            label = {None: "", "symbol": trade["symbol"]}.get(by, trade.get(by or ""))
+            if by not in (None, "symbol") and label is not None and trade["ticket"] is not None:
+                labels[trade["ticket"]] = label
+            execution = trade["execution_id"]
+            first.setdefault(execution, at)
+            last[execution] = trade
+            groups[execution] = label if label is not None else labels.get(trade["ticket"], "unknown")
+        totals: dict[Any, list[float]] = defaultdict(lambda: [0.0] * 4)
+        for execution, trade in last.items():
+            amounts = totals[groups[execution]]
+            amounts[1] += trade["profit"] - trade["commission"] + trade["swap"]
+            amounts[2] += trade["commission"]
+            amounts[3] += trade["swap"]
+        newest: dict[int, Any] = {}
+        for row in sorted(rows, key=lambda r: r[0]):
+            if row[0] <= now:
+                newest[row[1]] = row
+        for ticket, (at, _, symbol, volume, unrealized) in newest.items():
+            closed = sum(
+                t["volume"]
+                for e, t in last.items()
+                if t["ticket"] == ticket and t["status"] == "CLOSED" and first[e] > at
+            )
+            left = max(0.0, volume - closed) / volume if volume else 0.0
+            group = {None: "", "symbol": symbol}.get(by, labels.get(ticket, "unknown"))
+            totals[group][0] += unrealized * (0.0 if left < 1e-6 else left)
+        for group in {*series, *totals}:
+            series[group][T0 + now * S] = totals[group]
+    return series
+
+
+def held(updates: list[dict[Any, PnlPoints]]) -> dict[Any, list[tuple[Any, ...]]]:
+    """What a chart holds after these updates."""
+    series: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
+    for update in updates:
+        for group, points in update.items():
+            new = list(zip(*(column.tolist() for column in points[1:]), strict=True))
+            assert all(point[0] >= points.since for point in new)
+            series[group] = [p for p in series[group] if p[0] < points.since] + new
+    return {group: points for group, points in series.items() if points}
+
+
+def listed(frame: pd.DataFrame, by: str | None) -> dict[Any, list[tuple[Any, ...]]]:
+    groups = {None: frame} if by is None else {g: frame.loc[g] for g in frame.index.unique(0)}
+    return {
+        g: list(zip(f.index.asi8.tolist(), *(f[c].tolist() for c in COLUMNS), strict=True))
+        for g, f in groups.items()
+        if len(f)
+    }
+
+
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS))
+@settings(max_examples=60, deadline=None)
+def test_every_point_is_that_of_a_ledger_worked_out_anew_from_all_that_was_said(
+    rows: list[Any], said: list[Any], by: Any
+) -> None:
+    got = listed(pnl(positions(rows), trades(said), by), by)
+    expected = brute(rows, [(t, {"connection_id": "c1", **trade}) for t, trade in said], by)
+    assert set(expected) <= {g or "" for g in got}
+    for group, points in got.items():
+        worked_out = expected.get(group or "", {})
+        peak = 0.0
+        # Where a group has nothing in `worked_out`, something was said of it and unsaid at the same time.
+        for time, unrealized, realized, commission, swap, total, top, drawdown in points:
+            np.testing.assert_allclose(
+                (unrealized, realized, commission, swap), worked_out.get(time, [0.0] * 4), atol=2e-5
+            )
+            assert total == pytest.approx(unrealized + realized, abs=1e-9)
+            peak = max(peak, total)
+            assert top == peak
+            assert drawdown == pytest.approx(peak - total, abs=1e-9)
+            assert drawdown >= 0
+        # Between a group's points nothing of it changes.
+        after = {t: next(p[1:5] for p in reversed(points) if p[0] <= t) for t in worked_out}
+        for time, amounts in after.items():
+            np.testing.assert_allclose(amounts, worked_out[time], atol=2e-5)
+
+
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_however_the_rows_are_fed_the_points_are_those_of_the_whole_bit_for_bit(
+    rows: list[Any], said: list[Any], by: Any, data: st.DataObject
+) -> None:
+    frames = positions(rows), trades(said)
+    stream, updates, done = PnlStream(by), [], [0, 0]
+    while done != [len(rows), len(said)]:
+        upto = [data.draw(st.integers(d, len(f))) for d, f in zip(done, frames, strict=True)]
+        part = [f.iloc[d:u] for d, u, f in zip(done, upto, frames, strict=True)]
+        done = upto
+        updates.append(stream.update(*part))
+        assert held(updates) == listed(pnl(frames[0].iloc[: done[0]], frames[1].iloc[: done[1]], by), by)
+    assert stream.late == 0
+
+
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS[1:]))
+@settings(max_examples=40, deadline=None)
+def test_groups_sum_to_the_whole_at_every_time_to_the_last_bit(rows: list[Any], said: list[Any], by: Any) -> None:
+    whole = pnl(positions(rows), trades(said))
+    groups = pnl(positions(rows), trades(said), by)
+    for column in COLUMNS[:5]:
+        parts = groups[column].unstack(0).reindex(whole.index).ffill().fillna(0)
+        millionths = (parts * 1_000_000).round().astype("int64").sum(axis=1)
+        assert millionths.tolist() == (whole[column] * 1_000_000).round().astype("int64").tolist()
+
+
+def test_the_reference_s_position_is_worth_ten_dollars_less_its_commission() -> None:
+    frame = pnl(positions([(0, 123456, "EURUSD", 0.1, 10.0)]), trades([(0, {"ticket": 123456, "commission": 0.5})]))
+    assert frame[COLUMNS].to_numpy().tolist() == [[10.0, -0.5, 0.5, 0.0, 9.5, 9.5, 0.0]]
+
+
+def test_a_life_of_a_position_from_its_opening_to_its_end() -> None:
+    rows = [
+        (0, 1, "EURUSD", 0.2, 0.0),
+        (1, 1, "EURUSD", 0.2, 20.0),
+        (2, 1, "EURUSD", 0.1, 10.0),
+        (4, 1, "EURUSD", 0, 0),
+    ]
+    said = [
+        (0, {"execution_id": "e1", "commission": 1.0}),
+        (2, {"execution_id": "e2", "volume": 0.1, "profit": 10.0, "commission": 0.5, "status": "CLOSED"}),
+        (4, {"execution_id": "e3", "volume": 0.1, "profit": 4.0, "commission": 0.5, "swap": -0.3, "status": "CLOSED"}),
+    ]
+    frame = pnl(positions(rows), trades(said))
+    assert frame["unrealized"].tolist() == [0.0, 20.0, 10.0, 0.0]
+    assert frame["realized"].tolist() == [-1.0, -1.0, 8.5, 11.7]
+    assert frame["total"].tolist() == [-1.0, 19.0, 18.5, 11.7]
+    assert frame["peak"].tolist() == [0.0, 19.0, 19.0, 19.0]
+    assert frame["drawdown"].tolist() == [1.0, 0.0, 0.5, 7.3]
+    assert frame["commission"].tolist()[-1] == 2.0
+    assert frame["swap"].tolist()[-1] == -0.3
+
+
+def test_a_closed_part_is_not_counted_twice_until_the_position_says_what_is_left() -> None:
+    rows = [(0, 1, "EURUSD", 0.3, 30.0), (9, 1, "EURUSD", 0.2, 19.0)]
+    close = {"execution_id": "e2", "volume": 0.1, "profit": 10.0, "status": "CLOSED"}
+    frame = pnl(positions(rows), trades([(3, close)]))
+    assert frame["unrealized"].tolist() == [30.0, 20.0, 19.0]
+    assert frame["total"].tolist() == [30.0, 30.0, 29.0]
+
+
+def test_a_position_whose_volume_is_covered_by_closing_trades_is_gone_without_a_last_row() -> None:
+    closes = [
+        (n, {"execution_id": f"e{n}", "volume": v, "profit": 1.0, "status": "CLOSED"}) for n, v in ((1, 0.1), (2, 0.2))
+    ]
+    assert pnl(positions([(0, 1, "EURUSD", 0.3, 30.0)]), trades(closes))["unrealized"].tolist() == [30.0, 20.0, 0.0]
+    # A trade of the row's own moment is in the row already.
+    assert pnl(positions([(2, 1, "EURUSD", 0.3, 30.0)]), trades(closes))["unrealized"].tolist() == [0.0, 30.0]
+
+
+def test_an_execution_that_is_said_again_counts_once_with_its_last_word() -> None:
+    said = [
+        (0, {"profit": 5.0, "status": "CLOSED"}),
+        (1, {"profit": 5.0, "status": "CLOSED"}),
+        (2, {"profit": 4.0, "commission": 1.0}),
+    ]
+    frame = pnl(positions([]), trades(said))
+    assert frame["realized"].tolist() == [5.0, 5.0, 3.0]
+    assert frame["commission"].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_position_is_unknown_until_a_trade_names_its_strategy() -> None:
+    rows = [(0, 1, "EURUSD", 0.1, 3.0), (0, 2, "EURUSD", 0.1, 2.0), (2, 1, "EURUSD", 0.1, 4.0)]
+    frame = pnl(positions(rows), trades([(1, {"strategy_id": "s1"})]), "strategy_id")["unrealized"]
+    assert frame.loc["unknown"].tolist() == [5.0, 2.0]
+    assert frame.loc["s1"].tolist() == [3.0, 4.0]
+
+
+def test_what_a_row_does_not_say_is_as_it_was_said_before() -> None:
+    frame = positions([(0, 1, "EURUSD", 0.2, 20.0), (1, 1, "EURUSD", 0.2, 7.0), (2, 1, "EURUSD", 0.2, 5.0)])
+    frame.iloc[1, frame.columns.get_indexer(["unrealized_pnl", "profit"])] = math.nan
+    frame.iloc[2, frame.columns.get_indexer(["unrealized_pnl", "volume"])] = math.nan
+    close = {"volume": 0.1, "status": "CLOSED"}
+    assert pnl(frame, trades([(3, close)]))["unrealized"].tolist() == [20.0, 20.0, 5.0, 2.5]
+
+
+def test_an_event_that_is_later_than_can_be_revised_counts_from_the_oldest_that_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_REVISED", 3)
+    stream = PnlStream()
+    updates = [stream.update(positions([(n, 1, "EURUSD", 0.1, float(n))])) for n in range(10)]
+    updates.append(stream.update(None, trades([(2, {"profit": 100.0})])))
+    assert stream.late == 1
+    assert [point[5] for point in held(updates)[None]] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 107.0, 108.0, 109.0]
+
+
+def test_new_points_are_only_those_of_the_new_rows() -> None:
+    stream = PnlStream("symbol")
+    for n in range(100):
+        stream.update(positions([(n, 1, "EURUSD", 0.1, float(n)), (n, 2, "USDJPY", 0.1, 1.0)]))
+    update = stream.update(positions([(100, 1, "EURUSD", 0.1, 7.0)]))
+    assert list(update) == ["EURUSD"]
+    assert update["EURUSD"].times.tolist() == [T0 + 100 * S] == [update["EURUSD"].since]
+    assert stream.update(positions([]), trades([])) == {}
+
+
+@pytest.mark.parametrize("by", BYS)
+def test_of_nothing_there_is_no_point_but_all_columns(by: Any) -> None:
+    frame = pnl(positions([]), trades([]), by)
+    assert frame.empty
+    assert frame.columns.tolist() == COLUMNS
+    assert set(frame.dtypes.astype(str)) == {"float64"}
+    assert frame.index.names == (["timestamp"] if by is None else [by, "timestamp"])
+    assert str(frame.index.get_level_values("timestamp").dtype) == "datetime64[us, UTC]"
+    assert frame.attrs == {"known_since": None}
+    full = pnl(positions([(0, 1, "EURUSD", 0.1, 1.0)]), trades([]), by)
+    assert full.index.names == frame.index.names
+    assert full.index.dtypes.equals(frame.index.dtypes) if by else full.index.dtype == frame.index.dtype
+
+
+def test_it_says_since_when_it_knows() -> None:
+    rows, said = positions([(5, 1, "EURUSD", 0.1, 1.0)]), trades([(0, {})])
+    assert pnl(rows, said).attrs["known_since"] == "2024-01-01T00:00:00+00:00"
+    for frame in (rows, said):  # both came on connecting, at the same moment
+        frame["received_at"] = pd.Timestamp("2024-01-01T00:00:07Z")
+    assert pnl(rows, said).attrs["known_since"] == "2024-01-01T00:00:07+00:00"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda p, t: pnl(p, t, "strategy"), UnknownOption, "Did you mean strategy_id"),
+        (lambda p, t: pnl(p.drop(columns="ticket"), t), UnknownColumn, "positions has no column 'ticket'"),
+        (lambda p, t: pnl(p, t.drop(columns="swap")), UnknownColumn, "trades has no column 'swap'"),
+        (lambda p, t: pnl(p.tz_localize(None), t), InvalidFrame, "positions has times without a zone"),
+        (lambda p, t: pnl(p, t.tz_localize(None)), InvalidFrame, "trades has times without a zone"),
+        (lambda p, t: pnl(p, t.assign(profit=1e30)), InvalidFrame, "trades holds 1e.30 in profit"),
+        (lambda p, t: pnl(p, t.assign(execution_id=None)), InvalidFrame, "without an execution_id"),
+        (lambda p, t: pnl(p.assign(ticket=pd.NA), t), InvalidFrame, "without a ticket"),
+        (lambda p, t: pnl(p, None), InvalidFrame, "trades is a NoneType"),
+    ],
+)
+def test_what_is_wrong_with_the_frames_is_said(call: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call(positions([(0, 1, "EURUSD", 0.1, 1.0)]), trades([(0, {})]))
+
+
+def test_rows_that_cannot_be_counted_leave_a_stream_as_it_was() -> None:
+    stream = PnlStream()
+    stream.update(positions([(0, 1, "EURUSD", 0.1, 1.0)]))
+    with pytest.raises(InvalidFrame):
+        stream.update(positions([(1, 1, "EURUSD", 0.1, 2.0)]), trades([(1, {"profit": 1e30})]))
+    assert stream.update(positions([(2, 1, "EURUSD", 0.1, 3.0)]))[None].total.tolist() == [3.0]
+
+
+def test_times_of_one_group_only_grow() -> None:
+    frame = pnl(
+        positions([(3, 1, "EURUSD", 0.1, 1.0), (1, 1, "EURUSD", 0.1, 2.0), (3, 1, "EURUSD", 0.1, 5.0)]), trades([])
+    )
+    assert all(a < b for a, b in pairwise(frame.index))
+    assert frame["unrealized"].tolist() == [2.0, 5.0]
