@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from fxlive.widgets.chart import LiveChart
+    from fxlive.widgets.grid import Grid
     from fxlive.widgets.status import Controls, StatusBar
     from fxlive.widgets.tiles import MetricTiles
 
@@ -232,3 +233,73 @@ class Pictures:
         from fxlive.widgets.status import status_bar
 
         return status_bar(self._pipeline, self.name, self._controls(), name=name)
+
+    def grid(
+        self,
+        /,
+        channel: str,
+        *,
+        columns: Sequence[str] | None = None,
+        sort: str | None = None,
+        height: int = 12,
+        max_rows: int = 5_000,
+        name: str | None = None,
+        **where: Any,
+    ) -> Grid:
+        """Return `latest` of a channel as a live table: it follows the market while your cells run.
+
+        Click on a header to sort, and again for the other way; rows change places once a second at most, and not while
+        the pointer is over them. The filter takes words that must all hold: text in any column, ``symbol:eur``,
+        ``profit>0``. Select rows with the mouse or the arrow keys, with shift and ctrl for several; Ctrl+C copies them
+        (all that pass the filter, where none is selected) for a spreadsheet, with numbers as they came. Times are UTC.
+
+        Parameters
+        ----------
+        channel
+            Such as ``"positions"``; ``market_data`` is accepted for ``market-data``. Of a channel that the platform's
+            document does not name, every row is one of its own.
+        columns
+            The columns to show, in order. Default: all but `id`, `received_at` and `data_timestamp`, also such as come
+            later.
+        sort
+            The column to sort by at first, ``"-profit"`` for the greatest first. Default: the key; of trades, orders
+            and alerts the newest first.
+        height
+            In rows.
+        max_rows
+            Show the newest so many rows; of those that `where` chooses, such as are among the newest ten times as many.
+        name
+            What to call it: a widget of the same name takes the place of the former. Default: what it shows.
+        **where
+            Only rows with this value in this column; a list takes any of its values.
+
+        Returns
+        -------
+        Grid
+            The widget. Positions that have ended disappear from it; those that have not been heard of since the last
+            gap are dimmed.
+
+        Raises
+        ------
+        InvalidChannel, UnknownColumn, UnknownOption
+            For what cannot be; lists what can.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().grid("positions", columns=["ticket", "profit"], symbol="EURUSD").name
+        "offline: grid positions symbol='EURUSD'"
+        """
+        from fxlive.widgets.grid import grid
+
+        return grid(
+            self._pipeline,
+            self.name,
+            channel,
+            columns=columns,
+            sort=sort,
+            height=height,
+            max_rows=max_rows,
+            name=name,
+            where=where,
+        )

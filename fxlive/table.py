@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -30,9 +32,33 @@ from fxlive.messages import Kind
 
 EXTRA = "extra"
 MAX_ENDED = 10_000
+MAX_DEPARTED = 10_000
 _NUMBER = re.compile(r"[-+]?[\d.]*")
 _LONG_AGO = int(np.iinfo(np.int64).min)
 MAX_EXACT_INTEGER = 2**53
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far somebody has followed what is in `latest`."""
+
+    first: int
+    stop: int
+    departures: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What has moved in `latest` since a mark.
+
+    `changed` are the keys with a new row, in the order of the rows; `gone` those that are in it no more. Where `whole`,
+    `changed` are all that there are, and who has others is to drop them. The next call goes on from `mark`.
+    """
+
+    mark: Mark
+    changed: Sequence[Any]
+    gone: Sequence[Any]
+    whole: bool
 
 
 class RollingTable:
@@ -84,6 +110,8 @@ class RollingTable:
         self._newest_row: dict[Any, int] = {}  # of each key, in the order of the rows
         self._outlived: dict[Any, dict[str, Any]] = {}  # keys whose row left the window, but that have not ended
         self._ended_at: OrderedDict[Any, int] = OrderedDict()  # keys that ended and left, so that none comes back late
+        self._departed: deque[Any] = deque(maxlen=MAX_DEPARTED)  # the keys that left `latest` last
+        self._departures = 0  # how many ever did
         self._keeper: pd.DataFrame | None = None
         self._keeper_of: tuple[int, ...] = ()
         self._keeper_first = self._keeper_stop = 0
@@ -185,6 +213,7 @@ class RollingTable:
             for key, row in newest.items():
                 if self._ended(row):
                     self._note_end(key, self._newest_row.pop(key))
+                    self._note_departure(key)
 
     def _newest_at(self, key: Any) -> int:
         """Return the timestamp of what is known of a key; long ago where nothing is."""
@@ -199,6 +228,10 @@ class RollingTable:
         self._ended_at[key] = self._columns["timestamp"].raw(row)
         if len(self._ended_at) > MAX_ENDED:
             self._ended_at.popitem(last=False)
+
+    def _note_departure(self, key: Any) -> None:
+        self._departed.append(key)
+        self._departures += 1
 
     def _keys(self, rows: Rows) -> Any:
         if self.channel.single:
@@ -230,6 +263,7 @@ class RollingTable:
             if self._ended(row):
                 if self.channel.ends is not None:
                     self._note_end(key, row)
+                self._note_departure(key)
             else:
                 self._outlived[key] = {name: column.raw(row) for name, column in self._columns.items()}
         self.first = first
@@ -250,6 +284,7 @@ class RollingTable:
         with self._lock:
             self._newest_row.pop(key, None)
             self._outlived.pop(key, None)
+            self._note_departure(key)
 
     # Out.
 
@@ -328,10 +363,72 @@ class RollingTable:
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
         with self._lock:
-            row = self._newest_row.get(key)
+            row = self._row_of(key)
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
             return self._outlived.get(key)
+
+    def _row_of(self, key: Any) -> int | None:
+        """Return the row of the window that is a key's newest; None where there is none."""
+        if self.channel.key:
+            return self._newest_row.get(key)
+        return key if self.first <= key < self.stop else None
+
+    def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
+        """Return what `newest` says of many keys, by column; None where a key is not in `latest`."""
+        with self._lock:
+            rows = [self._row_of(key) for key in keys]
+            values = {}
+            for name in columns:
+                raw = self._columns[name].raw
+                values[name] = [
+                    raw(row) if row is not None else self._outlived.get(key, {}).get(name)
+                    for row, key in zip(rows, keys, strict=True)
+                ]
+            return values
+
+    def moves(self, since: Mark | None, most: int) -> Moves:
+        """Return what has moved in `latest`, at the cost of what has moved; `newest` gives the values.
+
+        Of a channel without a key every row stands for itself: its keys are the numbers of the rows.
+
+        Parameters
+        ----------
+        since
+            The `mark` of the last call; None for everything. Also who has fallen far behind gets everything.
+        most
+            Only so many keys, those with the newest rows.
+
+        Examples
+        --------
+        >>> from fxlive.channels import CHANNELS
+        >>> RollingTable(CHANNELS["positions"]).moves(None, 100).changed
+        []
+        """
+        with self._lock:
+            here = Mark(self.first, self.stop, self._departures)
+            # A row that came and left between two calls may have outlived the window with values that were never told.
+            if since is None or since.stop < self.first or here.departures - since.departures > len(self._departed):
+                since, whole = Mark(self.first, self.first, here.departures), True
+            else:
+                whole = False
+            if not self.channel.key:
+                changed = range(max(since.stop, self.stop - most), self.stop)
+                return Moves(here, changed, range(since.first, self.first), whole)
+            newest: list[Any] = []
+            for key, row in reversed(self._newest_row.items()):
+                if row < since.stop or len(newest) == most:
+                    break
+                newest.append(key)
+            if whole:
+                newest += islice(reversed(self._outlived), most - len(newest))
+            left = dict.fromkeys(islice(reversed(self._departed), here.departures - since.departures))
+            gone = [key for key in left if key not in self._newest_row and key not in self._outlived]
+            return Moves(here, newest[::-1], gone, whole)
+
+    def kind(self, column: str) -> Kind:
+        """Return what a column holds."""
+        return self._kinds[column]
 
     def _outlived_frame(self) -> pd.DataFrame:
         kept = list(self._outlived.values())
