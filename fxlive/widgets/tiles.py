@@ -139,7 +139,7 @@ class MetricTiles(LiveWidget):
 
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return every tile with its recent past, and every chip."""
-        columns, buffers = self._numbers(), []
+        columns, buffers = self._table.columns_of(Kind.NUMBER), []
         self._cursor, (stamps, types, periods, *values) = self._read(None, columns)
         before, formers = self._groups, []
         self._groups, self._left_out = [], 0
@@ -188,7 +188,7 @@ class MetricTiles(LiveWidget):
         content: dict[str, Any] = {}
         buffers: list[bytes] = []
         if self._table.stop != self._cursor:
-            columns = self._numbers()
+            columns = self._table.columns_of(Kind.NUMBER)
             stop, (stamps, types, periods, *values) = self._read(self._cursor, columns)
             places = {group.codes: place for place, group in enumerate(self._groups)}
             for codes, rows in self._of_keys(stamps, types, periods):
@@ -219,12 +219,6 @@ class MetricTiles(LiveWidget):
         everything = self.window({})
         self._moved = False
         return everything
-
-    def _numbers(self) -> list[str]:
-        """Return the columns that hold numbers, the documented ones first."""
-        table = self._table
-        documented = [column.name for column in table.channel.columns if column.kind is Kind.NUMBER]
-        return documented + [name for name, dtype in table.drift.items() if dtype == Kind.NUMBER.value]
 
     def _read(self, start: int | None, columns: list[str]) -> tuple[int, list[Any]]:
         return self._table.values(start, "timestamp", *_KEY, *columns)

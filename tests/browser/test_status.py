@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page
 
-from tests.browser.jupyterlab import Notebook
+from tests.browser.jupyterlab import IPYKERNEL6, Notebook
 from tests.handmade import wait_until
 
 START = "import fxlive, time\nsession = fxlive.demo()\nsession.wait_for('market-data', rows=5);"
@@ -57,11 +58,10 @@ def wait_for(page: Page, selector: str, words: str) -> None:
     )
 
 
-def wait_for_more(page: Page, times: int = 2) -> None:
-    """Wait until the bar has said so often that more messages have come."""
-    for _ in range(times):
-        count = text(page, ".fxlive-figure-more")
-        page.wait_for_function(f"count => ({TEXT})('.fxlive-figure-more') !== count", arg=count, polling=50)
+def wait_for_more(page: Page) -> None:
+    """Wait until the bar says that more messages have come."""
+    count = text(page, ".fxlive-figure-more")
+    page.wait_for_function(f"count => ({TEXT})('.fxlive-figure-more') !== count", arg=count, polling=50)
 
 
 def press(page: Page, name: str) -> None:
@@ -232,3 +232,24 @@ def test_tiles_wait_draw_and_move_and_keep_their_places_and_a_reload_shows_all(n
     assert enabled == ["Pause", "Export", "Reconnect", "Close"]
     press(page, "reconnect")
     outcome(page, "could not reconnect: ")
+
+
+def test_with_ipykernel_6_a_button_pressed_while_a_cell_runs_works_when_it_has_ended(notebook: Notebook) -> None:
+    if not IPYKERNEL6.exists():
+        pytest.skip("`make pytest` puts ipykernel 6 beside the newest")
+    page = notebook.page
+    until = "from pathlib import Path\nwhile not Path('go-on').exists():\n    time.sleep(0.02)"
+    notebook.open(START, "session.status_bar()", until, kernel="ipykernel6")
+    for cell in range(2):
+        notebook.run_cell(cell)
+    wait_for(page, ".fxlive-status .fxlive-badge", "connected")
+    notebook.start_cell(2)
+    press(page, "export")
+    answer(page)
+    outcome(page, "exporting …")
+    wait_for_more(page)
+    assert text(page, ".fxlive-outcome") == "exporting …"
+    assert page.locator(".fxlive-status [data-do=export]").is_disabled()
+    (notebook.server.root / "go-on").touch()
+    outcome(page, "exported 7 files to exports")
+    assert page.locator(".fxlive-status [data-do=export]").is_enabled()
