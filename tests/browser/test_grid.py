@@ -201,6 +201,16 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
     page.keyboard.press("End")
     assert [line[0] for line in copied(page)[1:]] == ["3"]
 
+    # Columns.
+    page.locator(".fxlive-columns summary").click()
+    page.locator(".fxlive-columns label", has_text="type").click()
+    page.locator(".fxlive-scroller").click(position={"x": 20, "y": 200})  # beside the list, which closes it
+    page.locator(".fxlive-columns label").first.wait_for(state="hidden")
+    assert page.locator("[role=columnheader]").all_text_contents() == [name for name in lines[0] if name != "type"]
+    assert texts(page, "profit") == ["4.00", "3.00", "0.00"]
+    page.locator(".fxlive-columns summary").click()
+    page.locator(".fxlive-columns label", has_text="type").click()
+
     # The filter.
     box = page.locator(".fxlive-filter")
     for written, wanted in [
