@@ -144,11 +144,15 @@ class _Tally:
 
 
 class _Said(NamedTuple):
-    """The last word on an execution, at the time of its first; `word_at` is when the last was said."""
+    """The last word on an execution, at the time of its first; `word_at` is when the last was said.
+
+    `number` says how many others had been heard of before it: it decides between equal times.
+    """
 
     trade: Trade
     closing: bool
     word_at: int
+    number: int
 
 
 class PerformanceStream:
@@ -178,7 +182,7 @@ class PerformanceStream:
     def __init__(self, by: By | None = None) -> None:
         check_by(by)
         self._by = by
-        self._said: dict[str, _Said] = {}  # in the order of their times
+        self._said: dict[str, _Said] = {}
         self._last_at: int | None = None
         self._begin()
 
@@ -202,18 +206,17 @@ class PerformanceStream:
             former = self._said.get(trade.execution)
             anew |= former is not None or (self._last_at is not None and trade.time < self._last_at)
             self._last_at = trade.time if self._last_at is None else max(self._last_at, trade.time)
-            said = _Said(trade, closed, trade.time)
+            said = _Said(trade, closed, trade.time, len(self._said))
             if former is not None:
                 word = said if trade.time >= former.word_at else former
                 first = min(former.trade.time, trade.time)
-                said = _Said(word.trade._replace(time=first), word.closing, word.word_at)
+                said = _Said(word.trade._replace(time=first), word.closing, word.word_at, former.number)
             self._said[trade.execution] = said
             if not anew:
                 self._add(trade, closed)
         if anew:
-            self._said = dict(sorted(self._said.items(), key=lambda item: item[1].trade.time))
             self._begin()
-            for said in self._said.values():
+            for said in sorted(self._said.values(), key=lambda said: (said.trade.time, said.number)):
                 self._add(said.trade, said.closing)
 
     def _add(self, trade: Trade, closing: bool) -> None:
