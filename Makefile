@@ -49,7 +49,7 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
-pytest: $(VENV)/.ready-dev chromium
+pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(PYTEST_ARGS)
 
 chromium:
@@ -86,6 +86,12 @@ $(VENV)/.ready-all: $(NEEDS)
 $(VENV)/.ready-dev: $(NEEDS)
 	@$(call INSTALL,.[all$(,)dev])
 	@touch $(VENV)/.ready-all $@
+
+# Beside the newest ipykernel, for the tests of widgets in both.
+$(VENV)/.ready-ipykernel6: $(NEEDS)
+	@rm -rf $(VENV)/ipykernel6
+	@PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/ipykernel6 ipykernel==6.31.0
+	@touch $@
 
 $(VENV)/.ready-bench: $(NEEDS)
 	@$(call INSTALL,.[all$(,)dev$(,)bench])

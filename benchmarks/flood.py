@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from benchmarks.data import messages
 
 _CHUNK = 1_000_000
-_ACKNOWLEDGED = (
+ACKNOWLEDGED = (
     '{"type":"subscription","status":"success","channels":[{"name":"market-data","subscribed":true,"filters":{}}],'
     '"timestamp":"2024-01-01T00:00:00.000Z"}'
 )
@@ -27,7 +27,7 @@ async def main(count: int) -> None:
 
     async def send(connection: ServerConnection) -> None:
         await connection.recv()
-        await connection.send(_ACKNOWLEDGED)
+        await connection.send(ACKNOWLEDGED)
         for start in range(0, len(flood), _CHUNK):
             connection.transport.write(flood[start : start + _CHUNK])
             await connection.drain()

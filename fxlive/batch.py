@@ -39,7 +39,7 @@ class Rows:
     """
 
     channel: Channel
-    messages: list[Message | Undocumented]
+    messages: Sequence[Message | Undocumented]
     timestamp: Micros
     received_at: Micros
     arrival: Micros

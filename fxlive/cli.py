@@ -1,4 +1,4 @@
-"""The `fxlive` command: watch and record a platform from a terminal, or run a simulated one."""
+"""The `fxlive` command: watch and record a platform from a terminal, read captures, or run a simulated platform."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fxlive._version import __version__
+from fxlive.commands import add_capture_parsers, told_plainly
 from fxlive.errors import CaptureError, FxliveError
+from fxlive.replaying import Replay
 from fxlive.session import Session
 from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration
 
@@ -82,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--to", metavar="DIR", default="captures", help="parent folder (default %(default)s)")
     watch.set_defaults(func=_watch, command="watch", to=None)
     record.set_defaults(func=_watch, command="record")
+    add_capture_parsers(commands)
+    replay = commands.add_parser(
+        "replay", help="play a capture again", description="Play a capture again, and show it."
+    )
+    replay.add_argument("capture", help="the folder of a capture, or of several")
+    replay.add_argument(
+        "--speed", type=_speed, default=1.0, help="how many times as fast as it was, or max (default 1)"
+    )
+    replay.add_argument("--from", dest="begin", metavar="TIME", help="where to begin, such as 2014-05-08T12:30")
+    replay.set_defaults(func=_replay)
     add_simulate_parser(commands)
     add_token_parser(commands)
     return parser
@@ -117,6 +129,28 @@ def _watch(arguments: argparse.Namespace) -> int:
             raise CaptureError(f"{status.dropped:,} rows were lost: {status.error or 'the disk was too slow'}.")
     if failure is not None:
         raise failure
+    return 0
+
+
+def _speed(text: str) -> float | None:
+    """Return a speed; None for the highest."""
+    return None if text == "max" else float(text)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    """Play a capture and show it, until its end or Ctrl-C."""
+    with told_plainly():
+        session = Replay(arguments.capture, arguments.speed, paused=True, max_rows=_SHOWN_ROWS)
+    with session, _live_status() as show:
+        if arguments.begin is not None:
+            session.seek(arguments.begin)
+        session.resume()
+        while not session.ended and session.state != "failed":
+            show(repr(session))
+            time.sleep(_TERMINAL_S)
+        show(repr(session), last=True)
+    if session.error is not None:
+        raise session.error
     return 0
 
 

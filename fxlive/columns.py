@@ -50,6 +50,10 @@ class Vocabulary:
                     self.names.append(value)  # type: ignore[arg-type]
             return [codes[value] for value in values]
 
+    def code(self, value: str) -> int | None:
+        """Return the code of a value; None where it has not come yet."""
+        return self._codes.get(value)
+
     @property
     def dtype(self) -> pd.CategoricalDtype:
         """The pandas dtype with the values so far."""
@@ -164,6 +168,12 @@ class Fixed(Buffer):
         for part in slices:
             part.flags.writeable = False
         return self._wrap(*slices)
+
+    def values(self, start: int, stop: int) -> Any:
+        """Return rows as they lie in the buffer, read-only and without a copy: numbers, codes, or microseconds."""
+        values = self._parts[0][start - self.base : stop - self.base]
+        values.flags.writeable = False
+        return values
 
     def _move(self, first: int, capacity: int) -> None:
         held = slice(first - self.base, self.stop - self.base)

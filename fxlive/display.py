@@ -1,10 +1,13 @@
-"""How a session shows itself: one paragraph of text, or a small table in a notebook."""
+"""How a session, or a capture, shows itself: one paragraph of text, or a small table in a notebook."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any
+
+import pandas as pd
 
 from fxlive.pipeline import Health
 
@@ -58,6 +61,82 @@ def _shown(health: Health) -> list[tuple[str, dict[Any, Any]]]:
     table = health.channels
     shown = table[table["subscribed"] | (table["messages"] > 0)]
     return [(str(name), row) for name, row in shown.to_dict("index").items()]
+
+
+def capture_text(
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, incomplete: Sequence[Exception]
+) -> str:
+    """Return a capture as text: what is in it, from when to when, and what is missing."""
+    lines = [f"<fxlive capture of {name!r}: {_summary(path, state, contents, gaps)}>"]
+    for channel, row in _filled(contents):
+        lines.append(
+            f"  {channel:<12} {row['rows']:>12,} rows {row['bytes'] / 1e6:>9,.1f} MB   "
+            f"{_clock(row['first_received_at'])} to {_clock(row['last_received_at'])}"
+        )
+    return "\n".join([*lines, *(f"  {error}" for error in incomplete)])
+
+
+def capture_html(
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, incomplete: Sequence[Exception]
+) -> str:
+    """Return a capture as HTML: a table of its channels, each with its coverage, in which the gaps are drawn."""
+    filled = _filled(contents)
+    begin, end = contents["first_received_at"].min(), contents["last_received_at"].max()
+    rows = "".join(
+        f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{row['bytes'] / 1e6:,.1f} MB</td>"
+        f"<td>{_clock(row['first_received_at'])}</td><td>{_clock(row['last_received_at'])}</td>"
+        f"<td>{_coverage(channel, row, gaps, begin, end)}</td></tr>"
+        for channel, row in filled
+    )
+    wrong = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(str(error))}</div>" for error in incomplete)
+    dot = f"<span style='color:{_COLOURS['connected' if state == 'recorded' else 'connecting']}'>&#9679;</span>"
+    return (
+        f"<div>{dot} <b>{escape(name)}</b> {escape(_summary(path, state, contents, gaps))}</div>{wrong}"
+        "<table><thead><tr><th>channel</th><th>rows</th><th>size</th><th>first received</th><th>last received</th>"
+        f"<th>coverage</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _summary(path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame) -> str:
+    parts = ["recorded" if state == "recorded" else "without an end: it is still being recorded, or was cut off"]
+    parts += [f"{contents['rows'].sum():,} rows", f"{contents['files'].sum():,} files"]
+    parts += [f"{len(gaps):,} gaps"] if len(gaps) else []
+    return f"{', '.join(parts)} in {path}"
+
+
+def _filled(contents: pd.DataFrame) -> list[tuple[str, dict[Any, Any]]]:
+    return [(str(name), row) for name, row in contents[contents["rows"] > 0].to_dict("index").items()]
+
+
+_WIDTH = 240
+
+
+def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Return the time of a capture as a bar: where the channel has rows, and on it the gaps, each with its reason."""
+    whole = max((end - begin).total_seconds(), 1e-6)
+
+    def bar(first: pd.Timestamp, last: pd.Timestamp, colour: str, title: str) -> str:
+        left = min(max((first - begin).total_seconds() / whole, 0.0), 1.0) * _WIDTH
+        width = min(max((last - begin).total_seconds() / whole, 0.0), 1.0) * _WIDTH - left
+        rect = f"<rect x='{left:.1f}' y='0' width='{max(width, 1.0):.1f}' height='12' fill='{colour}'>"
+        return f"{rect}<title>{escape(title)}</title></rect>"
+
+    drawn = [bar(row["first_received_at"], row["last_received_at"], _COLOURS["connected"], f"{row['rows']:,} rows")]
+    for gap in gaps.itertuples():
+        if not gap.channels or channel in gap.channels:  # type: ignore[operator]
+            until = end if pd.isna(gap.end) else gap.end  # type: ignore[arg-type]
+            title = f"{_clock(gap.start)} to {'its end' if pd.isna(gap.end) else _clock(gap.end)}: {gap.reason}"  # type: ignore[arg-type]
+            drawn.append(bar(gap.start, until, _COLOURS["failed"], title))  # type: ignore[arg-type]
+    return f"<svg width='{_WIDTH}' height='12' role='img'>{''.join(drawn)}</svg>"
+
+
+def _clock(time: Any) -> str:
+    """Return a moment for a reader, to the second.
+
+    >>> _clock(pd.Timestamp("2014-05-08 12:30:00.5", tz="UTC"))
+    '2014-05-08 12:30:00'
+    """
+    return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def _age(age_s: object) -> str:

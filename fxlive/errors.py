@@ -19,6 +19,9 @@
     ├── InvalidFrame                a DataFrame that cannot be analysed as it is
     ├── WaitTimeout                 what was waited for did not come in time
     └── CaptureError                files: what could not be written or read
+        ├── NotACapture             there is no capture at that path
+        ├── NewerCapture            it was written by a newer fxlive
+        └── IncompleteCapture       part of it is missing or damaged; given as a warning, the rest is read
 
 Data is in fields; the text says what happened and ends with what to do. No text ever holds a token.
 """
@@ -169,6 +172,31 @@ class WaitTimeout(FxliveError, TimeoutError):
 
 class CaptureError(FxliveError):
     """A data file or folder could not be written or read."""
+
+
+class NotACapture(CaptureError):
+    """There is no capture at `path`."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"{path} is no capture: {why}. Name a folder that record() made, or one that holds such.")
+
+
+class NewerCapture(CaptureError):
+    """The capture's `file` is of a `version` that this fxlive does not read."""
+
+    def __init__(self, file: str, version: int, known: int) -> None:
+        self.file = file
+        self.version = version
+        super().__init__(f"{file} is of format {version}, and this fxlive reads up to {known}. Install a newer fxlive.")
+
+
+class IncompleteCapture(CaptureError, UserWarning):
+    """A warning: something of a capture is missing or damaged, and what else there is was read; `file` names it."""
+
+    def __init__(self, file: str, what: str) -> None:
+        self.file = file
+        super().__init__(f"{file} {what}")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

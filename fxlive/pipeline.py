@@ -19,7 +19,7 @@ from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
-from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Store
+from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
 
 log = logging.getLogger("fxlive")
 
@@ -28,6 +28,11 @@ _NO_ID = frozenset((None, ""))
 MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
 _ONE_HOUR_MS = 3_600_000.0
+
+
+def now_us() -> int:
+    """Return the present in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
 
 
 class Seen:
@@ -131,7 +136,7 @@ class Pipeline:
         *,
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = now_us,
     ) -> None:
         self.feed = feed
         self.store = store
@@ -196,6 +201,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """End for good; may be called twice, and while it starts."""
+        self._connected_at = None
         self._end("closed", None)
         if self._ticker is not None:
             self._ticker.cancel()
@@ -226,8 +232,8 @@ class Pipeline:
 
     # What the feed calls, on the background loop.
 
-    def deliver(self, batch: Batch) -> None:
-        """Take a batch in: this is the whole way in."""
+    def deliver(self, batch: Batch, *, silently: bool = False) -> None:
+        """Take a batch in: this is the whole way in. What comes `silently` is neither recorded nor told."""
         try:
             for name, rows in list(batch.rows.items()):
                 fresh = self._without_duplicates(name, rows)
@@ -235,7 +241,7 @@ class Pipeline:
                     batch.rows[name] = fresh
                 else:
                     del batch.rows[name]
-            if self.recording is not None:
+            if self.recording is not None and not silently:
                 self.recording.put(batch)
             self.store.add(batch)
         except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
@@ -243,7 +249,7 @@ class Pipeline:
             reason = f"internal error: {type(error).__name__}: {error}"
             raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
             self.store.reject([Rejection(batch.received_at, reason, text) for text in raw])
-        for mailbox in self._mailboxes:
+        for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages)
         for name in batch.rows:
@@ -273,15 +279,30 @@ class Pipeline:
         self._silent_s.clear()
         self._set_state("connected")
 
-    def lost(self, at: int, reason: str) -> None:
-        """Note that the feed is away: from here on there is a gap."""
+    def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
+        """Note that the feed is away: from here on there is a gap, of what is subscribed unless channels are named."""
         log.warning("connection lost: %s", reason)
-        channels = tuple(self.feed.subscriptions)
+        channels = tuple(self.feed.subscriptions) if channels is None else channels
         self.store.open_gap(at, reason, channels)
         if self.recording is not None:
             self.recording.gap(at, None, reason, channels)
         self._connected_at = None
         self._set_state("reconnecting")
+
+    def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
+        """Note a gap during which the feed was not away."""
+        self.store.note_gap(Gap(start, end, reason, channels))
+        if self.recording is not None:
+            self.recording.gap(start, end, reason, channels)
+        self._notify()
+
+    def rewound(self, at: int) -> None:
+        """Forget everything that has come: the feed goes on from another moment."""
+        self.store.clear()
+        self._seen.clear()
+        self._silent_s.clear()
+        self._connected_at = at
+        self._set_state("connected")
 
     def failed(self, error: FxliveError) -> None:
         """Note that the feed has ended for good."""
@@ -378,28 +399,44 @@ class Pipeline:
         last = max(self.store.counters[channel].last_received_at or 0, self._connected_at)
         return self._clock() - last > limit * 1e6
 
+    @property
+    def connected_s(self) -> float | None:
+        """For how many seconds it has been connected; None while it is not."""
+        return None if self._connected_at is None else max(0.0, (self._clock() - self._connected_at) / 1e6)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages callbacks and streams were too slow for."""
+        return sum(mailbox.dropped for mailbox in self._mailboxes)
+
+    @property
+    def callback_errors(self) -> int:
+        """How often callbacks have raised."""
+        return sum(handle.errors for handle in self._handles)
+
+    def latency_ms(self) -> tuple[float, float]:
+        """Return the median and the 99th percentile of the latency of all channels, in milliseconds, as in `Health`."""
+        return _latency(self.store, (self.feed.clock_offset_us or 0) / 1000)
+
     def health(self) -> Health:
         """Return how everything fares now."""
         now, counters = self._clock(), dict(self.store.counters)
         offset_us = self.feed.clock_offset_us
         rows = {name: self._channel_health(name, c, now, (offset_us or 0) / 1000) for name, c in counters.items()}
         channels = pd.DataFrame.from_dict(rows, orient="index").rename_axis("channel")
-        latencies = Counters()
-        for counter in counters.values():
-            latencies.latencies.extend(counter.latencies)
-        p50, p99 = _latency(latencies, (offset_us or 0) / 1000)
+        p50, p99 = self.latency_ms()
         return Health(
             state=self.state,
             error=None if self.error is None else str(self.error),
-            connected_s=None if self._connected_at is None else max(0.0, (now - self._connected_at) / 1e6),
+            connected_s=self.connected_s,
             reconnects=self.reconnects,
             gaps=len(self.store.gaps),
             messages=int(channels["messages"].sum()),
             rate_per_s=float(channels["rate_per_s"].sum()),
             duplicates=int(channels["duplicates"].sum()),
             rejected=self.store.rejections,
-            dropped=sum(mailbox.dropped for mailbox in self._mailboxes),
-            callback_errors=sum(handle.errors for handle in self._handles),
+            dropped=self.dropped,
+            callback_errors=self.callback_errors,
             latency_p50_ms=p50,
             latency_p99_ms=p99,
             clock_offset_ms=None if offset_us is None else offset_us / 1000,
@@ -425,6 +462,6 @@ class Pipeline:
         }
 
 
-def _latency(counters: Counters, offset_ms: float) -> tuple[float, float]:
-    p50, p99 = (value + offset_ms for value in counters.latency_ms((0.5, 0.99)))
+def _latency(of: Counters | Store, offset_ms: float) -> tuple[float, float]:
+    p50, p99 = (value + offset_ms for value in of.latency_ms((0.5, 0.99)))
     return (p50, p99) if abs(p50) < _ONE_HOUR_MS else (float("nan"), float("nan"))

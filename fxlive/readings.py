@@ -12,7 +12,7 @@ import pandas as pd
 
 from fxlive.capture.export import write_frames
 from fxlive.channels import CHANNELS, channel_name
-from fxlive.table import select
+from fxlive.selection import select
 
 
 class Readings(ABC):
@@ -35,6 +35,10 @@ class Readings(ABC):
     @abstractmethod
     def _attrs(self) -> dict[Hashable, Any]:
         """Return what a frame should say of the session besides its channel."""
+
+    def _selected(self, channel: str, last: Any, since: Any, until: Any, where: dict[str, Any]) -> pd.DataFrame:
+        """Return the rows of a channel that are asked for."""
+        return select(self._window(channel), channel, last=last, since=since, until=until, where=where)
 
     @property
     def channels(self) -> list[str]:
@@ -90,9 +94,7 @@ class Readings(ABC):
         True
         """
         channel = self._channel(channel)
-        return self._labelled(
-            select(self._window(channel), channel, last=last, since=since, until=until, where=where), channel
-        )
+        return self._labelled(self._selected(channel, last, since, until, where), channel)
 
     def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
         """Return the newest row of each key of a channel, indexed by the key and sorted by it.

@@ -23,12 +23,13 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Stream
 from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
-from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline
+from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline, now_us
 from fxlive.readings import Readings
 from fxlive.store import Store
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
+    from fxlive.widgets.status import Controls
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 
@@ -119,13 +120,16 @@ class Session(Readings, Pictures):
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
         record: str | Path | None = None,
+        clock: Callable[[], int] = now_us,
     ) -> None:
         if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
             raise ValueError(f"max_rows must be a whole number of at least 1, not {max_rows!r}")
         self.name = name
         max_rows = int(max_rows)  # 1e6 is a number of rows too
         store = Store(max_rows=max_rows, window_us=None if window is None else _microseconds(window))
-        self._pipeline = Pipeline(feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale)
+        self._pipeline = Pipeline(
+            feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
+        )
         self._on_close: list[Callable[[], None]] = []
         self._record_to = record
         self.recording: Recorder | None = None
@@ -462,7 +466,7 @@ class Session(Readings, Pictures):
     def _begin_recording(self, path: str | Path) -> Recorder:
         from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
 
-        self.recording = Recorder(path, name=self.name, url=self.url)
+        self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
         self._pipeline.recording = self.recording
         return self.recording
 
@@ -478,6 +482,17 @@ class Session(Readings, Pictures):
             shutil.rmtree(self.recording.path, ignore_errors=True)
 
     # Showing itself.
+
+    def _controls(self) -> Controls:
+        from fxlive.widgets.status import Controls
+
+        return Controls(
+            record=self.record,
+            recording=lambda: self.recording,
+            export=self.export,
+            reconnect=self.reconnect,
+            close=self.close,
+        )
 
     def __repr__(self) -> str:
         return session_text(self.name, self.url, self.health())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +26,7 @@ MAX_UNDOCUMENTED_CHANNELS = 256
 MAX_CLOSED_TICKETS = 10_000
 _LATENCIES = 8_192
 _RATE_SECONDS = 10
-_VOLUME_TOLERANCE = 1e-9
+VOLUME_TOLERANCE = 1e-9
 
 
 @dataclass
@@ -75,9 +76,7 @@ class Counters:
 
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
         """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
-        if not self.latencies:
-            return [float("nan")] * len(quantiles)
-        return [float(q) for q in np.quantile(np.array(self.latencies), quantiles) / 1000]
+        return _quantiles_ms(list(self.latencies), quantiles)
 
 
 class Store:
@@ -176,7 +175,7 @@ class Store:
             newest = table.newest(ticket, "timestamp", "volume")
             if newest is not None:
                 after = [volume for at, volume in self._closings[ticket].values() if at > newest["timestamp"]]
-                if sum(after) >= newest["volume"] - _VOLUME_TOLERANCE:
+                if sum(after) >= newest["volume"] - VOLUME_TOLERANCE:
                     table.forget(ticket)
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
@@ -190,6 +189,31 @@ class Store:
         self.gaps[-1].end = end
         return self.gaps[-1]
 
+    def note_gap(self, gap: Gap) -> None:
+        """Add a gap that is not the feed's own; one that lasts stays the last."""
+        lasts = bool(self.gaps) and self.gaps[-1].end is None
+        self.gaps.insert(len(self.gaps) - lasts, gap)
+
+    def expect(self, symbols: Sequence[str], drift: Mapping[str, Mapping[str, str]]) -> None:
+        """Have the frames of another session: its symbols and its undocumented columns, in their order."""
+        with self.lock:
+            self._symbols.encode(symbols)
+            for name, columns in drift.items():
+                table = self._table(name)
+                if table is not None:
+                    table.expect(columns)
+
+    def clear(self) -> None:
+        """Forget everything that has come; the columns stay, and rows go on being numbered."""
+        with self.lock:
+            for table in self.tables.values():
+                table.clear()
+            self.counters = {name: Counters() for name in self.tables}
+            self.rejected.clear()
+            self.rejections = 0
+            self.gaps = []
+            self._closings.clear()
+
     # Out.
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
@@ -199,33 +223,58 @@ class Store:
 
     def gaps_frame(self) -> pd.DataFrame:
         """Return the gaps: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
-        gaps = list(self.gaps)
-        frame = pd.DataFrame(
-            {
-                "start": _moments([g.start for g in gaps]),
-                "end": _moments([NAT if g.end is None else g.end for g in gaps]),
-                "reason": pd.array([g.reason for g in gaps], dtype=STR),
-                "channels": pd.Series([g.channels for g in gaps], dtype=object),
-            }
-        )
-        frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
-        return frame
+        return gaps_frame(list(self.gaps))
 
     def rejected_frame(self) -> pd.DataFrame:
         """Return the newest rejections, indexed by `received_at`: `reason` and `raw`."""
         with self.lock:
             rejected = list(self.rejected)
-        return pd.DataFrame(
-            {
-                "reason": pd.array([r.reason for r in rejected], dtype=STR),
-                "raw": pd.array([r.raw for r in rejected], dtype=STR),
-            },
-            index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
-        )
+        return rejected_frame(rejected)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols of all channels, in the order in which they came."""
+        return list(self._symbols.names)
+
+    def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
+        """Return quantiles of the time from event to receipt over all channels, as `Counters.latency_ms`."""
+        late = [us for counters in tuple(self.counters.values()) for us in list(counters.latencies)]
+        return _quantiles_ms(late, quantiles)
 
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the undocumented columns: their dtypes, by channel and name."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
+
+
+def _quantiles_ms(micros: list[int], quantiles: tuple[float, ...]) -> list[float]:
+    if not micros:
+        return [float("nan")] * len(quantiles)
+    return [float(q) for q in np.quantile(np.array(micros), quantiles) / 1000]
+
+
+def gaps_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
+    """Return gaps as a frame: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
+    frame = pd.DataFrame(
+        {
+            "start": _moments([g.start for g in gaps]),
+            "end": _moments([NAT if g.end is None else g.end for g in gaps]),
+            "reason": pd.array([g.reason for g in gaps], dtype=STR),
+            "channels": pd.Series([g.channels for g in gaps], dtype=object),
+        }
+    )
+    frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
+    return frame
+
+
+def rejected_frame(rejected: Sequence[Rejection]) -> pd.DataFrame:
+    """Return rejections as a frame, indexed by `received_at`: `reason` and `raw`."""
+    return pd.DataFrame(
+        {
+            "reason": pd.array([r.reason for r in rejected], dtype=STR),
+            "raw": pd.array([r.raw for r in rejected], dtype=STR),
+        },
+        index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
+    )
 
 
 def _moments(micros: list[int]) -> Any:

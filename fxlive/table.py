@@ -10,29 +10,50 @@ copy-on-write as shared for ever, so that every write into a frame goes to a cop
 
 from __future__ import annotations
 
-import re
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
-from datetime import timedelta
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 import numpy as np
 import pandas as pd
 
 from fxlive.batch import Rows
-from fxlive.channels import MAX_COLUMNS, Channel
-from fxlive.columns import STR, Buffer, Codes, Vocabulary, buffer
-from fxlive.errors import UnknownColumn
+from fxlive.channels import Channel
+from fxlive.columns import Buffer, Codes, Fixed, Vocabulary, buffer
+from fxlive.drift import Drift
 from fxlive.messages import Kind
+from fxlive.selection import keyed
 
-EXTRA = "extra"
 MAX_ENDED = 10_000
-_NUMBER = re.compile(r"[-+]?[\d.]*")
+MAX_DEPARTED = 10_000
 _LONG_AGO = int(np.iinfo(np.int64).min)
-MAX_EXACT_INTEGER = 2**53
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far somebody has followed what is in `latest`."""
+
+    first: int
+    stop: int
+    departures: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What has moved in `latest` since a mark.
+
+    `changed` are the keys with a new row, in the order of the rows; `gone` those that are in it no more. Where `whole`,
+    `changed` are all that there are, and who has others is to drop them. The next call goes on from `mark`.
+    """
+
+    mark: Mark
+    changed: Sequence[Any]
+    gone: Sequence[Any]
+    whole: bool
 
 
 class RollingTable:
@@ -69,7 +90,8 @@ class RollingTable:
     ) -> None:
         self.channel = channel
         self.first = self.stop = 0
-        self.drift: dict[str, str] = {}
+        self.clearings = 0
+        self._drift = Drift(channel)
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest = _LONG_AGO
@@ -84,6 +106,8 @@ class RollingTable:
         self._newest_row: dict[Any, int] = {}  # of each key, in the order of the rows
         self._outlived: dict[Any, dict[str, Any]] = {}  # keys whose row left the window, but that have not ended
         self._ended_at: OrderedDict[Any, int] = OrderedDict()  # keys that ended and left, so that none comes back late
+        self._departed: deque[Any] = deque(maxlen=MAX_DEPARTED)  # the keys that left `latest` last
+        self._departures = 0  # how many ever did
         self._keeper: pd.DataFrame | None = None
         self._keeper_of: tuple[int, ...] = ()
         self._keeper_first = self._keeper_stop = 0
@@ -95,6 +119,11 @@ class RollingTable:
     def columns(self) -> list[str]:
         """The names of a frame's columns, without the index."""
         return list(self._columns)[1:]
+
+    @property
+    def drift(self) -> dict[str, str]:
+        """The undocumented columns, with their dtypes."""
+        return {name: kind.value for name, kind in tuple(self._drift.kinds.items())}  # the feed may be adding to them
 
     # In.
 
@@ -116,7 +145,7 @@ class RollingTable:
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
-        extras = self._fit(rows) if rows.extras or self.drift else {}
+        extras = self._fit(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
                 column.append(values[name], self.first)
@@ -131,30 +160,14 @@ class RollingTable:
 
     def _fit(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, adding those that come for the first time."""
-        fitted: dict[str, list[Any]] = {}
-        for place, fields in rows.extras.items():
-            misfits = {}
-            for name, value in fields.items():
-                if value is None:
-                    continue
-                kind = _kind(value)
-                known = self._kinds.get(name)
-                if known is None and kind is not None and len(self._columns) < MAX_COLUMNS:
-                    self._add_drift(name, kind)
-                    known = kind
-                if kind is None or kind is not known:
-                    misfits[name] = value
-                else:
-                    fitted.setdefault(name, [None] * len(rows))[place] = value
-            if misfits:
-                if EXTRA not in self._columns:
-                    self._add_drift(EXTRA, Kind.TEXT)
-                fitted.setdefault(EXTRA, [None] * len(rows))[place] = msgspec.json.encode(misfits).decode()
+        fitted = self._drift.fit(rows.extras, len(rows))
+        self._add_drift()
         return fitted
 
-    def _add_drift(self, name: str, kind: Kind) -> None:
-        self._add_column(name, kind)
-        self.drift[name] = kind.value
+    def _add_drift(self) -> None:
+        for name, kind in self._drift.kinds.items():
+            if name not in self._columns:
+                self._add_column(name, kind)
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
@@ -185,6 +198,7 @@ class RollingTable:
             for key, row in newest.items():
                 if self._ended(row):
                     self._note_end(key, self._newest_row.pop(key))
+                    self._note_departure(key)
 
     def _newest_at(self, key: Any) -> int:
         """Return the timestamp of what is known of a key; long ago where nothing is."""
@@ -199,6 +213,10 @@ class RollingTable:
         self._ended_at[key] = self._columns["timestamp"].raw(row)
         if len(self._ended_at) > MAX_ENDED:
             self._ended_at.popitem(last=False)
+
+    def _note_departure(self, key: Any) -> None:
+        self._departed.append(key)
+        self._departures += 1
 
     def _keys(self, rows: Rows) -> Any:
         if self.channel.single:
@@ -230,6 +248,7 @@ class RollingTable:
             if self._ended(row):
                 if self.channel.ends is not None:
                     self._note_end(key, row)
+                self._note_departure(key)
             else:
                 self._outlived[key] = {name: column.raw(row) for name, column in self._columns.items()}
         self.first = first
@@ -245,11 +264,28 @@ class RollingTable:
             first += len(some)
         return first
 
+    def expect(self, drift: Mapping[str, str]) -> None:
+        """Have undocumented columns before they come, by their dtypes."""
+        with self._lock:
+            self._drift.expect(drift)
+            self._add_drift()
+
+    def clear(self) -> None:
+        """Drop all rows; those that follow are numbered on."""
+        with self._lock:
+            self.first = self.stop
+            self._newest = _LONG_AGO
+            for known in (self._newest_row, self._outlived, self._ended_at):
+                known.clear()
+            self._departures += MAX_DEPARTED + 1  # more than are remembered: who follows gets everything anew
+            self.clearings += 1
+
     def forget(self, key: Any) -> None:
         """Take a key out of `latest`: what it stood for has ended."""
         with self._lock:
             self._newest_row.pop(key, None)
             self._outlived.pop(key, None)
+            self._note_departure(key)
 
     # Out.
 
@@ -260,6 +296,59 @@ class RollingTable:
             first = self.first if start is None else min(max(start, self.first), self.stop)
             return keeper.iloc[first - offset : self.stop - offset]
 
+    def values(self, start: int | None, *columns: str) -> tuple[int, list[Any]]:
+        """Return what some columns hold from row `start` on, for who asks ten times a second and needs no frame.
+
+        Parameters
+        ----------
+        start
+            The `stop` of the last call; None for the whole window. Rows that have left the window are passed over.
+        columns
+            Names of columns whose values have one size, and of `timestamp`.
+
+        Returns
+        -------
+        The row from which the next call goes on, and for each column a read-only numpy array: float64 for numbers,
+        int64 microseconds for times, and for categories their codes (`code`), -1 where missing.
+
+        Examples
+        --------
+        >>> from fxlive.channels import CHANNELS
+        >>> RollingTable(CHANNELS["market-data"]).values(None, "timestamp", "bid")
+        (0, [array([], dtype=int64), array([], dtype=float64)])
+        """
+        with self._lock:
+            first = self.first if start is None else min(max(start, self.first), self.stop)
+            return self.stop, [self._fixed(name).values(first, self.stop) for name in columns]
+
+    def code(self, column: str, value: str) -> int | None:
+        """Return the code of a category in `values`; None where it has not come yet."""
+        buffer = self._columns[column]
+        assert isinstance(buffer, Codes), f"{column} has no categories"
+        return buffer.vocabulary.code(value)
+
+    def categories(self, column: str) -> Sequence[str]:
+        """Return the categories of a column so far, in the order in which they came."""
+        buffer = self._columns[column]
+        assert isinstance(buffer, Codes), f"{column} has no categories"
+        return buffer.vocabulary.names
+
+    def label(self, column: str, value: int) -> str | None:
+        """Return what a value in `values` stands for: the name of a category, or the number itself; None for none."""
+        buffer = self._columns[column]
+        if not isinstance(buffer, Codes):
+            return str(value)
+        return None if value < 0 else buffer.vocabulary.names[value]
+
+    def columns_of(self, *kinds: Kind) -> list[str]:
+        """Return the names of the columns of some kinds."""
+        return [name for name, kind in self._kinds.items() if kind in kinds]
+
+    def _fixed(self, name: str) -> Fixed:
+        buffer = self._columns[name]
+        assert isinstance(buffer, Fixed), f"{name} holds texts"
+        return buffer
+
     def latest(self) -> pd.DataFrame:
         """Return each key's row with the newest `timestamp` (of equal ones the last), indexed and sorted by the key."""
         with self._lock:
@@ -267,18 +356,77 @@ class RollingTable:
             frame = self._current_keeper().iloc[rows - self._keeper_first]
             if self._outlived:
                 frame = pd.concat([self._outlived_frame(), frame])
-        frame = frame.reset_index()
-        if not self.channel.key:
-            return frame.set_index("timestamp")
-        return frame.set_index(list(self.channel.key)).sort_index(key=_as_text)
+        return keyed(frame, self.channel)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
         with self._lock:
-            row = self._newest_row.get(key)
+            row = self._row_of(key)
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
             return self._outlived.get(key)
+
+    def _row_of(self, key: Any) -> int | None:
+        """Return the row of the window that is a key's newest; None where there is none."""
+        if self.channel.key:
+            return self._newest_row.get(key)
+        return key if self.first <= key < self.stop else None
+
+    def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
+        """Return what `newest` says of many keys, by column; None where a key is not in `latest`."""
+        with self._lock:
+            rows = [self._row_of(key) for key in keys]
+            values = {}
+            for name in columns:
+                raw = self._columns[name].raw
+                values[name] = [
+                    raw(row) if row is not None else self._outlived.get(key, {}).get(name)
+                    for row, key in zip(rows, keys, strict=True)
+                ]
+            return values
+
+    def moves(self, since: Mark | None, most: int) -> Moves:
+        """Return what has moved in `latest`, at the cost of what has moved; `newest` gives the values.
+
+        Of a channel without a key every row stands for itself: its keys are the numbers of the rows.
+
+        Parameters
+        ----------
+        since
+            The `mark` of the last call; None for everything. Also who has fallen far behind gets everything.
+        most
+            Only so many keys, those with the newest rows.
+
+        Examples
+        --------
+        >>> from fxlive.channels import CHANNELS
+        >>> RollingTable(CHANNELS["positions"]).moves(None, 100).changed
+        []
+        """
+        with self._lock:
+            here = Mark(self.first, self.stop, self._departures)
+            # A row that came and left between two calls may have outlived the window with values that were never told.
+            if since is None or since.stop < self.first or here.departures - since.departures > len(self._departed):
+                since, whole = Mark(self.first, self.first, here.departures), True
+            else:
+                whole = False
+            if not self.channel.key:
+                changed = range(max(since.stop, self.stop - most), self.stop)
+                return Moves(here, changed, range(since.first, self.first), whole)
+            newest: list[Any] = []
+            for key, row in reversed(self._newest_row.items()):
+                if row < since.stop or len(newest) == most:
+                    break
+                newest.append(key)
+            if whole:
+                newest += islice(reversed(self._outlived), most - len(newest))
+            left = dict.fromkeys(islice(reversed(self._departed), here.departures - since.departures))
+            gone = [key for key in left if key not in self._newest_row and key not in self._outlived]
+            return Moves(here, newest[::-1], gone, whole)
+
+    def kind(self, column: str) -> Kind:
+        """Return what a column holds."""
+        return self._kinds[column]
 
     def _outlived_frame(self) -> pd.DataFrame:
         kept = list(self._outlived.values())
@@ -324,102 +472,3 @@ class _Forever:
 
 
 _FOREVER = _Forever()
-
-
-def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
-    """Return what to sort by: a categorical's texts, not the order in which they came."""
-    return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
-
-
-def _kind(value: Any) -> Kind | None:
-    """Return the kind of column that an undocumented value makes; None where it makes none."""
-    if isinstance(value, bool):
-        return Kind.FLAG
-    if isinstance(value, int | float):
-        return Kind.NUMBER if abs(value) <= MAX_EXACT_INTEGER or isinstance(value, float) else None
-    return Kind.TEXT if isinstance(value, str) else None
-
-
-def select(
-    frame: pd.DataFrame,
-    channel: str,
-    *,
-    last: float | str | timedelta | None = None,
-    since: Any = None,
-    until: Any = None,
-    where: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
-    """Return the rows of a frame that are wanted, in the order in which they are.
-
-    Parameters
-    ----------
-    frame
-        Indexed by `timestamp`, or by a key with `timestamp` as a column.
-    channel
-        What to call it in an error.
-    last
-        The last so many rows of what else is wanted, or the rows of the last "5min" before the newest `timestamp`.
-    since, until
-        Times, both included; without a zone they are UTC.
-    where
-        Values by column; a list of values takes any of them.
-
-    Raises
-    ------
-    UnknownColumn
-        Where a column of `where` does not exist.
-    ValueError
-        Where `last` is neither a number of rows nor a time.
-    """
-    span = None if last is None else _span(last)
-    for name, value in (where or {}).items():
-        if name in frame.columns:
-            column: Any = frame[name]
-        elif name in frame.index.names:
-            column = frame.index.get_level_values(name)
-        else:
-            raise UnknownColumn(name, channel, [n for n in (*frame.index.names, *frame.columns) if n])
-        several = isinstance(value, list | tuple | set | frozenset | pd.Index | pd.Series | np.ndarray)
-        mask = column.isin(list(value)) if several else column.isna() if value is None else column == value
-        frame = frame[np.asarray(mask.fillna(False) if hasattr(mask, "fillna") else mask, bool)]
-    stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
-    if since is not None:
-        keep = np.asarray(stamps >= _utc(since))
-        frame, stamps = frame[keep], stamps[keep]
-    if until is not None:
-        keep = np.asarray(stamps <= _utc(until))
-        frame, stamps = frame[keep], stamps[keep]
-    if isinstance(span, int):
-        return frame.iloc[max(len(frame) - span, 0) :]
-    if span is not None and len(frame):
-        return frame[np.asarray(stamps >= stamps.max() - span)]
-    return frame
-
-
-def _span(last: Any) -> int | pd.Timedelta:
-    """Return what `last` asks for: a number of rows, or a time.
-
-    >>> _span(5.0), _span("5min")
-    (5, Timedelta('0 days 00:05:00'))
-    """
-    wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
-    if isinstance(last, bool | np.bool_):
-        raise wrong
-    if not isinstance(last, np.timedelta64) and isinstance(last, int | float | np.integer | np.floating):
-        if not last >= 0 or last % 1 != 0:
-            raise wrong
-        return int(last)
-    if isinstance(last, str) and _NUMBER.fullmatch(last.strip()):  # pandas would take it for nanoseconds
-        raise wrong
-    try:
-        span = pd.Timedelta(last)
-    except ValueError:
-        raise wrong from None
-    if not span >= pd.Timedelta(0):  # nor is NaT
-        raise wrong
-    return span
-
-
-def _utc(time: Any) -> pd.Timestamp:
-    stamp = pd.Timestamp(time)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")

@@ -29,7 +29,9 @@ FLOORS: dict[str, float] = {
     "instruments": 1,
     "loop": 1,
     "batch": 1.5,  # what protocol makes and the table takes
+    "drift": 1.5,  # a rule that tables and the reader of captures share
     "protocol": 2,
+    "selection": 1.5,  # pure functions of frames
     "table": 2,
     "analytics": 2,
     "store": 3,
@@ -44,9 +46,12 @@ FLOORS: dict[str, float] = {
     "display": 7,
     "pictures": 7.5,
     "session": 8,
+    "opened": 8,  # a capture: session's neighbour
+    "replaying": 8.1,
     "opening": 8.2,
     "demo": 8.5,
     "face": 8.5,
+    "commands": 8.8,
     "cli": 9,
     "__init__": 10,  # the public face: names from every room
     "__main__": 10,
@@ -65,6 +70,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "pytest": frozenset({SIMULATOR}),  # the plugin with its fixture
     "jwt": frozenset({"feeds/auth", SIMULATOR}),
     "pyarrow": frozenset({"table", "columns", "capture"}),
+    "fsspec": frozenset({"capture"}),  # a capture on object storage
     "duckdb": frozenset({"readings", "capture"}),
     "dask": frozenset({"readings", "capture"}),
     "distributed": frozenset({"readings", "capture"}),
@@ -82,7 +88,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "threading": frozenset({"loop", "listeners", "pipeline", "capture", "table", "store", SIMULATOR}),
 }
 # Optional, or slow to import: inside functions only, so that `import fxlive` needs none of them.
-LAZY = {"duckdb", "dask", "distributed", "polars"}
+LAZY = {"fsspec", "duckdb", "dask", "distributed", "polars"}
 
 
 @dataclass(frozen=True)

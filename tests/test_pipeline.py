@@ -285,3 +285,13 @@ def test_whoever_waits_is_told_at_once_when_the_session_fails(bench: Bench) -> N
         bench.pipeline.wait_until(lambda: False, 30.0, "it")
     assert raised.value is failure
     assert time.monotonic() - began < 5
+
+
+def test_the_latency_of_a_session_is_that_of_all_its_channels() -> None:
+    pipeline = Pipeline(MemoryFeed(), Store())
+    for channel, late_us in (("trades", 45_000), ("market-data", 5_000)):
+        pipeline.store.counters[channel].latencies.extend([late_us] * 9_000)
+    health = pipeline.health()
+    assert (health.latency_p50_ms, health.latency_p99_ms) == (25.0, 45.0)
+    assert pipeline.latency_ms() == (25.0, 45.0)
+    assert health.channels.loc["market-data", "latency_p99_ms"] == 5.0

@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[1]
 # DESIGN's names, as far as they are methods of a session and so functions of the module too.
 METHODS = (
     "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close "
-    "price_chart"
+    "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard"
 ).split()
-FUNCTIONS = "connect connect_async demo current sessions use run read_export".split()
+FUNCTIONS = "connect connect_async demo current sessions use run read_export open_capture replay".split()
 # What a method gives, and whoever opens a session by hand, meets these too.
 GIVEN = (Handle, Stream, Recorder, RecordingStatus)
 

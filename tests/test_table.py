@@ -21,7 +21,8 @@ from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.errors import UnknownColumn
 from fxlive.protocol import decode
-from fxlive.table import MAX_ENDED, RollingTable, select
+from fxlive.selection import select
+from fxlive.table import MAX_DEPARTED, MAX_ENDED, RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
 NAT = np.iinfo(np.int64).min
@@ -378,6 +379,24 @@ def test_what_is_new_since_a_row_is_the_rows_from_there_on() -> None:
 
 
 # Categories.
+
+
+def test_the_values_of_some_columns_are_those_of_the_frame_and_cannot_be_written() -> None:
+    table = RollingTable(CHANNELS["market-data"], max_rows=10)
+    for start in range(0, 40, 4):
+        table.append(quotes(start, start + 4))
+        stop, [stamps, symbols, bid] = table.values(None, "timestamp", "symbol", "bid")
+        frame = table.frame()
+        assert stop == table.stop
+        assert stamps.tolist() == frame.index.asi8.tolist()  # type: ignore[attr-defined]
+        assert bid.tolist() == frame["bid"].tolist()
+        assert (symbols == table.code("symbol", "EURUSD")).all()
+    assert table.values(38, "bid")[1][0].tolist() == frame["bid"].tolist()[-2:]
+    assert table.values(0, "bid")[1][0].tolist() == bid.tolist()  # rows that have left are passed over
+    assert table.values(99, "bid")[1][0].tolist() == []
+    assert table.code("symbol", "USDJPY") is None
+    with pytest.raises(ValueError, match="read-only"):
+        bid[0] = 0.0
 
 
 @pytest.mark.parametrize("distinct", [126, 127, 128, 129, 255, 256, 257])
@@ -781,6 +800,132 @@ def test_what_outlives_the_window_has_a_place_in_columns_that_came_later() -> No
     assert latest["foo"].fillna("-").tolist() == ["early", "-"]
     assert latest["late"].fillna(False).tolist() == [False, True]
     assert latest[["more", "text"]].isna().any(axis=1).tolist() == [True, False]
+
+
+# Who follows what moves in `latest`.
+
+
+class Follower:
+    """Knows `latest` by its moves alone."""
+
+    def __init__(self, most: int = 1_000_000) -> None:
+        self.most, self.mark, self.known = most, None, {}
+
+    def look(self, table: RollingTable) -> None:
+        moves = table.moves(self.mark, self.most)
+        self.mark = moves.mark
+        if moves.whole:
+            self.known = {}
+        for key in moves.gone:
+            self.known.pop(key, None)
+        for key in moves.changed:
+            self.known.pop(key, None)
+            self.known[key] = table.newest(key)
+
+
+def index_of(table: RollingTable, key: Any) -> Any:
+    return key if not table.channel.single else table.newest(key, "status")["status"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from([1, 2, 5, 60, 400]), st.sampled_from([0, 0.3]), st.booleans(), st.booleans()),
+        min_size=1,
+        max_size=15,
+    ),
+    seed=st.integers(0, 2**32),
+    channel=st.sampled_from(["positions", "orders", "trades", "analytics", "system"]),
+    max_rows=st.sampled_from([1, 7, 100, 1_000_000]),
+    window_us=st.sampled_from([None, 100_000]),
+    jitter_us=st.sampled_from([0, 200_000]),
+)
+def test_who_follows_what_moves_knows_latest_without_reading_it_anew(
+    steps: list[tuple[int, float, bool, bool]],
+    seed: int,
+    channel: str,
+    max_rows: int,
+    window_us: int | None,
+    jitter_us: int,
+) -> None:
+    table = RollingTable(CHANNELS[channel], max_rows=max_rows, window_us=window_us)
+    source, follower = Source(seed, drift=True, jitter_us=jitter_us), Follower()
+    for size, missing, forgets, looks in steps:
+        made = [source.message(channel, missing) for _ in range(size)]
+        table.append(rows_of(*(sent for sent, _ in made)))
+        if forgets and not table.channel.single:
+            key = tuple(made[0][1][name] for name in table.channel.key)
+            table.forget(key if len(key) > 1 else key[0])
+        if looks:
+            follower.look(table)
+            latest = table.latest()
+            stamps = dict(zip(latest.index.tolist(), latest["timestamp"].array.asi8.tolist(), strict=True))
+            assert {index_of(table, key): row["timestamp"] for key, row in follower.known.items()} == stamps
+            for key, row in follower.known.items():
+                now = table.newest(key, *row)
+                assert now is not None
+                assert repr(row) == repr({name: now.get(name) for name in row})  # a NaN does not equal itself
+            together = table.newest_of(list(follower.known), *table.columns)
+            apart = [table.newest(key) or {} for key in follower.known]
+            assert repr(together) == repr({name: [row.get(name) for row in apart] for name in table.columns})
+
+
+def test_only_what_has_moved_is_told_and_in_the_order_of_the_rows() -> None:
+    table = RollingTable(CHANNELS["market-data"])
+    assert table.moves(None, 10).changed == []
+    table.append(rows_of(*(quote(number, f"S{number}") for number in range(1_000))))
+    moves = table.moves(None, 10_000)
+    assert (len(moves.changed), moves.whole) == (1_000, True)
+    assert table.moves(moves.mark, 10_000).changed == []
+
+    table.append(rows_of(quote(1_000, "S7"), quote(1_001, "S3"), quote(1_002, "S7")))
+    moves = table.moves(moves.mark, 10_000)
+    assert (moves.changed, moves.gone, moves.whole) == (["S3", "S7"], [], False)
+    assert table.moves(None, 3).changed == ["S999", "S3", "S7"]
+
+
+def test_what_has_left_latest_is_told_once_and_not_where_it_is_back() -> None:
+    table = table_of(message(POSITION, ticket=1), message(POSITION, ticket=2), message(POSITION, ticket=3))
+    mark = table.moves(None, 10).mark
+    table.append(rows_of(message(POSITION, ticket=1, volume=0), message(POSITION, ticket=2, volume=0)))
+    table.append(rows_of(message(POSITION, ticket=2, volume=0.3)))
+    moves = table.moves(mark, 10)
+    assert (moves.changed, moves.gone) == ([2], [1])
+    table.forget(3)
+    moves = table.moves(moves.mark, 10)
+    assert (moves.changed, moves.gone) == ([], [3])
+    assert table.moves(moves.mark, 10).gone == []
+
+
+@pytest.mark.parametrize("behind", ["rows", "departures"])
+def test_who_has_fallen_too_far_behind_is_told_everything(behind: str) -> None:
+    table = RollingTable(CHANNELS["positions"], max_rows=2 if behind == "rows" else 1_000_000)
+    table.append(rows_of(message(POSITION, ticket=1)))
+    mark = table.moves(None, 10).mark
+    if behind == "rows":  # the second value of the first ticket has outlived the window
+        table.append(rows_of(*(message(POSITION, ticket=ticket, profit=7) for ticket in (1, 2, 3))))
+    else:
+        for _ in range(MAX_DEPARTED + 1):
+            table.forget(9)
+    moves = table.moves(mark, 10)
+    assert moves.whole
+    assert moves.changed == ([1, 2, 3] if behind == "rows" else [1])
+    assert table.moves(mark, 2).changed == ([2, 3] if behind == "rows" else [1])
+
+
+def test_of_a_channel_without_a_key_every_row_is_a_key_until_it_leaves_the_window() -> None:
+    table = RollingTable(Channel("news", columns=(ID,)), max_rows=3)
+    news = {"type": "news", "channel": "news", "timestamp": stamp(0), "data": {"text": "x"}}
+    table.append(rows_of(*[news] * 2))
+    moves = table.moves(None, 10)
+    assert list(moves.changed) == [0, 1]
+    table.append(rows_of(*[news] * 2))
+    moves = table.moves(moves.mark, 10)
+    assert (list(moves.changed), list(moves.gone), moves.whole) == ([2, 3], [0], False)
+    assert (table.newest(0), table.newest(3, "text")) == (None, {"text": "x"})
+    table.append(rows_of(*[news] * 9))
+    moves = table.moves(moves.mark, 2)
+    assert (list(moves.changed), moves.whole) == ([11, 12], True)
 
 
 # Nothing that a user does reaches the store.

@@ -29,22 +29,31 @@ def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> dict
     files: dict[str, Path] = {}
     taken: set[str] = set()
     for channel, frame in frames.items():
-        name = _file_name(channel, taken)
+        name = file_name(channel, taken)
         taken.add(name.lower())
         file = folder / f"{name}.parquet"
-        unfinished = file.with_suffix(".parquet.unfinished")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _with_categories(frame).to_parquet(unfinished, engine="pyarrow", compression="zstd")
-            unfinished.replace(file)
-        except OSError as error:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise CaptureError(
-                f"{file} could not be written: {error.strerror or error}. Choose another folder."
-            ) from error
+        write_frame(frame, file)
         files[channel] = file
     return files
+
+
+def write_frame(frame: pd.DataFrame, file: Path) -> None:
+    """Write a frame so that `read_frame` gives it back; the file appears under its name only when it is whole.
+
+    Raises
+    ------
+    CaptureError
+        Where it cannot be written; it names the file.
+    """
+    unfinished = file.with_suffix(".parquet.unfinished")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _with_categories(frame).to_parquet(unfinished, engine="pyarrow", compression="zstd")
+        unfinished.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        raise CaptureError(f"{file} could not be written: {error.strerror or error}. Choose another folder.") from error
 
 
 def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
@@ -56,10 +65,10 @@ def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _file_name(channel: str, taken: set[str]) -> str:
+def file_name(channel: str, taken: set[str]) -> str:
     """Return a name for a channel's file; one that the reference does not name may be called anything.
 
-    >>> _file_name("depth/L2", set()), _file_name("depth:L2", {"depth_l2"})
+    >>> file_name("depth/L2", set()), file_name("depth:L2", {"depth_l2"})
     ('depth_L2', 'depth_L2-2')
     """
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"

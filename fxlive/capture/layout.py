@@ -49,6 +49,7 @@ and the later row counts. `lost_rows` is known only of what the recorder itself 
 """
 
 _PART = re.compile(r"(\d{9,18})-(\d{9,18})\.parquet")
+_DATE = re.compile(r"date=(-?\d{4,6}-\d\d-\d\d)")
 _MAX_NAME = 120  # a file system takes 255 bytes, and a channel's name may have any length
 
 
@@ -151,11 +152,20 @@ def parts(capture: str | Path, channel: str | None = None) -> list[Part]:
 
 
 def _parts_in(folder: Path) -> Iterable[Part]:
-    channel, date = folder.parent.name, folder.name.removeprefix("date=")
-    for file in folder.iterdir():
-        match = _PART.fullmatch(file.name)
-        if match:
-            yield Part(file, channel, date, int(match[1]), int(match[2]) + 1)
+    return [part for file in folder.iterdir() if (part := part_of(file)) is not None]
+
+
+def part_of(file: Path) -> Part | None:
+    """Return what a file in the folder of a date is, by the names alone; None where it is no part.
+
+    >>> part_of(Path("channel=trades/date=2014-05-08/000000000-000004095.parquet")).stop
+    4096
+    """
+    match, date = _PART.fullmatch(file.name), _DATE.fullmatch(file.parent.name)
+    channel = file.parent.parent.name
+    if match is None or date is None or not channel.startswith("channel=") or int(match[1]) > int(match[2]):
+        return None
+    return Part(file, channel, date[1], int(match[1]), int(match[2]) + 1)
 
 
 def uncovered(parts: Iterable[Part]) -> list[Part]:

@@ -11,7 +11,7 @@ import numpy as np
 from fxlive.capture.disk import Disk
 from fxlive.capture.layout import MANIFEST
 from fxlive.capture.schema import FORMAT_VERSION
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, NewerCapture
 
 
 class ChannelEntry(msgspec.Struct):
@@ -37,7 +37,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     """What `_manifest.json` says. While recording it lags a few seconds behind the parts, which are the truth.
 
     Times are ISO 8601 in UTC. `rejected` counts messages that could not be taken, `dropped` the rows that the recorder
-    had no room for; `gaps` holds the newest ten thousand. `end` is None until the recording was stopped.
+    had no room for; `gaps` holds the newest ten thousand. `end` is None until the recording was stopped. `symbols` and
+    `drift` are what the session's frames were made of: the symbols in the order in which they came, and the dtypes of
+    the undocumented columns by channel.
     """
 
     format_version: int = FORMAT_VERSION
@@ -51,6 +53,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     rejected: int = 0
     dropped: int = 0
     gaps: list[GapEntry] = []
+    symbols: list[str] = []
+    drift: dict[str, dict[str, str]] = {}
 
 
 def write(manifest: Manifest, disk: Disk) -> None:
@@ -73,17 +77,29 @@ def read(capture: str | Path) -> Manifest:
     """
     file = Path(capture) / MANIFEST
     try:
-        found = msgspec.json.decode(file.read_bytes())
-        version = found["format_version"]
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise CaptureError(
-                f"{file} is of format {version}, and this fxlive reads up to {FORMAT_VERSION}. Install a newer fxlive."
-            )
-        return msgspec.convert(found, Manifest)
+        return decode(file.read_bytes(), str(file))
     except FileNotFoundError as error:
         raise CaptureError(f"{file} is not there. Name the folder of a capture, or record one.") from error
     except OSError as error:
         raise CaptureError(f"{file} could not be read: {error.strerror or error}.") from error
+
+
+def decode(text: bytes, file: str) -> Manifest:
+    """Return the manifest that a file's text is.
+
+    Raises
+    ------
+    NewerCapture
+        Where it is of a newer format.
+    CaptureError
+        Where it is none.
+    """
+    try:
+        found = msgspec.json.decode(text)
+        version = found["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise NewerCapture(file, version, FORMAT_VERSION)
+        return msgspec.convert(found, Manifest)
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise CaptureError(f"{file} is not the manifest of a capture: {error}.") from error
 
@@ -95,6 +111,15 @@ def moment(micros: int) -> str:
     '2014-05-08T12:30:00.000000Z'
     """
     return f"{np.datetime64(micros, 'us')}Z"
+
+
+def micros(moment: str) -> int:
+    """Return the microseconds since 1970 of a manifest's time.
+
+    >>> micros("2014-05-08T12:30:00.000000Z")
+    1399552200000000
+    """
+    return int(np.datetime64(moment.removesuffix("Z"), "us").astype(np.int64))
 
 
 def without_secrets(url: str) -> str:

@@ -29,7 +29,7 @@ from fxlive.capture.writer import ChannelWriter
 from fxlive.channels import CHANNELS, Channel
 from fxlive.errors import CaptureError
 from fxlive.messages import Connection
-from fxlive.store import MAX_UNDOCUMENTED_CHANNELS
+from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
 
 log = logging.getLogger("fxlive")
 
@@ -95,6 +95,8 @@ class Recorder:
         The session's name.
     url
         Where the messages come from; user, query and fragment are left out.
+    store
+        What the batches go into: the manifest tells of its symbols and undocumented columns, for equal frames.
     flush_s
         What is older than so many seconds is on disk.
     max_queued_rows, max_queued_bytes
@@ -126,6 +128,7 @@ class Recorder:
         *,
         name: str,
         url: str,
+        store: Store | None = None,
         flush_s: float = 1.0,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
@@ -143,6 +146,7 @@ class Recorder:
         except OSError as error:
             raise CaptureError(f"{self.path} cannot be written to: {_text(error)}. Choose another folder.") from error
         self._manifest_due = 0.0
+        self._store = store
         self._gaps = notes.GapBook()
         self._writers: dict[Channel | str, ChannelWriter] = {}
         self._merging: tuple[ChannelWriter, Iterator[None]] | None = None
@@ -341,9 +345,13 @@ class Recorder:
             self._inbox.put(notes.gap_rows(gap, self._clock()), reserve=_RESERVE)
 
     def _write_manifest(self, *, urgent: bool) -> None:
+        about = self._manifest
+        if self._store is not None:
+            symbols, drift = map(notes.clean, self._store.symbols), self._store.drift()
+            known, about.symbols, about.drift = (about.symbols, about.drift), list(symbols), drift
+            urgent = urgent or known != (about.symbols, about.drift)  # no frame can be made like ours without them
         if not urgent and time.monotonic() < self._manifest_due:
             return
-        about = self._manifest
         while self._control:
             message = self._control.popleft()
             about.session_id = _id(message.session_id) or about.session_id

@@ -15,14 +15,23 @@ Filters = Mapping[str, Any]
 class Sink(Protocol):
     """Where a feed puts what it brings; called on the background loop only."""
 
-    def deliver(self, batch: Batch) -> None:
-        """Take a batch."""
+    def deliver(self, batch: Batch, *, silently: bool = False) -> None:
+        """Take a batch; `silently`: it is not news, so tell nobody and record nothing."""
 
     def connected(self, at: int) -> None:
         """Note that everything asked for is subscribed (again), at this moment in microseconds."""
 
-    def lost(self, at: int, reason: str) -> None:
-        """Note that nothing comes since this moment in microseconds, and that the feed tries to come back."""
+    def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
+        """Note that nothing comes since this moment in microseconds, and that the feed tries to come back.
+
+        What may be lost is of these channels; of all that are subscribed, where none are named.
+        """
+
+    def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
+        """Note a gap that is none of the feed's own: it was not away."""
+
+    def rewound(self, at: int) -> None:
+        """Forget everything that has come: the feed goes on from this moment."""
 
     def failed(self, error: FxliveError) -> None:
         """Note that the feed has ended for good."""

@@ -3,60 +3,27 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
+from zoneinfo import ZoneInfo
 
-import anywidget
 import numpy as np
-import numpy.typing as npt
 import plotly
 import plotly.graph_objects as go
 import traitlets
 from plotly.utils import PlotlyJSONEncoder
 
+from fxlive.errors import UnknownOption
+from fxlive.widgets.layers import Badge, Fares, Layer, Mark, Points
+from fxlive.widgets.live import LiveWidget
 from fxlive.widgets.plotly_source import plotly_source
-from fxlive.widgets.refresher import Refresher, shared_refresher
+from fxlive.widgets.thinning import thinned
 
-_STATIC = Path(__file__).parent / "static"
-
-# A view says every 10 s that it is still there.
-_SILENCE_S = 35.0
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Points:
-    """Some points of all lines of a chart.
-
-    `x` is in milliseconds since 1970 UTC, `ys` has the values of each line at these times, and `stop` is the number of
-    the row from which the next points come.
-    """
-
-    x: Floats
-    ys: tuple[Floats, ...]
-    stop: int
-
-
-@dataclass(frozen=True)
-class Badge:
-    """How the data behind a chart fares; `since` is in milliseconds since 1970 UTC."""
-
-    state: Literal["live", "stale", "disconnected", "closed", "failed"]
-    since: float | None = None
-
-
-class Source(Protocol):
-    """Where a chart's points come from."""
-
-    def points(self, start: int | None) -> Points:
-        """Return the points that have come since row `start`, or with None all of the window."""
-
-    def badge(self) -> Badge:
-        """Return how the data fares."""
+_PIXELS = 1_000
+_PER_PIXEL = 1.5  # a stretch of time of so many pixels is drawn by its extremes
+_MOST_NEW = 500
 
 
 class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
@@ -72,7 +39,58 @@ class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
     _send_addTraces_msg = _send_deleteTraces_msg = _send_moveTraces_msg = _changed  # noqa: N815 - plotly's names
 
 
-class LiveChart(anywidget.AnyWidget):
+@dataclass(frozen=True)
+class Contents:
+    """What a chart shows.
+
+    `figure` is how it looks; the traces of the layers are put in front of any it has. `layers` gives the layers, when
+    asked: there may be more each time, in the same order. `fares` says how the data behind them fares. `window_ms` is
+    how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
+    `waiting` is what the chart says while there are no points.
+    """
+
+    figure: go.Figure
+    layers: Callable[[], Sequence[Layer]]
+    fares: Fares
+    window_ms: float
+    marks: Callable[[], list[Mark] | None] = lambda: None
+    waiting: str = "Waiting for the first value"
+
+
+class Pickers(ABC):
+    """What a user may choose in the chart itself.
+
+    Parameters
+    ----------
+    **chosen
+        The value of each picker at first.
+    """
+
+    def __init__(self, **chosen: str) -> None:
+        self._chosen = chosen
+
+    @abstractmethod
+    def options(self) -> dict[str, list[str]]:
+        """Return the values that each picker can have."""
+
+    @abstractmethod
+    def contents(self) -> Contents:
+        """Return what the chart shows with what is chosen now."""
+
+    def choices(self) -> list[tuple[str, str, list[str]]]:
+        """Return each picker's name, its value, and the values it can have."""
+        return [(name, self._chosen[name], values) for name, values in self.options().items()]
+
+    def pick(self, name: str, value: str) -> Contents:
+        """Return what the chart shows once a picker has this value."""
+        options = self.options().get(name, [])
+        if value not in options:
+            raise UnknownOption(name, value, options)
+        self._chosen[name] = value
+        return self.contents()
+
+
+class LiveChart(LiveWidget):
     """A chart that follows the market while your cell runs.
 
     Its look is `figure`, an ordinary plotly figure. The data goes to the browser as binary, and only what is new since
@@ -80,59 +98,50 @@ class LiveChart(anywidget.AnyWidget):
 
     Parameters
     ----------
-    figure
-        How it looks; its first traces are the lines, in the order of the source's values.
-    source
-        Where the points come from.
-    name
-        What to call it; a new chart of the same name takes the place of the former.
-    window_ms
-        How much the chart shows, back from the newest point.
-    waiting
-        What it says while there are no points.
-    refresher
-        What makes it move; default: the one that all widgets share.
-    clock
-        Gives seconds.
+    contents
+        What it shows.
+    pickers
+        What of it the user may choose in the page; None for nothing.
+    tz
+        The zone of its time axis, such as ``"Europe/London"``, ``"UTC"``, or ``"local"`` for the browser's.
+    **options
+        As for `LiveWidget`.
     """
 
-    _esm = _STATIC / "chart.js"
-    _css = _STATIC / "chart.css"
     _plotly = traitlets.Unicode().tag(sync=True)
     _plotly_version = traitlets.Unicode(plotly.__version__).tag(sync=True)
+    tz = traitlets.Unicode("UTC", help="The zone of the time axis; may be changed while it is shown.").tag(sync=True)
 
     def __init__(
-        self,
-        figure: go.Figure,
-        source: Source,
-        *,
-        name: str,
-        window_ms: float,
-        waiting: str = "Waiting for the first value",
-        refresher: Refresher | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        self, contents: Contents, *, pickers: Pickers | None = None, tz: str | None = None, **options: Any
     ) -> None:
-        self.name = name
-        self._figure = _Figure(figure)
+        self._pickers = pickers
+        self._choices: Any = None
+        self._restyled = self._quiet = False
+        self._take(contents)
+        super().__init__("chart", _plotly=plotly_source().model_id, tz="UTC" if tz is None else tz, **options)
+
+    def _take(self, contents: Contents) -> None:
+        self._contents = contents
+        self._figure = _Figure(contents.figure)
         self._default_template = self._figure.layout.template
-        self._lines = len(self._figure.data)
         self._figure._on_style = self._style_changed
-        self._source = source
-        self._window_ms = window_ms
-        self._waiting = waiting
-        self._refresher = refresher or shared_refresher()
-        self._clock = clock
-        self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
-        self._next_row: int | None = None
+        self._shown: list[Layer] = []
+        self._cursors: list[int | None] = []
+        self._marks: list[Mark] = []
         self._badge: Badge | None = None
-        self._restyled = False
-        self._quiet = False
-        super().__init__(_plotly=plotly_source().model_id)
-        self.on_msg(self._heard)
-        former = _named.get(name)
-        _named[name] = self
-        if former is not None:
-            former.close()
+        self._gaps: Any = None
+        self._anew = True  # all views are to begin again
+
+    @traitlets.validate("tz")
+    def _check_zone(self, proposal: Any) -> str:
+        zone: str = proposal["value"]
+        if zone != "local":
+            try:
+                ZoneInfo(zone)
+            except (ValueError, OSError, KeyError):
+                raise UnknownOption("tz", zone, ("UTC", "local", 'a zone such as "Europe/London"')) from None
+        return zone
 
     @property
     def figure(self) -> go.Figure:
@@ -142,62 +151,84 @@ class LiveChart(anywidget.AnyWidget):
         --------
         ``chart.figure.update_layout(title="My view")``, ``chart.figure.write_html("prices.html")``.
         """
-        points = self._source.points(None)
+        windows = self.refresher.ask(self._windows)
         self._quiet = True
         try:
-            for trace, values in zip(self._figure.data[: self._lines], points.ys, strict=False):
-                trace.x, trace.y = points.x.astype("datetime64[ms]"), values
+            traces = iter(self._figure.data)
+            for layer, points in windows:
+                own = [next(traces) for _ in layer.traces]
+                for column, values in zip(layer.columns, points.columns, strict=True):
+                    shown = values.astype("datetime64[ms]") if column.attribute == "x" else values
+                    for trace in column.traces:
+                        own[trace].update({column.attribute.replace(".", "_"): shown})
         finally:
             self._quiet = False
         return self._figure
 
-    def close(self) -> None:
-        """Take the chart out of the page, for good."""
-        if _named.get(self.name) is self:
-            del _named[self.name]
-        self._views.clear()
-        self._refresher.soon(self._refresher.forget, self)
-        super().close()
+    # On the background thread.
 
-    # From the browser, on whichever thread widget messages are handled; answered on the background thread, so that
-    # everything a view gets is sent from one thread and in order.
+    def _windows(self) -> list[tuple[Layer, Points]]:
+        self._take_layers()
+        return [(layer, layer.read(None)) for layer in self._shown]
 
-    def _heard(self, _: Any, content: Any, buffers: Any) -> None:
-        self._refresher.soon(self._handle, content)
-
-    def _handle(self, content: dict[str, Any]) -> None:
-        view = str(content.get("view"))
-        match content.get("type"):
-            case "window":
-                self.refresh()  # the other views are brought to the row from which all go on together
-                self._views[view] = self._clock()
-                self._send_window(view)
-                self._refresher.watch(self)
-            case "visible" if content.get("visible"):
-                self._views[view] = self._clock()
-                self._refresher.watch(self)
-            case "visible" | "gone":
-                self._views.pop(view, None)
-
-    # To the browser, on the background thread.
-
-    @property
-    def visible(self) -> bool:
-        """Whether any view of it can be seen."""
-        if self.comm is None:
+    def _take_layers(self) -> bool:
+        """Take up the layers that are new; returns whether there were any."""
+        fresh = self._contents.layers()[len(self._shown) :]
+        if not fresh:
             return False
-        # A kernel without subshells hears nothing while a cell runs. In one with them, a view that was given up too
-        # early is back with its next word, and gets what it missed.
-        if getattr(getattr(self.comm, "kernel", None), "_supports_kernel_subshells", True):
-            oldest = self._clock() - _SILENCE_S
-            for view in [view for view, heard in self._views.items() if heard < oldest]:
-                del self._views[view]
-        return bool(self._views)
+        own = sum(len(layer.traces) for layer in self._shown)
+        self._quiet = True
+        try:
+            self._figure.add_traces([trace for layer in fresh for trace in layer.traces])
+            if len(self._figure.data) > own + sum(len(layer.traces) for layer in fresh):  # the user has added some
+                traces, new = list(self._figure.data), sum(len(layer.traces) for layer in fresh)
+                self._figure.data = traces[:own] + traces[-new:] + traces[own:-new]
+        finally:
+            self._quiet = False
+        self._shown += fresh
+        self._cursors += [None] * len(fresh)
+        return True
 
-    def refresh(self) -> int:
-        """Send what is new, and return how many messages that took."""
-        if self._next_row is None or not self.visible:
-            return 0
+    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the look and every point that a view of so many pixels can show."""
+        self._take_layers()
+        shown = self._contents
+        buffers: list[bytes] = []
+        for place, layer in enumerate(self._shown):
+            points = layer.read(None)
+            self._cursors[place] = points.stop
+            buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
+        self._badge, self._gaps = shown.fares.badge(), shown.fares.gaps()
+        self._choices = self._pickers and self._pickers.choices()
+        self._anew = False
+        marks = shown.marks()
+        self._marks = self._marks if marks is None else marks
+        content = {
+            "figure": self._look(),
+            "layers": [
+                {
+                    "traces": len(layer.traces),
+                    "columns": [[column.attribute, *column.traces] for column in layer.columns],
+                    "thin": layer.thin,
+                    "replaces": layer.replaces,
+                    "holds": layer.holds,
+                }
+                for layer in self._shown
+            ],
+            "badge": vars(self._badge),
+            "gaps": self._gaps,
+            "marks": [vars(mark) for mark in self._marks],
+            "pickers": self._choices or [],
+            "window_ms": shown.window_ms,
+            "waiting": shown.waiting,
+        }
+        return content, buffers
+
+    def changes(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the points that have come, and what else is new."""
+        if self._anew or self._take_layers():  # all views begin again, with the new layers
+            return self.window({})
+        shown = self._contents
         content: dict[str, Any] = {}
         if self._restyled:
             self._restyled = False
@@ -205,39 +236,70 @@ class LiveChart(anywidget.AnyWidget):
                 content["figure"] = self._look()
             except RuntimeError:  # it is being styled at this very moment, on the thread of a cell
                 self._restyled = True
-        badge = self._source.badge()
+        badge, gaps, marks = shown.fares.badge(), shown.fares.gaps(), shown.marks()
         if badge != self._badge:
-            self._badge = badge
-            content["badge"] = vars(badge)
-        points = self._source.points(self._next_row)
-        self._next_row = points.stop
-        if not len(points.x) and not content:
-            return 0
-        self.send({"type": "points", **content}, _buffers(points))
-        return 1
+            self._badge, content["badge"] = badge, vars(badge)
+        if gaps != self._gaps:
+            self._gaps = content["gaps"] = gaps
+        if marks is not None and marks != self._marks:
+            self._marks, content["marks"] = marks, [vars(mark) for mark in marks]
+        choices = self._pickers and self._pickers.choices()
+        if choices != self._choices:
+            self._choices = content["pickers"] = choices
+        buffers: list[bytes] = []
+        for place, layer in enumerate(self._shown):
+            points = layer.read(self._cursors[place])
+            self._cursors[place] = points.stop
+            if points.anew:  # all views begin again
+                return self.window({})
+            if len(points):
+                content.setdefault("l", []).append(place)
+                if len(points) > _MOST_NEW:
+                    points = self._fit(layer, points, shown.window_ms, {})
+                buffers += _buffers(points)
+        return content, buffers
 
-    def _send_window(self, view: str) -> None:
-        self._badge = self._source.badge()
-        points = self._source.points(None)
-        self._next_row = points.stop
-        content = {
-            "type": "window",
-            "view": view,
-            "chart": self.model_id,
-            "figure": self._look(),
-            "badge": vars(self._badge),
-            "lines": self._lines,
-            "window_ms": self._window_ms,
-            "waiting": self._waiting,
-        }
-        self.send(content, _buffers(points))
+    def act(self, action: str, request: dict[str, Any]) -> None:
+        """Show what the user has picked."""
+        if action != "pick" or self._pickers is None:
+            return super().act(action, request)
+        self.refresher.soon(self._take, self._pickers.pick(str(request["name"]), str(request["value"])))
+
+    def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the points between two times in all the detail that a view can show, for one that has zoomed in."""
+        if request["type"] != "detail":
+            return super().reply(request)
+        since, until = float(request["since"]), float(request["until"])
+        places = [place for place, layer in enumerate(self._shown) if layer.thin]
+        buffers: list[bytes] = []
+        for place in places:
+            points = self._shown[place].read(None)
+            x = points.columns[0]
+            points = points.take(slice(*np.searchsorted(x, [since, until])))
+            buffers += _buffers(self._fit(self._shown[place], points, until - since, request))
+        return {"since": since, "until": until, "l": places}, buffers
+
+    def _fit(self, layer: Layer, points: Points, span_ms: float, request: dict[str, Any]) -> Points:
+        """Return the points, of a thin layer only those that a view can show."""
+        if not layer.thin:
+            return points
+        width = span_ms / max(float(request.get("pixels") or _PIXELS), 100.0) * _PER_PIXEL
+        x, *ys = points.columns
+        return points.take(thinned(x, tuple(ys), width))
 
     def _look(self) -> dict[str, Any]:
-        """Return the figure without the points of its lines, and without a template unless the user has chosen one."""
+        """Return the figure without the points of its layers, and without a template unless the user has chosen one."""
         look: dict[str, Any] = self._figure.to_plotly_json()
-        for trace in look["data"][: self._lines]:
-            trace.pop("x", None)
-            trace.pop("y", None)
+        traces = iter(look["data"])
+        for layer in self._shown:
+            own = [next(traces) for _ in layer.traces]
+            for column in layer.columns:
+                *path, last = column.attribute.split(".")
+                for trace in column.traces:
+                    inside: Any = own[trace]
+                    for step in path:
+                        inside = inside.get(step, {})
+                    inside.pop(last, None)
         if self._figure.layout.template == self._default_template:
             look["layout"].pop("template", None)
         plain: dict[str, Any] = json.loads(json.dumps(look, cls=PlotlyJSONEncoder))
@@ -247,25 +309,6 @@ class LiveChart(anywidget.AnyWidget):
         if not self._quiet:
             self._restyled = True
 
-    # ipykernel answers a comm's messages on the thread whose request it last sent something for, which for messages
-    # from the background is the cell that runs: what the browser says would wait for the cell's end. Without that
-    # note it goes by what the browser asks for, which is a thread of its own.
-
-    def open(self) -> None:
-        """Open the way to the browser."""
-        super().open()
-        self._forget_thread()
-
-    def _send(self, msg: Any, buffers: Any = None) -> None:
-        super()._send(msg, buffers)
-        self._forget_thread()
-
-    def _forget_thread(self) -> None:
-        getattr(self.comm, "__dict__", {}).pop("_reply_subshell_id", None)
-
-
-_named: dict[str, LiveChart] = {}
-
 
 def _buffers(points: Points) -> list[bytes]:
-    return [np.ascontiguousarray(values, np.float64).tobytes() for values in (points.x, *points.ys)]
+    return [np.ascontiguousarray(values, np.float64).tobytes() for values in points.columns]

@@ -1,20 +1,30 @@
-"""The refresher: it draws all widgets, on the background thread, and never more than the page can take."""
+"""The refresher: it draws all widgets, on the background thread, and never more than the page can take.
+
+What the widgets have to say at one tick goes to the page as one message, so all of them together send ten a second.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from fxlive.loop import background_loop
+from fxlive.widgets.page import Part, shared_page
+
+T = TypeVar("T")
 
 log = logging.getLogger("fxlive")
 
 RATE_HZ = 10.0
-MAX_MESSAGES_PER_S = 49.0
-"""Of all widgets together: jupyter_server drops messages beyond 1,000 a second, and a page can draw no more."""
+WINDOW_BYTES_PER_S = 600_000
+"""Of whole windows, for all views together: jupyter_server drops messages beyond a megabyte a second."""
+MAX_SHARE = 0.25
+"""How much of the thread's time may go into drawing: it is the feed's thread too."""
 
 
 class Refreshable(Protocol):
@@ -24,79 +34,125 @@ class Refreshable(Protocol):
     def visible(self) -> bool:
         """Whether anybody sees it."""
 
-    def refresh(self) -> int:
-        """Send what is new, and return how many messages that took: none where nothing changed."""
+    @property
+    def pausable(self) -> bool:
+        """Whether it stands still while drawing is paused."""
+
+    def news(self) -> Part | None:
+        """Return what all views are to be told: what has changed since the last call."""
+
+    def answer(self) -> Part | None:
+        """Return the answer to the next view that has asked for something; None where none has."""
+
+    def failed(self, error: Exception) -> Part:
+        """Return what to tell the views when one of these has raised."""
+
+
+def _post(parts: Sequence[Part]) -> None:
+    shared_page().post(parts)
 
 
 class Refresher:
     """Asks each visible widget, some times a second, for what is new since it last drew.
 
-    Everything but `soon` is to be called on the background loop. While no widget is visible nothing runs.
+    Everything but `soon`, `later` and `ask` is to be called on the background loop. While no widget is visible nothing
+    runs.
 
     Parameters
     ----------
+    post
+        Takes the parts of one tick.
     rate_hz
         How often each widget is asked, at most.
-    max_messages_per_s
-        How much all widgets may send together; where that is less than they want, they take turns.
     loop
         Gives the loop to run on.
     """
 
     def __init__(
         self,
+        post: Callable[[Sequence[Part]], None] = _post,
         rate_hz: float = RATE_HZ,
-        max_messages_per_s: float = MAX_MESSAGES_PER_S,
         loop: Callable[[], asyncio.AbstractEventLoop] = background_loop,
     ) -> None:
         self.rate_hz = rate_hz
-        self._allowance = max(1.0, max_messages_per_s / rate_hz)
-        self._left = 0.0
+        self.paused = False
+        self._post = post
         self._loop = loop
-        self._turn: deque[Refreshable] = deque()
+        self._watched: deque[Refreshable] = deque()
+        self._budget_bytes = float(WINDOW_BYTES_PER_S)
         self._task: asyncio.Task[None] | None = None
 
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call a function on the background loop; from any thread."""
         self._loop().call_soon_threadsafe(function, *arguments)
 
+    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        """Call a function on the background loop, after so many seconds; from any thread."""
+        self.soon(self._loop().call_later, delay_s, function)
+
+    def ask(self, function: Callable[[], T]) -> T:
+        """Call a function on the background loop and return what it returns; from any other thread."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self.soon(work)
+        return future.result()
+
     def watch(self, widget: Refreshable) -> None:
         """Begin to refresh a widget that has become visible."""
-        if widget not in self._turn:
-            self._turn.append(widget)
+        if widget not in self._watched:
+            self._watched.append(widget)
         if self._task is None or self._task.done():
             self._task = self._loop().create_task(self._run())
 
     def forget(self, widget: Refreshable) -> None:
         """Refresh a widget no more."""
-        if widget in self._turn:
-            self._turn.remove(widget)
+        if widget in self._watched:
+            self._watched.remove(widget)
 
     def tick(self) -> int:
-        """Give each visible widget its turn as far as the allowance goes; returns how many messages were sent."""
-        # What is left over is kept below one message, so that a quiet second does not allow a burst in the next.
-        self._left = min(self._left, 1.0) + self._allowance
-        sent = 0
-        for _ in range(len(self._turn)):
-            if self._left < 1.0:
-                break  # the others are first next time
-            widget = self._turn.popleft()
+        """Ask each visible widget, and send what they say; returns how many parts that was.
+
+        Answers to views come behind the news of the same widget, so that a view that begins goes on from the same
+        rows as the others. They are large, and wait for the next tick where there are too many.
+        """
+        parts: list[Part] = []
+        most = float(WINDOW_BYTES_PER_S)
+        self._budget_bytes = min(self._budget_bytes + most / self.rate_hz, most)
+        for _ in range(len(self._watched)):
+            widget = self._watched.popleft()  # in turns, so that none waits for ever
             if not widget.visible:
                 continue
-            self._turn.append(widget)
+            self._watched.append(widget)
             try:
-                count = widget.refresh()
-            except Exception:  # one widget's fault must not stop the others
+                news = None if self.paused and widget.pausable else widget.news()
+                if news is not None:
+                    parts.append(news)
+                while self._budget_bytes > 0 and (answer := widget.answer()) is not None:
+                    self._budget_bytes -= answer.size_bytes
+                    parts.append(answer)
+            except Exception as error:  # one widget's fault must not stop the others
                 log.exception("a widget could not be refreshed")
-                count = 1
-            self._left -= count
-            sent += count
-        return sent
+                self._watched.remove(widget)  # until a view asks again
+                parts.append(widget.failed(error))
+        if parts:
+            self._post(parts)
+        return len(parts)
 
     async def _run(self) -> None:
-        while self._turn:
-            self.tick()
-            await asyncio.sleep(1.0 / self.rate_hz)
+        while self._watched:
+            began = time.perf_counter()
+            try:
+                self.tick()
+            except Exception:  # the page is gone, say: the next view that asks begins anew
+                log.exception("what is new could not be sent")
+            spent = time.perf_counter() - began
+            await asyncio.sleep(max(1.0 / self.rate_hz - spent, spent * (1 / MAX_SHARE - 1)))
 
 
 _shared: Refresher | None = None

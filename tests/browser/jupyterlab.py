@@ -35,6 +35,10 @@ BROWSER_ARGUMENTS = [
 CONSOLE_NOISE: dict[str, str] = {}
 
 
+IPYKERNEL6 = Path(sys.prefix) / "ipykernel6"
+"""Where `make` puts the last ipykernel before 7."""
+
+
 def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
@@ -136,15 +140,18 @@ class JupyterLabServer:
             self.folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings",
             {"windowingMode": "none"},
         )
-        write_json(
-            self.folder / "data" / "kernels" / "python3" / "kernel.json",
-            {
-                "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                "display_name": "Python 3 (fxlive's tests)",
-                "language": "python",
-                "metadata": {"debugger": False},
-            },
-        )
+        path = os.environ.get("PYTHONPATH")
+        for name, former in (("python3", []), ("ipykernel6", [str(IPYKERNEL6)])):
+            write_json(
+                self.folder / "data" / "kernels" / name / "kernel.json",
+                {
+                    "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                    "display_name": f"{name} (fxlive's tests)",
+                    "language": "python",
+                    "metadata": {"debugger": False},
+                    "env": {"PYTHONPATH": os.pathsep.join([*former, *([path] if path else [])])},
+                },
+            )
 
     def request(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(
@@ -183,10 +190,10 @@ class Notebook:
         if message.type == "error" and not any(re.search(noise, message.text) for noise in CONSOLE_NOISE):
             self.console_errors.append(f"{message.text} ({message.location.get('url', '')})")
 
-    def open(self, *cells: str, name: str = "test.ipynb", timeout_s: float = 60.0) -> None:
-        """Write a notebook of these code cells, and open it."""
+    def open(self, *cells: str, name: str = "test.ipynb", kernel: str = "python3", timeout_s: float = 60.0) -> None:
+        """Write a notebook of these code cells, and open it; the kernel may be ``"ipykernel6"``."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
         nbformat.write(notebook, self.server.root / name)
         self._open(name, timeout_s)
 

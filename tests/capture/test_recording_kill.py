@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import fxlive
 from fxlive.capture import layout, manifest
 from tests.capture.recordings import numbers, read
 
@@ -112,6 +113,12 @@ def check_whole(capture: Path) -> dict[str, list[int]]:
     assert market["volume"].tolist() == found["market-data"]
     assert market["symbol"].tolist() == [["EURUSD", "NZDUSD"][n % 2] for n in found["market-data"]]
     assert set(read(capture, "positions")["extra"]) == {'{"mood":"calm"}'}
+    opened = fxlive.open_capture(capture)
+    assert opened.frame("market-data")["volume"].tolist() == found["market-data"]
+    assert set(opened.frame("positions")["mood"]) == {"calm"}
+    assert [int(raw.split()[1]) for raw in opened.rejected()["raw"]] == found["_rejected"]
+    assert opened.state == "unfinished"
+    assert opened.gaps().empty
     return found
 
 

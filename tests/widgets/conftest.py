@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fxlive.widgets import plotly_source
+from fxlive.widgets import live, plotly_source
+from fxlive.widgets import page as the_page
 from tests.widgets.recording_comm import Recorded, recording
 
 
@@ -10,5 +11,7 @@ from tests.widgets.recording_comm import Recorded, recording
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
     """What a browser would get of the widgets that a test makes."""
     monkeypatch.setattr(plotly_source, "_shared", None)
+    monkeypatch.setattr(the_page, "_shared", None)
+    monkeypatch.setattr(live, "_named", {})
     with recording(monkeypatch) as recorded:
         yield recorded

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import comm
+import numpy as np
 import pytest
 from comm.base_comm import BaseComm
+
+from fxlive.widgets.refresher import Refresher
 
 
 @dataclass
@@ -28,14 +31,74 @@ class Sent:
 
 
 @dataclass
+class Said:
+    """What one widget said in a tick: `answer` is what a view had asked for, None for the news to all of them."""
+
+    key: int
+    answer: str | None
+    view: str | None
+    content: dict[str, Any]
+    buffers: list[bytes]
+
+    @property
+    def columns(self) -> list[list[float]]:
+        """The buffers as numbers."""
+        return [np.frombuffer(buffer).tolist() for buffer in self.buffers]
+
+
+@dataclass
 class Recorded:
     """Every message to the browser, in order."""
 
     sent: list[Sent] = field(default_factory=list)
 
-    def messages(self, kind: str) -> list[Sent]:
-        """The custom messages of a kind."""
-        return [message for message in self.sent if message.content.get("type") == kind]
+    @property
+    def ticks(self) -> list[Sent]:
+        """The messages of the refresher, each with a part for every widget that had something to say."""
+        return [message for message in self.sent if "parts" in message.content]
+
+    def said(self) -> list[Said]:
+        """All parts of all ticks."""
+        found = []
+        for tick in self.ticks:
+            buffers = iter(tick.buffers)
+            for key, content, count in tick.content["parts"]:
+                own = [next(buffers) for _ in range(count)]
+                found.append(Said(key, content.get("a"), content.get("v"), content, own))
+        return found
+
+    def answers(self, kind: str = "window") -> list[Said]:
+        """What views were answered."""
+        return [said for said in self.said() if said.answer == kind]
+
+    def news(self) -> list[Said]:
+        """What all views were told."""
+        return [said for said in self.said() if said.answer is None]
+
+
+class Here(Refresher):
+    """A refresher without a thread: what is to be done soon is done now, and the test says when to tick."""
+
+    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+        function(*arguments)
+
+    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        function()
+
+    def watch(self, widget: Any) -> None:
+        if widget not in self._watched:
+            self._watched.append(widget)
+
+
+def say(widget: Any, kind: str, view: str = "a", **more: Any) -> None:
+    """Say what a view in the browser would."""
+    widget._handle_custom_msg({"type": kind, "view": view, **more}, [])
+
+
+def look(widget: Any, view: str = "a", **more: Any) -> None:
+    """Have a view ask for everything, and get it."""
+    say(widget, "window", view, **more)
+    widget.refresher.tick()
 
 
 @contextmanager

@@ -2,103 +2,99 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from fxlive.widgets.chart import Badge, LiveChart, Points
-from fxlive.widgets.refresher import Refresher
-from tests.widgets.recording_comm import Recorded
+import fxlive
+from fxlive.widgets.chart import Contents, LiveChart
+from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
+from tests.widgets.recording_comm import Here, Recorded, look, say
 
 START_MS = 1_700_000_000_000.0
 
 
 class Line:
-    """A source with one line, as long as a test says."""
+    """A layer with one line, as long as a test says: at every 100 ms its value is the number of the point."""
+
+    thin = True
+    replaces = holds = False
+    columns = (Column("x"), Column("y"))
 
     def __init__(self, rows: int = 0) -> None:
         self.rows = rows
-        self.state: Any = "live"
+        self.traces = (go.Scatter(name="value"),)
 
-    def points(self, start: int | None) -> Points:
+    def read(self, start: int | None) -> Points:
         numbers = np.arange(start or 0, self.rows, dtype=float)
-        return Points(START_MS + numbers * 100, (numbers,), self.rows)
+        return Points((START_MS + numbers * 100, numbers), self.rows)
+
+
+class State:
+    """What a chart is told of how its data fares."""
+
+    def __init__(self) -> None:
+        self.state: Any = "live"
+        self.since: list[tuple[float, float | None]] = []
+        self.marks: list[Mark] | None = None
 
     def badge(self) -> Badge:
         return Badge(self.state)
 
-
-class Here(Refresher):
-    """A refresher without a thread: what is to be done soon is done now, and the test says when to tick."""
-
-    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
-        function(*arguments)
-
-    def watch(self, widget: Any) -> None:
-        if widget not in self._turn:
-            self._turn.append(widget)
+    def gaps(self) -> tuple[tuple[float, float | None], ...]:
+        return tuple(self.since)
 
 
-def chart_of(source: Line, refresher: Refresher, name: str = "test", **options: Any) -> LiveChart:
-    figure = go.Figure([go.Scatter(name="value")])
-    return LiveChart(figure, source, name=name, window_ms=60_000.0, refresher=refresher, **options)
-
-
-def say(chart: LiveChart, kind: str, view: str = "a", **more: Any) -> None:
-    """What the browser's half would say."""
-    chart._handle_custom_msg({"type": kind, "view": view, **more}, [])
-
-
-def floats(buffer: bytes) -> list[float]:
-    return np.frombuffer(buffer).tolist()
+def chart_of(
+    *layers: Layer, name: str = "test", state: State | None = None, window_ms: float = 60_000.0, **options: Any
+) -> LiveChart:
+    state = state or State()
+    contents = Contents(go.Figure(), lambda: layers, state, window_ms, lambda: state.marks)  # type: ignore[arg-type]
+    return LiveChart(contents, name=name, **{"refresher": Here(), **options})
 
 
 def test_the_window_goes_to_the_view_that_asks_and_then_only_what_is_new(page: Recorded) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    assert not page.messages("window")  # nothing before somebody looks
+    line = Line(3)
+    chart = chart_of(line)
+    assert not page.ticks  # nothing before somebody looks
 
-    say(chart, "window", "a")
-    [window] = page.messages("window")
-    assert window.content["view"] == "a"
-    assert floats(window.buffers[0]) == [START_MS, START_MS + 100, START_MS + 200]
-    assert floats(window.buffers[1]) == [0, 1, 2]
+    look(chart)
+    [window] = page.answers()
+    assert window.view == "a"
+    assert window.columns == [[START_MS, START_MS + 100, START_MS + 200], [0, 1, 2]]
+    assert window.content["layers"][0]["columns"] == [["x", 0], ["y", 0]]
 
-    source.rows = 5
-    refresher.tick()
-    [points] = page.messages("points")
-    assert floats(points.buffers[1]) == [3, 4]
+    line.rows = 5
+    chart.refresher.tick()
+    [news] = page.news()
+    assert news.content == {"l": [0]}
+    assert news.columns[1] == [3, 4]
 
 
 def test_a_second_view_gets_the_window_and_the_first_misses_nothing_by_it(page: Recorded) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window", "a")
-    source.rows = 5
-    say(chart, "window", "b")
-    source.rows = 6
-    refresher.tick()
+    line = Line(3)
+    chart = chart_of(line)
+    look(chart, "a")
+    line.rows = 5
+    look(chart, "b")
+    line.rows = 6
+    chart.refresher.tick()
 
-    values = [(m.content["type"], m.content.get("view"), floats(m.buffers[-1])) for m in page.sent if m.buffers[1:]]
-    assert values == [
+    assert [(said.answer, said.view, said.columns[1]) for said in page.said()] == [
         ("window", "a", [0, 1, 2]),
-        ("points", None, [3, 4]),
+        (None, None, [3, 4]),
         ("window", "b", [0, 1, 2, 3, 4]),
-        ("points", None, [5]),
+        (None, None, [5]),
     ]
 
 
 def test_nothing_is_sent_while_nothing_changes(page: Recorded) -> None:
-    refresher = Here()
-    chart = chart_of(Line(3), refresher)
-    say(chart, "window")
+    chart = chart_of(Line(3))
+    look(chart)
     before = len(page.sent)
-    assert [refresher.tick() for _ in range(20)] == [0] * 20
+    assert [chart.refresher.tick() for _ in range(20)] == [0] * 20
     assert len(page.sent) == before
 
 
@@ -106,125 +102,224 @@ def test_nothing_is_sent_while_nothing_changes(page: Recorded) -> None:
 def test_nothing_is_sent_while_nobody_sees_it_and_what_was_missed_comes_when_it_is_seen_again(
     page: Recorded, leave: tuple[str, dict[str, Any]]
 ) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window")
+    line = Line(3)
+    chart = chart_of(line)
+    look(chart)
     say(chart, leave[0], **leave[1])
-    for source.rows in range(4, 30):
-        refresher.tick()
-    assert not page.messages("points")
+    for line.rows in range(4, 30):
+        chart.refresher.tick()
+    assert not page.news()
 
     say(chart, "visible", visible=True)
-    refresher.tick()
-    assert [floats(m.buffers[1]) for m in page.messages("points")] == [[float(n) for n in range(3, 29)]]
+    chart.refresher.tick()
+    assert [news.columns[1] for news in page.news()] == [[float(n) for n in range(3, 29)]]
 
 
 def test_a_page_that_fell_silent_is_sent_nothing_until_it_is_heard_again(page: Recorded) -> None:
-    source, refresher, now = Line(3), Here(), [0.0]
-    chart = chart_of(source, refresher, clock=lambda: now[0])
-    say(chart, "window")
-    for source.rows in range(4, 104):  # a hundred seconds, of which the browser is heard in the first ten
+    line, now = Line(3), [0.0]
+    chart = chart_of(line, clock=lambda: now[0])
+    look(chart)
+    for line.rows in range(4, 104):  # a hundred seconds, of which the browser is heard in the first ten
         now[0] += 1
         if now[0] == 10:
             say(chart, "visible", visible=True)
-        refresher.tick()
-    assert len(page.messages("points")) == 45
+        chart.refresher.tick()
+    assert len(page.news()) == 45
 
     say(chart, "visible", visible=True)
-    refresher.tick()
-    assert floats(page.messages("points")[-1].buffers[1]) == [float(n) for n in range(48, 103)]
+    chart.refresher.tick()
+    assert page.news()[-1].columns[1] == [float(n) for n in range(48, 103)]
+
+
+def test_while_drawing_is_paused_nothing_is_sent_but_to_views_that_begin(page: Recorded) -> None:
+    line = Line(3)
+    chart = chart_of(line)
+    look(chart)
+    chart.refresher.paused = True
+    line.rows = 5
+    chart.refresher.tick()
+    assert not page.news()
+    look(chart, "b")
+    assert page.answers()[-1].columns[1] == [0, 1, 2, 3, 4]
 
 
 def test_a_closed_chart_costs_nothing_and_says_nothing(page: Recorded) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window")
+    line = Line(3)
+    chart = chart_of(line)
+    look(chart)
     chart.close()
     before = len(page.sent)
-    source.rows = 10
-    assert refresher.tick() == 0
+    line.rows = 10
+    assert chart.refresher.tick() == 0
     assert len(page.sent) == before
-    assert not refresher._turn
+    assert not chart.refresher._watched
 
 
 def test_a_new_chart_takes_the_place_of_the_former_of_its_name(page: Recorded) -> None:
-    refresher = Here()
-    former, other = chart_of(Line(), refresher, "prices"), chart_of(Line(), refresher, "other")
-    new = chart_of(Line(), refresher, "prices")
+    former, other = chart_of(Line(), name="prices"), chart_of(Line(), name="other")
+    new = chart_of(Line(), name="prices")
     assert former.comm is None
     assert other.comm is not None
     assert new.comm is not None
 
 
 def test_what_the_user_styles_reaches_the_page_and_the_points_do_not_go_twice(page: Recorded) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window")
+    chart = chart_of(Line(3))
+    look(chart)
     chart.figure.update_layout(title="Mine")
     chart.figure.add_hline(y=2)
     chart.figure.data[0].line.color = "red"
-    refresher.tick()
-    refresher.tick()
+    chart.refresher.tick()
+    chart.refresher.tick()
 
-    [styled] = page.messages("points")
+    [styled] = page.news()
     figure = styled.content["figure"]
     assert figure["layout"]["title"]["text"] == "Mine"
     assert figure["layout"]["shapes"][0]["y0"] == 2
     assert figure["data"] == [{"name": "value", "type": "scatter", "line": {"color": "red"}}]
-    assert styled.buffers == [b"", b""]
+    assert styled.buffers == []
+
+
+def test_a_trace_of_the_users_own_stays_behind_those_that_come_later(page: Recorded) -> None:
+    layers: list[Layer] = [Line(3)]
+    contents = Contents(go.Figure(), lambda: layers, State(), 60_000.0)  # type: ignore[arg-type]
+    chart = LiveChart(contents, name="test", refresher=Here())
+    look(chart)
+    chart.figure.add_scatter(name="mine", x=[1], y=[2])
+    chart.refresher.tick()
+    layers.append(Line(2))
+    chart.refresher.tick()
+
+    again = page.news()[-1]  # all views begin again
+    assert [trace["name"] for trace in again.content["figure"]["data"]] == ["value", "value", "mine"]
+    assert again.content["figure"]["data"][2]["y"] == [2]
+    assert list(again.columns[1::2]) == [[0, 1, 2], [0, 1]]
 
 
 def test_a_template_goes_to_the_page_only_where_the_user_chose_one(page: Recorded) -> None:
-    refresher = Here()
-    chart = chart_of(Line(3), refresher)
-    say(chart, "window")
-    assert "template" not in page.messages("window")[0].content["figure"]["layout"]
+    chart = chart_of(Line(3))
+    look(chart)
+    assert "template" not in page.answers()[0].content["figure"]["layout"]
     chart.figure.update_layout(template="plotly_dark")
-    refresher.tick()
-    assert "template" in page.messages("points")[0].content["figure"]["layout"]
+    chart.refresher.tick()
+    assert "template" in page.news()[0].content["figure"]["layout"]
 
 
 def test_the_figure_is_a_still_picture_of_the_window(page: Recorded) -> None:
-    source = Line(3)
-    chart = chart_of(source, Here())
+    line = Line(3)
+    chart = chart_of(line)
     assert list(chart.figure.data[0].y) == [0, 1, 2]
-    source.rows = 4
+    line.rows = 4
     still = chart.figure
     assert isinstance(still, go.Figure)
     assert list(still.data[0].y) == [0, 1, 2, 3]
     assert str(np.asarray(still.data[0].x)[0]).startswith("2023-11-14T22:13:20")
 
 
-def test_the_badge_goes_along_when_it_changes(page: Recorded) -> None:
-    source, refresher = Line(3), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window")
-    for state in ("live", "disconnected", "disconnected", "closed"):
-        source.state = state
-        refresher.tick()
-    assert [m.content["badge"]["state"] for m in page.messages("points")] == ["disconnected", "closed"]
+def test_badge_gaps_and_marks_go_along_when_they_change(page: Recorded) -> None:
+    state = State()
+    chart = chart_of(Line(3), state=state)
+    look(chart)
+    for state.state in ("live", "disconnected", "disconnected", "closed"):
+        chart.refresher.tick()
+    state.since = [(1.0, None)]
+    chart.refresher.tick()
+    state.marks = [Mark(1.5, "Long 0.1", "buy")]
+    chart.refresher.tick()
+    chart.refresher.tick()
+    assert [news.content for news in page.news()] == [
+        {"badge": {"state": "disconnected", "since": None}},
+        {"badge": {"state": "closed", "since": None}},
+        {"gaps": ((1.0, None),)},
+        {"marks": [{"y": 1.5, "text": "Long 0.1", "role": "buy"}]},
+    ]
 
 
-def test_plotly_goes_to_the_page_once_for_all_charts(page: Recorded) -> None:
-    refresher = Here()
+def test_a_long_window_is_thinned_to_the_pixels_and_zooming_in_brings_the_detail(page: Recorded) -> None:
+    chart = chart_of(Line(60_000), window_ms=6_000_000.0)
+    look(chart, pixels=600)
+    [window] = page.answers()
+    assert 400 < len(window.columns[0]) < 1_200
+    assert (window.columns[1][0], window.columns[1][-1]) == (0, 59_999)
+
+    look(chart, pixels=100_000, view="wide")
+    assert len(page.answers()[-1].columns[0]) == 60_000
+
+    say(chart, "detail", since=START_MS + 1_000, until=START_MS + 2_000, pixels=600)
+    for _ in range(10):  # it waits until a window as large as the last has been taken
+        chart.refresher.tick()
+    [detail] = page.answers("detail")
+    assert detail.view == "a"
+    assert detail.columns[1] == [float(n) for n in range(10, 20)]
+
+
+def test_a_flood_is_thinned_too(page: Recorded) -> None:
+    line = Line(3)
+    chart = chart_of(line, window_ms=6_000_000.0)
+    look(chart)
+    line.rows = 50_003
+    chart.refresher.tick()
+    assert len(page.news()[0].columns[0]) < 2_000
+    assert page.news()[0].columns[1][-1] == 50_002
+
+
+def test_a_chart_that_cannot_be_drawn_says_so_and_begins_again_when_asked(page: Recorded) -> None:
+    line = Line(3)
+    chart = chart_of(line)
+    look(chart)
+    read, line.read = line.read, lambda start: 1 / 0  # type: ignore[assignment,method-assign]
+    chart.refresher.tick()
+    chart.refresher.tick()
+    assert [news.content for news in page.news()] == [{"failed": "ZeroDivisionError: division by zero"}]
+    line.read = read  # type: ignore[method-assign]
+    look(chart)
+    assert page.answers()[-1].columns[1] == [0, 1, 2]
+
+
+def test_the_zone_can_be_changed_and_a_wrong_one_is_an_error(page: Recorded) -> None:
+    chart = chart_of(Line(3), tz="Europe/London")
+    chart.tz = "local"
+    assert chart.tz == "local"
+    for wrong in ("Europe/Atlantis", "", "../etc/passwd"):
+        with pytest.raises(fxlive.UnknownOption, match="tz cannot be"):
+            chart.tz = wrong
+    with pytest.raises(fxlive.UnknownOption, match="tz cannot be"):
+        chart_of(Line(3), tz="nowhere")
+
+
+def test_six_charts_bring_plotly_and_their_code_to_the_page_once(page: Recorded) -> None:
     for number in range(6):
-        say(chart_of(Line(5000), refresher, f"chart {number}"), "window")
+        look(chart_of(Line(5000), name=f"chart {number}"))
 
-    sources = [message for message in page.sent if message.kind == "comm_open" and message.size > 1_000_000]
-    assert len(sources) == 1
+    assert len([m for m in page.sent if m.kind == "comm_open" and m.size > 1_000_000]) == 1
+    assert len([m for m in page.sent if m.kind == "comm_open" and 20_000 < m.size < 1_000_000]) == 1
     assert sum(message.size for message in page.sent) < 5_500_000
 
 
-def test_an_update_of_ten_points_on_five_thousand_is_small_and_quick(page: Recorded) -> None:
-    source, refresher = Line(5000), Here()
-    chart = chart_of(source, refresher)
-    say(chart, "window")
-    seconds = []
-    for _ in range(200):
-        source.rows += 10
-        start = time.perf_counter()
-        chart.refresh()
-        seconds.append(time.perf_counter() - start)
+def test_an_update_of_ten_points_on_five_thousand_is_small(page: Recorded) -> None:
+    line = Line(5000)
+    chart = chart_of(line)
+    look(chart)
+    for _ in range(20):
+        line.rows += 10
+        chart.refresher.tick()
 
-    assert max(message.size for message in page.messages("points")) <= 500
-    assert statistics.median(seconds) <= 0.0005
+    assert max(tick.size for tick in page.ticks[1:]) <= 500
+
+
+def test_widgets_of_one_tick_share_one_message_and_messages_are_numbered(page: Recorded) -> None:
+    refresher = Here()
+    lines = [Line(3) for _ in range(5)]
+    for number, line in enumerate(lines):
+        look(chart_of(line, name=f"chart {number}", refresher=refresher))
+    before = len(page.ticks)
+    for line in lines:
+        line.rows = 4
+    assert refresher.tick() == 5
+    assert len(page.ticks) == before + 1
+    assert [tick.content["n"] for tick in page.ticks] == list(range(before + 1))
+
+
+def test_shown_in_a_terminal_it_is_a_line_of_text(page: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
+    chart = chart_of(Line(3))
+    assert repr(chart) == "<fxlive LiveChart 'test'>"

@@ -14,8 +14,9 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.loop import call
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
-from fxlive.widgets.prices import QuoteLines, price_chart
-from tests.widgets.recording_comm import Recorded
+from fxlive.widgets.layers import Fares
+from fxlive.widgets.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
+from tests.widgets.recording_comm import Here, Recorded
 
 START = 1_700_000_000
 MINUTE_US = 60_000_000
@@ -48,8 +49,17 @@ class Market:
         frame = json.dumps({**message, "id": f"q{self._count}"}).encode()
         self.do(lambda: self.feed.put(frame, at=int((START + self.now) * 1e6)))
 
-    def chart(self, symbol: str, kind: str = "line", window: Any = "15min", name: str | None = None) -> Any:
-        return price_chart(self.pipeline, "test", symbol, kind, window, name)
+    def chart(self, symbol: str, kind: str = "line", freq: Any = "1s", window: Any = "15min", **more: Any) -> Any:
+        return price_chart(self.pipeline, "test", symbol, kind, freq, window, refresher=Here(), **more)
+
+    def say(self, kind: str, channel: str, **data: Any) -> None:
+        self._count += 1
+        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
+        message = {"type": kind, "channel": channel, "data": data, "timestamp": stamp, "id": f"m{self._count}"}
+        self.do(lambda: self.feed.put(json.dumps(message).encode(), at=int((START + self.now) * 1e6)))
+
+    def quotes(self, symbol: str) -> QuoteLayer:
+        return QuoteLayer(self.pipeline.store.tables["market-data"], symbol, MINUTE_US)
 
 
 @pytest.fixture
@@ -59,13 +69,14 @@ def market() -> Iterator[Market]:
     call(market.pipeline.close())
 
 
-def lists(lines: QuoteLines, start: int | None) -> tuple[list[float], list[float], list[float], int]:
-    points = lines.points(start)
-    return (points.x / 1000 - START).tolist(), points.ys[0].tolist(), points.ys[1].tolist(), points.stop
+def lists(layer: Any, start: int | None) -> tuple[Any, ...]:
+    points = layer.read(start)
+    x, *others = points.columns
+    return ((x / 1000 - START).tolist(), *(values.tolist() for values in others), points.stop)
 
 
 def test_the_lines_are_bid_and_ask_of_the_symbol_alone(market: Market) -> None:
-    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    lines = market.quotes("EURUSD")
     assert lists(lines, None) == ([], [], [], 0)
     market.tick("USDJPY", 110.0)
     assert lists(lines, None) == ([], [], [], 1)
@@ -78,7 +89,7 @@ def test_the_lines_are_bid_and_ask_of_the_symbol_alone(market: Market) -> None:
 
 
 def test_the_window_ends_at_the_newest_quote_of_the_symbol(market: Market) -> None:
-    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    lines = market.quotes("EURUSD")
     for market.now in (0.0, 30.0, 90.0):
         market.tick("EURUSD", 1.0)
     market.now = 500.0
@@ -88,26 +99,76 @@ def test_the_window_ends_at_the_newest_quote_of_the_symbol(market: Market) -> No
 
 def test_rows_that_left_the_table_before_they_were_drawn_are_passed_over(page: Recorded) -> None:
     market = Market(max_rows=4)
-    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+    lines = market.quotes("EURUSD")
     for market.now in range(10):
         market.tick("EURUSD", float(market.now))
     assert lists(lines, 2) == ([6.0, 7.0, 8.0, 9.0], [6.0, 7.0, 8.0, 9.0], [6.5, 7.5, 8.5, 9.5], 10)
     call(market.pipeline.close())
 
 
-def test_the_badge_follows_the_session(market: Market) -> None:
-    lines = QuoteLines(market.pipeline, "EURUSD", MINUTE_US)
+def test_a_quote_that_came_late_is_drawn_in_its_place(market: Market) -> None:
+    lines = market.quotes("EURUSD")
+    for market.now in (1.0, 3.0, 2.0):
+        market.tick("EURUSD", market.now)
+    assert lists(lines, None)[:2] == ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+
+
+def test_fills_are_markers_by_side_at_their_price(market: Market) -> None:
+    trades = market.pipeline.store.tables["trades"]
+    buys, sells = (FillLayer(trades, "EURUSD", side, MINUTE_US) for side in ("BUY", "SELL"))  # type: ignore[arg-type]
+    assert lists(buys, None) == ([], [], [], [], 0)
+    for market.now, symbol, action, price, volume in (
+        (1.0, "EURUSD", "BUY", 1.085, 0.1),
+        (2.0, "EURUSD", "SELL", 1.086, 0.2),
+        (3.0, "USDJPY", "BUY", 150.0, 0.3),
+    ):
+        market.say(
+            "trade",
+            "trades",
+            executionId=f"e{market.now}",
+            symbol=symbol,
+            action=action,
+            openPrice=price,
+            volume=volume,
+            status="FILLED",
+        )
+    time, price, size, volume, stop = lists(buys, None)
+    assert (time, price, volume, stop) == ([1.0], [1.085], [0.1], 3)
+    assert lists(sells, None)[:2] == ([2.0], [1.086])
+    assert lists(sells, None)[2][0] > size[0] > 5  # a larger volume is a larger marker
+
+
+def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_end(market: Market) -> None:
+    positions = OpenPositions(market.pipeline, "EURUSD")
+    assert positions() == []
+    assert positions() is None  # nothing has moved
+    data = {"ticket": 7, "symbol": "EURUSD", "type": "BUY", "volume": 0.1, "openPrice": 1.085, "stopLoss": 1.08}
+    market.say("position", "positions", **data)
+    market.say("position", "positions", **{**data, "ticket": 8, "symbol": "USDJPY"})
+    assert [(mark.y, mark.text, mark.role) for mark in positions() or []] == [
+        (1.085, "Long 0.1 from 1.085", "buy"),
+        (1.08, "SL 1.08", "stop_loss"),
+    ]
+    market.say("position", "positions", **{**data, "volume": 0})
+    assert positions() == []
+
+
+def test_the_badge_follows_the_session_and_gaps_are_told(market: Market) -> None:
+    fares = Fares(market.pipeline, "market-data")
     market.tick("EURUSD", 1.0)
-    assert lines.badge().state == "live"
+    assert fares.badge().state == "live"
     market.now = 11.0
-    assert (lines.badge().state, lines.badge().since) == ("stale", START * 1000.0)
-    market.do(lambda: market.pipeline.lost(START, "gone"))
-    assert lines.badge().state == "disconnected"
-    market.do(lambda: market.pipeline.connected(START))
+    assert (fares.badge().state, fares.badge().since) == ("stale", START * 1000.0)
+    market.do(lambda: market.pipeline.lost((START + 12) * 1_000_000, "gone"))
+    assert (fares.badge().state, fares.badge().since) == ("disconnected", (START + 12) * 1000.0)
+    assert fares.gaps() == (((START + 12) * 1000.0, None),)
+    market.do(lambda: market.pipeline.connected((START + 13) * 1_000_000))
+    assert fares.gaps() == (((START + 12) * 1000.0, (START + 13) * 1000.0),)
+    assert Fares(market.pipeline, "alerts").gaps() == ()  # it was not subscribed, so it missed nothing
     market.do(lambda: market.pipeline.failed(fxlive.ReconnectsExhausted("five times")))
-    assert lines.badge().state == "failed"
+    assert fares.badge().state == "failed"
     call(market.pipeline.close())
-    assert lines.badge().state == "closed"
+    assert fares.badge().state == "closed"
 
 
 def test_a_symbol_may_be_written_as_one_likes(market: Market, page: Recorded) -> None:
@@ -137,7 +198,7 @@ def test_what_cannot_be_is_an_error_that_lists_what_can(market: Market, page: Re
     market.tick("EURUSD", 1.0)
     with pytest.raises(fxlive.UnknownSymbol, match=r"It knows: EURUSD"):
         market.chart("EURO")
-    with pytest.raises(fxlive.UnknownOption, match=r"kind cannot be 'pie'.* It knows: line"):
+    with pytest.raises(fxlive.UnknownOption, match=r"kind cannot be 'pie'.* It knows: line, candles"):
         market.chart("EURUSD", kind="pie")
     for window in ("soon", "-5min", 0, None, "NaT"):
         with pytest.raises(fxlive.UnknownOption, match=r"window cannot be .*15min"):
@@ -160,5 +221,5 @@ def test_the_charts_of_a_session_are_its_method_and_a_function_of_the_module(pag
     session = fxlive.Session.offline("pictures")
     fxlive.use(session)
     chart = fxlive.price_chart("EURUSD", window="5min")
-    assert [trace.name for trace in chart.figure.data] == ["Bid", "Ask"]
+    assert [trace.name for trace in chart.figure.data] == ["Bid", "Ask", "Buys", "Sells"]
     session.close()

@@ -1,77 +1,96 @@
-"""The refresher: who is drawn, how often, and never more than the page can take."""
+"""The refresher: who is asked, how often, and never more than the page can take."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+from fxlive.widgets.page import Part
 from fxlive.widgets.refresher import Refresher
 
 
 class Widget:
-    """Sends one message at each refresh while it has something to say."""
+    """Has something to say each time it is asked, while it is busy, and as many answers as a test wants."""
 
     def __init__(self, busy: bool = True) -> None:
         self.visible = True
         self.busy = busy
         self.asked = 0
+        self.answers: list[Part] = []
 
-    def refresh(self) -> int:
+    def news(self) -> Part | None:
         self.asked += 1
-        return int(self.busy)
+        return Part(1, {"news": self.asked}) if self.busy else None
+
+    def answer(self) -> Part | None:
+        return self.answers.pop(0) if self.answers else None
+
+    def failed(self, error: Exception) -> Part:
+        return Part(1, {"failed": str(error)})
 
 
-def refresher_of(*widgets: Widget, **options: Any) -> Refresher:
-    refresher = Refresher(**options)
-    refresher._turn.extend(widgets)
-    return refresher
+def refresher_of(*widgets: Widget, **options: Any) -> tuple[Refresher, list[Sequence[Part]]]:
+    ticks: list[Sequence[Part]] = []
+    refresher = Refresher(ticks.append, **options)
+    refresher._watched.extend(widgets)
+    return refresher, ticks
 
 
-def test_few_widgets_are_drawn_at_every_tick() -> None:
-    widgets = [Widget() for _ in range(4)]
-    refresher = refresher_of(*widgets)
-    assert [refresher.tick() for _ in range(10)] == [4] * 10
+def test_however_many_widgets_there_are_a_tick_is_one_message() -> None:
+    refresher, ticks = refresher_of(*[Widget() for _ in range(40)])
+    assert [refresher.tick() for _ in range(10)] == [40] * 10
+    assert len(ticks) == 10
 
 
-def test_many_widgets_take_turns_within_fifty_messages_a_second() -> None:
-    widgets = [Widget() for _ in range(40)]
-    refresher = refresher_of(*widgets)
-    ticks = [refresher.tick() for _ in range(100)]
-    assert all(sum(ticks[at : at + 10]) <= 50 for at in range(91))
-    assert sum(ticks) >= 480
-    asked = [widget.asked for widget in widgets]
-    assert max(asked) - min(asked) <= 1
+def test_a_tick_without_news_sends_nothing() -> None:
+    refresher, ticks = refresher_of(Widget(busy=False))
+    assert refresher.tick() == 0
+    assert ticks == []
 
 
-def test_a_quiet_time_does_not_allow_a_burst_after_it() -> None:
-    widgets = [Widget(busy=False) for _ in range(40)]
-    refresher = refresher_of(*widgets)
-    for _ in range(100):
-        refresher.tick()
+def test_windows_of_many_views_wait_for_one_another_so_that_the_server_drops_none() -> None:
+    widgets = [Widget(busy=False) for _ in range(60)]
     for widget in widgets:
-        widget.busy = True
-    assert refresher.tick() <= 5
+        widget.answers = [Part(1, {}, [bytes(100_000)])]
+    refresher, ticks = refresher_of(*widgets)
+    sizes = []
+    for _ in range(150):
+        ticks.clear()
+        refresher.tick()
+        sizes.append(sum(part.size_bytes for tick in ticks for part in tick))
+    assert sum(sizes) == 6_000_000
+    assert all(sum(sizes[at : at + 30]) < 3_000_000 for at in range(len(sizes)))  # a megabyte a second, over three
+
+
+def test_the_news_of_a_widget_come_before_its_answers() -> None:
+    widget = Widget()
+    widget.answers = [Part(1, {"answer": 1})]
+    refresher, ticks = refresher_of(widget)
+    refresher.tick()
+    assert [list(part.content) for part in ticks[0]] == [["news"], ["answer"]]
 
 
 def test_a_widget_that_nobody_sees_is_not_asked_any_more() -> None:
     seen, hidden = Widget(), Widget()
     hidden.visible = False
-    refresher = refresher_of(seen, hidden)
+    refresher, _ = refresher_of(seen, hidden)
     for _ in range(3):
         refresher.tick()
     assert (seen.asked, hidden.asked) == (3, 0)
 
 
-def test_a_widget_that_fails_does_not_stop_the_others() -> None:
+def test_a_widget_that_fails_says_so_once_and_does_not_stop_the_others() -> None:
     class Broken(Widget):
-        def refresh(self) -> int:
+        def news(self) -> Part | None:
             raise RuntimeError("no")
 
     well = Widget()
-    refresher = refresher_of(Broken(), well)
+    refresher, ticks = refresher_of(Broken(), well)
     for _ in range(3):
         refresher.tick()
     assert well.asked == 3
+    assert [part.content for tick in ticks for part in tick if "failed" in part.content] == [{"failed": "no"}]
 
 
 def test_it_runs_while_somebody_looks_and_ends_when_nobody_does() -> None:
@@ -80,7 +99,7 @@ def test_it_runs_while_somebody_looks_and_ends_when_nobody_does() -> None:
             await asyncio.sleep(0)
 
     async def look() -> tuple[int, bool]:
-        refresher = Refresher(rate_hz=1000.0, loop=asyncio.get_running_loop)
+        refresher = Refresher(lambda parts: None, rate_hz=1000.0, loop=asyncio.get_running_loop)
         widget = Widget()
         refresher.watch(widget)
         await asked(widget, 3)
@@ -93,6 +112,26 @@ def test_it_runs_while_somebody_looks_and_ends_when_nobody_does() -> None:
         await asked(widget, before + 1)
         refresher.forget(widget)
         await refresher._task
-        return widget.asked - before, bool(refresher._turn)
+        return widget.asked - before, bool(refresher._watched)
 
     assert asyncio.run(look()) == (1, False)
+
+
+def test_a_page_that_cannot_be_reached_does_not_end_it() -> None:
+    async def look() -> int:
+        calls = 0
+
+        def post(parts: Sequence[Part]) -> None:
+            nonlocal calls
+            calls += 1
+            if calls < 3:
+                raise RuntimeError("the page is gone")
+            widget.visible = False
+
+        refresher, widget = Refresher(post, rate_hz=1000.0, loop=asyncio.get_running_loop), Widget()
+        refresher.watch(widget)
+        assert refresher._task is not None
+        await refresher._task
+        return calls
+
+    assert asyncio.run(look()) == 3

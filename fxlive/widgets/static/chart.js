@@ -1,138 +1,40 @@
-// A live chart: draws what its model sends, follows the newest point, and leaves the view alone where the user has
-// zoomed. Messages from the kernel: "window" (everything, for one view) and "points" (what is new, for all).
+// A live chart: draws what its model sends, follows the newest point, and leaves the view alone where the user has zoomed.
 
-const PAGE = Symbol.for("fxlive.page");
-const page = (globalThis[PAGE] ??= { plotly: new Map(), loads: 0 });
+import { Columns } from "./columns.js";
+import { View, element, floats, onTheme } from "./live.js";
+import { CONFIG, loadPlotly, template } from "./plotly.js";
+import { Zone } from "./zones.js";
 
 const SHORTEST_MS = 60_000; // a time axis of a few milliseconds would be all labels
 const MARGIN_RIGHT = 0.02; // of the time axis: room behind the newest point
-const MOST_POINTS = 100_000;
-const PULSE_MS = 10_000; // a page that is closed or cut off says no goodbye: the kernel goes by what it hears
+const MARGIN_Y = 0.06; // of the values' range, above and below
+const PIXELS_A_STRETCH = 1.5;
+const MOST_POINTS = 6_000; // of a layer; more are thinned
+const DETAIL_AFTER_MS = 150;
+const Y_ATTRIBUTES = new Set(["y", "open", "high", "low", "close"]);
+const ROLES = { buy: "#26a69a", sell: "#ef5350", stop_loss: "#ef5350", take_profit: "#26a69a" };
 
-// plotly.js, once for the page however many charts and kernels use it.
-function loadPlotly(model) {
-  const version = model.get("_plotly_version");
-  if (!page.plotly.has(version)) {
-    const loading = unpack(model);
-    loading.catch(() => page.plotly.delete(version));
-    page.plotly.set(version, loading);
-  }
-  return page.plotly.get(version);
-}
-
-async function unpack(model) {
-  const holder = await model.widget_manager.get_model(model.get("_plotly"));
-  const stream = new Blob([holder.get("source")]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const text = await new Response(stream).text();
-  const other = Object.getOwnPropertyDescriptor(globalThis, "Plotly");
-  const module = { exports: {} };
-  // With a module of its own and no `define`, it neither meets a loader of the page nor leaves a name in it.
-  new Function("module", "exports", "define", text)(module, module.exports, undefined);
-  if (other) Object.defineProperty(globalThis, "Plotly", other);
-  else delete globalThis.Plotly;
-  page.loads += 1;
-  return module.exports;
-}
-
-function floats(view) {
-  return new Float64Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-function joined(parts) {
-  const all = new Float64Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-function firstSince(xs, cutoff) {
-  let low = 0;
-  let high = xs.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (xs[middle] < cutoff) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-function isDark() {
-  const light = document.body.dataset.jpThemeLight;
-  return light === undefined ? matchMedia("(prefers-color-scheme: dark)").matches : light === "false";
-}
-
-// The page's colours, as a template: what the user's figure says of itself goes before it.
-function template(el) {
-  const style = getComputedStyle(el);
-  const css = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
-  const dark = isDark();
-  const text = css("--jp-ui-font-color1", dark ? "#e0e0e0" : "#212121");
-  const faint = css("--jp-ui-font-color2", dark ? "#a0a0a0" : "#616161");
-  const back = css("--jp-layout-color0", dark ? "#111111" : "#ffffff");
-  const grid = css("--jp-border-color2", dark ? "#424242" : "#e0e0e0");
-  const axis = {
-    gridcolor: grid,
-    linecolor: grid,
-    zerolinecolor: grid,
-    tickfont: { color: faint },
-    title: { font: { color: faint, size: 11 }, standoff: 4 },
-    automargin: true,
-  };
-  return {
-    layout: {
-      paper_bgcolor: back,
-      plot_bgcolor: back,
-      font: { color: text, family: css("--jp-ui-font-family", "system-ui, sans-serif"), size: 12 },
-      title: { x: 0.01, xanchor: "left", y: 0.98, yanchor: "top", yref: "container", font: { size: 14 } },
-      colorway: dark ? ["#64b5f6", "#ffb74d", "#81c784", "#e57373"] : ["#1565c0", "#c75b12", "#2e7d32", "#c62828"],
-      xaxis: { ...axis, showline: true, nticks: 8 },
-      yaxis: { ...axis, nticks: 8 },
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom" },
-      hoverlabel: { bgcolor: css("--jp-layout-color1", back), bordercolor: grid, font: { color: text } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: text },
-      margin: { l: 16, r: 16, t: 52, b: 32 },
-      dragmode: "zoom",
-    },
-  };
-}
-
-const BADGES = {
-  live: "live",
-  stale: "stale",
-  disconnected: "disconnected",
-  closed: "closed",
-  failed: "failed",
-  kernel: "no kernel",
-};
-
-class View {
-  constructor(model, el) {
-    this.model = model;
-    this.id = crypto.randomUUID?.() ?? String(Math.random());
+class ChartView extends View {
+  build() {
+    this.button = element("button", "fxlive-button fxlive-follow", "Follow");
+    this.button.title = "Back to the newest point";
+    this.button.hidden = true;
+    this.pickers = element("span", "fxlive-pickers");
+    this.tools.append(this.pickers, this.button);
+    this.plot = element("div", "fxlive-plot");
+    this.waiting = element("div", "fxlive-waiting");
+    this.waiting.hidden = true;
+    this.body.append(this.plot, this.waiting);
     this.following = true;
-    this.pending = []; // what came while it could not be drawn: plotly not there yet, or the user is dragging
-    this.dragging = false;
-    this.shown = null;
-    this.undo = [];
-    this.build(el);
-  }
-
-  build(el) {
-    this.root = document.createElement("div");
-    this.root.className = "fxlive-chart";
-    this.root.innerHTML = `
-      <div class="fxlive-bar">
-        <button class="fxlive-follow" title="Back to the newest point" hidden>Follow</button>
-        <span class="fxlive-badge" role="status"></span>
-      </div>
-      <div class="fxlive-plot"></div>
-      <div class="fxlive-waiting" hidden></div>`;
-    el.append(this.root);
-    const part = (name) => this.root.querySelector(`.fxlive-${name}`);
-    [this.button, this.badge, this.plot, this.waiting] = ["follow", "badge", "plot", "waiting"].map(part);
+    this.ownY = true; // the values' axes are ours until the user takes them
+    this.ranges = new Map(); // of our axes
+    this.pending = []; // what came while it could not be drawn
+    this.zone = Zone.named(this.model.get("tz"));
+    this.model.on("change:tz", () => {
+      this.zone = Zone.named(this.model.get("tz"));
+      this.release();
+      this.askAnew();
+    });
     this.listen(this.button, "click", () => this.follow());
     // A redrawing in the middle of a drag would end it.
     this.listen(this.plot, "pointerdown", () => (this.dragging = true), true);
@@ -142,231 +44,390 @@ class View {
         if (this.pending.length) this.soon();
       });
     }
-  }
-
-  listen(target, event, act, options) {
-    target.addEventListener(event, act, options);
-    this.undo.push(() => target.removeEventListener(event, act, options));
-  }
-
-  async start() {
-    this.model.on("msg:custom", (content, buffers) => this.take(content, buffers));
-    this.model.on("comm_live_update", () => this.kernelChanged());
-    this.watchVisibility();
-    this.tell("window");
-    this.Plotly = await loadPlotly(this.model);
-    if (this.ended) return;
-    this.draw();
-  }
-
-  async kernelChanged() {
-    if (!this.chart) return;
-    // Only the model itself knows; what anywidget hands out does not say.
-    const model = await this.model.widget_manager.get_model(this.chart);
-    if (model.comm_live) this.tell("window");
-    else this.say({ state: "kernel" });
-  }
-
-  tell(type, more = {}) {
-    try {
-      this.model.send({ type, view: this.id, ...more });
-    } catch {
-      this.say({ state: "kernel" }); // there is nobody to tell: the kernel has ended or was restarted
-    }
-  }
-
-  watchVisibility() {
-    let inView = true;
-    const say = () => {
-      const visible = inView && !document.hidden;
-      if (this.shown !== null && visible !== this.shown) this.tell("visible", { visible });
-      this.shown = visible;
-    };
-    this.shown = true;
-    const seen = new IntersectionObserver(
-      (entries) => {
-        inView = entries[entries.length - 1].isIntersecting;
-        say();
+    loadPlotly(this.model).then(
+      (Plotly) => {
+        this.Plotly = Plotly;
+        this.soon();
       },
-      { rootMargin: "100px" },
+      (error) => this.failed(error.message),
     );
-    seen.observe(this.root);
-    this.undo.push(() => seen.disconnect());
-    this.listen(document, "visibilitychange", say);
-    const pulse = setInterval(() => this.shown && this.tell("visible", { visible: true }), PULSE_MS);
-    this.undo.push(() => clearInterval(pulse));
   }
+
+  request() {
+    return { pixels: this.plot?.clientWidth || undefined };
+  }
+
+  clock(ms) {
+    return `${new Date(this.zone.wall(ms)).toISOString().slice(11, 19)} ${this.zone.name}`;
+  }
+
+  // From the kernel.
 
   take(content, buffers) {
-    if (content.type === "window" && content.view === this.id) {
-      this.chart = content.chart;
-      this.figure = content.figure;
-      this.lines = content.lines;
-      this.windowMs = content.window_ms;
-      this.waiting.textContent = content.waiting;
-      this.data = buffers.map(floats);
-      this.pending = [];
-      this.say(content.badge);
-      this.draw();
-    } else if (content.type === "points" && this.figure) {
-      if (content.badge) this.say(content.badge);
-      if (content.figure) this.figure = content.figure;
-      this.restyled ||= Boolean(content.figure);
-      this.pending.push(buffers.map(floats));
-      this.soon();
+    const views = new Map(this.layers?.map((layer, place) => [place, layer.data]));
+    this.figure = content.figure;
+    this.layers = content.layers.map((layer) => ({ ...layer, columns: layer.columns.map(([name, ...to]) => ({ name, to })) }));
+    this.windowMs = content.window_ms;
+    this.waiting.textContent = content.waiting;
+    this.gaps = content.gaps;
+    this.marks = content.marks;
+    this.offer(content.pickers);
+    this.pending = [];
+    let at = 0;
+    let trace = 0;
+    for (const [place, layer] of this.layers.entries()) {
+      layer.first = trace;
+      trace += layer.traces;
+      layer.data = this.columns(buffers.slice(at, (at += layer.columns.length)));
+      // Where the user looks at the past, its details stay.
+      const former = this.following ? null : views.get(place);
+      if (former && layer.thin) layer.data = layer.data.between(...this.visible(), former.slice(former.since(this.visible()[0]), former.since(this.visible()[1])));
     }
+    this.whole = true;
+    this.soon();
   }
 
-  soon() {
-    // Several messages before the next frame are one drawing. Where there are no frames the page is hidden.
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = undefined;
-      if (this.drawn && !this.dragging && !this.ended) this.update();
-    });
+  news(content, buffers) {
+    if (content.a === "detail") {
+      this.pending.push({ detail: content, buffers });
+    } else {
+      if (content.figure) [this.figure, this.whole] = [content.figure, true];
+      if (content.gaps) this.gaps = content.gaps;
+      if (content.marks) this.marks = content.marks;
+      if (content.pickers) this.offer(content.pickers);
+      if (content.l) this.pending.push({ layers: content.l, buffers });
+    }
+    this.soon();
   }
 
-  say({ state, since }) {
-    this.badge.dataset.state = state;
-    const time = since ? ` since ${new Date(since).toISOString().slice(11, 19)} UTC` : "";
-    this.badge.textContent = BADGES[state] + time;
+  offer(pickers) {
+    this.pickers.replaceChildren(
+      ...pickers.map(([name, value, values]) => {
+        const select = element("select", "fxlive-picker");
+        select.setAttribute("aria-label", name);
+        select.title = name;
+        select.append(...values.map((text) => new Option(text, text, text === value, text === value)));
+        select.addEventListener("change", () => {
+          this.release();
+          this.do("pick", { name, value: select.value });
+        });
+        return select;
+      }),
+    );
+  }
+
+  columns(buffers) {
+    const [x, ...others] = buffers.map(floats);
+    return new Columns([x.map((ms) => this.zone.wall(ms)), ...others]);
   }
 
   // Drawing.
+
+  draw() {
+    if (!this.Plotly || this.dragging) return;
+    const empty = !this.layers[0].data.length;
+    this.takePending();
+    if (empty !== !this.layers[0].data.length) this.whole = true; // the axes of an empty chart are hidden
+    this.waiting.hidden = this.layers.some((layer) => layer.data.length);
+    if (this.whole || !this.drawn) this.drawAll();
+    else this.drawPoints();
+  }
+
+  takePending() {
+    for (const { layers, detail, buffers } of this.pending) {
+      let at = 0;
+      for (const place of layers ?? detail.l) {
+        const layer = this.layers[place];
+        const points = this.columns(buffers.slice(at, (at += layer.columns.length)));
+        if (detail) {
+          layer.data = layer.data.between(this.zone.wall(detail.since), this.zone.wall(detail.until), points);
+        } else {
+          if (layer.replaces) layer.data = layer.data.slice(0, layer.data.since(points.x[0]));
+          layer.data = layer.data.followedBy(points);
+        }
+      }
+    }
+    this.pending = [];
+    this.trim();
+  }
+
+  // Without the points that have left the window, unless the user looks at them, and with few where there are many.
+  trim() {
+    const looked = this.following ? [Infinity, -Infinity] : this.visible();
+    const cutoff = Math.min(this.newest() - this.windowMs, looked[0]);
+    for (const layer of this.layers) {
+      const old = layer.data.since(cutoff);
+      if (old) layer.data = layer.data.slice(Math.max(0, old - (layer.thin ? 1 : 0)));
+      if (layer.thin && layer.data.length > Math.max(MOST_POINTS, 2 * (layer.thinnedTo ?? 0))) {
+        const width = (this.windowMs / (this.plot.clientWidth || 1000)) * PIXELS_A_STRETCH;
+        layer.data = layer.data.thinned(width, looked);
+        layer.thinnedTo = layer.data.length;
+      }
+    }
+  }
+
+  newest() {
+    return Math.max(...this.layers.map(({ data }) => (data.length ? data.x[data.length - 1] : -Infinity)));
+  }
+
+  oldest() {
+    return Math.min(...this.layers.map(({ data }) => (data.length ? data.x[0] : Infinity)));
+  }
+
+  // One after the other: plotly does not take a second drawing of everything before the first has ended.
+  async drawAll() {
+    this.busy = true;
+    this.whole = false;
+    try {
+      await this.Plotly.react(this.plot, this.traces(), this.layout(), CONFIG);
+      if (!this.over && !this.drawn) this.drawnFirst();
+    } catch (error) {
+      this.failed(error.message);
+    } finally {
+      this.busy = false;
+      if (this.pending.length || this.whole) this.soon();
+    }
+  }
+
+  drawPoints() {
+    const began = performance.now();
+    for (const layer of this.layers) {
+      for (let i = 0; i < layer.traces; i++) this.fill(this.plot.data[layer.first + i], layer, i);
+    }
+    const { layout } = this.plot;
+    if (this.following) layout.xaxis.range = this.liveRange();
+    if (this.ownY) for (const [axis, range] of this.valueRanges()) layout[axis].range = range;
+    [layout.shapes, layout.annotations] = [this.shapes(), this.annotations()];
+    this.Plotly.redraw(this.plot);
+    this.drawn_ms = performance.now() - began;
+  }
+
+  drawnFirst() {
+    this.drawn = true;
+    this.plot.on("plotly_relayout", (change) => this.moved(change));
+    this.plot.on("plotly_doubleclick", () => this.follow());
+    let [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
+    const resized = new ResizeObserver(() => {
+      // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
+      const { clientWidth, clientHeight } = this.plot;
+      if (!clientWidth || !clientHeight || (clientWidth === width && clientHeight === height)) return;
+      [width, height] = [clientWidth, clientHeight];
+      this.Plotly.Plots.resize(this.plot);
+      this.whole = true; // fewer ticks where it is narrow
+      this.soon();
+    });
+    resized.observe(this.plot);
+    this.undo.push(() => resized.disconnect());
+    onTheme(this, () => {
+      this.whole = true;
+      this.soon();
+    });
+  }
+
+  traces() {
+    return this.figure.data.map((look, n) => {
+      const layer = this.layers.find(({ first, traces }) => n >= first && n < first + traces);
+      const trace = structuredClone(look);
+      if (layer) this.fill(trace, layer, n - layer.first);
+      return trace;
+    });
+  }
+
+  fill(trace, layer, i) {
+    layer.columns.forEach(({ name, to }, c) => {
+      if (!to.includes(i)) return;
+      const path = name.split(".");
+      const inside = path.slice(0, -1).reduce((object, step) => (object[step] ??= {}), trace);
+      inside[path.at(-1)] = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
+    });
+  }
+
+  // A column with its last value once more, at the newest time of the chart.
+  held(data, c) {
+    const newest = this.newest();
+    if (!data.length || data.x[data.length - 1] >= newest) return data.all[c];
+    const column = new Float64Array(data.length + 1);
+    column.set(data.all[c]);
+    column[data.length] = c === 0 ? newest : column[data.length - 1];
+    return column;
+  }
 
   layout() {
     const layout = structuredClone(this.figure.layout);
     layout.template ??= template(this.root);
     layout.autosize = true;
-    layout.xaxis = { ...layout.xaxis };
-    if (this.drawn && !this.following) layout.xaxis.range = this.plot.layout.xaxis.range;
-    else layout.xaxis.range = this.liveRange(this.data[0]);
-    layout.xaxis.autorange = false;
-    if (this.drawn && this.plot.layout.yaxis.autorange === false) {
-      layout.yaxis = { ...layout.yaxis, range: this.plot.layout.yaxis.range, autorange: false };
+    const own = layout.xaxis?.title?.text;
+    layout.xaxis = { ...layout.xaxis, autorange: false };
+    if (!own) layout.xaxis.title = { text: this.zone.name };
+    layout.xaxis.range = this.following || !this.drawn ? this.liveRange() : this.plot.layout.xaxis.range;
+    for (const [axis, range] of this.valueRanges()) {
+      layout[axis] = { ...layout[axis], autorange: false, range: this.ownY || !this.drawn ? range : this.plot.layout[axis].range };
     }
-    if (!this.data[0].length) {
+    if (this.layers.every(({ data }) => !data.length)) {
       // Numbers on the axes of an empty chart would be made up.
-      layout.xaxis.visible = false;
+      for (const axis of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
+        layout[axis] = { ...layout[axis], visible: false };
+      }
       layout.yaxis = { ...layout.yaxis, visible: false };
     }
+    [layout.shapes, layout.annotations] = [this.shapes(), this.annotations()];
     return layout;
   }
 
-  traces() {
-    const [x, ...ys] = this.data;
-    return this.figure.data.map((trace, i) => (i < this.lines ? { ...trace, x, y: ys[i] } : trace));
+  shapes() {
+    const right = this.newest();
+    const gaps = this.gaps.map(([start, end]) => ({
+      type: "rect",
+      xref: "x",
+      yref: "paper",
+      x0: this.zone.wall(start),
+      x1: end === null ? Math.max(right, this.zone.wall(start)) + this.windowMs * MARGIN_RIGHT : this.zone.wall(end),
+      y0: 0,
+      y1: 1,
+      layer: "below",
+      line: { width: 0 },
+      fillcolor: "rgba(239, 83, 80, 0.14)",
+      name: "gap",
+    }));
+    const marks = this.marks.map(({ y, text, role }) => ({
+      type: "line",
+      xref: "paper",
+      yref: "y",
+      x0: 0,
+      x1: 1,
+      y0: y,
+      y1: y,
+      layer: "below",
+      line: { width: 1, dash: role === "buy" || role === "sell" ? "dash" : "dot", color: ROLES[role] },
+      name: role,
+    }));
+    return [...(this.figure.layout.shapes ?? []), ...gaps, ...marks];
   }
 
-  // One after the other: plotly does not take a second drawing of everything before the first has ended.
-  draw() {
-    this.drawing = (this.drawing ?? Promise.resolve()).then(() => this.drawAll());
-    return this.drawing;
+  annotations() {
+    const back = getComputedStyle(this.root).backgroundColor;
+    const marks = this.marks.map(({ y, text, role }) => ({
+      xref: "paper",
+      yref: "y",
+      x: 0,
+      y,
+      xanchor: "left",
+      yanchor: "middle",
+      text: escape(text),
+      showarrow: false,
+      font: { size: 10, color: ROLES[role] },
+      bgcolor: back,
+      borderpad: 1,
+    }));
+    return [...(this.figure.layout.annotations ?? []), ...marks];
   }
 
-  async drawAll() {
-    if (!this.Plotly || !this.figure || this.ended) return;
-    const config = {
-      displaylogo: false,
-      showSendToCloud: false, // plotly's default is a button that uploads the data
-      plotlyServerURL: "",
-      showTips: false,
-      doubleClick: false, // it is ours: back to the live edge
-      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "resetScale2d"],
-    };
-    this.showWaiting();
-    await this.Plotly.react(this.plot, this.traces(), this.layout(), config);
-    if (this.ended || this.drawn) return;
-    this.drawn = true;
-    this.plot.on("plotly_relayout", (change) => this.moved(change));
-    this.plot.on("plotly_doubleclick", () => this.follow());
-    let width = this.plot.clientWidth;
-    const resized = new ResizeObserver(() => {
-      // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
-      if (!this.plot.clientWidth || this.plot.clientWidth === width) return;
-      width = this.plot.clientWidth;
-      this.Plotly.Plots.resize(this.plot);
-    });
-    resized.observe(this.plot);
-    const rethemed = new MutationObserver(() => this.draw());
-    rethemed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
-    this.undo.push(() => resized.disconnect(), () => rethemed.disconnect());
-    if (this.pending.length) this.soon();
+  // The axes.
+
+  liveRange() {
+    const newest = this.newest();
+    const right = Number.isFinite(newest) ? newest : this.zone.wall(Date.now());
+    const oldest = Math.max(Math.min(this.oldest(), right), right - this.windowMs);
+    const span = Math.min(this.windowMs, Math.max(right - oldest, SHORTEST_MS));
+    return [right - span, right + span * MARGIN_RIGHT].map((ms) => new Date(ms).toISOString());
   }
 
-  update() {
-    const columns = this.data.map((_, i) => joined(this.pending.map((arrays) => arrays[i])));
-    this.pending = [];
-    const added = columns[0].length;
-    if (added) {
-      const [x, ...ys] = columns;
-      const total = this.data[0].length + added;
-      const cutoff = x[added - 1] - this.windowMs;
-      const old = firstSince(this.data[0], cutoff);
-      const keep = Math.min(MOST_POINTS, Math.max(1, total - old));
-      if (this.following) {
-        // Put where plotly will find it, so that the points and the axis are one drawing.
-        this.plot.layout.xaxis.range = this.liveRange(joined([this.data[0].subarray(0, 1), x]), cutoff);
-      }
-      const indices = ys.map((_, i) => i);
-      this.Plotly.extendTraces(this.plot, { x: ys.map(() => x), y: ys }, indices, keep);
-      this.data = [this.plot.data[0].x, ...indices.map((i) => this.plot.data[i].y)];
-      if (total === added) this.restyled = true; // the axes of an empty chart were hidden
-      this.showWaiting();
+  // The range of each axis of values. One that holds them with little room to spare stays, so that it does not jump.
+  valueRanges() {
+    const extremes = new Map();
+    const cutoff = this.newest() - this.windowMs;
+    for (const layer of this.layers) {
+      const from = Math.max(0, layer.data.since(cutoff) - 1);
+      layer.columns.forEach(({ name, to }, c) => {
+        if (!Y_ATTRIBUTES.has(name)) return;
+        const column = layer.data.all[c];
+        for (const i of to) {
+          const axis = (this.figure.data[layer.first + i].yaxis ?? "y").replace("y", "yaxis");
+          if (this.figure.layout[axis]?.range) continue; // the user's own
+          const [low, high] = extremes.get(axis) ?? [Infinity, -Infinity];
+          let [least, greatest] = [low, high];
+          for (let n = from; n < column.length; n++) {
+            if (column[n] < least) least = column[n];
+            if (column[n] > greatest) greatest = column[n];
+          }
+          extremes.set(axis, [least, greatest]);
+        }
+      });
     }
-    if (this.restyled) {
-      this.restyled = false;
-      this.draw();
+    for (const [axis, [least, greatest]] of extremes) {
+      if (least > greatest) continue;
+      const toZero = this.figure.layout[axis]?.rangemode === "tozero";
+      this.ranges.set(axis, steady(this.ranges.get(axis), toZero ? Math.min(least, 0) : least, toZero ? Math.max(greatest, 0) : greatest));
     }
+    return this.ranges;
   }
 
-  showWaiting() {
-    this.waiting.hidden = this.data[0].length > 0;
-  }
-
-  liveRange(xs, cutoff = -Infinity) {
-    const newest = xs.length ? xs[xs.length - 1] : Date.now();
-    const oldest = Math.max(xs.length ? xs[0] : newest, cutoff);
-    const span = Math.min(this.windowMs, Math.max(newest - oldest, SHORTEST_MS));
-    return [newest - span, newest + span * MARGIN_RIGHT].map((ms) => new Date(ms).toISOString());
+  visible() {
+    return this.plot.layout.xaxis.range.map((time) =>
+      typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`),
+    );
   }
 
   // The user's hand.
 
   moved(change) {
     const keys = Object.keys(change);
-    if (this.ours || !keys.some((key) => /^[xy]axis\.(range|autorange)/.test(key))) return;
-    if (keys.some((key) => key.startsWith("xaxis.range"))) this.following = false;
+    if (!keys.some((key) => /^[xy]axis\d*\.(range|autorange)/.test(key))) return;
+    if (keys.some((key) => /^xaxis\d*\.range/.test(key))) {
+      this.following = false;
+      clearTimeout(this.detailing);
+      this.detailing = setTimeout(() => this.askForDetail(), DETAIL_AFTER_MS);
+    }
+    if (keys.some((key) => /^yaxis\d*\.(range|autorange)/.test(key))) this.ownY = false;
     this.button.hidden = false;
   }
 
-  async follow() {
-    this.following = true;
-    this.button.hidden = true;
-    this.ours = true;
-    await this.Plotly.relayout(this.plot, {
-      "xaxis.range": this.liveRange(this.data[0]),
-      "yaxis.autorange": true,
-    });
-    this.ours = false;
+  askForDetail() {
+    if (this.following || this.over || !this.layers.some(({ thin }) => thin)) return;
+    const [since, until] = this.visible();
+    if (until < this.oldest() || since > this.newest()) return;
+    const pixels = this.plot.clientWidth;
+    this.tell("detail", { since: this.zone.utc(since), until: this.zone.utc(until), pixels });
   }
 
-  end() {
-    this.ended = true;
-    if (this.frame !== undefined) cancelAnimationFrame(this.frame);
-    for (const undo of this.undo) undo();
-    this.tell("gone");
+  release() {
+    this.following = this.ownY = true;
+    this.ranges.clear();
+    this.button.hidden = true;
+  }
+
+  follow() {
+    this.release();
+    this.soon();
+  }
+
+  // For a reader without a kernel.
+
+  async still() {
+    if (!this.drawn || !this.layers.some(({ data }) => data.length)) return null;
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    const url = await this.Plotly.toImage(this.plot, { format: "png", width, height });
+    return `<img alt="${escape(this.figure.layout.title?.text ?? "chart")}" width="${width}" height="${height}" src="${url}">`;
+  }
+
+  ended() {
+    clearTimeout(this.detailing);
     this.Plotly?.purge(this.plot);
-    this.root.remove();
   }
 }
 
-export default {
-  render({ model, el }) {
-    const view = new View(model, el);
-    view.start().catch((error) => {
-      view.waiting.hidden = false;
-      view.waiting.textContent = `The chart could not be drawn: ${error.message}`;
-    });
-    return () => view.end();
-  },
+function escape(text) {
+  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+function steady(former, least, greatest) {
+  const span = greatest - least || Math.abs(greatest) * 1e-4 || 1;
+  const room = span * MARGIN_Y;
+  const fits = former && former[0] <= least && former[1] >= greatest && former[1] - former[0] < span * 1.6;
+  return fits ? former : [least - room, greatest + room];
+}
+
+export const show = ({ model, page, el }) => {
+  const view = new ChartView({ model, page, el, kind: "chart" });
+  return () => view.end();
 };

@@ -1,0 +1,60 @@
+"""What of a selection the Parquet files can be asked themselves, so that what is not wanted is not read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fxlive.capture.schema import TIME
+from fxlive.channels import Channel
+from fxlive.messages import Kind
+from fxlive.selection import micros_of
+
+_TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
+_INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)
+_MANY = 64
+
+
+def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]) -> Any:
+    """Return an Arrow expression that holds for every row that is wanted, and for few others; None where for all.
+
+    The selection itself is made of the frame (`table.select`); here is only what saves reading.
+
+    >>> from fxlive.channels import CHANNELS
+    >>> print(condition(CHANNELS["trades"], None, None, {"symbol": "EURUSD", "profit": 1.0}))
+    (symbol == "EURUSD")
+    """
+    parts = []
+    if since is not None:
+        parts.append(pc.field("timestamp") >= _time(since))
+    if until is not None:
+        parts.append(pc.field("timestamp") <= _time(until))
+    kinds = {column.name: column.kind for column in channel.columns}
+    for name, value in where.items():
+        values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        kind = kinds.get(name)
+        texts = kind in _TEXTS and all(isinstance(v, str) for v in values)
+        integers = kind in _INTEGERS and all(type(v) is int or isinstance(v, np.integer) for v in values)
+        if 0 < len(values) <= _MANY and (texts or (integers and all(-(2**63) <= v < 2**63 for v in values))):
+            parts.append(_any([pc.field(name) == (v if texts else int(v)) for v in values]))
+    if not parts:
+        return None
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole & part
+    return whole
+
+
+def _any(parts: list[Any]) -> Any:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole | part
+    return whole
+
+
+def _time(value: Any) -> Any:
+    return pa.scalar(micros_of(value), pa.int64()).cast(TIME)

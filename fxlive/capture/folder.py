@@ -1,0 +1,326 @@
+"""A capture's folder as it is found: which of its files count, what is missing among them, and what can be read.
+
+Nothing is taken from a file that has not been found in the capture's own folder, and nothing that a file holds names
+another. What cannot be read is told once as an `IncompleteCapture`, and is a hole that `gaps` shows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from fxlive.capture import layout, manifest
+from fxlive.capture.files import Files
+from fxlive.capture.layout import GAPS, MANIFEST, REJECTED, Part
+from fxlive.capture.manifest import Manifest
+from fxlive.capture.notes import Gap
+from fxlive.capture.schema import CODES, FORMAT_VERSION, schema
+from fxlive.channels import CHANNELS, ID, Channel
+from fxlive.drift import EXTRA
+from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
+
+FORMAT = ds.ParquetFileFormat()
+_ALWAYS = ("timestamp", "received_at")
+
+
+class Piece:
+    """A part that can be read: Arrow's handle of it, with its footer."""
+
+    def __init__(self, part: Part, fragment: Any, size_bytes: int) -> None:
+        self.part = part
+        self.fragment = fragment
+        self.size_bytes = size_bytes
+        self._metadata = fragment.metadata  # held: Arrow's statistics do not outlive it
+        self._spans: dict[str, tuple[int, int]] = {}
+
+    @property
+    def groups(self) -> int:
+        """How many row groups it has."""
+        return int(self._metadata.num_row_groups)
+
+    def rows_of(self, group: int) -> int:
+        """Return how many rows a row group has."""
+        return int(self._metadata.row_group(group).num_rows)
+
+    def span(self, column: str) -> tuple[int, int]:
+        """Return the least and the greatest value (microseconds) of a column of times that is never missing."""
+        if column not in self._spans:
+            self._spans[column] = self._span(column)
+        return self._spans[column]
+
+    def _span(self, column: str) -> tuple[int, int]:
+        bounds = []
+        for group in range(self.groups):
+            found = self._metadata.row_group(group).column(self._place(column)).statistics
+            if found is None or not found.has_min_max:
+                values = self.fragment.to_table(columns=[column]).column(column).cast(pa.int64())
+                return int(pc.min(values).as_py()), int(pc.max(values).as_py())
+            bounds += [found.min_raw, found.max_raw]
+        return min(bounds), max(bounds)
+
+    def _place(self, column: str) -> int:
+        return int(self.fragment.physical_schema.get_field_index(column))  # each field has one leaf, lists too
+
+    @cached_property
+    def has_extra(self) -> bool:
+        """Whether a row of it has undocumented fields."""
+        if self._place(EXTRA) < 0:
+            return False
+        for group in range(self.groups):
+            found = self._metadata.row_group(group).column(self._place(EXTRA)).statistics
+            if found is None or not found.has_null_count or found.num_values:
+                return True
+        return False
+
+
+class Folder:
+    """One capture, as it lies there: while it has no end it is looked at anew each time.
+
+    Parameters
+    ----------
+    files
+        Where it lies.
+    path
+        Its folder there.
+
+    Raises
+    ------
+    NewerCapture
+        Where it is of a newer format.
+    """
+
+    def __init__(self, files: Files, path: str) -> None:
+        self.files = files
+        self.path = path
+        self.name = path.rstrip("/").rsplit("/", 1)[-1]
+        self.lost: list[IncompleteCapture] = []
+        self._told: set[tuple[str, str]] = set()
+        self._pieces: dict[Path, Piece] = {}
+        self._sizes: dict[Path, int] = {}
+        self._damaged: dict[Path, str] = {}
+        self._parts: dict[str, list[Part]] | None = None
+        self.manifest = self._read_manifest()
+
+    # What is there.
+
+    @property
+    def ended(self) -> bool:
+        """Whether the recording was stopped: if not, it goes on, or was cut off."""
+        return self.manifest is not None and self.manifest.end is not None
+
+    @property
+    def start_us(self) -> int:
+        """When the recording began, or what its name says of that."""
+        if self.manifest is not None:
+            return manifest.micros(self.manifest.start)
+        with suppress(ValueError):
+            date, time = self.name[:10], self.name[11:17]
+            return manifest.micros(f"{date}T{time[:2]}:{time[2:4]}:{time[4:6]}")
+        return 0
+
+    def refresh(self) -> None:
+        """Look anew: which parts there are, and whether it has ended."""
+        if not self.ended:
+            self._parts = None
+            self.manifest = self._read_manifest()
+
+    def channels(self) -> list[Channel]:
+        """Return the channels that have parts, the recorder's own too."""
+        names = {entry.folder: name for name, entry in self._entries().items()}
+        found = []
+        for folder in self.parts():
+            name = names.get(folder, layout.channel_of(folder))
+            found.append(_OWN.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
+        return found
+
+    def _entries(self) -> dict[str, manifest.ChannelEntry]:
+        """Return what the manifest says of channels whose folders are named as they should be."""
+        entries = {} if self.manifest is None else self.manifest.channels
+        return {name: entry for name, entry in entries.items() if layout.channel_folder(Channel(name)) == entry.folder}
+
+    def parts(self) -> dict[str, list[Part]]:
+        """Return the parts that count by the names of their channels' folders, in the order of their rows."""
+        if self._parts is None:
+            by_date: dict[tuple[str, str], list[Part]] = {}
+            for folder in self.files.entries(self.path):
+                if folder.folder and folder.name.startswith("channel="):
+                    for part in self._parts_in(folder.path):
+                        by_date.setdefault((part.channel_folder, part.date), []).append(part)
+            parts: dict[str, list[Part]] = {}
+            for (channel, _), some in by_date.items():
+                parts.setdefault(channel, []).extend(layout.uncovered(some))
+            self._parts = {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
+        return self._parts
+
+    def _parts_in(self, folder: str) -> Iterator[Part]:
+        for entry in self.files.entries(folder, deep=True):
+            part = None if entry.folder else layout.part_of(Path(entry.path))
+            if part is None or Path(entry.path).parents[1].as_posix() != folder:
+                continue
+            if any(self.files.leads_out(path) for path in (folder, str(part.file.parent), entry.path)):
+                self.tell(entry.path, "is a link, which may lead anywhere: its rows were left out.")
+                continue
+            self._sizes[part.file] = entry.size_bytes
+            yield part
+
+    def _read_manifest(self) -> Manifest | None:
+        file = f"{self.path}/{MANIFEST}"
+        try:
+            return manifest.decode(self.files.read(file), file)
+        except NewerCapture:
+            raise
+        except FileNotFoundError:
+            self.tell(file, "is missing: whose session it was, and how many rows there should be, is not known.")
+        except (OSError, CaptureError) as error:
+            self.tell(file, f"could not be read, so how many rows there should be is not known ({error}).")
+        return None
+
+    # What can be read.
+
+    def pieces(self, channel: Channel) -> list[Piece]:
+        """Return the parts of a channel that can be read.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where a recorder took one away meanwhile.
+        NewerCapture
+            Where one is of a newer format.
+        """
+        pieces = []
+        for part in self.parts().get(layout.channel_folder(channel), []):
+            if part.file not in self._pieces and part.file not in self._damaged:
+                self._examine(part, channel)
+            if part.file in self._pieces:
+                pieces.append(self._pieces[part.file])
+        self._tell_of_holes(channel, pieces)
+        return pieces
+
+    def _examine(self, part: Part, channel: Channel) -> None:
+        fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
+        try:
+            fragment.ensure_complete_metadata()
+            wrong = _wrong(fragment, part, channel)
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            wrong = f"cannot be read ({first_line(error)})"
+        if wrong is None:
+            self._pieces[part.file] = Piece(part, fragment, self._sizes.get(part.file, 0))
+        else:
+            self.damaged(part, wrong)
+
+    def damaged(self, part: Part, why: str) -> None:
+        """Leave a part out from now on, and tell."""
+        self._pieces.pop(part.file, None)
+        self._damaged[part.file] = why
+        self.tell(part.file.as_posix(), f"{why}: its {len(part):,} rows are missing.")
+
+    def _tell_of_holes(self, channel: Channel, pieces: Sequence[Piece]) -> None:
+        for gap in self.holes(channel, pieces):
+            if not any(reason in gap.reason for reason in self._damaged.values()):
+                self.tell(
+                    f"{self.path}/{layout.channel_folder(channel)}", f"lacks {gap.lost_rows:,} rows: a part is gone."
+                )
+
+    def holes(self, channel: Channel, pieces: Sequence[Piece]) -> list[Gap]:
+        """Return where rows of a channel should be and are not: parts that are gone, damaged or foreign."""
+        entry = self._entries().get(channel.name) if channel not in _OWN.values() else None
+        entries = self.manifest
+        all_parts = self.parts().get(layout.channel_folder(channel), [])
+        good = {piece.part.file: piece for piece in pieces}
+        first = manifest.micros(entry.first_received_at) if entry else self.start_us
+        last = manifest.micros(entry.last_received_at) if entry else None
+        holes: list[tuple[int, int, str]] = []  # row numbers, and why
+        at = 0
+        for part in all_parts:
+            if part.start > at:
+                holes.append((at, part.start, "a part is gone"))
+            if part.file not in good:
+                why = self._damaged.get(part.file, "cannot be read")
+                holes.append((part.start, part.stop, f"{part.file.name} {why}"))
+            at = max(at, part.stop)
+        if entry is not None and entry.rows > at and (entries is not None and entries.end is not None):
+            holes.append((at, entry.rows, "a part is gone"))
+        gaps = []
+        for start, stop, why in holes:
+            before = [piece.span("received_at")[1] for piece in pieces if piece.part.stop <= start]
+            after = [piece.span("received_at")[0] for piece in pieces if piece.part.start >= stop]
+            gap_start, gap_end = max(before, default=first), min(after, default=last)
+            gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {why}", (channel.name,), stop - start))
+        return gaps
+
+    def tell(self, file: str, what: str) -> None:
+        """Tell, once, that something is wrong with a file."""
+        if (file, what) not in self._told:
+            self._told.add((file, what))
+            self.lost.append(IncompleteCapture(file, what))
+            warnings.warn(self.lost[-1], stacklevel=2)
+
+
+_OWN = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}
+
+
+def _wrong(fragment: Any, part: Part, channel: Channel) -> str | None:
+    """Return why a file is not the part that its name says; None where it is.
+
+    A column that is missing is one that a later fxlive added; all that a row must have is when it came.
+    """
+    found, wanted = fragment.physical_schema, schema(channel)
+    about = found.metadata or {}
+    version = about.get(b"fxlive.format", b"")
+    if version.isdigit() and int(version) > FORMAT_VERSION:
+        raise NewerCapture(part.file.as_posix(), int(version), FORMAT_VERSION)
+    if about.get(b"fxlive.channel") != wanted.metadata[b"fxlive.channel"]:
+        return "is not a part of this channel"
+    if fragment.metadata.num_rows != len(part):
+        return f"holds {fragment.metadata.num_rows:,} rows"
+    for field in wanted:
+        place = found.get_field_index(field.name)
+        if place < 0 and (field.name in _ALWAYS or field.name == "arrival"):
+            return f"has no column {field.name}"
+        if place >= 0 and not _alike(found.field(place).type, field.type):
+            return f"has a column {field.name} of {found.field(place).type}, not {field.type}"
+    return None
+
+
+def _alike(found: Any, wanted: Any) -> bool:
+    return bool(found == wanted or (wanted == CODES and found == pa.string()))
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def find(files: Files) -> list[Folder]:
+    """Return the captures at a path, by their beginnings: the one that it is, or those that lie in it.
+
+    Raises
+    ------
+    NotACapture
+        Where there is none.
+    """
+    try:
+        if not files.is_folder(files.root):
+            raise NotACapture(files.shown, "there is no such folder")
+        inside = files.entries(files.root)
+        if _is_capture(inside):
+            return [Folder(files, files.root)]
+        found = [e.path for e in inside if e.folder and _is_capture(files.entries(e.path))]
+    except OSError as error:
+        raise NotACapture(files.shown, f"it cannot be read ({first_line(error)})") from error
+    if not found:
+        raise NotACapture(files.shown, f"it has neither a {MANIFEST} nor folders of channels, nor do the folders in it")
+    return sorted((Folder(files, path) for path in found), key=lambda folder: (folder.start_us, folder.name))
+
+
+def _is_capture(entries: Iterable[Any]) -> bool:
+    return any(e.name == MANIFEST or (e.folder and e.name.startswith("channel=")) for e in entries)

@@ -1,0 +1,65 @@
+"""The times in which something of a capture may be missing: noted by the session and its recorder, or found in the
+files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from fxlive.capture import manifest
+from fxlive.capture.folder import Folder
+from fxlive.capture.layout import GAPS, REJECTED
+from fxlive.capture.notes import Gap
+from fxlive.capture.reading import Recorded, pieces_of
+from fxlive.selection import micros_of
+
+
+def gaps_of(folders: Sequence[Folder], until_us: int | None = None) -> list[Gap]:
+    """Return the gaps of captures by their beginnings, as they were known at a moment."""
+    found = sorted([*noted(folders), *_holes(folders), *_between(folders)], key=lambda gap: gap.start)
+    if until_us is None:
+        return found
+    begun = [gap for gap in found if gap.start <= until_us]
+    return [gap if gap.end is None or gap.end <= until_us else replace(gap, end=None) for gap in begun]
+
+
+def noted(folders: Sequence[Folder]) -> list[Gap]:
+    """Return the gaps that were recorded: of one that was written again when it ended, the later row counts.
+
+    In those without `lost_rows` the session was away; the others are what the recorder dropped.
+    """
+    rows = Recorded(GAPS, folders).table()
+    found: dict[tuple[int, str], Gap] = {}
+    stamps = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
+    columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
+    for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
+        ends = None if end is None else micros_of(end)
+        found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
+    return list(found.values())
+
+
+def _holes(folders: Sequence[Folder]) -> list[Gap]:
+    """Return where parts are gone, damaged or foreign."""
+    return [
+        hole
+        for folder in folders
+        for channel in folder.channels()
+        for hole in folder.holes(channel, pieces_of(folder, channel))
+    ]
+
+
+def _between(folders: Sequence[Folder]) -> list[Gap]:
+    """Return the times between captures that are read as one."""
+    found = []
+    for former, following in pairwise(folders):
+        spans = [p.span("received_at")[1] for channel in former.channels() for p in pieces_of(former, channel)]
+        end = former.manifest.end if former.manifest is not None else None
+        ended = manifest.micros(end) if end is not None else max(spans, default=former.start_us)
+        if ended < following.start_us:
+            channels = tuple(channel.name for channel in former.channels() if channel not in (GAPS, REJECTED))
+            found.append(Gap(ended, following.start_us, "not recorded: between two recordings", channels))
+    return found

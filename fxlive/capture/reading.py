@@ -1,0 +1,215 @@
+"""Reading the rows of one channel: only the columns, row groups and rows that are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from fxlive.capture.folder import FORMAT, Folder, Piece, first_line
+from fxlive.capture.schema import TIME, schema
+from fxlive.channels import Channel
+from fxlive.drift import EXTRA
+from fxlive.errors import CaptureError
+
+_MERGED_MEANWHILE = 20  # how often a recorder may take a part away before it is read
+
+
+class Recorded:
+    """The rows of one channel in one capture or several, in the order of arrival.
+
+    Parameters
+    ----------
+    channel
+        The channel.
+    folders
+        The captures, by their beginnings.
+    until_us
+        Only what was received up to this moment; None: all.
+    """
+
+    def __init__(self, channel: Channel, folders: Sequence[Folder], until_us: int | None = None) -> None:
+        self.channel = channel
+        self.until_us = until_us
+        self._folders = folders
+        self._until = received_until(until_us)
+
+    def pieces(self) -> list[Piece]:
+        """Return the parts that can be read now."""
+        return list(self._again(lambda pieces: pieces))
+
+    def dataset(self) -> Any:
+        """Return the rows as an Arrow dataset."""
+        made = self._dataset(self.pieces())
+        return made if self._until is None else made.filter(self._until)
+
+    def table(self, *, where: Any = None, last: int | None = None, columns: Sequence[str] | None = None) -> Any:
+        """Return rows as an Arrow table, without `extra` where no row has undocumented fields.
+
+        Parameters
+        ----------
+        where
+            An Arrow expression, pushed down: what the footers exclude is not read.
+        last
+            At least the last so many rows; those before them are not read where there is no condition.
+        columns
+            Only these.
+        """
+        conditions = [c for c in (where, self._until) if c is not None]
+        condition = conditions[0] if len(conditions) == 1 else conditions[0] & conditions[1] if conditions else None
+
+        def read(pieces: list[Piece]) -> Any:
+            wanted = columns or self._columns(pieces)
+            some = _tail(pieces, last) if last is not None and condition is None else [p.fragment for p in pieces]
+            return self._dataset(some).to_table(columns=list(wanted), filter=condition)
+
+        return self._again(read)
+
+    def _columns(self, pieces: Sequence[Piece]) -> list[str]:
+        names = ["timestamp", "received_at", *(column.name for column in self.channel.columns)]
+        return [*names, EXTRA] if any(piece.has_extra for piece in pieces) else names
+
+    def rows(self, columns: Sequence[str], choose: Any) -> Any:
+        """Return some rows as an Arrow table: `choose` takes a table of these columns, and gives the places it wants.
+
+        Only the row groups in which a wanted row lies are read once more, with all columns.
+        """
+
+        def read(pieces: list[Piece]) -> Any:
+            scanned = self._dataset([p.fragment for p in pieces]).to_table(columns=[*columns, "received_at"])
+            if self._until is not None:
+                kept = pc.indices_nonzero(_mask(scanned, self._until))
+                places = kept.to_numpy()[choose(scanned.take(kept))]
+            else:
+                places = choose(scanned)
+            return self._taken(pieces, np.asarray(places, np.int64))
+
+        return self._again(read)
+
+    def _taken(self, pieces: list[Piece], places: Any) -> Any:
+        sizes = np.array([piece.rows_of(group) for piece in pieces for group in range(piece.groups)], np.int64)
+        ends = np.cumsum(sizes)
+        of = np.searchsorted(ends, places, side="right")
+        wanted = np.unique(of)
+        shift = np.zeros(len(sizes), np.int64)  # by how much a group's rows lie further ahead among those that are read
+        shift[wanted] = (ends - sizes)[wanted] - np.concatenate([[0], np.cumsum(sizes[wanted])[:-1]])
+        some, number = [], 0
+        for piece in pieces:
+            groups = [g for g in range(piece.groups) if number + g in set(wanted.tolist())]
+            number += piece.groups
+            if groups:
+                some.append(piece.fragment.subset(row_group_ids=groups))
+        return self._dataset(some).to_table(columns=self._columns(pieces)).take(places - shift[of])
+
+    def batches(self, columns: Sequence[str], batch_rows: int, first_row: int = 0) -> Iterator[Any]:
+        """Yield the rows from number `first_row` on as Arrow batches, one after the other."""
+        some, skip = _from(self.pieces(), first_row)
+        dataset = self._dataset(some)
+        for batch in dataset.to_batches(columns=list(columns), batch_size=batch_rows, filter=self._until):
+            dropped = min(skip, len(batch))
+            skip -= dropped
+            yield batch.slice(dropped)
+
+    def tables(self, max_rows: int) -> Iterator[Any]:
+        """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
+        pieces = self.pieces()
+        held: list[Any] = []
+        columns = self._columns(pieces)
+        for piece in pieces:
+            for group in range(piece.groups):
+                some = self._dataset([piece.fragment.subset(row_group_ids=[group])])
+                held.append(some.to_table(columns=columns, filter=self._until))
+                if sum(map(len, held)) >= max_rows:
+                    yield pa.concat_tables(held)
+                    held = []
+        if held or not pieces:
+            yield pa.concat_tables(held) if held else self._dataset([]).to_table(columns=columns)
+
+    def _dataset(self, fragments: Sequence[Any]) -> Any:
+        fragments = [f.fragment if isinstance(f, Piece) else f for f in fragments]
+        return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self._folders[0].files.filesystem)
+
+    def _again(self, read: Any) -> Any:
+        """Read; look anew where a recorder merged parts meanwhile, and leave out what turns out to be damaged."""
+        for _ in range(_MERGED_MEANWHILE):
+            try:
+                found = [(folder, folder.pieces(self.channel)) for folder in self._folders]
+                self._tell_of_overlaps([(folder, pieces) for folder, pieces in found if pieces])
+                return read([piece for _, pieces in found for piece in pieces])
+            except FileNotFoundError:
+                for folder in self._folders:
+                    folder.refresh()
+            except (OSError, pa.ArrowException):
+                if not self._leave_out_damaged():
+                    raise
+        raise CaptureError(f"The parts of {self.channel.name} changed each time they were to be read. Try once more.")
+
+    def _tell_of_overlaps(self, found: list[tuple[Folder, list[Piece]]]) -> None:
+        for (former, some), (following, others) in pairwise(found):
+            if others[0].span("received_at")[0] < some[-1].span("received_at")[1]:
+                what = f"was recorded at the same time as {former.name}, and both hold {self.channel.name}: "
+                following.tell(following.path, what + "their rows stand one after the other, and may be there twice.")
+
+    def _leave_out_damaged(self) -> bool:
+        found = False
+        for folder in self._folders:
+            for piece in folder.pieces(self.channel):
+                try:
+                    for _ in self._dataset([piece.fragment]).to_batches():
+                        pass
+                except FileNotFoundError:
+                    return True
+                except (OSError, pa.ArrowException) as error:
+                    folder.damaged(piece.part, f"is damaged ({first_line(error)})")
+                    found = True
+        return found
+
+
+def pieces_of(folder: Folder, channel: Channel) -> list[Piece]:
+    """Return the parts of one capture that can be read now, whatever a recorder does meanwhile."""
+    return Recorded(channel, [folder]).pieces()
+
+
+def received_until(until_us: int | None) -> Any:
+    """Return the condition that a row was received up to a moment; None where there is none."""
+    return None if until_us is None else ds.field("received_at") <= pa.scalar(until_us, pa.int64()).cast(TIME)
+
+
+def _mask(table: Any, condition: Any) -> Any:
+    return ds.dataset(table).to_table(columns={"kept": condition}).column("kept")
+
+
+def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
+    """Return the row groups at the end that hold at least the last so many rows."""
+    some: list[Any] = []
+    for piece in reversed(pieces):
+        if last <= 0:
+            break
+        groups: list[int] = []
+        for group in reversed(range(piece.groups)):
+            if last <= 0:
+                break
+            groups.append(group)
+            last -= piece.rows_of(group)
+        some.append(piece.fragment.subset(row_group_ids=groups[::-1]))
+    return some[::-1]
+
+
+def _from(pieces: Sequence[Piece], first_row: int) -> tuple[list[Any], int]:
+    """Return the row groups that hold the rows from a number on, and how many of their rows come before."""
+    some: list[Any] = []
+    for piece in pieces:
+        groups: list[int] = []
+        for group in range(piece.groups):
+            if first_row >= piece.rows_of(group) and not some and not groups:
+                first_row -= piece.rows_of(group)
+            else:
+                groups.append(group)
+        if groups:
+            some.append(piece.fragment.subset(row_group_ids=groups))
+    return some, first_row

@@ -1,0 +1,187 @@
+"""Replay: a capture that is played again, as a session like any other."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pandas as pd
+
+from fxlive.display import session_text
+from fxlive.errors import WaitTimeout
+from fxlive.feeds.replay import ReplayFeed
+from fxlive.loop import call, wait_awake
+from fxlive.selection import micros_of
+from fxlive.session import Session
+
+
+def replay(
+    path: str | os.PathLike[str],
+    speed: float | None = 1.0,
+    paused: bool = False,
+    window: str | pd.Timedelta | None = None,
+    max_rows: int = 1_000_000,
+    *,
+    name: str = "replay",
+) -> Replay:
+    """Play a capture again, through everything that a live session goes through.
+
+    Frames, callbacks and charts see the messages in the order in which they arrived, and at speed 1 with the spacing
+    that they had. Latency is the recorded one; what is stale is so by the replay's clock.
+
+    Parameters
+    ----------
+    path
+        A capture, or a folder of captures, which are played one after the other; as `open_capture` takes it.
+    speed
+        How many times as fast as it was; None: as fast as it goes.
+    paused
+        Whether it waits for `resume` before it begins.
+    window, max_rows
+        What the frames keep, as for `connect`.
+    name
+        What to call it. An open session of the same name is closed.
+
+    Returns
+    -------
+    Replay
+        A session, which becomes the current one.
+
+    Raises
+    ------
+    NotACapture, NewerCapture
+        Where there is none that can be played.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fxlive
+    >>> recording = fxlive.Session.offline().record(tempfile.mkdtemp())
+    >>> recording.stop().rows
+    0
+    >>> with replay(recording.path, speed=None) as session:
+    ...     session.wait_until_end().frame("trades").empty
+    True
+    """
+    return Replay(path, speed, paused, window, max_rows, name=name).open()
+
+
+class Replay(Session):
+    """A session that plays a capture; `replay` opens it, and says what its parameters are."""
+
+    _feed: ReplayFeed
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        speed: float | None = 1.0,
+        paused: bool = False,
+        window: str | pd.Timedelta | None = None,
+        max_rows: int = 1_000_000,
+        *,
+        name: str = "replay",
+    ) -> None:
+        from fxlive.capture.files import Files
+        from fxlive.capture.folder import find
+        from fxlive.capture.tape import Tape
+
+        folders = find(Files(path))
+        self._feed = ReplayFeed(
+            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=int(max_rows)
+        )
+        self._begin(self._feed, name, window, max_rows, clock=self._feed.now_us)
+        for about in (folder.manifest for folder in folders):
+            if about is not None:
+                self._pipeline.store.expect(about.symbols, about.drift)
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """When the first message was received that is played."""
+        return _stamp(self._feed.tape.start_us)
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """When the last message was received that is played."""
+        return _stamp(self._feed.tape.end_us)
+
+    @property
+    def time(self) -> pd.Timestamp:
+        """The moment that it is in the replay; setting it is `seek`."""
+        return _stamp(self._feed.now_us())
+
+    @time.setter
+    def time(self, moment: Any) -> None:
+        self.seek(moment)
+
+    @property
+    def speed(self) -> float | None:
+        """How many times as fast as it was it goes on; None: as fast as it can. It can be set at any time."""
+        return self._feed.speed
+
+    @speed.setter
+    def speed(self, speed: float | None) -> None:
+        call(self._feed.set_speed(_checked(speed)))
+
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still; setting it is `pause` or `resume`."""
+        return self._feed.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        call(self._feed.set_paused(bool(paused)))
+
+    @property
+    def ended(self) -> bool:
+        """Whether everything has been played; `seek` goes back."""
+        return self._feed.ended
+
+    def pause(self) -> None:
+        """Stand still: the frames and the clock stay as they are."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.paused = False
+
+    def seek(self, time: Any) -> None:
+        """Go to another moment, forward or back; returns when the frames are what they were then.
+
+        Callbacks and streams are not told of what lies between. The replay goes on from there, unless it is paused.
+
+        Parameters
+        ----------
+        time
+            The moment, by when messages were received; without a zone it is UTC. One before the start is the start.
+        """
+        call(self._feed.seek(micros_of(time)))
+
+    def wait_until_end(self, timeout: float = 300.0) -> Replay:
+        """Block until everything has been played, and return the session.
+
+        Raises
+        ------
+        WaitTimeout
+            When `timeout` seconds are over.
+        """
+        try:
+            call(wait_awake(self._feed.wait_until_ended(), timeout))
+        except TimeoutError:
+            raise WaitTimeout(f"The replay did not end within {timeout:g} s: it is {self.time}.") from None
+        return self
+
+    def __repr__(self) -> str:
+        pace = "paused" if self.paused else "as fast as it goes" if self.speed is None else f"speed {self.speed:g}"
+        return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
+
+
+def _checked(speed: float | None) -> float | None:
+    if speed is None:
+        return None
+    if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < float("inf"):
+        raise ValueError(f"speed must be a number above 0, or None for as fast as it goes, not {speed!r}")
+    return float(speed)
+
+
+def _stamp(micros: int) -> pd.Timestamp:
+    return pd.Timestamp(micros, unit="us", tz="UTC")

@@ -1,0 +1,80 @@
+"""Candles: the bars of one symbol, of which an update sends the last and any after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fxlive.analytics.bars import BarStream, Price
+from fxlive.errors import UnknownOption
+from fxlive.instruments import PIP
+from fxlive.table import RollingTable
+from fxlive.widgets.layers import DOWN, UP, Column, Points, Revised
+
+MOST_BARS = 5_000
+
+
+class BarLayer:
+    """The bars of one symbol.
+
+    Parameters
+    ----------
+    table
+        Of market data.
+    symbol
+        Such as ``"EURUSD"``.
+    freq
+        The length of a bar.
+    window
+        How much to show, back from the newest bar.
+    price
+        What the bars are of: ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
+
+    Raises
+    ------
+    UnknownOption
+        Where the window holds more bars than a chart can show.
+    """
+
+    thin = False
+    replaces = True
+    holds = False
+    columns = tuple(Column(name) for name in ("x", "open", "high", "low", "close"))
+
+    def __init__(
+        self, table: RollingTable, symbol: str, freq: pd.Timedelta, window: pd.Timedelta, price: Price = "mid"
+    ) -> None:
+        if window / freq > MOST_BARS:
+            shortest = f"{int(window / MOST_BARS / pd.Timedelta('1s')) + 1}s"
+            raise UnknownOption("freq", str(freq), (f"at least {shortest} in a window of {window}",))
+        self.traces = (go.Candlestick(name=symbol, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
+        self._table = table
+        self._symbol = symbol
+        self._window_us = int(window / pd.Timedelta("1us"))
+        self._stream = BarStream(freq, price, pip=PIP)
+        self._next_row: int | None = None
+        self._begun = False
+        self._bars = Revised(len(self.columns), self._window_us / 1000.0)
+
+    def read(self, start: int | None) -> Points:
+        """Return the bars that have changed since `start`, or with None all of the window."""
+        self._catch_up()
+        return self._bars.read(start)
+
+    def _catch_up(self) -> None:
+        names = ("timestamp", "symbol", "bid", "ask", "last")
+        self._next_row, (stamps, symbols, *prices) = self._table.values(self._next_row, *names)
+        code = self._table.code("symbol", self._symbol)
+        rows = np.flatnonzero(symbols == code) if code is not None else ()
+        if not len(rows):
+            return
+        if not self._begun:  # from the beginning of the first bar that the window reaches
+            grid = self._stream.grid
+            oldest = grid.starts(grid.keys(np.array([stamps[rows].max() - self._window_us])))[0]
+            rows = rows[stamps[rows] >= oldest]
+        made = self._stream.update(stamps[rows], *(price[rows] for price in prices))
+        if len(made.start):
+            self._begun = True
+            start = made.start / 1000.0
+            self._bars.replace(float(start[0]), (start, made.open, made.high, made.low, made.close))

@@ -1,0 +1,85 @@
+"""Following: which rows of `latest` a widget shows, and which of them have moved, at the cost of what has moved."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from fxlive.errors import UnknownColumn
+from fxlive.messages import Kind
+from fxlive.table import Mark, RollingTable
+from fxlive.timestamps import NAT
+
+_SEVERAL = (list, tuple, set, frozenset)
+_LOOK_BACK = 10  # so many times what is shown is looked through for rows that are wanted
+
+
+class Followed:
+    """The rows of `latest` that a widget shows: the newest so many, each under a number that stays its own.
+
+    Parameters
+    ----------
+    table
+        Of the channel.
+    max_rows
+        How many.
+    where
+        Only rows with this value in this column, as in ``latest(**where)``.
+
+    Raises
+    ------
+    UnknownColumn
+        Where a column of `where` does not exist.
+    """
+
+    def __init__(self, table: RollingTable, max_rows: int, where: Mapping[str, Any] | None = None) -> None:
+        self.table = table
+        self.max_rows = max_rows
+        self.numbers: dict[Any, int] = {}
+        """The number of each key, in the order of the rows."""
+        self._where = {name: _condition(table, name, value) for name, value in (where or {}).items()}
+        self._next = itertools.count()
+        self._mark: Mark | None = None
+
+    def follow(self) -> tuple[list[Any], list[int]]:
+        """Return the keys whose row is new since the last call, and the numbers of those that have gone."""
+        moves = self.table.moves(self._mark, self.max_rows * (_LOOK_BACK if self._where else 1))
+        self._mark = moves.mark
+        numbers, left = self.numbers, list(moves.gone)
+        if moves.whole:
+            left += numbers.keys() - set(moves.changed)
+        gone = [numbers.pop(key) for key in left if key in numbers]
+        changed = []
+        for key in moves.changed:
+            number = numbers.pop(key, None)
+            if self._wanted(key):
+                numbers[key] = next(self._next) if number is None else number
+                changed.append(key)
+            elif number is not None:
+                gone.append(number)
+        while len(numbers) > self.max_rows:
+            gone.append(numbers.pop(next(iter(numbers))))
+        return [key for key in changed if key in numbers], gone
+
+    def _wanted(self, key: Any) -> bool:
+        if not self._where:
+            return True
+        row = self.table.newest(key, *self._where)
+        return row is not None and all(holds(row.get(name)) for name, holds in self._where.items())
+
+
+def _condition(table: RollingTable, column: str, value: Any) -> Callable[[Any], bool]:
+    """Return what holds of the values of a column that are wanted; they come as they lie in the table."""
+    known = ["timestamp", *table.columns]
+    if column not in known:
+        raise UnknownColumn(column, table.channel.name, known)
+    if value is None:
+        return lambda found: found is None or found != found or found == NAT
+    values = list(value) if isinstance(value, (*_SEVERAL, pd.Index, pd.Series)) else [value]
+    if table.kind(column) is Kind.TIME:
+        times = (pd.Timestamp(time) for time in values)
+        values = [(t.tz_localize("UTC") if t.tzinfo is None else t).value // 1000 for t in times]
+    return lambda found: found in values

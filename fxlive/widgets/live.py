@@ -1,0 +1,208 @@
+"""LiveWidget: what every widget of fxlive is: something in the page that is told what is new while somebody looks.
+
+A widget and its views speak of little: a view asks for everything ("window"), says whether it can be seen, and says
+when it is gone; the widget answers, and tells all views what is new. What else a view asks or does is the widget's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+from IPython.core.getipython import get_ipython
+from IPython.display import publish_display_data
+
+from fxlive.widgets.page import STATIC, Part, forget_thread, shared_page
+from fxlive.widgets.refresher import Refresher, shared_refresher
+
+log = logging.getLogger("fxlive")
+
+# A view says every 10 s that it is still there.
+_SILENCE_S = 35.0
+# anywidget throws an error in the page where a model is closed within two seconds of its opening.
+_SETTLING_S = 3.0
+STILL = "fxlive_still"
+"""The key in an output's metadata that says whose still picture it is."""
+
+_keys = itertools.count(1)
+_named: dict[str, LiveWidget] = {}
+
+
+class LiveWidget(anywidget.AnyWidget):
+    """A widget that is refreshed on the background thread while it can be seen; a subclass says what there is to see.
+
+    Parameters
+    ----------
+    kind
+        The module in static/ that draws it.
+    name
+        What to call it; a new widget of the same name takes the place of the former.
+    refresher
+        What makes it move; default: the one that all widgets share.
+    clock
+        Gives seconds.
+    """
+
+    _esm = STATIC / "loader.js"
+    _page = traitlets.Unicode().tag(sync=True)
+    _kind = traitlets.Unicode().tag(sync=True)
+    _key = traitlets.Int().tag(sync=True)
+    pausable = True
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        name: str,
+        refresher: Refresher | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        **traits: Any,
+    ) -> None:
+        self.name = name
+        self.refresher = refresher or shared_refresher()
+        self._clock = clock
+        self._settled_at = clock() + _SETTLING_S
+        self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
+        self._asked: deque[dict[str, Any]] = deque()
+        self._begun = False  # some view has had a window, so that there are changes to it
+        super().__init__(_page=shared_page().model_id, _kind=kind, _key=next(_keys), **traits)
+        self.on_msg(self._heard)
+        former = _named.get(name)
+        _named[name] = self
+        if former is not None:
+            self.refresher.later(max(0.0, former._settled_at - clock()), former.close)
+
+    # What a subclass says. All of it is called on the background thread.
+
+    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return everything that a view needs to begin; what is new from here on is `changes`."""
+        raise NotImplementedError
+
+    def changes(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return what is new since the last call or `window`, for all views; empty where nothing is."""
+        raise NotImplementedError
+
+    def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the answer to anything else that a view asks."""
+        raise ValueError(f"a view asked for {request.get('type')!r}")
+
+    def act(self, action: str, request: dict[str, Any]) -> None:
+        """Do what a user has asked for with a button; on a thread of its own, so it may take its time."""
+        raise ValueError(f"there is nothing called {action!r} to do")
+
+    # Life.
+
+    def close(self) -> None:
+        """Take the widget out of the page, for good."""
+        if _named.get(self.name) is self:
+            del _named[self.name]
+        self._views.clear()
+        self.refresher.soon(self.refresher.forget, self)
+        super().close()
+
+    def _ipython_display_(self) -> None:
+        """Show the widget, and below it room for a still picture, which is what stays in a saved notebook."""
+        data, metadata = super()._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
+        publish: Any = publish_display_data
+        publish(data, metadata)
+        if in_a_kernel():  # in a terminal there is nobody to take the picture
+            publish(*still_of(self))
+
+    def __repr__(self) -> str:
+        return f"<fxlive {type(self).__name__} {self.name!r}>"
+
+    # From the browser, on whichever thread widget messages are handled; dealt with on the background thread, so that
+    # everything a view gets is sent from one thread and in order.
+
+    def _heard(self, _: Any, content: Any, buffers: Any) -> None:
+        self.refresher.soon(self._handle, content)
+
+    def _handle(self, content: dict[str, Any]) -> None:
+        view = str(content.get("view"))
+        match content.get("type"):
+            case "gone":
+                self._views.pop(view, None)
+            case "visible" if not content.get("visible"):
+                self._views.pop(view, None)
+            case "visible":
+                self._see(view)
+            case "do":
+                asyncio.get_running_loop().run_in_executor(None, self._do, content)
+            case _:
+                self._asked.append(content)
+                self._see(view)
+
+    def _see(self, view: str) -> None:
+        self._views[view] = self._clock()
+        self.refresher.watch(self)
+
+    def _do(self, content: dict[str, Any]) -> None:
+        try:
+            self.act(str(content.get("action")), content)
+        except Exception:  # what a user must know of it is the widget's to show
+            log.exception("%r could not do %r", self, content.get("action"))
+
+    # To the browser, when the refresher asks.
+
+    @property
+    def visible(self) -> bool:
+        """Whether any view of it can be seen."""
+        if self.comm is None:
+            return False
+        # A kernel without subshells hears nothing while a cell runs. In one with them, a view that was given up too
+        # early is back with its next word, and gets what it missed.
+        if getattr(getattr(self.comm, "kernel", None), "_supports_kernel_subshells", True):
+            oldest = self._clock() - _SILENCE_S
+            for view in [view for view, heard in self._views.items() if heard < oldest]:
+                del self._views[view]
+        return bool(self._views)
+
+    def news(self) -> Part | None:
+        """Return what all views are to be told; None where nothing is new."""
+        content, buffers = self.changes() if self._begun else ({}, [])
+        return Part(self._key, content, buffers) if content or buffers else None
+
+    def answer(self) -> Part | None:
+        """Return the answer to the next view that has asked for something; None where none has."""
+        if not self._asked:
+            return None
+        request = self._asked.popleft()
+        if request["type"] == "window":
+            content, buffers = self.window(request)
+            content = {"model": self.model_id, **content}
+            self._begun = True
+        else:
+            content, buffers = self.reply(request)
+        return Part(self._key, {"v": request.get("view"), "a": request["type"], **content}, buffers)
+
+    def failed(self, error: Exception) -> Part:
+        """Return what to tell the views when one of these has raised: the views say it, and ask anew when clicked."""
+        self._asked.clear()
+        self._begun = False
+        return Part(self._key, {"failed": f"{type(error).__name__}: {error}"})
+
+    def open(self) -> None:
+        """Open the way to the browser."""
+        super().open()
+        forget_thread(self)
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        super()._send(msg, buffers)
+        forget_thread(self)
+
+
+def in_a_kernel() -> bool:
+    """Return whether what is shown goes to a page rather than to a terminal."""
+    return hasattr(get_ipython(), "kernel")
+
+
+def still_of(*widgets: LiveWidget) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the output, data and metadata, in which the page puts the still pictures of some widgets (stills.js)."""
+    return {"text/html": '<div class="fxlive-still"></div>', "text/plain": ""}, {STILL: [w.model_id for w in widgets]}

@@ -1,0 +1,155 @@
+"""Any numbers of a channel over time, one line for each of them and for each value of another column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
+from fxlive.messages import Kind
+from fxlive.pipeline import Pipeline
+from fxlive.table import RollingTable
+from fxlive.widgets.chart import Contents, LiveChart
+from fxlive.widgets.layers import Column, Fares, Points, in_window
+from fxlive.widgets.prices import short, time_of
+
+MOST_LINES = 40
+_GROUPS = (Kind.SYMBOL, Kind.CODE, Kind.KEY_INTEGER)
+
+
+class SeriesLayer:
+    """Some columns over time, of all rows or of those with one value in another column.
+
+    Parameters
+    ----------
+    table
+        Of any channel.
+    y
+        Columns of numbers.
+    window_us
+        How much to show, in microseconds back from the newest row.
+    by, value, label
+        The column that tells the lines apart, what it holds in these rows, and how to call them; None for all rows.
+    """
+
+    thin = True
+    replaces = holds = False
+
+    def __init__(
+        self,
+        table: RollingTable,
+        y: Sequence[str],
+        window_us: int,
+        by: str | None = None,
+        value: int | None = None,
+        label: str | None = None,
+    ) -> None:
+        self._table = table
+        self._names = ["timestamp", *([] if by is None else [by]), *y]
+        self._by = by
+        self._value = value
+        self._window_us = window_us
+        self.columns = (
+            Column("x", tuple(range(len(y)))),
+            *(Column("y", (place,)) for place in range(len(y))),
+        )
+        titles = [label if label and len(y) == 1 else f"{label} {name}" if label else name for name in y]
+        self.traces = [go.Scatter(name=t, mode="lines", line={"width": 1.5, "shape": "hv"}) for t in titles]
+
+    def read(self, start: int | None) -> Points:
+        """Return the rows since row `start`, or with None all of the window."""
+        stop, [stamps, *values] = self._table.values(start, *self._names)
+        if self._by is None:
+            rows = np.arange(len(stamps))
+        else:
+            groups, *values = values
+            rows = np.flatnonzero(groups == self._value)
+        rows = in_window(stamps, rows, self._window_us)
+        return Points((stamps[rows] / 1000.0, *(column[rows] for column in values)), stop)
+
+
+class Series:
+    """The layers of a chart of a channel: one for each value of `by`, in the order in which they came.
+
+    Parameters
+    ----------
+    table, y, window_us, by
+        As for `SeriesLayer`.
+    """
+
+    def __init__(self, table: RollingTable, y: Sequence[str], window_us: int, by: str | None) -> None:
+        self._table = table
+        self._y = y
+        self._window_us = window_us
+        self._by = by
+        self._next_row: int | None = None
+        self._layers: dict[int, SeriesLayer] = {}
+        self._only = [SeriesLayer(table, y, window_us)] if by is None else None
+
+    def __call__(self) -> list[SeriesLayer]:
+        """Return the layers there are now.
+
+        Raises
+        ------
+        FxliveError
+            Where there are more values than a chart can tell apart.
+        """
+        if self._only is not None or self._by is None:
+            return self._only or []
+        self._next_row, [groups] = self._table.values(self._next_row, self._by)
+        fresh = [int(value) for value in pd.unique(groups) if value not in self._layers]
+        if len(self._layers) + len(fresh) > MOST_LINES:
+            raise FxliveError(f"{self._by} has more than {MOST_LINES} values. Take a column with fewer, or a frame.")
+        for value in fresh:
+            label = self._table.label(self._by, value)
+            if label is not None:
+                self._layers[value] = SeriesLayer(self._table, self._y, self._window_us, self._by, value, label)
+        return list(self._layers.values())
+
+
+def series_chart(
+    pipeline: Pipeline,
+    session: str,
+    channel: str,
+    y: Sequence[str],
+    by: str | None,
+    window: Any,
+    *,
+    name: str | None = None,
+    **options: Any,
+) -> LiveChart:
+    """Return a live chart of columns of a channel; what the session's method `chart` does."""
+    table = pipeline.store.tables[channel]
+    y = [y] if isinstance(y, str) else list(y)
+    numbers = table.columns_of(Kind.NUMBER)
+    for column in y:
+        if column not in numbers:
+            raise UnknownColumn(column, f"{channel}, as a column of numbers,", numbers)
+    if not y:
+        raise UnknownOption("y", y, numbers)
+    if by is not None and by not in table.columns_of(*_GROUPS):
+        raise UnknownOption("by", by, table.columns_of(*_GROUPS))
+    span = time_of("window", window)
+    layers = Series(table, y, int(span / pd.Timedelta("1us")), by)
+    layers()  # too many of them is an error of this call
+    figure = go.Figure(
+        layout={
+            "title": {"text": f"{channel}: {', '.join(y)}" + (f" by {by}" if by else "")},
+            "xaxis": {"type": "date"},
+            "yaxis": {"side": "right"},
+            "hovermode": "x unified",
+            "showlegend": True,
+        }
+    )
+    contents = Contents(
+        figure,
+        layers,
+        Fares(pipeline, channel),
+        window_ms=span / pd.Timedelta("1ms"),
+        waiting=f"Waiting for the first message of {channel}",
+    )
+    return LiveChart(contents, name=f"{session}: {name or f'{channel} {y} by {by} {short(span)}'}", **options)

@@ -1,0 +1,107 @@
+"""Sessions that a test fills by hand, recorded; and how their frames are compared with what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import fxlive
+from fxlive.loop import call
+from tests.capture.recordings import MAY_8
+
+SECOND = 1_000_000
+
+
+def bring(session: fxlive.Session, *frames: bytes, at: int = MAY_8) -> None:
+    """Let messages arrive."""
+
+    async def put() -> None:
+        session._pipeline.feed.put(*frames, at=at)  # type: ignore[attr-defined]
+
+    call(put())
+
+
+def lose(session: fxlive.Session, start: int, end: int | None, reason: str = "connection lost") -> None:
+    """Let the connection be away."""
+
+    async def away() -> None:
+        session._pipeline.lost(start, reason)
+        if end is not None:
+            session._pipeline.connected(end)
+
+    call(away())
+
+
+def started(name: str = "default") -> fxlive.Session:
+    """A session that is connected to nothing, and takes what is brought."""
+    session = fxlive.Session.offline(name)
+
+    async def start() -> None:
+        await session._pipeline.start()
+
+    call(start())
+    return session
+
+
+@contextmanager
+def recorded(folder: Path, name: str = "default") -> Iterator[fxlive.Session]:
+    """A session that is recorded until the block ends; it can be read for ever."""
+    session = started(name)
+    session.record(folder)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def path_of(session: fxlive.Session) -> Path:
+    assert session.recording is not None
+    return session.recording.path
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with texts for its categories, and its index as columns: for when the categories may differ."""
+    frame = without_as_of(frame).reset_index()
+    return frame.astype({name: "str" for name, dtype in frame.dtypes.items() if dtype == "category"})
+
+
+def without_as_of(frame: pd.DataFrame) -> pd.DataFrame:
+    copied = frame.copy(deep=False)
+    copied.attrs = {}
+    return copied
+
+
+def equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """Value by value, dtype by dtype, categories in their order too."""
+    pd.testing.assert_frame_equal(without_as_of(found), without_as_of(expected), check_exact=True, check_freq=False)
+    for name in expected.columns:
+        assert repr(found[name].dtype) == repr(expected[name].dtype), name
+        if found[name].dtype == object:
+            assert [type(v) for v in found[name]] == [type(v) for v in expected[name]], name
+
+
+def all_equal(found: Mapping[str, pd.DataFrame], expected: Mapping[str, pd.DataFrame]) -> None:
+    assert set(found) == set(expected)
+    for channel, frame in expected.items():
+        equal(found[channel], frame)
+
+
+def in_batches(frames: Sequence[bytes], *sizes: int) -> Iterator[Sequence[bytes]]:
+    """The frames in batches of these sizes, over and over."""
+    at, turn = 0, 0
+    while at < len(frames):
+        size = sizes[turn % len(sizes)]
+        yield frames[at : at + size]
+        at, turn = at + size, turn + 1
+
+
+def bring_all(session: Any, frames: Sequence[bytes], *sizes: int, step_us: int = 20_000, at: int = MAY_8) -> int:
+    """Bring the frames in batches, each so much later than the one before; return when the last came."""
+    for number, batch in enumerate(in_batches(frames, *sizes)):
+        at += step_us if number else 0
+        bring(session, *batch, at=at)
+    return at

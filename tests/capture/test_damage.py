@@ -1,0 +1,270 @@
+"""A capture that is none, newer, or damaged: an error that names the file, or the rest of it with a word of what is
+missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import fxlive
+from fxlive.capture import layout
+from fxlive.capture.recording import Recorder
+from fxlive.protocol import decode
+from tests.capture.recordings import MAY_8, alert, message, quote, quotes, trade, wait_until
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """Five parts of ten quotes each, a second apart, and a few alerts and trades."""
+    folder = tmp_path / "in" / "captures"
+    with Recorder(folder, name="default", url="memory:", flush_s=0.02, clock=lambda: MAY_8) as recorder:
+        for part in range(5):
+            recorder.put(quotes(part * 10, part * 10 + 10, MAY_8 + part * SECOND))
+            wait_until(lambda: not recorder.status.waiting)
+        parts = {part.file: part.file.read_bytes() for part in layout.parts(recorder.path, "market-data")}
+        recorder.put(decode([alert(50), trade(51)], MAY_8, 50))
+    [merged] = layout.parts(recorder.path, "market-data")
+    merged.file.unlink()
+    for file, content in parts.items():  # as they were before they were merged
+        file.write_bytes(content)
+    assert len(parts) == 5
+    return recorder.path
+
+
+def part(capture: Path, number: int) -> Path:
+    return layout.parts(capture, "market-data")[number].file
+
+
+def volumes(opened: fxlive.Capture) -> list[float]:
+    return opened.frame("market-data")["volume"].tolist()
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def garble(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[20 : len(content) // 2] = bytes(len(content) // 2 - 20)
+    file.write_bytes(bytes(content))
+
+
+def be_text(file: Path) -> None:
+    file.write_text("no Parquet at all")
+
+
+def be_foreign(file: Path) -> None:
+    pd.DataFrame({"a": range(10)}).to_parquet(file)
+
+
+def be_of_another_channel(file: Path) -> None:
+    file.write_bytes(layout.parts(file.parents[2], "alerts")[0].file.read_bytes())
+
+
+def have_other_types(file: Path) -> None:
+    rows = pq.read_table(file, partitioning=None)
+    at = rows.schema.get_field_index("bid")
+    metadata = rows.schema.metadata
+    rows = rows.set_column(at, "bid", pa.array(["x"] * len(rows))).replace_schema_metadata(metadata)
+    pq.write_table(rows, file)
+
+
+def hold_fewer_rows(file: Path) -> None:
+    pq.write_table(pq.read_table(file, partitioning=None).slice(0, 4), file)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        truncate,
+        empty,
+        garble,
+        be_text,
+        be_foreign,
+        be_of_another_channel,
+        have_other_types,
+        hold_fewer_rows,
+        Path.unlink,
+    ],
+)
+def test_of_a_part_that_is_no_good_the_rest_is_read_and_the_hole_is_told_and_is_a_gap(
+    capture: Path, harm: Callable[[Path], None]
+) -> None:
+    bad = part(capture, 2)
+    harm(bad)
+    opened = fxlive.open_capture(capture)
+
+    with pytest.warns(fxlive.IncompleteCapture, match="10 rows") as told:
+        found = volumes(opened)
+
+    assert found == [*range(20), *range(30, 50)]
+    assert [str(bad) in str(w.message) or harm is Path.unlink for w in told] == [True]
+    gap = opened.gaps().iloc[0]
+    assert (gap["channels"], gap["lost_rows"]) == (("market-data",), 10)
+    assert (gap["start"], gap["end"]) == tuple(
+        pd.to_datetime([MAY_8 + SECOND, MAY_8 + 3 * SECOND], unit="us", utc=True)
+    )
+    assert volumes(opened) == found  # and told once, not at every look
+    assert opened.incomplete[0].file in repr(opened)
+    assert "color" in opened._repr_html_()
+    assert len(opened.frame("alerts")) == 1
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: Path, number: int) -> None:
+    part(capture, number).unlink()
+    opened = fxlive.open_capture(capture)
+
+    with pytest.warns(fxlive.IncompleteCapture, match="lacks 10 rows"):
+        assert len(opened.frame("market-data")) == 40
+    assert opened.gaps()["lost_rows"].tolist() == [10]
+
+
+def test_a_lost_manifest_costs_no_row_and_is_told(capture: Path) -> None:
+    (capture / "_manifest.json").unlink()
+
+    with pytest.warns(fxlive.IncompleteCapture, match=r"_manifest.json is missing"):
+        opened = fxlive.open_capture(capture)
+    assert volumes(opened) == list(range(50))
+    assert opened.start == pd.Timestamp("2014-05-08 12:30", tz="UTC")
+    assert opened.state == "unfinished"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"format_version": 1}', b"\xff", b'{"format_version": "x"}'])
+def test_a_manifest_that_is_none_costs_no_row_and_is_told(capture: Path, text: bytes) -> None:
+    (capture / "_manifest.json").write_bytes(text)
+
+    with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
+        opened = fxlive.open_capture(capture)
+    assert volumes(opened) == list(range(50))
+
+
+def test_without_its_manifest_a_capture_finds_its_undocumented_columns_whatever_is_read(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        for number, mood in enumerate([1, "glad", 2, "sad"]):
+            recorder.put(decode([quote(number, mood=mood)], MAY_8 + number, number))
+    (recorder.path / "_manifest.json").unlink()
+
+    with pytest.warns(fxlive.IncompleteCapture):
+        opened = fxlive.open_capture(recorder.path)
+    last = opened.frame("market-data", last=1)
+    assert last["mood"].isna().all()  # a number, by the first row
+    assert last["extra"].tolist() == ['{"mood":"sad"}']
+
+
+def test_a_newer_capture_is_an_error_that_says_which_file(capture: Path) -> None:
+    about = json.loads((capture / "_manifest.json").read_text())
+    (capture / "_manifest.json").write_text(json.dumps({**about, "format_version": 2}))
+
+    with pytest.raises(fxlive.NewerCapture, match="Install a newer fxlive") as newer:
+        fxlive.open_capture(capture)
+    assert (newer.value.file, newer.value.version) == (str(capture / "_manifest.json"), 2)
+
+
+def test_a_newer_part_is_an_error_that_says_which_file(capture: Path) -> None:
+    rows = pq.read_table(part(capture, 1), partitioning=None)
+    newer = rows.replace_schema_metadata({**rows.schema.metadata, b"fxlive.format": b"2"})
+    pq.write_table(newer, part(capture, 1))
+
+    with pytest.raises(fxlive.NewerCapture, match=part(capture, 1).name):
+        fxlive.open_capture(capture).frame("market-data")
+
+
+def test_a_part_without_a_column_that_a_later_fxlive_added_is_read(capture: Path) -> None:
+    rows = pq.read_table(part(capture, 1), partitioning=None)
+    pq.write_table(rows.drop_columns(["spread", "extra"]), part(capture, 1))
+
+    opened = fxlive.open_capture(capture)
+    assert volumes(opened) == list(range(50))
+    assert opened.frame("market-data")["spread"].isna().all()
+
+
+def no_folder(folder: Path) -> None:
+    pass
+
+
+def a_file(folder: Path) -> None:
+    folder.write_text("a file")
+
+
+def an_empty_folder(folder: Path) -> None:
+    folder.mkdir()
+
+
+def other_parquet(folder: Path) -> None:
+    folder.mkdir()
+    pd.DataFrame({"a": [1]}).to_parquet(folder / "000000000-000000000.parquet")
+
+
+@pytest.mark.parametrize("make", [no_folder, a_file, an_empty_folder, other_parquet])
+def test_what_is_no_capture_is_an_error_that_names_the_path(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(fxlive.NotACapture, match=r"is no capture.*Name a folder that record") as wrong:
+        fxlive.open_capture(tmp_path / "x")
+    assert wrong.value.path == str(tmp_path / "x")
+    assert isinstance(wrong.value, fxlive.CaptureError)
+
+
+def test_a_storage_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(fxlive.CaptureError, match="fsspec"):
+        fxlive.open_capture("nowhere://bucket/captures")
+
+
+def test_captures_of_one_time_with_the_same_channel_are_told(capture: Path) -> None:
+    with Recorder(capture.parent, name="other", url="memory:", clock=lambda: MAY_8 + SECOND) as recorder:
+        recorder.put(quotes(100, 110, MAY_8 + 2 * SECOND))
+    both = fxlive.open_capture(capture.parent)
+
+    with pytest.warns(fxlive.IncompleteCapture, match="was recorded at the same time"):
+        assert len(both.frame("market-data")) == 60
+    assert len(both.frame("alerts")) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need no rights there")
+def test_a_link_leads_nowhere(capture: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.parquet"
+    shutil.copy(part(capture, 1), secret)
+    part(capture, 1).unlink()
+    (part(capture, 0).parent / "000000010-000000019.parquet").symlink_to(secret)
+
+    opened = fxlive.open_capture(capture)
+    with pytest.warns(fxlive.IncompleteCapture, match="is a link|lacks 10 rows"):
+        assert volumes(opened) == [*range(10), *range(20, 50)]
+
+
+def test_no_name_in_a_capture_leads_out_of_its_folder(capture: Path, tmp_path: Path) -> None:
+    """Crafted names of channels, columns and folders are names and nothing else, wherever they are written to."""
+    about = json.loads((capture / "_manifest.json").read_text())
+    about["channels"]["../../x"] = {**about["channels"]["alerts"], "folder": "../../../etc"}
+    about["session"] = "../../../session"
+    (capture / "_manifest.json").write_text(json.dumps(about))
+    names = ["../../away", "/etc/passwd", "..", "a\0b", "x; drop table trades", "q\"uo'te"]
+    with Recorder(capture.parent, name="crafted", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(decode([message("x", name, {name: name, "symbol": "../../s"}, 1) for name in names], MAY_8))
+        recorder.put(decode([quote(n, **{name: name}, symbol="../../../s") for n, name in enumerate(names)], MAY_8, 9))
+    before = {path for path in tmp_path.rglob("*") if capture.parent not in path.parents}
+    both = fxlive.open_capture(capture.parent)
+
+    frames = both.snapshot()
+    files = both.export(tmp_path / "out")
+
+    assert {*names} <= set(frames)
+    assert "../../x" not in frames
+    assert {file.parent for file in files.values()} == {tmp_path / "out"}
+    after = {path for path in tmp_path.rglob("*") if capture.parent not in path.parents}
+    assert after - before == {tmp_path / "out", *files.values()}

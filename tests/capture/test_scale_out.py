@@ -1,0 +1,99 @@
+"""Analytics over a capture on a Dask cluster of two workers give the numbers of one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fxlive
+from fxlive.capture.recording import Recorder
+from fxlive.protocol import decode
+from tests.capture.recordings import DAY_US, MAY_8, quote, quotes
+
+distributed = pytest.importorskip("distributed")
+
+# dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
+DAYS, A_DAY = 4, 5_000
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[object]:
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
+    """A few days of quotes, of which one has an undocumented field, each day a file."""
+    with Recorder(tmp_path_factory.mktemp("captures"), name="default", url="memory:") as recorder:
+        for day in range(DAYS):
+            start = day * A_DAY
+            for first in range(start, start + A_DAY, 500):
+                recorder.put(quotes(first, first + 500, MAY_8 + day * DAY_US))
+        recorder.put(decode([quote(DAYS * A_DAY, liquidity=2.5)], MAY_8 + (DAYS - 1) * DAY_US))
+    return fxlive.open_capture(recorder.path)
+
+
+def spread_by_symbol(quotes: pd.DataFrame) -> pd.DataFrame:
+    """A plain function of a frame, which knows of no cluster."""
+    spread = (quotes["ask"] - quotes["bid"]).groupby(quotes["symbol"], observed=True)
+    return spread.agg(["size", "sum", "max"])
+
+
+def _none(capture: fxlive.Capture) -> pd.DataFrame:
+    return capture.frame("market-data", last=0)
+
+
+def test_a_groupby_gives_the_numbers_of_one_process(client: object, capture: fxlive.Capture) -> None:
+    lazy, whole = capture.dask("market-data"), capture.frame("market-data")
+    assert lazy.npartitions == DAYS
+
+    found = lazy.groupby("symbol", observed=True)["bid"].agg(["count", "mean", "min", "max"]).compute()
+
+    expected = whole.groupby("symbol", observed=True)["bid"].agg(["count", "mean", "min", "max"])
+    expected.index, found.index = expected.index.astype("str"), found.index.astype("str")
+    pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index(), check_names=False)
+
+
+def test_a_function_of_frames_runs_on_each_partition_as_it_is(client: object, capture: fxlive.Capture) -> None:
+    parts = capture.dask("market-data").map_partitions(spread_by_symbol, meta=spread_by_symbol(_none(capture)))
+
+    together = parts.compute().groupby(level=0, observed=True)
+    expected = spread_by_symbol(capture.frame("market-data"))
+    assert together["size"].sum().to_dict() == expected["size"].to_dict()
+    assert together["max"].max().to_dict() == expected["max"].to_dict()
+    assert np.allclose(together["sum"].sum().sort_index(), expected["sum"].sort_index())
+
+
+def test_the_workers_read_the_files_themselves(client: object, capture: fxlive.Capture) -> None:
+    by_worker = capture.dask("market-data").map_partitions(_where_it_ran, meta=("pid", "int64")).compute()
+    assert len(by_worker) == DAYS
+    assert os.getpid() not in set(by_worker)
+
+
+def _where_it_ran(part: pd.DataFrame) -> pd.Series:
+    assert len(part) >= A_DAY
+    assert part.index.name == "timestamp"
+    return pd.Series([os.getpid()], name="pid")
+
+
+def test_what_was_there_at_a_moment_is_the_same_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
+    then = capture.at(pd.Timestamp(MAY_8 + DAY_US, unit="us", tz="UTC"))
+    assert then.dask("market-data")["volume"].sum().compute() == then.frame("market-data")["volume"].sum()
+
+
+def test_the_captures_of_a_folder_are_one_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
+    both = fxlive.open_capture(Path(capture.path).parent)
+    assert both.dask("market-data")["liquidity"].count().compute() == 1

@@ -1,0 +1,162 @@
+"""`fxlive info`, `fxlive export` and `fxlive replay`, and the exports behind them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pandas as pd
+import pytest
+
+import fxlive
+from fxlive.cli import main
+from fxlive.commands import Progress
+from tests.capture.recordings import MAY_8, alert, position, quote, trade
+from tests.capture.sessions import SECOND, bring_all, equal, lose, path_of, recorded
+from tests.handmade import clean_slate  # noqa: F401
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
+    frames = [quote(n, mood="glad, 'ü'") for n in range(100)] + [alert(100), alert(101), trade(102), position(103)]
+    with recorded(tmp_path_factory.mktemp("captures")) as session:
+        last = bring_all(session, frames, 7)
+        lose(session, last, last + SECOND, "the cable")
+    return fxlive.open_capture(path_of(session))
+
+
+def test_info_tells_what_is_in_a_capture_and_what_is_missing(
+    capture: fxlive.Capture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", capture.path]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"market-data +100 rows", shown)
+    assert "1 gaps" in shown
+    assert re.search(r"gap from 2014-05-08 12:30:\d\d to 12:30:\d\d: the cable", shown)
+
+
+def test_what_is_damaged_is_told_in_a_line_without_python(
+    capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ZipFile(capture.export(tmp_path, format="zip").popitem()[1]) as archive:
+        archive.extractall(tmp_path)
+    [copy] = [path for path in tmp_path.iterdir() if path.is_dir()]
+    (copy / "_manifest.json").unlink()
+
+    assert main(["info", str(copy)]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"fxlive: {copy / '_manifest.json'} is missing")
+    assert ".py" not in said.err
+    assert "is missing" in said.out
+
+
+@pytest.mark.parametrize("command", ["info", "export", "replay"])
+def test_what_is_no_capture_is_said_in_one_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, str(tmp_path / "nothing")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_parquet_files_read_back_as_equal_frames(
+    capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", capture.path, "--to", str(tmp_path)]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "alerts.parquet",
+        "market-data.parquet",
+        "positions.parquet",
+        "trades.parquet",
+    ]
+    for file in tmp_path.iterdir():
+        equal(fxlive.read_export(file), capture.frame(file.stem))
+    assert f"alerts: {tmp_path / 'alerts.parquet'}" in capsys.readouterr().out
+
+
+def test_csv_files_hold_every_value(capture: fxlive.Capture, tmp_path: Path) -> None:
+    options = ["--format", "csv", "--channels", "market_data,alerts"]
+    assert main(["export", capture.path, "--to", str(tmp_path), *options]) == 0
+    quotes, expected = pd.read_csv(tmp_path / "market-data.csv"), capture.frame("market-data").reset_index()
+    assert list(quotes.columns) == list(expected.columns)
+    assert quotes["bid"].tolist() == expected["bid"].tolist()
+    assert quotes["mood"].tolist() == ["glad, 'ü'"] * 100
+    assert pd.to_datetime(quotes["timestamp"]).tolist() == expected["timestamp"].tolist()
+    assert quotes["symbol"].tolist() == expected["symbol"].tolist()
+    alerts = pd.read_csv(tmp_path / "alerts.csv")
+    assert [json.loads(actions) for actions in alerts["actions"]] == [["close"], ["close", "näher"]]
+    assert alerts["threshold"].isna().all()
+    assert not (tmp_path / "trades.csv").exists()
+
+
+def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
+    capture: fxlive.Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fxlive import opened
+
+    monkeypatch.setattr(opened, "_CHUNK_ROWS", 10)
+    for number in range(3):
+        with recorded(tmp_path / "captures") as session:
+            frames = [quote(n, **({"mood": "x"} if number == 2 else {})) for n in range(number * 20, number * 20 + 20)]
+            bring_all(session, frames, 5, at=MAY_8 + number * 60 * SECOND)
+    told: list[tuple[str, int, int]] = []
+    several = fxlive.open_capture(tmp_path / "captures")
+    [file] = several.export(tmp_path, format="csv", progress=lambda *how: told.append(how)).values()
+
+    assert pd.read_csv(file)["volume"].tolist() == list(range(60))
+    assert pd.read_csv(file)["mood"].notna().sum() == 20
+    assert told == [("market-data", 20, 60), ("market-data", 40, 60), ("market-data", 60, 60)]
+
+
+def test_a_zip_is_the_capture_once_it_is_unpacked(capture: fxlive.Capture, tmp_path: Path) -> None:
+    assert main(["export", capture.path, "--to", str(tmp_path), "--format", "zip"]) == 0
+    [file] = tmp_path.iterdir()
+    with ZipFile(file) as archive:
+        assert archive.testzip() is None
+        archive.extractall(tmp_path / "unpacked")
+    again = fxlive.open_capture(tmp_path / "unpacked")
+    for channel in ("market-data", "alerts", "trades"):
+        equal(again.frame(channel), capture.frame(channel))
+    equal(again.gaps(), capture.gaps())
+    assert again.state == "recorded"
+
+
+def test_an_export_of_a_moment_holds_what_was_there_then(capture: fxlive.Capture, tmp_path: Path) -> None:
+    at = capture.frame("market-data")["received_at"].iloc[20]
+    assert main(["export", capture.path, "--to", str(tmp_path), "--format", "csv", "--at", at.isoformat()]) == 0
+    assert len(pd.read_csv(tmp_path / "market-data.csv")) == len(capture.at(at).frame("market-data")) < 100
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet", "zip"])
+def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(
+    capture: fxlive.Capture, tmp_path: Path, format: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(fxlive.CaptureError, match=r"could not be written.*Choose another folder"):
+        capture.export(tmp_path / "file", format=format)  # type: ignore[arg-type]
+    with pytest.raises(fxlive.UnknownOption, match="csv"):
+        capture.export(tmp_path, format="cvs")  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_replay_plays_a_capture_to_its_end(capture: fxlive.Capture) -> None:
+    command = [sys.executable, "-m", "fxlive", "replay", capture.path, "--speed", "max", "--from", "2014-05-08T12:30"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "104 messages" in shown.splitlines()[-5]
+    assert re.search(r"market-data +100 rows", shown)
+
+
+def test_progress_is_a_line_that_replaces_itself_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress()
+    progress("trades", 500, 1000)
+    progress("trades", 501, 1000)
+    progress.end()
+    assert capsys.readouterr().err == "\rtrades: 500 of 1,000 (50%)\x1b[K\r\x1b[K"

@@ -1,0 +1,218 @@
+"""A capture in other tools: each sees the rows of the frame, undocumented fields too, here and on object storage."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fxlive
+from fxlive.capture.recording import Recorder
+from fxlive.protocol import decode
+from tests.capture.recordings import MAY_8, message, position, quote, quotes
+from tests.capture.sessions import bring_all, equal, path_of, plain, recorded
+from tests.handmade import clean_slate  # noqa: F401
+from tests.samples import DATA
+from tests.test_opened import wild
+
+duckdb, polars, dask = (pytest.importorskip(name) for name in ("duckdb", "polars", "dask.dataframe"))
+
+# dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
+pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
+
+ODD = ["../../away", "q\"uo'te", "sl/a~sh", "$.x", "日本", "a.b", "x; drop table trades"]
+
+
+@pytest.fixture(scope="module")
+def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
+    """Wild messages of all channels, and quotes whose undocumented fields have odd names and change their types."""
+    pick = random.Random(5)
+    values = [1, 2.5, -3, True, False, "text", "1.5", "true", 2**53, 2**53 + 1, 10**30, [1], None]
+    frames = wild(5, 400)
+    frames += [quote(n, **{name: pick.choice(values) for name in ODD}) for n in range(1_000, 1_200)]
+    with recorded(tmp_path_factory.mktemp("captures")) as session:
+        bring_all(session, frames, 20, 3)
+    return fxlive.open_capture(path_of(session))
+
+
+@pytest.fixture(scope="module")
+def remote(capture: fxlive.Capture) -> Iterator[fxlive.Capture]:
+    """The same capture on an object storage: fsspec's in memory."""
+    fsspec = pytest.importorskip("fsspec")
+    storage = fsspec.filesystem("memory")
+    storage.put(capture.path, "/bucket/captures/one", recursive=True)
+    yield fxlive.open_capture("memory://bucket/captures/one")
+    storage.rm("/bucket", recursive=True)
+
+
+def comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with the dtypes that any tool has: Python values, missing is None, without `extra`."""
+    frame = plain(frame).drop(columns="extra", errors="ignore")
+    columns = {}
+    for name in frame.columns:
+        values = [_value(v) for v in frame[name].tolist()]
+        columns[name] = pd.Series(values, dtype=object)
+    return pd.DataFrame(columns)
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(value)
+    if pd.isna(value):
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+
+
+@pytest.mark.parametrize("channel", [*DATA, "news/ünicode"])
+def test_sql_sees_the_rows_and_columns_of_the_frame(capture: fxlive.Capture, channel: str) -> None:
+    name = channel.replace("-", "_")
+    found = capture.sql(f'select * from "{name}"')
+    expected = comparable(capture.frame(channel))
+
+    seen = comparable(found.set_index("timestamp"))
+    beyond = seen.map(lambda value: isinstance(value, float) and abs(value) >= 2**63)
+    assert expected[beyond].isna().all(axis=None)
+    pd.testing.assert_frame_equal(seen.mask(beyond, None), expected)
+    assert str(found["timestamp"].dtype) == "datetime64[us, UTC]"
+
+
+def test_sql_joins_and_aggregates_over_channels(capture: fxlive.Capture) -> None:
+    found = capture.sql(
+        "select symbol, count(*) as n, avg(bid) as bid, (select count(*) from trades) as trades "
+        "from market_data where symbol in ('EURUSD', 'NZDUSD') group by symbol order by symbol"
+    )
+    quotes = capture.frame("market-data", symbol=["EURUSD", "NZDUSD"])
+    by = quotes.groupby("symbol", observed=True)["bid"].agg(["size", "mean"]).sort_index(key=lambda i: i.astype("str"))
+    assert found["n"].tolist() == by["size"].tolist()
+    assert found["bid"].tolist() == pytest.approx(by["mean"].tolist())
+    assert set(found["trades"]) == {len(capture.frame("trades"))}
+
+
+def test_sql_knows_the_gaps_and_what_was_rejected(capture: fxlive.Capture) -> None:
+    assert capture.sql("select count(*) as n from rejected")["n"].tolist() == [len(capture.rejected())]
+    assert list(capture.sql("select * from gaps").columns) == list(capture.gaps().columns)
+
+
+def test_sql_of_a_channel_without_rows_has_its_columns_and_dtypes(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:") as recorder:
+        recorder.put(quotes(0, 3))
+    empty = fxlive.open_capture(recorder.path)
+    found = empty.sql("select * from alerts")
+    assert found.empty
+    assert [*found.columns] == ["timestamp", *empty.frame("alerts").columns]
+    assert found.dtypes.astype(str)["title"] == "str"
+    assert found.dtypes.astype(str)["threshold"] == "float64"
+
+
+def test_what_sql_cannot_do_is_an_error_of_duckdbs(capture: fxlive.Capture) -> None:
+    with pytest.raises(duckdb.Error, match="nothing"):
+        capture.sql("select * from nothing")
+
+
+def test_polars_and_pyarrow_see_the_rows_with_the_columns_of_the_files(capture: fxlive.Capture) -> None:
+    for channel in DATA:
+        frame = capture.frame(channel)
+        lazily, table = capture.polars(channel).collect(), capture.dataset(channel).to_table()
+        ids = [None if pd.isna(value) else value for value in frame["id"]]
+        assert lazily["id"].to_list() == table.column("id").to_pylist() == ids
+        assert lazily["timestamp"].to_list() == table.column("timestamp").to_pylist()
+        assert {"arrival", "extra"} <= set(lazily.columns)
+    bids = capture.polars("market_data").filter(polars.col("symbol") == "EURUSD").select("bid").collect()
+    assert bids["bid"].to_list() == capture.frame("market-data", symbol="EURUSD")["bid"].tolist()
+
+
+@pytest.mark.parametrize("channel", [*DATA, "news/ünicode"])
+def test_the_partitions_of_dask_are_frames_as_a_session_has_them(capture: fxlive.Capture, channel: str) -> None:
+    lazy = capture.dask(channel)
+    found, expected = lazy.compute(scheduler="sync"), capture.frame(channel)
+
+    equal(plain(found), plain(expected))
+    assert [*lazy.columns] == [*expected.columns]
+    [column] = [expected.columns[-1]]
+    assert plain(lazy[[column]].compute(scheduler="sync")).equals(plain(expected[[column]]))
+
+
+def test_all_tools_see_a_capture_at_a_moment(capture: fxlive.Capture) -> None:
+    at = capture.frame("market-data")["received_at"].iloc[100]
+    then = capture.at(at)
+    count = len(then.frame("market-data"))
+
+    assert 100 < count < len(capture.frame("market-data"))
+    assert then.sql("select count(*) as n from market_data")["n"].tolist() == [count]
+    assert then.dataset("market-data").count_rows() == count
+    assert then.polars("market-data").select(polars.len()).collect().item() == count
+    assert len(then.dask("market-data").compute(scheduler="sync")) == count
+
+
+def test_all_tools_take_a_channel_without_rows(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:"):
+        pass
+    [path] = tmp_path.iterdir()
+    empty = fxlive.open_capture(path)
+    assert empty.dataset("trades").count_rows() == 0
+    assert empty.polars("trades").collect().height == 0
+    equal(plain(empty.dask("trades").compute(scheduler="sync")), plain(empty.frame("trades")))
+    assert "capture of 'default'" in repr(empty)
+    assert "table" in empty._repr_html_()
+
+
+def test_a_folder_of_captures_is_one_for_all_tools(tmp_path: Path) -> None:
+    for number in range(2):
+        with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+            frames = [quote(n) for n in range(number * 50, number * 50 + 50)]
+            recorder.put(decode(frames, MAY_8 + number, 0))
+    both = fxlive.open_capture(tmp_path)
+    assert both.sql("select sum(volume) as s from market_data")["s"].tolist() == [4950.0]
+    assert both.polars("market-data").collect().height == both.dataset("market-data").count_rows() == 100
+    assert both.dask("market-data")["volume"].sum().compute(scheduler="sync") == 4950.0
+
+
+def test_a_capture_on_object_storage_is_read_and_replayed_as_one_here_is(
+    capture: fxlive.Capture, remote: fxlive.Capture
+) -> None:
+    for channel in capture.channels:
+        equal(remote.frame(channel), capture.frame(channel))
+        equal(remote.latest(channel), capture.latest(channel))
+    everything = "select count(*) as n, sum(volume) as v from market_data"
+    equal(remote.sql(everything), capture.sql(everything))
+    assert remote.polars("trades").collect().equals(capture.polars("trades").collect())
+    equal(
+        plain(remote.dask("market-data").compute(scheduler="sync")),
+        plain(capture.dask("market-data").compute(scheduler="sync")),
+    )
+    assert "bucket/captures/one" in repr(remote)
+    assert len(fxlive.open_capture("memory://bucket/captures").frame("trades")) == len(capture.frame("trades"))
+    with pytest.raises(fxlive.NotACapture):
+        fxlive.open_capture("memory://bucket/nothing")
+    with fxlive.replay("memory://bucket/captures/one", speed=None) as replayed:
+        replayed.wait_until_end(timeout=20)
+        equal(replayed.frame("market-data"), capture.frame("market-data"))
+
+
+@pytest.mark.parametrize(("method", "library"), [("sql", "duckdb"), ("polars", "polars"), ("dask", "dask")])
+def test_a_tool_that_is_not_installed_is_an_error_that_says_how_to_get_it(
+    capture: fxlive.Capture, monkeypatch: pytest.MonkeyPatch, method: str, library: str
+) -> None:
+    from fxlive.capture import tools
+
+    def gone(name: str) -> Any:
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(tools, "import_module", gone)
+    with pytest.raises(fxlive.CaptureError, match=rf"pip install 'fxlive\[{library}\]'"):
+        getattr(capture, method)("trades")
+
+
+def test_names_of_channels_that_sql_does_not_tell_apart_cost_nothing(tmp_path: Path) -> None:
+    names = ["a-b", "a_b", "A_B", 'x"; drop view trades; --', "q'"]
+    with Recorder(tmp_path, name="default", url="memory:") as recorder:
+        recorder.put(decode([message("x", name, {name: 1}, n) for n, name in enumerate(names)], MAY_8))
+        recorder.put(decode([position(9)], MAY_8, 9))
+    crafted = fxlive.open_capture(recorder.path)
+    assert crafted.sql("select count(*) as n from positions")["n"].tolist() == [1]
+    assert crafted.sql('select count(*) as n from "x""; drop view trades; __"')["n"].tolist() == [1]

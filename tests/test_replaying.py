@@ -1,0 +1,328 @@
+"""A replay: the frames, the order, the spacing and the clock of what was recorded, and moving about in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fxlive
+from fxlive.batch import Batch
+from fxlive.capture.files import Files
+from fxlive.capture.folder import find
+from fxlive.capture.tape import Tape
+from fxlive.feeds.replay import ReplayFeed
+from tests.capture.recordings import DAY_US, MAY_8, message, position, quote, trade, wait_until
+from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, lose, path_of, plain, recorded
+from tests.handmade import clean_slate  # noqa: F401
+from tests.samples import DATA, wire
+from tests.test_opened import wild
+
+
+def moment(micros: int) -> pd.Timestamp:
+    return pd.Timestamp(micros, unit="us", tz="UTC")
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4))
+def test_a_replayed_session_is_the_live_one_value_by_value(seed: int, sizes: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        with recorded(Path(folder)) as session:
+            middle = bring_all(session, wild(seed, 100), *sizes)
+            lose(session, middle, middle + SECOND)
+            last = bring_all(session, wild(seed + 1, 100), *sizes, at=middle + 2 * SECOND)
+            lose(session, last, None)
+        with fxlive.replay(path_of(session), speed=None) as replayed:
+            replayed.wait_until_end()
+
+            all_equal(replayed.snapshot(), session.snapshot())
+            for channel in session.channels:
+                equal(replayed.latest(channel), session.latest(channel))
+            equal(replayed.rejected(), session.rejected())
+            equal(replayed.gaps()[["start", "end", "reason"]], session.gaps()[["start", "end", "reason"]])
+            assert replayed.state == "reconnecting"
+            assert replayed.health().drift == session.health().drift
+
+
+class Collecting:
+    """A sink that keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def deliver(self, batch: Batch, *, silently: bool = False) -> None:
+        self.batches.append(batch)
+
+    def connected(self, at: int) -> None:
+        pass
+
+    def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
+        pass
+
+
+def played(capture: Path) -> list[Batch]:
+    """What a feed of the capture brings, as fast as it goes."""
+
+    async def play() -> list[Batch]:
+        sink = Collecting()
+        tape = Tape(find(Files(capture)))
+        feed = ReplayFeed(tape, "x", speed=None, paused=False, max_rows=100)
+        await feed.start(sink)  # type: ignore[arg-type]
+        await asyncio.wait_for(feed.wait_until_ended(), 30)
+        await feed.close()
+        return sink.batches
+
+    return asyncio.run(play())
+
+
+def test_messages_of_all_channels_come_in_the_order_in_which_they_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fxlive.capture import tape
+    from fxlive.feeds import replay
+
+    monkeypatch.setattr(tape, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(replay, "MAX_ROWS_AT_ONCE", 20)
+    pick = random.Random(3)
+    makers = [quote, quote, quote, position, trade, lambda n: message("x", "other", {"n": n}, n)]
+    with recorded(tmp_path) as session:
+        bring_all(session, [pick.choice(makers)(n) for n in range(2_000)], 7, 40)
+
+    batches = played(path_of(session))
+
+    arrivals = [sorted(int(a) for rows in batch.rows.values() for a in rows.arrival) for batch in batches]
+    assert [a for batch in arrivals for a in batch] == list(range(2_000))
+    assert max(map(len, arrivals)) <= 20
+    assert all(batch.received_at == max(r.received_at[-1] for r in batch.rows.values()) for batch in batches)
+    for batch in batches:
+        for rows in batch.rows.values():
+            assert [m.id for m in rows.messages] == rows.values["id"]
+
+
+@pytest.fixture(scope="module")
+def minute(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Session:
+    """A minute, a message each second, then nothing for an hour, then one more; and a moment away."""
+    with recorded(tmp_path_factory.mktemp("captures")) as session:
+        for number in range(60):
+            frame = position(number) if number % 10 == 9 else quote(number)
+            bring(session, frame, at=MAY_8 + number * SECOND)
+            if number == 30:
+                lose(session, MAY_8 + 30 * SECOND + 1, MAY_8 + 30 * SECOND + 500_000)
+        bring(session, quote(60), at=MAY_8 + 3600 * SECOND)
+    return session
+
+
+@pytest.fixture
+def paused(minute: fxlive.Session) -> Iterator[fxlive.Replay]:
+    with fxlive.replay(path_of(minute), paused=True) as replayed:
+        yield replayed
+
+
+def volumes(session: Any) -> list[float]:
+    return sorted([*session.frame("market-data")["volume"], *(session.frame("positions")["ticket"] - 2**62)])
+
+
+def test_paused_from_the_beginning_nothing_comes_and_the_clock_stands(paused: fxlive.Replay) -> None:
+    assert (paused.paused, paused.ended, paused.speed) == (True, False, 1.0)
+    assert paused.start == paused.time == moment(MAY_8)
+    assert paused.end == moment(MAY_8 + 3600 * SECOND)
+    assert volumes(paused) == []
+    assert paused.state == "connected"
+
+
+def test_what_is_not_due_yet_is_not_there_and_comes_when_it_is_due(paused: fxlive.Replay) -> None:
+    paused.seek(moment(MAY_8 + 59 * SECOND))
+    paused.resume()
+    paused.speed = 1.0
+    assert volumes(paused) == list(range(60))  # the last is an hour away
+    assert paused.time < paused.end
+    assert not paused.ended
+
+    paused.speed = 100_000.0
+    paused.wait_until_end(timeout=20)
+    assert volumes(paused) == list(range(61))
+    assert paused.time == paused.end
+
+
+def test_at_a_thousand_times_the_speed_the_spacing_is_a_thousandth(minute: fxlive.Session) -> None:
+    clocks = []
+    with fxlive.replay(path_of(minute), speed=1_000.0, paused=True) as replayed:
+
+        def note(quote: Any) -> None:
+            clocks.append((quote.data.volume, replayed.time))
+
+        replayed.on("market-data", note)
+        replayed.resume()
+        replayed.wait_for("market-data", rows=54, timeout=20)
+        replayed.pause()
+        wait_until(lambda: len(clocks) == 54)
+    assert all(time >= moment(MAY_8 + int(number) * SECOND) for number, time in clocks)  # none came before its time
+
+
+def test_in_a_pause_nothing_comes_and_then_it_goes_on(paused: fxlive.Replay) -> None:
+    paused.speed = None
+    assert volumes(paused) == []
+    paused.resume()
+    paused.wait_until_end(timeout=20)
+    assert volumes(paused) == list(range(61))
+
+
+@pytest.mark.parametrize("seconds", [30, 5, 45, 0, -10, 59.5, 1_800, 10_000])
+def test_after_a_seek_the_frames_are_what_they_were_then(
+    paused: fxlive.Replay, minute: fxlive.Session, seconds: float
+) -> None:
+    capture = fxlive.open_capture(path_of(minute))
+    for to in (20, seconds, 40, seconds):
+        at = moment(MAY_8 + int(to * SECOND))
+        paused.seek(at)
+        then = capture.at(max(at, paused.start))
+
+        assert paused.time == min(max(at, paused.start), paused.end)
+        for channel in ("market-data", "positions"):
+            equal(plain(paused.frame(channel)), plain(then.frame(channel)))
+            equal(plain(paused.latest(channel)), plain(then.latest(channel)))
+        assert paused.gaps()["start"].tolist() == then.gaps()["start"].tolist()
+        assert paused.state == "connected"
+    paused.time = moment(MAY_8 + 10 * SECOND)
+    assert volumes(paused) == list(range(11))
+
+
+def test_a_seek_brings_what_the_window_holds_and_the_positions_that_were_open(minute: fxlive.Session) -> None:
+    with fxlive.replay(path_of(minute), speed=None, paused=True, max_rows=5) as replayed:
+        replayed.seek(moment(MAY_8 + 50 * SECOND))
+        assert replayed.frame("market-data")["volume"].tolist() == [45, 46, 47, 48, 50]
+        assert (replayed.latest("positions").index - 2**62).tolist() == [9, 19, 29, 39, 49]
+
+
+def test_a_seek_while_it_plays_goes_on_from_there_and_tells_callbacks_only_of_what_follows(
+    minute: fxlive.Session,
+) -> None:
+    heard: list[float] = []
+    with fxlive.replay(path_of(minute), speed=1.0) as replayed:
+        replayed.on("market-data", lambda quote: heard.append(quote.data.volume))
+        wait_until(lambda: heard)
+        replayed.seek(moment(MAY_8 + 58 * SECOND))
+        replayed.speed = None
+        replayed.wait_until_end(timeout=20)
+        wait_until(lambda: heard[-1] == 60)
+    assert min(heard) < 10
+    assert not {20, 40, 57, 58} & set(heard)
+
+
+def test_what_is_stale_is_so_by_the_clock_of_the_replay(paused: fxlive.Replay) -> None:
+    paused.seek(moment(MAY_8 + 20 * SECOND))
+    assert not paused.frame("market-data").attrs["stale"]
+    assert paused.health().channels.loc["market-data", "age_s"] == 0.0
+    paused.seek(moment(MAY_8 + 80 * SECOND))
+    assert paused.frame("market-data").attrs["stale"]
+    assert paused.health().channels.loc["market-data", "age_s"] == 22.0
+
+
+def test_latency_is_the_recorded_one(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, quote(0), at=MAY_8 - 30 * 60 * SECOND + 40_000)
+    with fxlive.replay(path_of(session), speed=None) as replayed:
+        replayed.wait_until_end(timeout=20)
+        assert replayed.health().latency_p50_ms == pytest.approx(40.0)
+        equal(replayed.frame("market-data")[["received_at"]], session.frame("market-data")[["received_at"]])
+
+
+def test_callbacks_and_streams_get_the_messages_that_the_live_session_gave(tmp_path: Path) -> None:
+    frames = [wire(sample) for sample in DATA.values()]
+    undocumented = message("news", "other", {"headline": "a", "levels": [1, 2]}, 1)
+    told: dict[str, list[Any]] = {"live": [], "replayed": []}
+    with recorded(tmp_path) as session:
+        bring(session, undocumented)  # so that its channel is known
+        for channel in session.channels:
+            session.on(channel, told["live"].append)
+        bring(session, *frames, message("news", "other", {"headline": "b", "levels": [1, 2]}, 2))
+        wait_until(lambda: len(told["live"]) == 8)
+    with fxlive.replay(path_of(session), speed=None, paused=True) as replayed:
+        for channel in session.channels:
+            replayed.on(channel, told["replayed"].append)
+        replayed.resume()
+        wait_until(lambda: len(told["replayed"]) == 9)
+    by_id = {m.id: m for m in told["replayed"]}
+    assert [by_id[m.id] for m in told["live"]] == told["live"]
+
+
+def test_a_folder_of_captures_is_played_as_one(tmp_path: Path) -> None:
+    for number in range(3):
+        with recorded(tmp_path) as session:
+            frames = [quote(n) for n in range(number * 100, number * 100 + 100)]
+            bring_all(session, frames, 10, at=MAY_8 + number * DAY_US)
+    with fxlive.replay(tmp_path, speed=None) as replayed:
+        replayed.wait_until_end(timeout=20)
+        assert replayed.frame("market-data")["volume"].tolist() == list(range(300))
+        assert replayed.gaps()["reason"].tolist() == ["not recorded: between two recordings"] * 2
+        replayed.pause()
+        replayed.seek(moment(MAY_8 + DAY_US + 50_000))
+        assert replayed.frame("market-data")["volume"].max() == 129
+
+
+def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Replay) -> None:
+    assert set(paused.subscriptions) == {"market-data", "positions"}
+    paused.unsubscribe("positions")
+    assert set(paused.subscriptions) == {"market-data"}
+    with pytest.raises(fxlive.InvalidSubscription, match=r"frame\('positions', symbol=\.\.\.\)"):
+        paused.subscribe("positions", symbol="EURUSD")
+    paused.speed = None
+    paused.resume()
+    paused.wait_until_end(timeout=20)
+    assert paused.frame("positions").empty
+    paused.subscribe("positions")
+    paused.seek(paused.end)
+    assert len(paused.frame("positions")) == 6
+
+
+@pytest.mark.parametrize("speed", [0, -1.0, float("inf"), float("nan"), "fast", True])
+def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) -> None:
+    with pytest.raises(ValueError, match="speed must be a number above 0, or None"):
+        fxlive.replay(path_of(minute), speed=speed)
+
+
+def test_what_cannot_be_played_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:
+    with pytest.raises(fxlive.NotACapture):
+        fxlive.replay(tmp_path)
+    assert fxlive.sessions() == []
+
+
+def test_a_replay_says_that_it_is_one_and_where(paused: fxlive.Replay) -> None:
+    paused.seek(moment(MAY_8 + 20 * SECOND))
+    assert "paused" in repr(paused)
+    assert "2014-05-08 12:30:20" in repr(paused)
+    assert fxlive.current() is paused
+    with pytest.raises(fxlive.WaitTimeout, match="did not end within"):
+        paused.wait_until_end(timeout=0.05)
+    paused.reconnect()
+    assert paused.state == "connected"
+
+
+def test_a_capture_without_a_message_is_at_its_end(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        pass
+    with fxlive.replay(path_of(session)) as replayed:
+        replayed.wait_until_end(timeout=20)
+        assert replayed.start == replayed.end == replayed.time
+        assert replayed.frame("trades").empty
+
+
+def test_a_replay_can_be_recorded_again(minute: fxlive.Session, tmp_path: Path) -> None:
+    with fxlive.replay(path_of(minute), speed=None, paused=True) as replayed:
+        again = replayed.record(tmp_path)
+        replayed.resume()
+        replayed.wait_until_end(timeout=20)
+    first, second = fxlive.open_capture(path_of(minute)), fxlive.open_capture(again.path)
+    for channel in ("market-data", "positions"):
+        equal(second.frame(channel), first.frame(channel))
+    assert json.loads((again.path / "_manifest.json").read_text())["url"].startswith("capture:")
+    assert plain(second.gaps()).equals(plain(first.gaps()))

@@ -1,0 +1,329 @@
+"""The grid's half in the kernel: which rows go to the page, what they hold, and at what cost."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fxlive
+from fxlive.loop import call
+from fxlive.messages import Kind
+from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
+from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
+from tests.widgets.kernel_side import Here, Platform, browser, parts, say
+from tests.widgets.recording_comm import Recorded
+
+NAMES = {Kind.SYMBOL, Kind.CODE}
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
+    with browser(monkeypatch) as recorded:
+        yield recorded
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    platform = Platform()
+    yield platform
+    call(platform.pipeline.close())
+
+
+class Shown:
+    """A grid and what a view of it would know, by what it is told alone."""
+
+    def __init__(self, platform: Platform, sent: Recorded, channel: str, view: str = "a", **options: Any) -> None:
+        self.refresher, self.sent, self.view = Here(), sent, view
+        self.grid: Grid = grid(platform.pipeline, "test", channel, refresher=self.refresher, **options)
+        self.read = len(sent.sent)
+        self.rows: dict[float, dict[str, Any]] = {}
+        self.names: dict[int, str] = {}
+        self.content: dict[str, Any] = {}
+        say(self.grid, "window", view)
+        self.tick()
+
+    def tick(self) -> int:
+        """Let the grid be refreshed; returns how many rows have come."""
+        self.refresher.tick()
+        came = 0
+        for content, buffers in parts(self.sent, self.grid, self.read):
+            if content.get("v", self.view) != self.view:
+                continue
+            if "columns" in content:
+                self.rows, self.columns = {}, [column["name"] for column in content["columns"]]
+            self.content |= content
+            start, names = content.get("names", (0, []))
+            self.names |= {start + at: name for at, name in enumerate(names)}
+            for number in content.get("gone", ()):
+                self.rows.pop(number, None)
+            came += self.take(*buffers)
+        self.read = len(self.sent.sent)
+        return came
+
+    def take(self, numbers: bytes = b"", texts: bytes = b"{}") -> int:
+        lines = np.frombuffer(numbers).reshape(3 + len(self.columns), -1)
+        words = {int(place): line for place, line in json.loads(texts).items()}
+        for at in range(lines.shape[1]):
+            row: dict[str, Any] = {"digits": lines[1][at]}
+            for place, column in enumerate(self.columns):
+                value = lines[3 + place][at]
+                if place in words:
+                    row[column] = words[place][at]
+                elif self.grid._table.kind(column) in NAMES:
+                    row[column] = None if math.isnan(value) else self.names[int(value)]
+                else:
+                    row[column] = value
+            self.rows[lines[0][at]] = row
+        return lines.shape[1]
+
+    def column(self, name: str) -> list[Any]:
+        return [row[name] for row in self.rows.values()]
+
+
+def position(ticket: int, **data: Any) -> dict[str, Any]:
+    return message(POSITION, {"id": None}, ticket=ticket, **data)
+
+
+def test_a_view_that_begins_gets_every_row_and_then_those_alone_that_have_changed(
+    platform: Platform, sent: Recorded
+) -> None:
+    platform.put(*(position(ticket, profit=ticket) for ticket in range(1, 6)))
+    shown = Shown(platform, sent, "positions")
+    assert shown.column("ticket") == [1, 2, 3, 4, 5]
+    assert shown.tick() == 0
+
+    before = dict(shown.rows)
+    platform.put(position(4, profit=-7.5), position(2, symbol="USDJPY", currentPrice=150.25))
+    assert shown.tick() == 2
+    assert shown.rows.keys() == before.keys()  # a row keeps its number
+    changed = {row["ticket"]: row for row in shown.rows.values()}
+    assert changed[4]["profit"] == -7.5
+    assert (changed[2]["symbol"], changed[2]["current_price"], changed[2]["digits"]) == ("USDJPY", 150.25, 3)
+    assert (changed[1]["type"], changed[1]["digits"]) == ("BUY", 5)
+    assert changed[1]["timestamp"] == 1_704_067_200_000.0
+
+
+def test_nothing_is_sent_where_nothing_changes(platform: Platform, sent: Recorded) -> None:
+    platform.put(position(1))
+    shown = Shown(platform, sent, "positions")
+    shown.tick()
+    before = len(sent.sent)
+    platform.put(message(QUOTE))  # of another channel
+    assert [shown.refresher.tick() for _ in range(5)] == [0] * 5
+    assert len(sent.sent) == before
+
+
+@pytest.mark.parametrize("max_rows", [3, 1_000_000])
+def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(sent: Recorded, max_rows: int) -> None:
+    platform, pick = Platform(max_rows=max_rows), random.Random(7)
+    shown = Shown(platform, sent, "positions")
+    for step in range(60):
+        if step % 20 == 10:
+            say(shown.grid, "visible", visible=False)
+        if step % 20 == 15:
+            say(shown.grid, "visible", visible=True)
+        platform.put(
+            *(position(pick.randrange(40), volume=pick.choice([0, 0.1, 0.2]), profit=pick.random()) for _ in range(9))
+        )
+        shown.tick()
+    latest = platform.pipeline.store.tables["positions"].latest()
+    assert len(latest)
+    assert {row["ticket"]: row["profit"] for row in shown.rows.values()} == latest["profit"].to_dict()
+    call(platform.pipeline.close())
+
+
+def test_a_patch_of_ten_rows_on_five_thousand_is_small(platform: Platform, sent: Recorded) -> None:
+    platform.put(*(position(ticket) for ticket in range(5_000)))
+    shown = Shown(platform, sent, "positions")
+    assert len(shown.rows) == 5_000
+    while shown.tick():
+        pass
+    before = len(sent.sent)
+    platform.put(*(position(ticket, profit=3) for ticket in range(100, 110)))
+    assert shown.tick() == 10
+    [patch] = sent.sent[before:]
+    assert sum(map(len, patch.buffers)) == 10 * (3 + len(shown.columns)) * 8
+    assert len(json.dumps(patch.content)) < 60
+
+
+def test_more_changes_than_a_tick_takes_come_one_after_the_other_and_none_waits_for_ever(
+    platform: Platform, sent: Recorded
+) -> None:
+    shown = Shown(platform, sent, "positions")
+    for turn in range(5):  # all of them, again and again
+        platform.put(*(position(ticket, profit=turn) for ticket in range(1_000)))
+        assert shown.tick() == MOST_ROWS_A_TICK
+    assert len(shown.rows) == 1_000
+    while shown.tick():
+        pass
+    assert set(shown.column("profit")) == {4.0}
+
+
+def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platform: Platform, sent: Recorded) -> None:
+    platform.put(position(1), position(2), position(3))
+    shown = Shown(platform, sent, "positions")
+    platform.put(position(2, volume=0), position(3, profit=-1), position(4, symbol="GBPUSD"))
+    read = len(sent.sent)
+    content, buffers = shown.grid.window({"view": "b"})  # before the changes are told to the first
+    assert len(np.frombuffer(buffers[0])) == 3 * (3 + len(content["columns"]))
+    shown.tick()
+    assert len(sent.sent) == read + 1
+    assert {row["ticket"]: (row["profit"], row["symbol"]) for row in shown.rows.values()} == {
+        1: (10, "EURUSD"),
+        3: (-1, "EURUSD"),
+        4: (10, "GBPUSD"),
+    }
+
+
+def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platform, sent: Recorded) -> None:
+    trades = [message(TRADE, {"id": None}, executionId=f"e{number}") for number in range(50)]
+    platform.put(*trades[:30])
+    shown = Shown(platform, sent, "trades", max_rows=20)
+    assert shown.column("execution_id") == [f"e{number}" for number in range(10, 30)]
+    platform.put(*trades[30:])
+    shown.tick()
+    assert sorted(shown.column("execution_id")) == [f"e{number}" for number in range(30, 50)]
+    assert shown.content["sort"] == [("timestamp", -1)]
+
+
+def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disappears(
+    platform: Platform, sent: Recorded
+) -> None:
+    orders = [message(ORDER, {"id": None}, orderId=f"o{at}", status=s) for at, s in enumerate(["NEW", "FILLED", "NEW"])]
+    platform.put(*orders)
+    shown = Shown(platform, sent, "orders", where={"status": ["NEW", "PARTIAL"]})
+    assert shown.column("order_id") == ["o0", "o2"]
+    platform.put(message(ORDER, {"id": None}, orderId="o0", status="FILLED"))
+    shown.tick()
+    assert shown.column("order_id") == ["o2"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"symbol": "USDJPY"},
+        {"profit": None},
+        {"last_update": "2024-01-01"},
+        {"last_update": [pd.Timestamp("2024-01-01", tz="UTC")]},
+        {"last_update": None},
+        {"ticket": [1, 3], "type": "BUY"},
+        {"ticket": 9},
+    ],
+    ids=str,
+)
+def test_rows_are_wanted_as_in_latest(platform: Platform, sent: Recorded, where: dict[str, Any]) -> None:
+    platform.put(
+        position(1), position(2, symbol="USDJPY", profit=None), position(3, type="SELL", lastUpdate=None, profit=0)
+    )
+    frame = fxlive.table.select(platform.pipeline.store.tables["positions"].latest(), "positions", where=where)
+    assert Shown(platform, sent, "positions", where=where).column("ticket") == frame.index.tolist()
+
+
+def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_chosen(
+    platform: Platform, sent: Recorded
+) -> None:
+    platform.put(position(1))
+    shown = Shown(platform, sent, "positions")
+    chosen = Shown(platform, sent, "positions", columns=["profit", "symbol"], name="chosen")
+    assert "mood" not in shown.columns
+    platform.put(position(2, mood="calm", risk=0.25, hedged=True))
+    shown.tick()
+    chosen.tick()
+    assert shown.column("mood") == [None, "calm"]
+    assert shown.column("risk")[1] == 0.25
+    assert [math.isnan(shown.column("hedged")[0]), shown.column("hedged")[1]] == [True, 1.0]
+    assert (chosen.columns, chosen.column("profit")) == (["profit", "symbol"], [10, 10])
+
+
+def test_of_an_undocumented_channel_every_row_is_shown(platform: Platform, sent: Recorded) -> None:
+    news = {"type": "news", "channel": "news", "timestamp": "2024-01-01T00:00:00Z"}
+    platform.put({**news, "data": {"headline": "CPI", "impact": 3}})
+    shown = Shown(platform, sent, "news")
+    platform.put({**news, "data": {"headline": "NFP", "impact": None}})
+    shown.tick()
+    assert shown.columns == ["timestamp", "type", "headline", "impact"]
+    assert shown.column("headline") == ["CPI", "NFP"]
+
+
+def test_the_one_row_of_system_has_one_number_whatever_its_status(platform: Platform, sent: Recorded) -> None:
+    platform.put(message(SYSTEM))
+    shown = Shown(platform, sent, "system")
+    platform.put(message(SYSTEM, {"id": None}, status="DOWN"))
+    shown.tick()
+    assert shown.column("status") == ["DOWN"]
+
+
+def test_a_ticket_beyond_what_a_browser_can_count_is_shown_to_the_last_digit(
+    platform: Platform, sent: Recorded
+) -> None:
+    platform.put(position(2**53 + 1), position(7))
+    assert [str(t) for t in Shown(platform, sent, "positions").column("ticket")] == ["9007199254740993", "7"]
+
+
+def test_how_a_column_reads_follows_from_what_it_is(platform: Platform, sent: Recorded) -> None:
+    platform.put(position(1))
+    looks = {look["name"]: look for look in Shown(platform, sent, "positions").content["columns"]}
+    assert list(looks)[:2] == ["ticket", "symbol"]
+    assert not {"id", "received_at"} & looks.keys()
+    assert {name for name, look in looks.items() if look.get("signed")} == {"profit", "unrealized_pnl"}
+    assert {name for name, look in looks.items() if look.get("digits") == "price"} == {
+        "open_price",
+        "current_price",
+        "stop_loss",
+        "take_profit",
+    }
+    assert (looks["ticket"]["digits"], looks["margin"]["digits"], looks["volume"]["digits"]) == (0, 2, None)
+    assert [looks[name]["kind"] for name in ("symbol", "timestamp", "ticket")] == ["name", "time", "number"]
+
+
+def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Platform, sent: Recorded) -> None:
+    platform.put(position(1))
+    shown = Shown(platform, sent, "positions")
+    assert (shown.content["badge"]["state"], shown.content["away"]) == ("live", None)
+    platform.now = 5.0
+    platform.do(lambda: platform.pipeline.lost(platform.now_us(), "gone"))
+    shown.tick()
+    assert shown.content["badge"]["state"] == "disconnected"
+    assert shown.content["away"] == platform.now_us() / 1000
+    platform.now = 6.0
+    platform.do(lambda: platform.pipeline.connected(platform.now_us()))
+    shown.tick()
+    assert shown.content["badge"]["state"] == "live"
+    call(platform.pipeline.close())
+    shown.tick()
+    assert shown.content["badge"]["state"] == "closed"
+
+
+def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, sent: Recorded) -> None:
+    def make(channel: str = "positions", **options: Any) -> Grid:
+        return grid(platform.pipeline, "test", channel, **options)
+
+    with pytest.raises(fxlive.InvalidChannel, match=r"'position'.* Did you mean positions\? It knows: trades"):
+        make("position")
+    with pytest.raises(fxlive.UnknownColumn, match=r"positions has no column 'proft'. Did you mean profit\?"):
+        make(columns=["ticket", "proft"])
+    with pytest.raises(fxlive.UnknownColumn, match=r"no column 'swap'.* It knows: timestamp, received_at"):
+        make(where={"swap": 1})
+    with pytest.raises(fxlive.UnknownColumn, match=r"no column 'margin'.* It knows: ticket, profit"):
+        make(columns=["ticket", "profit"], sort="-margin")
+    for wrong in ({"height": 0}, {"max_rows": "all"}, {"height": True}, {"columns": []}):
+        with pytest.raises(fxlive.UnknownOption):
+            make(**wrong)
+    assert not sent.sent
+
+
+def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(sent: Recorded) -> None:
+    session = fxlive.Session.offline("grids")
+    fxlive.use(session)
+    try:
+        assert fxlive.grid("market_data").name == "grids: grid market-data"
+        assert session.grid("market-data", sort="-bid", height=3).name == "grids: grid market-data"
+    finally:
+        session.close()

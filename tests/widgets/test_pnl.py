@@ -1,0 +1,145 @@
+"""The P&L chart: what it shows is what `pnl` says, also when late news correct what was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fxlive
+from fxlive.analytics.pnl import pnl
+from fxlive.loop import call
+from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.layers import Points, Revised
+from fxlive.widgets.pnl import PnlLayers, pnl_chart
+from tests.widgets.recording_comm import Here, Recorded, look
+from tests.widgets.test_candles import drawn
+from tests.widgets.test_prices import START, Market
+
+HOUR_MS = 3_600_000.0
+
+
+@pytest.fixture
+def market() -> Iterator[Market]:
+    market = Market()
+    yield market
+    call(market.pipeline.close())
+
+
+def trade(market: Market, ticket: int, profit: float, status: str = "FILLED", **more: Any) -> None:
+    data = {"executionId": f"e{market._count}", "ticket": ticket, "symbol": "EURUSD", "volume": 0.1, "profit": profit}
+    market.say(
+        "trade", "trades", **{**data, "status": status, "commission": 0.5, "strategyId": f"s{ticket % 3}", **more}
+    )
+
+
+def position(market: Market, ticket: int, profit: float, volume: float = 0.1) -> None:
+    symbol = "EURUSD" if ticket % 2 else "USDJPY"
+    market.say("position", "positions", ticket=ticket, symbol=symbol, volume=volume, unrealizedPnL=profit)
+
+
+def frames(market: Market) -> Any:
+    tables = market.pipeline.store.tables
+    return tables["positions"].frame(), tables["trades"].frame()
+
+
+@pytest.mark.parametrize("by", [None, "symbol", "strategy_id"])
+def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(market: Market, by: Any) -> None:
+    layers = PnlLayers(market.pipeline.store, by, HOUR_MS)
+    charts: list[dict[float, list[float]]] = []
+    starts: list[int] = []
+    rng = np.random.default_rng(7)
+
+    def draw() -> None:
+        for place, layer in enumerate(layers()):
+            if place == len(charts):
+                charts.append({})
+                starts.append(0)
+            points = layer.read(starts[place])
+            starts[place] = points.stop
+            if points.anew:
+                charts[place].clear()
+            drawn(charts[place], points)
+
+    for step in range(300):
+        market.now = float(step - (rng.random() < 0.1) * rng.integers(1, 20))
+        ticket = int(rng.integers(1, 8))
+        if rng.random() < 0.7:
+            position(market, ticket, float(rng.integers(-500, 500)) / 10, volume=0.1 * (rng.random() < 0.9))
+        else:
+            trade(market, ticket, float(rng.integers(-500, 500)) / 10, status=rng.choice(["FILLED", "CLOSED"]))
+        if rng.random() < 0.3:
+            draw()
+    draw()
+
+    whole = pnl(*frames(market))
+    times = (whole.index.asi8 / 1000.0).tolist()  # type: ignore[attr-defined]
+    assert [charts[0][t][0] for t in times] == whole["total"].tolist()
+    assert [charts[0][t][-1] for t in times] == (-whole["drawdown"]).tolist()
+    if by is not None:
+        groups = pnl(*frames(market), by=by)
+        names = [layer.traces[0].name for layer in layers()[1:]]
+        assert sorted(names) == sorted(set(groups.index.get_level_values(0)))
+        for name, chart in zip(names, charts[1:], strict=True):
+            of_group = groups.loc[name]
+            assert sorted(chart) == (of_group.index.asi8 / 1000.0).tolist()
+            assert [chart[t][0] for t in sorted(chart)] == of_group["total"].tolist()
+
+
+def chart_of(market: Market, by: Any = None, window: Any = "1h") -> LiveChart:
+    return pnl_chart(market.pipeline, "test", by, window, refresher=Here())
+
+
+def test_it_says_since_when_it_is_known_and_waits_for_the_first_position(market: Market, page: Recorded) -> None:
+    chart = chart_of(market)
+    look(chart)
+    [window] = page.answers()
+    assert window.content["waiting"] == "Waiting for the first position or trade"
+    assert window.content["figure"]["layout"]["title"]["subtitle"]["text"] == "known since 22:13:20 UTC"
+    market.now = 100.0
+    position(market, 1, 5.0)
+    market.now = 200.0
+    assert "22:15:00" in chart_of(market, window="2h").figure.layout.title.subtitle.text
+    chart.refresher.tick()
+    assert page.news()[0].columns == [[(START + 100) * 1000.0], [5.0], [5.0], [0.0], [0.0]]
+
+
+def test_a_group_that_comes_later_has_a_line_of_its_own(market: Market, page: Recorded) -> None:
+    chart = chart_of(market, "symbol")
+    look(chart)
+    position(market, 1, 5.0)
+    position(market, 2, 6.0)
+    chart.refresher.tick()
+    names = [trace["name"] for trace in page.news()[-1].content["figure"]["data"]]
+    assert names == ["Total", "Drawdown", "EURUSD", "USDJPY"]
+
+
+def test_a_wrong_group_is_an_error_that_lists_the_right_ones(market: Market, page: Recorded) -> None:
+    with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'strategy'.* Did you mean strategy_id\?"):
+        chart_of(market, "strategy")
+
+
+def values(points: Points) -> list[list[float]]:
+    return [column.tolist() for column in points.columns]
+
+
+def test_points_that_go_without_a_successor_make_the_views_begin_again() -> None:
+    revised = Revised(2, 1_000.0)
+    revised.replace(0.0, (np.array([0.0, 10.0, 20.0]), np.array([1.0, 2.0, 3.0])))
+    stop = revised.read(None).stop
+    revised.replace(10.0, (np.array([10.0]), np.array([5.0])))  # what was at 20 goes with what replaces 10
+    points = revised.read(stop)
+    assert (values(points), points.anew) == ([[10.0], [5.0]], False)
+    revised.replace(5.0, (np.array([15.0]), np.array([6.0])))
+    again = revised.read(points.stop)
+    assert (values(again), again.anew) == ([[0.0, 15.0], [1.0, 6.0]], True)
+    assert len(revised.read(again.stop)) == 0
+
+
+def test_the_last_point_before_the_window_stays_because_its_value_holds() -> None:
+    revised = Revised(2, 100.0)
+    for x in (0.0, 50.0, 120.0, 200.0):
+        revised.replace(x, (np.array([x]), np.array([x])))
+    assert values(revised.read(None))[0] == [50.0, 120.0, 200.0]
