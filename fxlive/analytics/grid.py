@@ -7,6 +7,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import Micros
@@ -67,6 +68,14 @@ class Grid:
         """Return when the bars of these keys begin."""
         return keys * self.span_us if self._days is None else keys
 
+    def trading(self, starts: Micros) -> npt.NDArray[np.bool_]:
+        """Return whether each bar is of a day that is traded; of days that begin elsewhere than midnight UTC.
+
+        Currencies trade from Sunday to Friday evening: on the days that begin on a Sunday, and so on up to Thursday.
+        """
+        assert self._days is not None
+        return self._days.weekdays(self._days.starts(starts)) < 5
+
     def between(self, first: int, last: int) -> Micros:
         """Return the start of every bar from `first` to `last`, both starts of bars."""
         if self._days is None:
@@ -99,6 +108,11 @@ class _Days:
             self._calendar = calendar
         a, b = np.searchsorted(calendar, [first, last], side="right")
         return calendar[a - 1 : b + 1]
+
+    def weekdays(self, starts: Micros) -> Micros:
+        """Return the local weekday on which each of these days begins; 0 is Sunday."""
+        moments = pd.DatetimeIndex(starts.astype("datetime64[us]")).tz_localize("UTC").tz_convert(self._zone)
+        return np.asarray((moments.day_of_week + 1) % 7, np.int64)
 
     def starts(self, times: Micros) -> Micros:
         if not len(times):

@@ -56,6 +56,12 @@ def moments_us(index: Any, what: str) -> Micros:
     return micros
 
 
+def utc(time: Any) -> pd.Timestamp:
+    """Return a time as one of UTC, which it is where it has no zone."""
+    stamp = pd.Timestamp(time)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
 def floats(frame: pd.DataFrame, column: str) -> Floats:
     """Return a column as float64, NaN where a value is missing."""
     values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)

@@ -18,36 +18,31 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.inputs import (
-    MILLION,
-    MISSING,
-    Floats,
-    Micros,
-    check_columns,
-    millionths,
-    numbers,
-    texts,
-    times_us,
+from fxlive.analytics.events import (
+    UNKNOWN,
+    By,
+    Event,
+    Row,
+    Trade,
+    check_by,
+    check_positions,
+    check_trades,
+    position_events,
+    trade_events,
 )
+from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money
+from fxlive.analytics.series import at_once
 from fxlive.columns import UTC
-from fxlive.errors import InvalidFrame, UnknownOption
-
-By = Literal["symbol", "strategy_id", "connection_id"]
-BYS: tuple[str, ...] = get_args(By)
-UNKNOWN = "unknown"
-"""The group of positions whose ticket no trade has named yet, and of trades without that field."""
 
 MAX_REVISED = 10_000
 _VOLUME_TOLERANCE = 5  # millionths of a lot: parts are rounded each
-_POSITIONS = ("ticket", "symbol", "volume", "profit", "unrealized_pnl")
-_TRADES = ("execution_id", "ticket", "symbol", "volume", "profit", "commission", "swap", "status")
 _NUMBERS = ("unrealized", "realized", "commission", "swap", "total", "peak", "drawdown")
-_IN_ORDER = itemgetter(0, 1)  # time, then trades before positions
+_IN_ORDER = itemgetter(0, 1)  # time, then rank
 
 
 class PnlPoints(NamedTuple):
@@ -70,29 +65,6 @@ class PnlPoints(NamedTuple):
         """Return them as `pnl` does."""
         index = pd.DatetimeIndex(pd.array(self.times, dtype=UTC), name="timestamp")
         return pd.DataFrame(dict(zip(_NUMBERS, self[2:], strict=True)), index=index)
-
-
-class _Trade(NamedTuple):
-    time: int
-    rank: int  # 0: before positions of the same time
-    execution: str
-    ticket: int | None
-    group: str | None
-    profit: int
-    commission: int
-    swap: int
-    closed: int  # volume that it closes
-
-
-class _Row(NamedTuple):
-    """A position's row."""
-
-    time: int
-    rank: int  # 1
-    ticket: int
-    group: str | None
-    unrealized: int
-    volume: int
 
 
 class Held(NamedTuple):
@@ -126,15 +98,12 @@ class _Totals(NamedTuple):
     peak: int = 0
 
 
-_Event = _Trade | _Row
-
-
 @dataclass(slots=True)
 class _Step:
     """One time: its events, the groups that they touched, and how to take it all back."""
 
     time: int
-    events: list[_Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     groups: dict[str | None, _Totals] = field(default_factory=dict)
     undo: list[tuple[dict[Any, Any], Any, Any]] = field(default_factory=list)
 
@@ -163,8 +132,7 @@ class PnlStream:
     """
 
     def __init__(self, by: By | None = None) -> None:
-        if by is not None and by not in BYS:
-            raise UnknownOption("by", by, ("None", *BYS))
+        check_by(by)
         self.late = 0
         """How many events came too late to be put where they belong."""
         self.held: dict[int, Held] = {}
@@ -196,11 +164,11 @@ class PnlStream:
         InvalidFrame, UnknownColumn
             For rows that cannot be counted; nothing has been taken then.
         """
-        events: list[_Event] = []
+        events: list[Event] = []
         if trades is not None:
-            events += _trades(trades, self._by)
+            events += trade_events(trades, self._by)
         if positions is not None:
-            events += _rows(positions, self._by)
+            events += position_events(positions, self._by)
         if not events:
             return {}
         events.sort(key=_IN_ORDER)
@@ -215,7 +183,7 @@ class PnlStream:
         touched.update(dict.fromkeys(points))
         return {group: _points(since, points.get(group, [])) for group in touched}
 
-    def _rewound(self, events: list[_Event], touched: dict[str | None, None]) -> list[_Event]:
+    def _rewound(self, events: list[Event], touched: dict[str | None, None]) -> list[Event]:
         """Take back what is not earlier than the first of these events, and return all that is to be taken then."""
         if self._forgotten:
             horizon = self._steps[0].time
@@ -223,7 +191,7 @@ class PnlStream:
             if late:
                 self.late += late
                 events = [event._replace(time=horizon) if event.time < horizon else event for event in events]
-        again: list[_Event] = []
+        again: list[Event] = []
         while self._steps and self._steps[-1].time >= events[0].time:
             step = self._steps.pop()
             for of, key, former in reversed(step.undo):
@@ -235,7 +203,7 @@ class PnlStream:
             touched.update(dict.fromkeys(step.groups))
         return sorted([*again, *events], key=_IN_ORDER)
 
-    def _taken(self, events: Iterable[_Event]) -> Iterable[_Step]:
+    def _taken(self, events: Iterable[Event]) -> Iterable[_Step]:
         """Take events in order, and give each time as it ends."""
         step: _Step | None = None
         for event in events:
@@ -244,7 +212,7 @@ class PnlStream:
                     yield self._ended(step)
                 step = _Step(event.time)
             step.events.append(event)
-            if isinstance(event, _Trade):
+            if isinstance(event, Trade):
                 self._execute(event, step)
             else:
                 self._mark(event, step)
@@ -266,7 +234,7 @@ class PnlStream:
 
     # What the events do.
 
-    def _execute(self, trade: _Trade, step: _Step) -> None:
+    def _execute(self, trade: Trade, step: _Step) -> None:
         group, ticket = trade.group, trade.ticket
         if self._by not in (None, "symbol"):
             if ticket is not None and group is not None:
@@ -283,7 +251,7 @@ class PnlStream:
         self._book(execution, 1, step)
         self._close(execution, 1, step)
 
-    def _mark(self, row: _Row, step: _Step) -> None:
+    def _mark(self, row: Row, step: _Step) -> None:
         ticket, former = row.ticket, self.held.get(row.ticket)
         unrealized, volume = row.unrealized, row.volume
         if unrealized == MISSING:
@@ -349,60 +317,17 @@ def _left(unrealized: int, volume: int, closed: int) -> int:
     return unrealized if closed <= 0 or volume == MISSING else round(unrealized * ((volume - closed) / volume))
 
 
-def _trades(frame: pd.DataFrame, by: By | None) -> list[_Trade]:
-    check_columns(frame, "trades", *_TRADES, *([] if by is None else [by]))
-    if not len(frame):
-        return []
-    executions = texts(frame, "execution_id")
-    if None in executions:
-        raise InvalidFrame("trades", "has rows without an execution_id: drop them with frame.dropna(...)")
-    closed = np.array([status == "CLOSED" for status in texts(frame, "status")])
-    groups = [None] * len(frame) if by is None else texts(frame, by)
-    return [
-        _Trade(*values)
-        for values in zip(
-            times_us(frame, "trades").tolist(),
-            [0] * len(frame),
-            executions,
-            numbers(frame, "ticket"),
-            groups,
-            *(_known(millionths(frame, column, "trades")).tolist() for column in ("profit", "commission", "swap")),
-            np.where(closed, _known(millionths(frame, "volume", "trades")), 0).tolist(),
-            strict=True,
-        )
-    ]
-
-
-def _rows(frame: pd.DataFrame, by: By | None) -> list[_Row]:
-    check_columns(frame, "positions", *_POSITIONS)
-    if not len(frame):
-        return []
-    tickets = numbers(frame, "ticket")
-    if None in tickets:
-        raise InvalidFrame("positions", "has rows without a ticket: drop them with frame.dropna(...)")
-    unrealized = millionths(frame, "unrealized_pnl", "positions")
-    if (unrealized == MISSING).any():
-        unrealized = np.where(unrealized == MISSING, millionths(frame, "profit", "positions"), unrealized)
-    groups = texts(frame, "symbol") if by == "symbol" else [None] * len(frame)
-    volumes = millionths(frame, "volume", "positions").tolist()
-    times = times_us(frame, "positions").tolist()
-    return [
-        _Row(*values)
-        for values in zip(times, [1] * len(frame), tickets, groups, unrealized.tolist(), volumes, strict=True)
-    ]
-
-
-def _known(amounts: Micros) -> Micros:
-    return np.where(amounts == MISSING, 0, amounts)
-
-
 def _points(since: int, points: list[tuple[int, ...]]) -> PnlPoints:
-    counted = np.array(points, np.int64).reshape(len(points), 6).T
-    times, unrealized, realized, commission, swap, peak = counted
+    return _amounts(since, *np.array(points, np.int64).reshape(len(points), 6).T)
+
+
+def _amounts(
+    since: int, times: Micros, unrealized: Money, realized: Money, commission: Money, swap: Money, peak: Money
+) -> PnlPoints:
+    """Return points of amounts in whole millionths."""
     total = unrealized + realized
-    return PnlPoints(
-        since, times, *(c / MILLION for c in (unrealized, realized, commission, swap, total, peak, peak - total))
-    )
+    columns = (unrealized, realized, commission, swap, total, peak, peak - total)
+    return PnlPoints(since, times, *(column / MILLION for column in columns))
 
 
 def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
@@ -455,9 +380,14 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     >>> pnl(positions, trades)[["unrealized", "realized", "total", "drawdown"]].to_numpy().tolist()
     [[10.0, -0.5, 9.5, 0.0]]
     """
-    for frame, what in ((positions, "positions"), (trades, "trades")):
-        check_columns(frame, what)
-    series = PnlStream(by).update(positions, trades)
+    check_by(by)
+    check_positions(positions)
+    check_trades(trades, by)
+    plain = at_once(positions, trades, by, _VOLUME_TOLERANCE)
+    if plain is None:
+        series = PnlStream(by).update(positions, trades)
+    else:
+        series = {group: _amounts(0, *one) for group, one in plain.items()}
     if by is None:
         frame = (series[None] if series else _points(0, [])).frame()
     elif series:

@@ -134,18 +134,20 @@ def test_every_point_is_that_of_a_ledger_worked_out_anew_from_all_that_was_said(
             np.testing.assert_allclose(amounts, worked_out[time], atol=2e-5)
 
 
-@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS), data=st.data())
-@settings(max_examples=60, deadline=None)
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS), once=st.booleans(),
+       cuts=st.lists(st.tuples(st.integers(0, 25), st.integers(0, 15)), max_size=5))  # fmt: skip
+@settings(max_examples=100, deadline=None)
 def test_however_the_rows_are_fed_the_points_are_those_of_the_whole_bit_for_bit(
-    rows: list[Any], said: list[Any], by: Any, data: st.DataObject
+    rows: list[Any], said: list[Any], by: Any, once: bool, cuts: list[tuple[int, int]]
 ) -> None:
+    if once:  # every execution is said once, which is worked out at once and not by the ledger
+        said = [(at, {**trade, "execution_id": f"exec_{n}"}) for n, (at, trade) in enumerate(said)]
     frames = positions(rows), trades(said)
-    stream, updates, done = PnlStream(by), [], [0, 0]
-    while done != [len(rows), len(said)]:
-        upto = [data.draw(st.integers(d, len(f))) for d, f in zip(done, frames, strict=True)]
-        part = [f.iloc[d:u] for d, u, f in zip(done, upto, frames, strict=True)]
+    stream, updates, done = PnlStream(by), [], (0, 0)
+    for cut in [*cuts, (25, 15)]:
+        upto = tuple(max(d, min(c, len(f))) for d, c, f in zip(done, cut, frames, strict=True))
+        updates.append(stream.update(*(f.iloc[d:u] for d, u, f in zip(done, upto, frames, strict=True))))
         done = upto
-        updates.append(stream.update(*part))
         assert held(updates) == listed(pnl(frames[0].iloc[: done[0]], frames[1].iloc[: done[1]], by), by)
     assert stream.late == 0
 
@@ -283,8 +285,8 @@ def test_it_says_since_when_it_knows() -> None:
         (lambda p, t: pnl(p.tz_localize(None), t), InvalidFrame, "positions has times without a zone"),
         (lambda p, t: pnl(p, t.tz_localize(None)), InvalidFrame, "trades has times without a zone"),
         (lambda p, t: pnl(p, t.assign(profit=1e30)), InvalidFrame, "trades holds 1e.30 in profit"),
-        (lambda p, t: pnl(p, t.assign(execution_id=None)), InvalidFrame, "without an execution_id"),
-        (lambda p, t: pnl(p.assign(ticket=pd.NA), t), InvalidFrame, "without a ticket"),
+        (lambda p, t: pnl(p, t.assign(execution_id=None)), InvalidFrame, "without execution_id"),
+        (lambda p, t: pnl(p.assign(ticket=pd.NA), t), InvalidFrame, "without ticket"),
         (lambda p, t: pnl(p, None), InvalidFrame, "trades is a NoneType"),
     ],
 )

@@ -1,0 +1,117 @@
+"""What the ledger is told: executions and positions, each checked once and in whole millionths."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from fxlive.analytics.inputs import MISSING, Money, check_columns, millionths, numbers, texts, times_us
+from fxlive.errors import InvalidFrame, UnknownOption
+
+By = Literal["symbol", "strategy_id", "connection_id"]
+BYS: tuple[str, ...] = get_args(By)
+UNKNOWN = "unknown"
+"""The group of positions whose ticket no trade has named yet, and of rows without that field."""
+
+_POSITIONS = ("ticket", "symbol", "volume", "profit", "unrealized_pnl")
+_TRADES = ("execution_id", "ticket", "symbol", "volume", "profit", "commission", "swap", "status")
+
+
+class Trade(NamedTuple):
+    time: int
+    rank: int  # 0: before positions of the same time
+    execution: str
+    ticket: int | None
+    group: str | None
+    profit: int
+    commission: int
+    swap: int
+    closed: int  # volume that it closes
+
+
+class Row(NamedTuple):
+    """A position's row."""
+
+    time: int
+    rank: int  # 1
+    ticket: int
+    group: str | None
+    unrealized: int
+    volume: int
+
+
+Event = Trade | Row
+
+
+def check_by(by: str | None) -> None:
+    """Raise UnknownOption where there is no such grouping."""
+    if by is not None and by not in BYS:
+        raise UnknownOption("by", by, ("None", *BYS))
+
+
+def check_positions(frame: pd.DataFrame) -> None:
+    """Raise where rows of positions cannot be counted."""
+    check_columns(frame, "positions", *_POSITIONS)
+    _check_keys(frame["ticket"], "positions")
+
+
+def check_trades(frame: pd.DataFrame, by: str | None) -> None:
+    """Raise where trades cannot be counted, or not grouped like that."""
+    check_columns(frame, "trades", *_TRADES, *([] if by is None else [by]))
+    _check_keys(frame["execution_id"], "trades")
+
+
+def trade_events(frame: pd.DataFrame, by: str | None) -> list[Trade]:
+    """Return the events of trades."""
+    check_trades(frame, by)
+    if not len(frame):
+        return []
+    closed = np.array([status == "CLOSED" for status in texts(frame, "status")])
+    groups: list[str | None] = [None] * len(frame) if by is None else texts(frame, by)
+    if by == "symbol":
+        groups = [UNKNOWN if group is None else group for group in groups]
+    return [
+        Trade(*values)
+        for values in zip(
+            times_us(frame, "trades").tolist(),
+            [0] * len(frame),
+            texts(frame, "execution_id"),
+            numbers(frame, "ticket"),
+            groups,
+            *(known(millionths(frame, column, "trades")).tolist() for column in ("profit", "commission", "swap")),
+            np.where(closed, known(millionths(frame, "volume", "trades")), 0).tolist(),
+            strict=True,
+        )
+    ]
+
+
+def position_events(frame: pd.DataFrame, by: str | None) -> list[Row]:
+    """Return the events of rows of positions."""
+    check_positions(frame)
+    if not len(frame):
+        return []
+    tickets = numbers(frame, "ticket")
+    unrealized = millionths(frame, "unrealized_pnl", "positions")
+    if (unrealized == MISSING).any():
+        unrealized = np.where(unrealized == MISSING, millionths(frame, "profit", "positions"), unrealized)
+    groups: list[str | None] = [None] * len(frame)
+    if by == "symbol":
+        groups = [UNKNOWN if group is None else group for group in texts(frame, "symbol")]
+    volumes = millionths(frame, "volume", "positions").tolist()
+    times = times_us(frame, "positions").tolist()
+    return [
+        Row(*values)
+        for values in zip(times, [1] * len(frame), tickets, groups, unrealized.tolist(), volumes, strict=True)
+    ]
+
+
+def _check_keys(keys: pd.Series[Any], what: str) -> None:
+    if keys.isna().any():
+        raise InvalidFrame(what, f"has rows without {keys.name}: drop them with frame.dropna(subset={keys.name!r})")
+
+
+def known(amounts: Money) -> Money:
+    """Return amounts with 0 where they are missing."""
+    return np.where(amounts == MISSING, 0, amounts)

@@ -1,0 +1,91 @@
+"""The simulator's trading over a market, as the frames that a session would hold, with its books at many moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+import pandas as pd
+
+from fxlive.protocol import decode
+from fxlive.simulator import wire
+from fxlive.simulator.market import SimulatedMarket
+from fxlive.simulator.platform import Message, Platform
+from fxlive.simulator.quotes import Quote
+from fxlive.simulator.replay import Replay
+from fxlive.store import Store
+from tests.analytics.frames import UTC, index, real_day
+
+MONDAY_MS = 1_704_067_200_000  # 2024-01-01, and the beginning of its month, too
+CHANNELS = ("trades", "positions", "orders", "analytics")
+
+
+@dataclass
+class Books:
+    """What the account's own books said at a moment, in cents; `rows` of each channel had come by then."""
+
+    balance: int
+    equity: int
+    rows: dict[str, int]
+
+
+@dataclass
+class Played:
+    """What came of it."""
+
+    store: Store
+    quotes: pd.DataFrame
+    books: list[Books] = field(default_factory=list)
+
+    def frame(self, channel: str) -> pd.DataFrame:
+        return self.store.tables[channel].frame()
+
+
+def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Played:
+    """Let the simulator's strategies trade on quotes; a report of analytics and the books every so many blocks."""
+    platform, store = Platform(3, "user_456", first_ms), Store(max_rows=5_000_000)
+    every: list[Quote] = []
+    played = Played(store, pd.DataFrame())
+    messages: list[Message] = []
+    for number, block in enumerate(blocks):
+        every += block
+        messages += platform.quotes(block)
+        if number % report_every == 0:
+            messages += platform.marks() + platform.report()
+            frames = [wire.payload(message.frame) for message in messages if message.channel in CHANNELS]
+            store.add(decode(frames, platform.now_ms * 1000 + 3000))
+            messages.clear()
+            account = platform.trader.account  # type: ignore[union-attr]
+            rows = {channel: len(store.tables[channel]) for channel in CHANNELS}
+            played.books.append(Books(account.balance, account.equity(), rows))
+    times, symbols, bids, asks = zip(*every, strict=True)
+    played.quotes = pd.DataFrame(
+        {"symbol": pd.Categorical(symbols), "bid": bids, "ask": asks}, index=index([t * 1000 for t in times])
+    )
+    assert played.quotes.index.dtype == UTC
+    return played
+
+
+@cache
+def week() -> Played:
+    """Five days of four pairs, a yen pair and a cross among them."""
+    symbols = ["EURUSD", "USDJPY", "EURJPY", "GBPUSD"]
+    market = SimulatedMarket(3, symbols, start_ms=MONDAY_MS, quotes_per_s=0.05)
+
+    def blocks() -> Iterable[list[Quote]]:
+        for block in market:
+            if block and block[0][0] > MONDAY_MS + 5 * 86_400_000:
+                return
+            if block:
+                yield block
+
+    return play(blocks(), MONDAY_MS, 200)
+
+
+@cache
+def day() -> Played:
+    """The real day of ticks."""
+    replay = Replay(real_day().reset_index())
+    blocks = ([*block[start : start + 256]] for block in replay for start in range(0, len(block), 256))
+    return play(blocks, replay.first_ms, 20)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fxlive.analytics.reconcile import reconcile
+from fxlive.errors import UnknownColumn
+from tests.analytics.frames import T0, S, index, positions, trades
+from tests.analytics.test_exposure import quotes
+
+HOUR = 3600
+
+
+def analytics(*rows: tuple[float, str, float, float, float, float]) -> pd.DataFrame:
+    columns = ["period", *(f"metrics_{n}" for n in ("total_trades", "win_rate", "net_profit", "current_drawdown"))]
+    frame = pd.DataFrame([row[1:] for row in rows], columns=columns)
+    return frame.set_index(index([T0 + round(row[0] * S) for row in rows])).astype({"period": "category"})
+
+
+def held(*rows: tuple[int, str, str, float, float, float, float]) -> pd.DataFrame:
+    frame = positions([(0, ticket, symbol, lots, profit) for ticket, symbol, _, lots, _, _, profit in rows])
+    return frame.assign(type=[r[2] for r in rows], open_price=[r[4] for r in rows], current_price=[r[5] for r in rows])
+
+
+def test_each_period_counts_its_own_trades_up_to_the_platforms_row() -> None:
+    said = trades(
+        [
+            (1 * HOUR, {"execution_id": "e1", "status": "CLOSED", "profit": 10.0}),
+            (25 * HOUR, {"execution_id": "e2", "status": "CLOSED", "profit": -4.0, "commission": 1.0}),
+            (26 * HOUR, {"execution_id": "e3", "status": "CLOSED", "profit": 2.0}),
+            (27 * HOUR, {"execution_id": "e4", "status": "CLOSED", "profit": 99.0}),  # after their row
+        ]
+    )
+    theirs = analytics(
+        (26 * HOUR, "DAY", 2, 50.0, -3.0, 3.0), (25 * HOUR, "DAY", 7, 7, 7, 7), (26 * HOUR, "WEEK", 3, 66.7, 7.0, 3.0)
+    )
+    told = reconcile(theirs, said, held(), quotes({}))
+    assert told.index.tolist()[:5] == [
+        "DAY total_trades", "DAY win_rate", "DAY net_profit", "DAY current_drawdown", "WEEK total_trades"
+    ]  # fmt: skip
+    assert told["within"].all()
+    assert told.loc["WEEK win_rate", "difference"] == pytest.approx(-0.0333333, abs=1e-6)
+    wrong = reconcile(analytics((26 * HOUR, "DAY", 2, 50.0, -3.01, 3.0)), said, held(), quotes({}))
+    assert wrong["within"].tolist() == [True, True, False, True]
+    assert wrong.loc["DAY net_profit", "difference"] == pytest.approx(0.01)
+
+
+def test_what_may_lack_trades_says_since_when_they_are_known() -> None:
+    theirs = analytics((HOUR, "DAY", 0, 0.0, 0.0, 0.0), (HOUR, "YEAR", 0, 0.0, 0.0, 0.0))
+    told = reconcile(theirs, trades([]), held(), quotes({}), known_since="2024-01-01 00:30")
+    assert set(told["note"]) == {"trades are known since 2024-01-01 00:30:00 only"}
+    assert told["within"].all()
+    assert len(told) == 4  # of a period that we do not know, nothing
+    assert set(reconcile(theirs, trades([]), held(), quotes({}), known_since="2023-12-31")["note"]) == {""}
+
+
+def test_a_positions_profit_is_worked_out_from_its_prices() -> None:
+    rows = held(
+        (1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0),
+        (2, "USDJPY", "SELL", 0.1, 150.0, 149.0, 67.11),
+        (3, "EURJPY", "BUY", 0.1, 160.0, 162.0, 133.33),
+        (4, "EURUSD", "SELL", 0.1, 1.0850, 1.0860, 10.0),
+        (5, "EURSEK", "BUY", 0.1, 11.0, 11.1, 90.0),
+        (6, "GOLD", "BUY", 0.1, 11.0, 11.1, 90.0),
+    )
+    told = reconcile(analytics(), trades([]), rows, quotes())
+    assert told["ours"].iloc[:4].tolist() == [10.0, 67.11, 133.33, -10.0]
+    assert told["within"].iloc[:4].tolist() == [True, True, True, False]
+    assert told["within"].iloc[4:].isna().all()
+    assert told["note"].tolist()[4:] == ["no quotes lead from SEK to USD", "GOLD is no pair"]
+
+
+def test_of_nothing_there_is_nothing_but_all_columns() -> None:
+    told = reconcile(analytics(), trades([]), held(), quotes({}))
+    assert told.empty
+    assert told.dtypes.astype(str).to_dict() == {
+        "theirs": "float64", "ours": "float64", "difference": "float64", "tolerance": "float64", "within": "boolean",
+        "note": "str",
+    }  # fmt: skip
+
+
+def test_what_is_wrong_is_said() -> None:
+    frames: list[Any] = [analytics(), trades([]), held(), quotes({})]
+    for place, column in ((0, "metrics_win_rate"), (2, "current_price"), (3, "ask")):
+        less = [f.drop(columns=column) if n == place else f for n, f in enumerate(frames)]
+        less[2] = less[2] if place == 2 else held((1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0))
+        with pytest.raises(UnknownColumn, match=column):
+            reconcile(*less)
