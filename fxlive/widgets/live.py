@@ -58,6 +58,7 @@ class LiveWidget(anywidget.AnyWidget):
     _key = traitlets.Int().tag(sync=True)
     name = ""  # also of one that could not be made, which is closed all the same
     pausable = True
+    _anew = False  # all views are to begin again
 
     def __init__(
         self,
@@ -75,6 +76,7 @@ class LiveWidget(anywidget.AnyWidget):
         self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._asked: deque[dict[str, Any]] = deque()
         self._begun = False  # some view has had a window, so that there are changes to it
+        self._of_epoch = self.epoch() or 0
         super().__init__(_page=shared_page().model_id, _kind=kind, _key=next(_keys), **traits)
         self.on_msg(self._heard)
         former = _named.get(name)
@@ -91,6 +93,13 @@ class LiveWidget(anywidget.AnyWidget):
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return what is new since the last call or `window`, for all views; empty where nothing is."""
         raise NotImplementedError
+
+    def epoch(self) -> int | None:
+        """Return how often what it shows was cleared and begun anew; None while that is going on."""
+        return 0
+
+    def forget(self) -> None:
+        """Drop what is known of the data: it is of another epoch. All views get a window next."""
 
     def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the answer to anything else that a view asks."""
@@ -174,21 +183,40 @@ class LiveWidget(anywidget.AnyWidget):
 
     def news(self) -> Part | None:
         """Return what all views are to be told; None where nothing is new."""
-        content, buffers = self.changes() if self._begun else ({}, [])
+        if not self._begun or not self._settled():
+            return None
+        if self._anew:
+            content, buffers = self._window({})
+            self._anew = False
+        else:
+            content, buffers = self.changes()
         return Part(self._key, content, buffers) if content or buffers else None
+
+    def _settled(self) -> bool:
+        """Return whether the data is whole; what was known of that of a former epoch is dropped."""
+        epoch = self.epoch()
+        if epoch is not None and epoch != self._of_epoch:
+            self._of_epoch, self._anew = epoch, True
+            self.forget()
+        return epoch is not None
+
+    def _window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        content, buffers = self.window(request)
+        return {"a": "window", "model": self.model_id, "epoch": self._of_epoch, **content}, buffers
 
     def answer(self) -> Part | None:
         """Return the answer to the next view that has asked for something; None where none has."""
-        if not self._asked:
+        if not self._asked or not self._settled():
             return None
         request = self._asked.popleft()
         if request["type"] == "window":
-            content, buffers = self.window(request)
-            content = {"model": self.model_id, **content}
+            content, buffers = self._window(request)
+            self._anew = self._anew and self._begun  # the first view is all there are
             self._begun = True
         else:
             content, buffers = self.reply(request)
-        return Part(self._key, {"v": request.get("view"), "a": request["type"], **content}, buffers)
+            content = {"a": request["type"], **content}
+        return Part(self._key, {"v": request.get("view"), **content}, buffers)
 
     def failed(self, error: Exception) -> Part:
         """Return what to tell the views when one of these has raised: the views say it, and ask anew when clicked."""

@@ -157,7 +157,7 @@ def pnl_contents(pipeline: Pipeline, by: By | None, window: Any) -> Contents:
     )
     return Contents(
         figure,
-        PnlLayers(pipeline.store, by, window_ms),
+        lambda: PnlLayers(pipeline.store, by, window_ms),
         Fares(pipeline, *CHANNELS),
         window_ms=window_ms,
         waiting="Waiting for the first position or trade",

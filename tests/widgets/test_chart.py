@@ -41,9 +41,13 @@ class State:
         self.state: Any = "live"
         self.since: list[tuple[float, float | None]] = []
         self.marks: list[Mark] | None = None
+        self.cleared: int | None = 0
 
     def badge(self) -> Badge:
         return Badge(self.state)
+
+    def epoch(self) -> int | None:
+        return self.cleared
 
     def gaps(self) -> tuple[tuple[float, float | None], ...]:
         return tuple(self.since)
@@ -53,7 +57,7 @@ def chart_of(
     *layers: Layer, name: str = "test", state: State | None = None, window_ms: float = 60_000.0, **options: Any
 ) -> LiveChart:
     state = state or State()
-    contents = Contents(go.Figure(), lambda: layers, state, window_ms, lambda: state.marks)  # type: ignore[arg-type]
+    contents = Contents(go.Figure(), lambda: lambda: layers, state, window_ms, lambda: state.marks)  # type: ignore[arg-type]
     return LiveChart(contents, name=name, **{"refresher": Here(), **options})
 
 
@@ -192,7 +196,7 @@ def test_what_the_user_styles_reaches_the_page_and_the_points_do_not_go_twice(pa
 
 def test_a_trace_of_the_users_own_stays_behind_those_that_come_later(page: Recorded) -> None:
     layers: list[Layer] = [Line(3)]
-    contents = Contents(go.Figure(), lambda: layers, State(), 60_000.0)  # type: ignore[arg-type]
+    contents = Contents(go.Figure(), lambda: lambda: layers, State(), 60_000.0)  # type: ignore[arg-type]
     chart = LiveChart(contents, name="test", refresher=Here())
     look(chart)
     chart.figure.add_scatter(name="mine", x=[1], y=[2])

@@ -63,6 +63,12 @@ class ChartView extends View {
 
   // From the kernel.
 
+  cleared() {
+    this.layers = undefined;
+    this.ranges.clear();
+    this.doubted = true; // what the user looks at may not be there any more
+  }
+
   take(content, buffers) {
     const views = new Map(this.layers?.map((layer, place) => [place, layer.data]));
     this.figure = content.figure;
@@ -129,6 +135,10 @@ class ChartView extends View {
     this.takePending();
     if (empty !== !this.layers[0].data.length) this.whole = true; // the axes of an empty chart are hidden
     this.waiting.hidden = this.layers.some((layer) => layer.data.length);
+    if (this.doubted && this.drawn && this.waiting.hidden) {
+      this.doubted = false;
+      if (!this.seesAnything()) this.release();
+    }
     if (this.whole || !this.drawn) this.drawAll();
     else this.drawPoints();
   }
@@ -365,6 +375,18 @@ class ChartView extends View {
   visible() {
     return this.plot.layout.xaxis.range.map((time) =>
       typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`),
+    );
+  }
+
+  // Whether there is a point in what the user has zoomed into.
+  seesAnything() {
+    const [since, until] = this.following ? [-Infinity, Infinity] : this.visible();
+    const [low, high] = this.ownY ? [-Infinity, Infinity] : [...this.plot.layout.yaxis.range].sort((a, b) => a - b);
+    return this.layers.some(({ data, columns, first }) =>
+      columns.some(({ name, to }, c) => {
+        if (!Y_ATTRIBUTES.has(name) || to.every((i) => (this.figure.data[first + i].yaxis ?? "y") !== "y")) return false;
+        return data.all[c].slice(data.since(since), data.since(until)).some((value) => value >= low && value <= high);
+      }),
     );
   }
 

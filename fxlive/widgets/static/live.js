@@ -89,6 +89,7 @@ export class View {
   // What a kind of view does.
 
   build() {} // the elements in this.body and this.tools
+  cleared() {} // what was taken so far is of another time: none of it holds for what is taken next
   take(_content, _buffers) {} // everything: begin (again)
   news(_content, _buffers) {} // what is new; call this.soon() to have draw() called
   draw() {}
@@ -124,7 +125,11 @@ export class View {
     if (content.v !== undefined && content.v !== this.id) return;
     if (content.failed !== undefined) return this.failed(content.failed);
     if (content.a === "window" || (content.a === undefined && content.layers)) {
-      if (content.model) this.modelId = content.model;
+      if (content.model) {
+        this.modelId = content.model;
+        if (this.epoch !== undefined && this.epoch !== content.epoch) this.cleared();
+        this.epoch = content.epoch;
+      }
       this.begun = true;
       this.take(content, buffers);
     } else if (this.begun) {
