@@ -52,15 +52,18 @@ class Counters:
 
     def note(self, rows: Rows) -> None:
         """Count the rows of a batch."""
-        count = len(rows)
-        received_at = int(rows.received_at[-1])
-        self.messages += count
+        first, last = int(rows.received_at[0]), int(rows.received_at[-1])
+        self.messages += len(rows)
         if self._first_received_at is None:
-            self._first_received_at = received_at
-        self.last_received_at = received_at
+            self._first_received_at = first
+        self.last_received_at = last
         self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
-        second = received_at // 1_000_000
-        self._seconds[second] = self._seconds.get(second, 0) + count
+        seconds = {last // 1_000_000: len(rows)}
+        if first // 1_000_000 not in seconds:  # of a replay that goes fast, or far
+            counted = np.unique(rows.received_at // 1_000_000, return_counts=True)
+            seconds = dict(zip(*(values.tolist() for values in counted), strict=True))
+        for second, count in seconds.items():
+            self._seconds[second] = self._seconds.get(second, 0) + count
         while len(self._seconds) > _RATE_SECONDS + 1:
             self._seconds.popitem(last=False)
 

@@ -260,6 +260,12 @@ def test_what_is_stale_is_so_by_the_clock_of_the_replay(paused: fxlive.Replay) -
     assert paused.health().channels.loc["market-data", "age_s"] == 22.0
 
 
+def test_rates_after_a_seek_are_those_of_the_time_before_it_as_it_was(paused: fxlive.Replay) -> None:
+    for seconds, rate in ((50, 1.0), (5, 1.0), (66, 0.4), (90, 0.0)):
+        paused.seek(moment(MAY_8 + seconds * SECOND))
+        assert paused.health().rate_per_s == pytest.approx(rate, abs=0.21)
+
+
 def test_latency_is_the_recorded_one(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, quote(0), at=MAY_8 - 30 * 60 * SECOND + 40_000)
