@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +14,10 @@ from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.selection import micros_of
 from fxlive.session import Session
+
+if TYPE_CHECKING:
+    from fxlive.widgets.slider import TimeSlider
+    from fxlive.widgets.status import Controls
 
 
 def replay(
@@ -170,6 +175,41 @@ class Replay(Session):
         except TimeoutError:
             raise WaitTimeout(f"The replay did not end within {timeout:g} s: it is {self.time}.") from None
         return self
+
+    def time_slider(self, *, name: str | None = None) -> TimeSlider:
+        """Return a live slider over the recording, which also works while a cell runs.
+
+        It shows the moment that it is in the replay, between the recording's two ends, with the times drawn in which
+        messages are missing. Drag it, or use the arrow keys, to seek; it also plays, pauses and sets the speed.
+
+        Parameters
+        ----------
+        name
+            What to call it: a widget of the same name takes the place of the former. Default: ``"time"``.
+
+        Returns
+        -------
+        TimeSlider
+            To be shown.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import fxlive
+        >>> recording = fxlive.Session.offline().record(tempfile.mkdtemp())
+        >>> recording.stop().rows
+        0
+        >>> with replay(recording.path) as session:
+        ...     session.time_slider().name
+        'replay: time'
+        """
+        from fxlive.widgets.slider import time_slider
+
+        return time_slider(self._pipeline, self._feed, self.name, name=name)
+
+    def _controls(self) -> Controls:
+        controls = super()._controls()
+        return replace(controls, pause=self.pause, resume=self.resume, paused=lambda: self.paused)
 
     def __repr__(self) -> str:
         pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 from IPython.display import publish_display_data
 
+from fxlive.feeds.replay import ReplayFeed
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart
@@ -14,6 +15,7 @@ from fxlive.widgets.grid import grid
 from fxlive.widgets.live import LiveWidget, in_a_kernel, still_of
 from fxlive.widgets.pnl import PnlPickers
 from fxlive.widgets.prices import QUOTES, PricePickers, known_symbol
+from fxlive.widgets.slider import time_slider
 from fxlive.widgets.status import Controls, status_bar
 from fxlive.widgets.tiles import metrics_chart
 
@@ -96,8 +98,10 @@ def dashboard(
         symbol = "EURUSD" if "EURUSD" in seen or not seen else seen[0]
     name = name or "dashboard"
     prices, profit = PricePickers(pipeline, symbol), PnlPickers(pipeline)
-    parts: dict[str, LiveWidget] = {
-        "status": status_bar(pipeline, session, controls, name=f"{name} status"),
+    parts: dict[str, LiveWidget] = {"status": status_bar(pipeline, session, controls, name=f"{name} status")}
+    if isinstance(pipeline.feed, ReplayFeed):
+        parts["time"] = time_slider(pipeline, pipeline.feed, session, name=f"{name} time")
+    parts |= {
         "price": LiveChart(prices.contents(), pickers=prices, tz=tz, name=f"{session}: {name} price"),
         "pnl": LiveChart(profit.contents(), pickers=profit, tz=tz, name=f"{session}: {name} pnl"),
         "metrics": metrics_chart(pipeline, session, None, "1h", name=f"{name} metrics"),

@@ -91,12 +91,14 @@ class StatusBar(LiveWidget):
         news = {name: value for name, value in fresh.items() if name not in self._said or self._said[name] != value}
         self._said = {**self._said, **news}
         content: dict[str, Any] = {"s": news} if news else {}
-        if "state" in news:
+        if "state" in news or "halt" in news:
             content["badge"] = self._badge()
         return content, []
 
     def _badge(self) -> dict[str, Any]:
-        state = self._pipeline.state
+        state, halt = self._pipeline.state, self._pipeline.feed.halt
+        if halt is not None and state not in ("closed", "failed"):
+            return vars(Badge(halt)) | {"text": halt}
         return vars(Badge(_BADGES[state])) | {"text": state}
 
     def _at_once(self) -> dict[str, Any]:
@@ -104,6 +106,7 @@ class StatusBar(LiveWidget):
         return {
             "state": self._pipeline.state,
             "error": None if error is None else str(error),
+            "halt": self._pipeline.feed.halt,
             "paused": self._paused(),
             "replay": self._controls.pause is not None,
             "work": self._work,

@@ -194,7 +194,8 @@ class StatusView extends View {
     set("record", recording ? "Stop" : "Record", recording ? "Stop recording" : "Record what comes from now on", live || recording, "record", "stop");
     this.buttons.record.dataset.on = Boolean(recording);
     set("export", "Export", "Write what is in memory to Parquet files", true, "export");
-    set("reconnect", "Reconnect", "Drop the connection and come back", !over, "reconnect");
+    const again = replay ? "Play the recording from its beginning" : "Drop the connection and come back";
+    set("reconnect", "Reconnect", again, !over && (!replay || state === "failed"), "reconnect");
     set("close", "Close", "Close the session", !over, "close");
   }
 
@@ -219,11 +220,11 @@ class StatusView extends View {
   }
 
   drawTroubles() {
-    const { gap, error, state, recording, paused, replay, stale } = this.s;
+    const { gap, error, state, recording, paused, replay, halt, stale } = this.s;
     const lines = [];
     const say = (text, is = "warn") => lines.push([text, is]);
     if (state === "failed" && error) say(error, "bad");
-    if (paused) say(replay ? "The replay is paused." : "Charts are paused; data keeps coming.");
+    if (paused && halt !== "ended") say(replay ? "The replay is paused." : "Charts are paused; data keeps coming.");
     if (gap?.lasts && state === "reconnecting") say(`Away for ${span(gap.s)}, since ${this.clock(gap.start)}: ${gap.why}`);
     for (const name of stale ?? []) say(`${name} is silent.`);
     if (recording?.state === "stalled") say(`The recording is stalled: ${recording.error}; ${whole(recording.waiting)} rows wait.`, "bad");
