@@ -23,6 +23,9 @@ from benchmarks.report import Figure
 ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures", "charts")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 LIBRARIES = (
+    *("pandas", "numpy", "pyarrow", "msgspec", "websockets", "polars", "duckdb", "bokeh"),
+    *("plotly", "jupyterlab", "ipykernel"),
+)
     "pandas",
     "numpy",
     "pyarrow",
