@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fxlive.analytics.pnl import BYS, By, PnlPoints, PnlStream, known_since
+from fxlive.analytics.events import BYS, By
+from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
 from fxlive.errors import UnknownOption
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
