@@ -20,7 +20,7 @@ from benchmarks.data import source
 from benchmarks.isolate import in_a_process, measured_by
 from benchmarks.report import Figure
 
-ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day")
+ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "analytics")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 LIBRARIES = ("pandas", "numpy", "pyarrow", "msgspec", "websockets", "polars", "bokeh")
 

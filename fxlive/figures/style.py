@@ -18,6 +18,7 @@ def figure(title: str, traces: list[Any], **layout: Any) -> go.Figure:
     made = go.Figure(traces)
     made.update_layout(
         title={"text": title},
+        template="plotly_white",
         margin={"l": 60, "r": 30, "t": 60, "b": 50},
         colorway=list(COLOURS),
         hovermode="x unified",
