@@ -16,7 +16,8 @@ from fxlive.errors import CaptureError
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem; color: #202124 }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid #dadce0 }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; margin: 1rem 0; display: block; overflow-x: auto }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0 }
+table { font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eee } th:first-child { text-align: left }
 p.note { color: #5f6368; font-size: 13px }
 """

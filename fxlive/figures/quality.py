@@ -66,7 +66,9 @@ def latency_figure(latency: pd.DataFrame, title: str = "Latency") -> go.Figure:
         What to call it.
     """
     columns = [c for c in latency.columns if c != "count"] if len(latency) else []
-    traces = [go.Scatter(x=latency.index, y=latency[c], name=c.removesuffix("_ms"), mode="lines+markers") for c in columns]
+    traces = [
+        go.Scatter(x=latency.index, y=latency[c], name=c.removesuffix("_ms"), mode="lines+markers") for c in columns
+    ]
     return figure(title, traces, yaxis={"title": {"text": "ms"}, "rangemode": "tozero"})
 
 
