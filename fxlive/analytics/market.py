@@ -23,8 +23,8 @@ def latency(frame: pd.DataFrame, freq: str | pd.Timedelta = "1min", *, offset_ms
     Parameters
     ----------
     frame
-        Rows of any channel: latency is `received_at` less the index, the envelope's time. Rows without `received_at` are
-        left out.
+        Rows of any channel: latency is `received_at` less the index, the envelope's time. Rows without `received_at`
+        are left out.
     freq
         The length of a bin, at most a day.
     offset_ms
