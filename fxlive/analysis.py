@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fxlive.columns import STR
+from fxlive.instruments import known_symbol
 
 if TYPE_CHECKING:
     from fxlive.analytics.bars import Price
@@ -51,7 +52,7 @@ class Analysis(ABC):
         Parameters
         ----------
         symbol
-            Such as ``"EURUSD"``.
+            Such as ``"EURUSD"``, or ``"eur/usd"``; of a pair that has not ticked there are no bars.
         freq
             The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``.
         price
@@ -66,6 +67,11 @@ class Analysis(ABC):
         DataFrame
             Indexed by `timestamp`: `open`, `high`, `low`, `close`, `ticks`, `spread_pips` (mean), `complete`.
 
+        Raises
+        ------
+        UnknownSymbol, UnknownOption
+            For what cannot be; lists what can.
+
         Examples
         --------
         >>> import fxlive
@@ -74,7 +80,8 @@ class Analysis(ABC):
         """
         from fxlive.analytics.bars import bars
 
-        return bars(self.frame("market-data", symbol=symbol), freq, price, fill, **options)
+        seen = [str(name) for name in self.latest("market-data").index]
+        return bars(self.frame("market-data", symbol=known_symbol(symbol, seen)), freq, price, fill, **options)
 
     def pnl(self, by: By | None = None) -> pd.DataFrame:
         """Return profit and loss over time, in the account's currency.

@@ -163,3 +163,10 @@ def test_a_recorded_session_is_analysed_like_the_live_one(session: fxlive.Sessio
     moments = ((at, capture.at(at)) for at in pd.date_range("2024-01-01", periods=9, freq="s", tz="UTC"))
     alerts = firings(lambda then: then.latest("positions").query("unrealized_pnl > 4"), moments, hold="2s")
     assert [(at.second, value["unrealized_pnl"].tolist()) for at, value in alerts] == [(7, [7.0])]
+
+
+def test_a_symbol_may_be_written_in_any_way_and_one_that_cannot_be_is_refused(session: fxlive.Session) -> None:
+    assert session.bars("eur/usd").equals(session.bars("EURUSD"))
+    assert session.bars("AUDNZD").empty  # it may still tick
+    with pytest.raises(fxlive.UnknownSymbol, match="EURJPY"):
+        session.bars("euro")

@@ -10,6 +10,7 @@ import contextlib
 import math
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ Frames = dict[str, pd.DataFrame]
 
 def frames() -> Frames:
     """A small session: every function has something to say of it."""
+    return dict(_frames())
+
+
+@cache
+def _frames() -> Frames:
     ticks = quotes([(n, 1.0850 + n % 7 / 1e4, 1.0852 + n % 5 / 1e4) for n in range(60)])
     said = trades(
         [
