@@ -6,6 +6,8 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 from websockets.asyncio.client import connect as raw_connect
@@ -20,21 +22,28 @@ RUNS = 5
 
 def measure() -> list[Figure]:
     """Return the rates, run in turn against one server in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.flood", str(COUNT)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = f"ws://127.0.0.1:{server.stdout.readline().strip()}/api/ws"
+    with flood(COUNT) as url:
         alone, rows = [], []
         for run in range(RUNS):
             alone.append(COUNT / asyncio.run(_discard(url)))
-            rows.append(COUNT / _take(url + f"?run={run}"))
-        server.stdin.close()  # type: ignore[union-attr]
+            rows.append(COUNT / taken(url + f"?run={run}"))
     ratio = median(r / a for r, a in zip(rows, alone, strict=True))
     return [
         Figure("socket to row: websockets alone, discarding", median(alone), "messages/s"),
         Figure("socket to row: fxlive session", median(rows), "messages/s"),
         Figure("socket to row: fxlive / websockets alone", ratio, "x", bar=">= 0.75"),
     ]
+
+
+@contextmanager
+def flood(count: int) -> Iterator[str]:
+    """Give the URL of a server in a process of its own that sends so many messages as fast as it can."""
+    command = [sys.executable, "-m", "benchmarks.flood", str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        yield f"ws://127.0.0.1:{server.stdout.readline().strip()}/api/ws"
+        server.stdin.close()
 
 
 async def _discard(url: str) -> float:
@@ -47,14 +56,15 @@ async def _discard(url: str) -> float:
         return time.perf_counter() - start
 
 
-def _take(url: str) -> float:
-    session = fxlive.Session(url, "token", channels=["market-data"], name="bench")
+def taken(url: str, count: int = COUNT, record: str | None = None) -> float:
+    """Return the seconds in which a session takes what a flood sends."""
+    session = fxlive.Session(url, "token", channels=["market-data"], name="bench", record=record)
     start = time.perf_counter()
     session.open()
     opened = time.perf_counter()
-    session.wait_for("market-data", rows=COUNT, timeout=120)
+    session.wait_for("market-data", rows=count, timeout=120)
     end = time.perf_counter()
-    assert len(session.frame("market-data")) == COUNT
+    assert len(session.frame("market-data")) == count
     session.close()
     return end - min(opened, start + 0.05)
 

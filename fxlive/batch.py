@@ -35,7 +35,8 @@ class Rows:
     `values` holds for each of the channel's columns what its kind asks for: float64 for numbers, int64 for integers
     that are never missing and for times (microseconds, NAT where missing), and lists with None where missing for the
     rest. `extras` holds the undocumented fields: the row's place, then {column: JSON value}. `arrival` numbers the
-    messages of all channels in the order in which they came.
+    messages of all channels in the order in which they came. What a table made of texts and codes it leaves in
+    `packed`, by column, for whoever needs them next.
     """
 
     channel: Channel
@@ -45,6 +46,7 @@ class Rows:
     arrival: Micros
     values: dict[str, Any]
     extras: dict[int, dict[str, Any]] = field(default_factory=dict)
+    packed: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.messages)

@@ -20,6 +20,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fxlive.messages import Kind
+from fxlive.packed import PackedCodes, PackedTexts
 from fxlive.timestamps import NAT
 
 UTC = pd.DatetimeTZDtype("us", "UTC")
@@ -81,6 +82,10 @@ class Buffer(ABC):
     @abstractmethod
     def capacity(self) -> int:
         """How many rows the buffer has room for."""
+
+    def pack(self, values: Any) -> Any:
+        """Return the values of a batch as `append` takes them at the least cost, and as others may keep them."""
+        return values
 
     @abstractmethod
     def append(self, values: Any, first: int) -> None:
@@ -281,8 +286,11 @@ class Codes(Fixed):
             self._parts[0] = self._parts[0].astype(wanted)
             self.generation += 1
 
+    def pack(self, values: Any) -> PackedCodes:
+        return PackedCodes(np.array(self.vocabulary.encode(values), np.int32), self.vocabulary.names)
+
     def _encode(self, values: Any) -> tuple[Any, ...]:
-        codes = self.vocabulary.encode(values)
+        codes = values.codes if isinstance(values, PackedCodes) else self.pack(values).codes
         if len(self.vocabulary) > np.iinfo(self._parts[0].dtype).max:
             self.settle()
         return (codes,)
@@ -335,22 +343,20 @@ class Texts(Buffer):
     def capacity(self) -> int:
         return len(self._ends) - 1
 
+    def pack(self, values: Any) -> PackedTexts:
+        return PackedTexts.of(values)
+
     def append(self, values: Any, first: int) -> None:
-        count = len(values)
-        missing = None in values
-        texts = [value or "" for value in values] if missing else values
-        together = "".join(texts)
-        joined = together.encode()
-        lengths = map(len, texts) if together.isascii() else (len(text.encode()) for text in texts)
-        sizes = np.fromiter(lengths, np.int64, count)
-        at, used = self._claim(count, len(joined), first)
-        self._bytes[used : used + len(joined)] = np.frombuffer(joined, np.uint8)
-        np.cumsum(sizes, out=self._ends[at + 1 : at + 1 + count])
+        packed = values if isinstance(values, PackedTexts) else PackedTexts.of(values)
+        count, size = len(packed), len(packed.data)
+        at, used = self._claim(count, size, first)
+        self._bytes[used : used + size] = np.frombuffer(packed.data, np.uint8)
+        np.cumsum(packed.sizes, out=self._ends[at + 1 : at + 1 + count])
         self._ends[at + 1 : at + 1 + count] += used
-        if missing:
+        if packed.valid is not None:
             self._begin_marking(at)
         if self._valid is not None:
-            self._mark(at, np.array([value is not None for value in values], np.bool_))
+            self._mark(at, np.ones(count, np.bool_) if packed.valid is None else packed.valid)
         self.stop += count
 
     def append_missing(self, count: int, first: int) -> None:

@@ -279,7 +279,7 @@ class Pictures:
         -------
         Grid
             The widget. Positions that have ended disappear from it; those that have not been heard of since the last
-            gap are dimmed.
+            gap are grey and slanted.
 
         Raises
         ------

@@ -241,14 +241,16 @@ class Pipeline:
                     batch.rows[name] = fresh
                 else:
                     del batch.rows[name]
-            if self.recording is not None and not silently:
-                self.recording.put(batch)
             self.store.add(batch)
         except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
             log.exception("a batch could not be taken in")
             reason = f"internal error: {type(error).__name__}: {error}"
             raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
-            self.store.reject([Rejection(batch.received_at, reason, text) for text in raw])
+            rejected = [Rejection(batch.received_at, reason, text) for text in raw]
+            self.store.reject(rejected)
+            batch.rejected += rejected
+        if self.recording is not None and not silently:
+            self.recording.put(batch)
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages)

@@ -112,7 +112,7 @@ class Store:
     def add(self, batch: Batch) -> None:
         """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads.
 
-        The rows of a channel that cannot be taken in go to the rejections, and are in the batch no more.
+        The rows of a channel that cannot be taken in go to the rejections of the batch, and are in it no more.
         """
         with self.lock:
             for name, rows in tuple(batch.rows.items()):
@@ -120,14 +120,13 @@ class Store:
                     table = self._table(name)
                     if table is None:
                         reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
-                        self._reject_rows(rows, batch.received_at, reason)
+                        _reject_rows(batch, name, reason)
                         continue
                     table.append(rows)
                     self.counters[name].note(rows)
                 except Exception as error:  # a fault of ours must not cost the other channels anything
                     log.exception("messages of %s could not be taken in", name)
-                    self._reject_rows(rows, batch.received_at, f"internal error: {type(error).__name__}: {error}")
-                    del batch.rows[name]
+                    _reject_rows(batch, name, f"internal error: {type(error).__name__}: {error}")
             self.reject(batch.rejected)
             self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
 
@@ -139,10 +138,6 @@ class Store:
             self.counters.setdefault(name, Counters())  # it may have counted duplicates already
             self.tables = {**self.tables, name: self._new_table(Channel(name, columns=(ID,)))}  # read without the lock
         return self.tables[name]
-
-    def _reject_rows(self, rows: Rows, received_at: int, reason: str) -> None:
-        raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in rows.messages)
-        self.reject([Rejection(received_at, reason, text) for text in raw])
 
     def reject(self, rejections: list[Rejection]) -> None:
         """Remember messages that could not be taken."""
@@ -250,6 +245,12 @@ def _quantiles_ms(micros: list[int], quantiles: tuple[float, ...]) -> list[float
     if not micros:
         return [float("nan")] * len(quantiles)
     return [float(q) for q in np.quantile(np.array(micros), quantiles) / 1000]
+
+
+def _reject_rows(batch: Batch, name: str, reason: str) -> None:
+    raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in batch.rows[name].messages)
+    batch.rejected += [Rejection(batch.received_at, reason, text) for text in raw]
+    del batch.rows[name]
 
 
 def gaps_frame(gaps: Sequence[Gap]) -> pd.DataFrame:

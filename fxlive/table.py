@@ -148,7 +148,8 @@ class RollingTable:
         extras = self._fit(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
-                column.append(values[name], self.first)
+                rows.packed[name] = packed = column.pack(values[name])
+                column.append(packed, self.first)
             elif name == "timestamp":
                 column.append(rows.timestamp, self.first)
             elif name == "received_at":

@@ -24,6 +24,7 @@ FLOORS: dict[str, float] = {
     "errors": 0,
     "messages": 0,
     "timestamps": 0,
+    "packed": 0,  # what a table makes of texts and codes, for the recorder too
     "channels": 1,
     "columns": 1,
     "instruments": 1,

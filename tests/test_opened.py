@@ -262,6 +262,27 @@ def test_a_folder_of_captures_opens_as_one_with_a_gap_between_them(tmp_path: Pat
     assert capture.frame("market-data", since="2014-05-08T12:00:00.250Z")["volume"].min() == 250
 
 
+def test_a_column_of_many_codes_has_the_categories_of_the_session_in_their_order(tmp_path: Path) -> None:
+    pick = random.Random(1)
+    frames = [trade(n, strategyId=f"s{pick.randrange(6_000)}" if n % 7 else None) for n in range(12_000)]
+    with recorded(tmp_path) as session:
+        for start in range(0, len(frames), 2_000):
+            bring(session, *frames[start : start + 2_000], at=MAY_8 + start)
+            wait_until(lambda: session.recording and not session.recording.status.waiting)
+    capture = fxlive.open_capture(path_of(session))
+    equal(capture.frame("trades"), session.frame("trades"))
+
+
+def test_what_the_tables_cannot_take_in_is_recorded_as_rejected(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        for start in range(0, 300, 50):
+            bring(session, *[message("x", f"channel-{n}", {"n": n}, n) for n in range(start, start + 50)])
+    capture = fxlive.open_capture(path_of(session))
+    assert len(capture.rejected()) == 44
+    equal(capture.rejected(), session.rejected())
+    assert capture.channels == session.channels
+
+
 def test_a_capture_of_the_demo_is_the_session(tmp_path: Path) -> None:
     with demo(name="recorded", speed=20.0, record=tmp_path) as session:
         session.wait_for("trades", rows=5, timeout=60)

@@ -133,10 +133,11 @@ class Folder:
             self.manifest = self._read_manifest()
 
     def channels(self) -> list[Channel]:
-        """Return the channels that have parts, the recorder's own too."""
+        """Return the channels that have parts, in the order in which they came; the recorder's own too."""
         names = {entry.folder: name for name, entry in self._entries().items()}
+        parts = self.parts()
         found = []
-        for folder in self.parts():
+        for folder in [*(f for f in names if f in parts), *(f for f in parts if f not in names)]:
             name = names.get(folder, layout.channel_of(folder))
             found.append(_OWN.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
         return found

@@ -9,11 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from fxlive.batch import Rows
 from fxlive.channels import Channel
 from fxlive.messages import Kind
+from fxlive.packed import PackedCodes, PackedTexts
 from fxlive.timestamps import Micros
 
 MANY_ROWS = 50_000
@@ -53,21 +55,29 @@ class Chunk:
 def chunk(rows: Rows) -> Chunk:
     """Return rows as they wait in the queue, with about how many bytes they take."""
     channel, count = rows.channel, len(rows.timestamp)
+    values = {**rows.values, **rows.packed} if rows.packed else rows.values
     size = count * _VALUE_BYTES * (3 + len(channel.columns))
-    for column in channel.columns:
-        if column.kind in _OBJECTS:
-            values = rows.values[column.name]
-            size += _TEXT_BYTES * count
-            if column.kind is Kind.LIST:
-                size += _weight(values)
-                continue
-            try:
-                size += sum(map(len, values))
-            except TypeError:  # some are missing
-                size += sum(map(len, filter(None, values)))
+    for name, kind in _objects(channel):
+        size += _size(values[name], kind, count)
     if rows.extras:
         size += sum(map(_weight, rows.extras.values()))
-    return Chunk(channel, rows.timestamp, rows.received_at, rows.arrival, rows.values, rows.extras, size)
+    return Chunk(channel, rows.timestamp, rows.received_at, rows.arrival, values, rows.extras, size)
+
+
+def _size(values: Any, kind: Kind, count: int) -> int:
+    if isinstance(values, PackedTexts | PackedCodes):
+        return values.nbytes
+    if kind is Kind.LIST:
+        return _TEXT_BYTES * count + _weight(values)
+    try:
+        return _TEXT_BYTES * count + sum(map(len, values))
+    except TypeError:  # some are missing
+        return _TEXT_BYTES * count + sum(map(len, filter(None, values)))
+
+
+@lru_cache(64)  # each batch has a new object for a channel that the reference does not name
+def _objects(channel: Channel) -> list[tuple[str, Kind]]:
+    return [(column.name, column.kind) for column in channel.columns if column.kind in _OBJECTS]
 
 
 _OBJECTS = {Kind.SYMBOL, Kind.CODE, Kind.TEXT, Kind.LIST}

@@ -9,7 +9,7 @@ What is missing is null, also a number: NaN would spoil every sum in SQL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any
 
@@ -21,9 +21,11 @@ from fxlive.capture.inbox import Chunk
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.channels import Channel
 from fxlive.messages import Kind
+from fxlive.packed import PackedCodes, PackedTexts
 
 FORMAT_VERSION = 1
 DAY_US = 86_400_000_000
+_MANY_NAMES = 4096  # from here on a part holds only those that its rows use
 
 TIME = pa.timestamp("us", "UTC")
 CODES = pa.dictionary(pa.int32(), pa.string())
@@ -40,7 +42,7 @@ TYPES: dict[Kind, Any] = {
 }
 
 
-@cache
+@lru_cache(512)
 def schema(channel: Channel) -> Any:
     """Return the Arrow schema of a channel's files; they also say themselves which channel they are of."""
     fields = [pa.field("timestamp", TIME), pa.field("received_at", TIME)]
@@ -86,10 +88,39 @@ def _column(kind: Kind, values: list[Any]) -> Any:
         return pa.array(_joined(values), pa.float64(), from_pandas=True)
     if kind is Kind.KEY_INTEGER:
         return pa.array(_joined(values), pa.int64())
+    if all(isinstance(some, PackedTexts) for some in values):
+        return _texts(values)
+    if all(isinstance(some, PackedCodes) for some in values) and len({id(some.names) for some in values}) == 1:
+        return _codes(_joined([some.codes for some in values]), values[0].names)
     flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
     if TYPES[kind] is CODES:
-        return pa.array(flat, pa.string()).dictionary_encode()
-    return pa.array(flat, TYPES[kind])
+        return pa.array(list(flat), pa.string()).dictionary_encode()
+    return pa.array(list(flat), TYPES[kind])
+
+
+def _texts(packed: list[PackedTexts]) -> Any:
+    sizes = _joined([some.sizes for some in packed])
+    ends = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    if ends[-1] >= 2**31:
+        raise ValueError("more text than one array can hold")
+    valid = None
+    if any(some.valid is not None for some in packed):
+        there = [np.ones(len(some), np.bool_) if some.valid is None else some.valid for some in packed]
+        valid = pa.py_buffer(np.packbits(np.concatenate(there), bitorder="little"))
+    data = b"".join([some.data for some in packed])
+    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data), valid)
+
+
+def _codes(codes: Any, names: list[str]) -> Any:
+    """Return codes with their names, those that are not used too: it is the vocabulary of the session, in its order."""
+    known = len(names)
+    if known > _MANY_NAMES:
+        used, codes = np.unique(np.append(codes, -1), return_inverse=True)  # -1 comes first, and is -1 again
+        codes = codes[:-1].astype(np.int32) - 1
+        names = [names[code] for code in used[1:].tolist()]
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(names[:known], pa.string()))
 
 
 def _times(values: list[Any]) -> Any:

@@ -48,6 +48,7 @@ class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no type
         pages = ipywidgets.Tab(list(tabs.values()), titles=list(tabs))
         pages.add_class("fxlive-at-tabs")
         places = ipywidgets.Box([*parts.values(), pages])
+        self._boxes = (places, pages)
         places.add_class("fxlive-places")
         super().__init__([places])
         self.add_class("fxlive-dashboard")
@@ -60,9 +61,10 @@ class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no type
         """Take the dashboard and its parts out of the page, for good."""
         if _named.get(self.name) is self:
             del _named[self.name]
-        for part in (*self.parts.values(), *self.tabs.values()):
-            part.close()
         super().close()
+        # A box that outlived what is in it would keep a page that is loaded anew waiting for ever.
+        for part in (*self._boxes, *self.parts.values(), *self.tabs.values()):
+            part.close()
 
     def _ipython_display_(self) -> None:
         publish: Any = publish_display_data

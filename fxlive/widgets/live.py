@@ -18,6 +18,8 @@ import anywidget
 import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
+from ipywidgets import Box
+from ipywidgets.widgets.widget import _instances
 
 from fxlive.widgets.page import STATIC, Part, forget_thread, shared_page
 from fxlive.widgets.refresher import Refresher, shared_refresher
@@ -54,6 +56,7 @@ class LiveWidget(anywidget.AnyWidget):
     _page = traitlets.Unicode().tag(sync=True)
     _kind = traitlets.Unicode().tag(sync=True)
     _key = traitlets.Int().tag(sync=True)
+    name = ""  # also of one that could not be made, which is closed all the same
     pausable = True
 
     def __init__(
@@ -103,8 +106,13 @@ class LiveWidget(anywidget.AnyWidget):
         """Take the widget out of the page, for good."""
         if _named.get(self.name) is self:
             del _named[self.name]
-        self._views.clear()
-        self.refresher.soon(self.refresher.forget, self)
+        if self.name:
+            self._views.clear()
+            self.refresher.soon(self.refresher.forget, self)
+            # A box that held on to a widget that is gone would keep a page that is loaded anew waiting for ever.
+            for box in list(_instances.values()):
+                if isinstance(box, Box) and self in box.children:
+                    box.children = tuple(child for child in box.children if child is not self)
         super().close()
 
     def _ipython_display_(self) -> None:

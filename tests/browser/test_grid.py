@@ -87,8 +87,12 @@ def test_sort_scroll_selection_and_widths_survive_a_thousand_patches_of_five_tho
 for n in range(1000):
     positions(*({'ticket': pick.randrange(5000), 'profit': pick.gauss(0, 100)} for _ in range(10)))
     refresher.ask(refresher.tick)
-positions({'ticket': 4999, 'profit': 123456.789}, {'ticket': 4998, 'volume': 0})"""
-    notebook.open(START + fill, "fxlive.grid('positions', height=20)", patch)
+positions({'ticket': 4998, 'volume': 0})"""
+    twice = """
+for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
+    positions(row)
+    refresher.ask(refresher.tick)"""
+    notebook.open(START + fill, "fxlive.grid('positions', height=20)", patch, twice)
     run(notebook, 0, 1)
     page.wait_for_function("() => document.querySelector('.fxlive-count')?.textContent.startsWith('5,000 rows')")
     assert page.locator(".fxlive-row").count() < 50  # only what can be seen is in the page
@@ -139,7 +143,8 @@ positions({'ticket': 4999, 'profit': 123456.789}, {'ticket': 4998, 'volume': 0})
     page.wait_for_function("top => document.querySelector('.fxlive-scroller').scrollTop === top", arg=before[1])
     page.evaluate("() => { document.querySelector('.fxlive-scroller').scrollTop = 0; }")
     page.wait_for_function("() => document.querySelector('.fxlive-row[aria-rowindex=\"2\"]')")
-    assert texts(page, "ticket")[0] == "4999"
+    run(notebook, 3)  # the second comes too soon after the first to be put into its place at once
+    page.wait_for_function(f"column => {COLUMN}[0] === '4999'", arg="ticket", polling=50)
     assert texts(page, "profit")[0] == "123,456.79"
 
 
@@ -195,6 +200,16 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
     page.keyboard.press("Escape")
     page.keyboard.press("End")
     assert [line[0] for line in copied(page)[1:]] == ["3"]
+
+    # Columns.
+    page.locator(".fxlive-columns summary").click()
+    page.locator(".fxlive-columns label", has_text="type").click()
+    page.locator(".fxlive-scroller").click(position={"x": 20, "y": 200})  # beside the list, which closes it
+    page.locator(".fxlive-columns label").first.wait_for(state="hidden")
+    assert page.locator("[role=columnheader]").all_text_contents() == [name for name in lines[0] if name != "type"]
+    assert texts(page, "profit") == ["4.00", "3.00", "0.00"]
+    page.locator(".fxlive-columns summary").click()
+    page.locator(".fxlive-columns label", has_text="type").click()
 
     # The filter.
     box = page.locator(".fxlive-filter")

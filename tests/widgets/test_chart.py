@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
 import pytest
@@ -161,6 +162,14 @@ def test_a_new_chart_takes_the_place_of_the_former_of_its_name(page: Recorded) -
     assert former.comm is None
     assert other.comm is not None
     assert new.comm is not None
+
+
+def test_a_chart_that_is_replaced_leaves_the_box_it_was_in(page: Recorded) -> None:
+    former = chart_of(Line(), name="prices")
+    label = ipywidgets.Label("mine")
+    box = ipywidgets.HBox([former, label])
+    chart_of(Line(), name="prices")
+    assert box.children == (label,)
 
 
 def test_what_the_user_styles_reaches_the_page_and_the_points_do_not_go_twice(page: Recorded) -> None:

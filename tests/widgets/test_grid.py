@@ -15,6 +15,7 @@ import pytest
 import fxlive
 from fxlive.loop import call
 from fxlive.messages import Kind
+from fxlive.selection import select
 from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
 from tests.widgets.kernel_side import Here, Platform, browser, parts, say
@@ -222,7 +223,7 @@ def test_rows_are_wanted_as_in_latest(platform: Platform, sent: Recorded, where:
     platform.put(
         position(1), position(2, symbol="USDJPY", profit=None), position(3, type="SELL", lastUpdate=None, profit=0)
     )
-    frame = fxlive.table.select(platform.pipeline.store.tables["positions"].latest(), "positions", where=where)
+    frame = select(platform.pipeline.store.tables["positions"].latest(), "positions", where=where)
     assert Shown(platform, sent, "positions", where=where).column("ticket") == frame.index.tolist()
 
 

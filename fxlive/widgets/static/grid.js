@@ -1,6 +1,7 @@
 // A live table: only the rows that can be seen are in the page, and of a patch only the cells that read differently are
 // touched. Order, filter, selection, scroll and widths are the view's own, and no patch changes them.
 
+import { Heading } from "./heading.js";
 import { View, element } from "./live.js";
 import { Records, harmless, separated } from "./records.js";
 
@@ -9,9 +10,6 @@ const SPARE_ROWS = 6; // above and below what can be seen
 const REORDER_MS = 1_000; // rows that change places at every patch cannot be read
 const FLASH_MS = 800;
 const FLASHES = { up: "rgba(38, 166, 91, 0.38)", down: "rgba(229, 57, 53, 0.38)", other: "rgba(255, 179, 0, 0.35)" };
-const MOST_CHARS = 40; // of a text; the rest is in the tooltip
-const ROOM_PX = 20;
-const LEAST_PX = 32;
 const STILL_ROWS = 40;
 
 class GridView extends View {
@@ -23,8 +21,6 @@ class GridView extends View {
     this.top = 0;
     this.sort = null; // the user's; null for the one that the widget begins with
     this.passes = () => true;
-    this.widths = new Map(); // by column, as the user drew them
-    this.hidden = new Set();
     this.order = [];
     this.slots = [];
     this.fresh = []; // rows that have come since the last drawing
@@ -34,7 +30,8 @@ class GridView extends View {
     this.filter.title = "Text in any column, column:text, or column>number (< >= <= = too); all words must hold";
     this.filter.setAttribute("aria-label", "Filter rows");
     this.count = element("span", "fxlive-count");
-    this.picker = element("details", "fxlive-columns");
+    this.heading = new Heading(this.root, { sortBy: (name) => this.sortBy(name), changed: () => this.columnsChanged() });
+    this.picker = this.heading.picker;
     this.copying = element("button", "fxlive-button", "Copy");
     this.copying.title = "Copy the selected rows, or all, for a spreadsheet (Ctrl+C)";
     this.tools.append(this.filter, this.picker, this.copying, this.count);
@@ -42,12 +39,10 @@ class GridView extends View {
     this.scroller.tabIndex = 0;
     this.scroller.setAttribute("role", "grid");
     this.scroller.setAttribute("aria-multiselectable", "true");
-    this.head = element("div", "fxlive-head");
-    this.head.setAttribute("role", "row");
     this.rows = element("div", "fxlive-rows");
     this.rows.setAttribute("role", "rowgroup");
     this.waiting = element("div", "fxlive-waiting");
-    this.scroller.append(this.head, this.rows);
+    this.scroller.append(this.heading.head, this.rows);
     this.body.append(this.scroller, this.waiting);
     this.listenToHands();
   }
@@ -103,8 +98,7 @@ class GridView extends View {
     this.scroller.style.height = `${(content.height + 1) * ROW_PX + 2}px`;
     this.scroller.setAttribute("aria-label", content.channel);
     this.passes = this.records.filter(this.filter.value);
-    this.offerColumns();
-    this.layOut();
+    this.heading.take(this.records);
     this.rearrange();
   }
 
@@ -181,15 +175,15 @@ class GridView extends View {
     for (let place = first; place < first + this.slots.length; place++) {
       this.fill(this.slots[place % this.slots.length], order[place], place);
     }
-    this.setWidths();
+    this.heading.fit();
     this.describe();
   }
 
   newSlot() {
     const made = element("div", "fxlive-row");
     made.setAttribute("role", "row");
-    const cells = this.shownColumns.map((c, at) => {
-      const cell = this.cell("gridcell", c, at);
+    const cells = this.heading.shown.map((c, at) => {
+      const cell = this.heading.cell("gridcell", c, at);
       made.append(cell);
       return { cell, c, text: "" };
     });
@@ -197,14 +191,12 @@ class GridView extends View {
     return { element: made, cells, row: null, values: null, place: -1, state: "" };
   }
 
-  cell(role, c, at) {
-    const { kind, key } = this.records.columns[c];
-    const made = element("div", "fxlive-cell");
-    made.setAttribute("role", role);
-    made.setAttribute("aria-colindex", at + 1);
-    made.dataset.right = kind === "number";
-    made.dataset.pinned = at === 0 && key;
-    return made;
+  columnsChanged() {
+    for (const { element: row } of this.slots) row.remove();
+    this.slots = [];
+    this.scroller.setAttribute("aria-colcount", this.heading.shown.length);
+    this.heading.markSort(this.sort ?? this.look.sort);
+    this.soon();
   }
 
   fill(slot, row, place) {
@@ -231,11 +223,12 @@ class GridView extends View {
 
   write(slot, row) {
     const { columns } = this.records;
+    const { chars } = this.heading;
     for (const part of slot.cells) {
       const { cell, c } = part;
       const text = this.records.shown(row, c);
       if (part.text !== text) cell.textContent = part.text = text;
-      if (text.length > this.chars[c]) this.chars[c] = text.length;
+      if (text.length > chars[c]) chars[c] = text.length;
       if (columns[c].signed) {
         const sign = row.values[c] > 0 ? "up" : row.values[c] < 0 ? "down" : "";
         if (cell.dataset.sign !== sign) cell.dataset.sign = sign;
@@ -278,109 +271,14 @@ class GridView extends View {
     }
   }
 
-  // Columns.
-
-  layOut() {
-    const { columns } = this.records;
-    this.shownColumns = columns.map((_, c) => c).filter((c) => !this.hidden.has(columns[c].name));
-    this.chars = columns.map(({ name }) => name.length + 2);
-    for (const { element: row } of this.slots) row.remove();
-    this.slots = [];
-    this.head.replaceChildren(
-      ...this.shownColumns.map((c, at) => {
-        const cell = this.cell("columnheader", c, at);
-        cell.textContent = columns[c].name;
-        cell.onclick = () => this.sortBy(columns[c].name);
-        const grip = element("span", "fxlive-grip");
-        grip.onpointerdown = (event) => this.drag(event, c, cell);
-        grip.onclick = (event) => event.stopPropagation();
-        grip.ondblclick = () => {
-          this.widths.delete(columns[c].name);
-          this.setWidths();
-        };
-        cell.append(grip);
-        return cell;
-      }),
-    );
-    this.scroller.setAttribute("aria-colcount", this.shownColumns.length);
-    this.laidOut = "";
-    this.markSort();
-    this.setWidths();
-  }
-
-  // A column is as wide as its widest value so far, or as the user drew it.
-  setWidths() {
-    this.charPx ||= this.measure();
-    const px = this.shownColumns.map((c) => {
-      const { name, kind } = this.records.columns[c];
-      const chars = kind === "text" || kind === "name" ? Math.min(this.chars[c], MOST_CHARS) * 1.08 : this.chars[c];
-      return this.widths.get(name) ?? Math.ceil(chars * this.charPx) + ROOM_PX;
-    });
-    const columns = `${px.map((width) => `${width}px`).join(" ")} 1fr`;
-    if (columns === this.laidOut) return;
-    this.laidOut = columns;
-    this.root.style.setProperty("--fxlive-columns", columns);
-    this.root.style.setProperty("--fxlive-width", `${px.reduce((sum, width) => sum + width, 0)}px`);
-  }
-
-  measure() {
-    const probe = element("span", "", "0".repeat(20));
-    probe.style.position = "absolute"; // else it would be as wide as a column
-    this.head.append(probe);
-    const width = probe.getBoundingClientRect().width / 20;
-    probe.remove();
-    return width;
-  }
-
-  drag(event, c, cell) {
-    event.preventDefault();
-    const { name } = this.records.columns[c];
-    const [from, width] = [event.clientX, cell.getBoundingClientRect().width];
-    const grip = event.target;
-    grip.setPointerCapture(event.pointerId);
-    grip.onpointermove = ({ clientX }) => {
-      this.widths.set(name, Math.max(LEAST_PX, Math.round(width + clientX - from)));
-      this.setWidths();
-    };
-    grip.onpointerup = grip.onpointercancel = () => (grip.onpointermove = null);
-  }
-
-  offerColumns() {
-    const list = element("div");
-    for (const { name } of this.records.columns) {
-      const label = element("label");
-      const box = element("input");
-      box.type = "checkbox";
-      box.checked = !this.hidden.has(name);
-      box.onchange = () => {
-        if (box.checked) this.hidden.delete(name);
-        else if (this.hidden.size < this.records.columns.length - 1) this.hidden.add(name);
-        else box.checked = true;
-        this.layOut();
-        this.soon();
-      };
-      label.append(box, ` ${name}`);
-      list.append(label);
-    }
-    this.picker.replaceChildren(element("summary", "fxlive-button", "Columns"), list);
-  }
-
   // Order and filter.
 
   sortBy(name) {
     const [by, direction] = this.sort?.[0] ?? [];
     if (by !== name) this.sort = [[name, 1]];
     else this.sort = direction === 1 ? [[name, -1]] : null;
-    this.markSort();
+    this.heading.markSort(this.sort ?? this.look.sort);
     this.rearrange();
-  }
-
-  markSort() {
-    const sort = new Map(this.sort ?? this.look.sort);
-    this.shownColumns.forEach((c, at) => {
-      const direction = sort.get(this.records.columns[c].name);
-      this.head.children[at].setAttribute("aria-sort", direction ? (direction > 0 ? "ascending" : "descending") : "none");
-    });
   }
 
   refilter() {
@@ -459,8 +357,8 @@ class GridView extends View {
     const chosen = this.selected.size ? this.order.filter(({ number }) => this.selected.has(number)) : this.order;
     const value = (row, c) => (typeof row.values[c] === "string" && columns[c].kind !== "number" ? harmless(row.values[c]) : this.records.whole(row, c));
     const lines = [
-      this.shownColumns.map((c) => harmless(columns[c].name)),
-      ...chosen.map((row) => this.shownColumns.map((c) => value(row, c))),
+      this.heading.shown.map((c) => harmless(columns[c].name)),
+      ...chosen.map((row) => this.heading.shown.map((c) => value(row, c))),
     ];
     event.clipboardData.setData("text/plain", separated(lines));
     event.clipboardData.setData("text/html", `<table>${lines.map((line) => `<tr>${line.map((text) => `<td>${escape(text)}</td>`).join("")}</tr>`).join("")}</table>`);
@@ -476,7 +374,7 @@ class GridView extends View {
     const rows = this.order.slice(first, first + STILL_ROWS);
     const { columns } = this.records;
     const style = (c) => `padding:2px 8px;text-align:${columns[c].kind === "number" ? "right" : "left"};white-space:nowrap`;
-    const line = (tag, text) => `<tr>${this.shownColumns.map((c) => `<${tag} style="${style(c)}">${escape(text(c))}</${tag}>`).join("")}</tr>`;
+    const line = (tag, text) => `<tr>${this.heading.shown.map((c) => `<${tag} style="${style(c)}">${escape(text(c))}</${tag}>`).join("")}</tr>`;
     const head = line("th", (c) => columns[c].name);
     const body = rows.map((row) => line("td", (c) => this.records.shown(row, c))).join("");
     const rest = rows.length < this.order.length ? `<p>${rows.length} of ${this.order.length} rows</p>` : "";
