@@ -96,7 +96,8 @@ class Analysis(ABC):
         DataFrame
             Indexed by `timestamp`, or by the group and `timestamp`: `unrealized`, `realized` (net of costs),
             `commission`, `swap`, `total`, `peak`, `drawdown`. ``attrs["known_since"]`` is when the first of these rows
-            came: what was realized before is in only as far as the platform told it then.
+            came: what was realized before is in only as far as the platform told it then. Where trades have left the
+            window, it is when the first that is still in it came.
 
         Examples
         --------
@@ -104,11 +105,11 @@ class Analysis(ABC):
         >>> fxlive.Session.offline().pnl().columns.tolist()
         ['unrealized', 'realized', 'commission', 'swap', 'total', 'peak', 'drawdown']
         """
-        from fxlive.analytics.pnl import known_since, pnl
+        from fxlive.analytics.pnl import pnl
 
         frames = self._account()
         told = pnl(frames["all positions"], frames["trades"], by)
-        told.attrs["known_since"] = known_since(frames["positions"], frames["trades"])
+        told.attrs["known_since"] = self._known_since(frames)
         return told
 
     def explain(self, start: Any = None, end: Any = None) -> pd.Series[float]:
@@ -273,11 +274,10 @@ class Analysis(ABC):
         >>> fxlive.Session.offline().reconcile().empty
         True
         """
-        from fxlive.analytics.pnl import known_since
         from fxlive.analytics.reconcile import reconcile
 
         frames, open_positions = self.snapshot(), self.latest("positions")
-        since = known_since(frames["positions"], frames["trades"])
+        since = self._known_since(frames)
         quotes = frames["market-data"]
         return reconcile(frames["analytics"], frames["trades"], open_positions, quotes, known_since=since, **options)
 
@@ -411,6 +411,18 @@ class Analysis(ABC):
         from fxlive.reporting import write_report
 
         return write_report(self, Path(path), capital=capital, freq=freq)
+
+    def _rolled(self, channel: str) -> bool:
+        """Return whether rows of a channel have left its window."""
+        return False
+
+    def _known_since(self, frames: dict[str, pd.DataFrame]) -> str | None:
+        """Return since when all executions are known, as ISO 8601."""
+        from fxlive.analytics.pnl import known_since
+
+        if self._rolled("trades") and len(frames["trades"]):
+            return known_since(frames["trades"])
+        return known_since(frames["positions"], frames["trades"])
 
     def _account(self) -> dict[str, pd.DataFrame]:
         """Return the frames of one moment, and all positions: open ones whose last row has left the window, too."""

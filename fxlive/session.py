@@ -345,6 +345,9 @@ class Session(Readings, Pictures):
     def _attrs(self) -> dict[Hashable, Any]:
         return {"state": self.state}
 
+    def _rolled(self, channel: str) -> bool:
+        return self._pipeline.store.tables[channel].first > 0
+
     def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
         frame = super()._labelled(frame, channel)
         frame.attrs["stale"] = self._pipeline.stale(channel)

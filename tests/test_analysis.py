@@ -19,7 +19,7 @@ from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Platform
 from fxlive.simulator.wire import payload
 from fxlive.watching import firings
-from tests.samples import POSITION, T0_US, message, stamp, wire
+from tests.samples import POSITION, T0_US, TRADE, message, stamp, wire
 
 START_MS = 1_704_067_200_000
 
@@ -96,6 +96,17 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
         session._pipeline.deliver(decode([wire(one) for one in said], T0_US))
         assert session["positions"]["ticket"].unique().tolist() == [2]
         assert session.pnl()["unrealized"].tolist() == [5.0, 11.0, 12.0, 13.0]
+
+
+def test_where_trades_have_left_the_window_it_is_known_since_the_first_that_has_not() -> None:
+    with fxlive.Session.offline("few") as session:
+        session._begin(session._pipeline.feed, "few", None, 2)
+        for number in range(4):
+            envelope = {"timestamp": stamp(number * 1_000_000), "id": f"t{number}"}
+            said = message(TRADE, envelope, executionId=f"e{number}") if number else POSITION
+            session._pipeline.deliver(decode([wire(said)], T0_US + number * 1_000_000))
+            known = ("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:02+00:00")[number == 3]
+            assert session.pnl().attrs["known_since"] == known
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # of duckdb's own
