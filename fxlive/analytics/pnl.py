@@ -199,7 +199,7 @@ class PnlStream:
                     del of[key]
                 else:
                     of[key] = former
-            again[:0] = step.events
+            again += step.events  # sorted below: no two steps are of one time
             touched.update(dict.fromkeys(step.groups))
         return sorted([*again, *events], key=_IN_ORDER)
 

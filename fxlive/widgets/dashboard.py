@@ -7,13 +7,14 @@ from typing import Any
 import ipywidgets
 from IPython.display import publish_display_data
 
+from fxlive.instruments import known_symbol
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.grid import grid
 from fxlive.widgets.live import LiveWidget, in_a_kernel, still_of
 from fxlive.widgets.pnl import PnlPickers
-from fxlive.widgets.prices import QUOTES, PricePickers, known_symbol
+from fxlive.widgets.prices import QUOTES, PricePickers
 from fxlive.widgets.status import Controls, status_bar
 from fxlive.widgets.tiles import metrics_chart
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fxlive.errors import UnknownOption, UnknownSymbol
-from fxlive.instruments import Instruments
+from fxlive.errors import UnknownOption
+from fxlive.instruments import Instruments, is_pair, known_symbol
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
@@ -228,7 +228,7 @@ def price_chart(
 
 def price_figure(symbol: str) -> go.Figure:
     """Return how a chart of a symbol's prices looks."""
-    digits = round(-math.log10(Instruments()[symbol].point)) if _is_pair(symbol) else None
+    digits = round(-math.log10(Instruments()[symbol].point)) if is_pair(symbol) else None
     return go.Figure(
         layout={
             "title": {"text": symbol},
@@ -267,36 +267,3 @@ def short(span: pd.Timedelta) -> str:
         if span % pd.Timedelta(1, unit) == pd.Timedelta(0):
             return f"{span // pd.Timedelta(1, unit)}{unit}"
     return str(span)
-
-
-def known_symbol(symbol: str, seen: list[str]) -> str:
-    """Return the symbol that is meant: one that has been seen, however written, or any pair that may still tick.
-
-    Raises
-    ------
-    UnknownSymbol
-        Where it is neither; lists those that have been seen.
-
-    Examples
-    --------
-    >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
-    ('EURUSD', 'GBPUSD')
-    """
-    if symbol in seen:
-        return symbol
-    letters = _letters(symbol)
-    alike = [other for other in seen if _letters(other) == letters]
-    if alike:
-        return alike[0]
-    if not _is_pair(symbol):
-        raise UnknownSymbol(symbol, seen)
-    return letters if "." not in symbol else symbol
-
-
-def _letters(symbol: str) -> str:
-    return "".join(c for c in str(symbol).split(".")[0] if c.isalnum()).upper()
-
-
-def _is_pair(symbol: str) -> bool:
-    letters = _letters(symbol)
-    return len(letters) == 6 and letters.isalpha()

@@ -156,6 +156,14 @@ def test_gaps_stay_holes_unless_they_are_filled() -> None:
     assert math.isnan(filled["spread_pips"].iloc[1])
 
 
+def test_one_time_far_in_the_future_does_not_fill_the_memory() -> None:
+    frame = quotes([(0, 1.0, 1.1), (3e9, 1.0, 1.1)])
+    assert len(bars(frame, "1s")) == 2
+    for day_start in (None, NEW_YORK):
+        with pytest.raises(InvalidFrame, match="spans more than 50,000,000 bars"):
+            bars(frame, "1s", fill=True, day_start=day_start)
+
+
 def test_a_trading_day_begins_at_five_in_new_york_summer_and_winter() -> None:
     moments = pd.DatetimeIndex(
         ["2024-03-08T21:59Z", "2024-03-08T22:01Z", "2024-03-11T20:59Z", "2024-03-11T21:01Z", "2024-03-12T01:30Z"]

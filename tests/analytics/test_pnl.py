@@ -218,6 +218,16 @@ def test_an_execution_that_is_said_again_counts_once_with_its_last_word() -> Non
     assert frame["commission"].tolist() == [0.0, 0.0, 1.0]
 
 
+def test_a_closing_that_is_said_again_takes_its_volume_out_once() -> None:
+    close = {"execution_id": "c1", "volume": 0.1, "status": "CLOSED"}
+    row = positions([(0, 1, "EURUSD", 0.4, 40.0)])
+    assert pnl(row, trades([(1, close), (2, close)]))["unrealized"].tolist() == [40.0, 30.0, 30.0]
+    assert pnl(row, trades([(1, close), (2, {**close, "volume": 0.3})]))["unrealized"].tolist() == [40.0, 30.0, 10.0]
+    assert pnl(row, trades([(1, close), (2, {**close, "status": "FILLED"})]))["unrealized"].tolist() == [40, 30, 40]
+    # What was first said at the row's own moment is in the row, however often it is said.
+    assert pnl(row, trades([(0, close), (2, {**close, "volume": 0.3})]))["unrealized"].tolist() == [40.0, 40.0]
+
+
 def test_a_position_is_unknown_until_a_trade_names_its_strategy() -> None:
     rows = [(0, 1, "EURUSD", 0.1, 3.0), (0, 2, "EURUSD", 0.1, 2.0), (2, 1, "EURUSD", 0.1, 4.0)]
     frame = pnl(positions(rows), trades([(1, {"strategy_id": "s1"})]), "strategy_id")["unrealized"]
