@@ -6,6 +6,7 @@ another. What cannot be read is told once as an `IncompleteCapture`, and is a ho
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ from fxlive.capture.schema import CODES, FORMAT_VERSION, schema
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.drift import EXTRA
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
+
+log = logging.getLogger("fxlive")
 
 FORMAT = ds.ParquetFileFormat()
 _ALWAYS = ("timestamp", "received_at")
@@ -102,6 +105,7 @@ class Folder:
         self.path = path
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.lost: list[IncompleteCapture] = []
+        self.quiet = False  # what is read on a background thread warns nobody: it is logged
         self._told: set[tuple[str, str]] = set()
         self._pieces: dict[Path, Piece] = {}
         self._sizes: dict[Path, int] = {}
@@ -264,7 +268,10 @@ class Folder:
         if (file, what) not in self._told:
             self._told.add((file, what))
             self.lost.append(IncompleteCapture(file, what))
-            warnings.warn(self.lost[-1], stacklevel=2)
+            if self.quiet:
+                log.warning("%s", self.lost[-1])
+            else:
+                warnings.warn(self.lost[-1], stacklevel=2)
 
 
 _OWN = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}

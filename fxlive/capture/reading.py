@@ -106,15 +106,6 @@ class Recorded:
                 some.append(piece.fragment.subset(row_group_ids=groups))
         return self._dataset(some).to_table(columns=self._columns(pieces)).take(places - shift[of])
 
-    def batches(self, columns: Sequence[str], batch_rows: int, first_row: int = 0) -> Iterator[Any]:
-        """Yield the rows from number `first_row` on as Arrow batches, one after the other."""
-        some, skip = _from(self.pieces(), first_row)
-        dataset = self._dataset(some)
-        for batch in dataset.to_batches(columns=list(columns), batch_size=batch_rows, filter=self._until):
-            dropped = min(skip, len(batch))
-            skip -= dropped
-            yield batch.slice(dropped)
-
     def tables(self, max_rows: int) -> Iterator[Any]:
         """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
         pieces = self.pieces()
@@ -200,16 +191,32 @@ def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
     return some[::-1]
 
 
-def _from(pieces: Sequence[Piece], first_row: int) -> tuple[list[Any], int]:
-    """Return the row groups that hold the rows from a number on, and how many of their rows come before."""
-    some: list[Any] = []
-    for piece in pieces:
-        groups: list[int] = []
-        for group in range(piece.groups):
-            if first_row >= piece.rows_of(group) and not some and not groups:
-                first_row -= piece.rows_of(group)
-            else:
-                groups.append(group)
-        if groups:
-            some.append(piece.fragment.subset(row_group_ids=groups))
-    return some, first_row
+def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int) -> Iterator[Any]:
+    """Yield the rows of a channel of one capture from number `row` on as Arrow batches.
+
+    Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
+    """
+    while piece := next((p for p in pieces_of(folder, channel) if p.part.stop > row), None):
+        row = max(row, piece.part.start)
+        fragment, skip = _from(piece, row - piece.part.start)
+        dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
+        try:
+            for batch in dataset.to_batches(columns=list(columns), batch_size=max_rows):
+                dropped = min(skip, len(batch))
+                skip -= dropped
+                row += len(batch) - dropped
+                if dropped < len(batch):
+                    yield batch.slice(dropped)
+        except FileNotFoundError:
+            folder.refresh()
+        except (OSError, pa.ArrowException) as error:
+            folder.damaged(piece.part, f"is damaged ({first_line(error)})")
+
+
+def _from(piece: Piece, row: int) -> tuple[Any, int]:
+    """Return the row groups of a part that hold the rows from a place on, and how many of their rows come before."""
+    group = 0
+    while row >= piece.rows_of(group):
+        row -= piece.rows_of(group)
+        group += 1
+    return piece.fragment.subset(row_group_ids=list(range(group, piece.groups))), row
