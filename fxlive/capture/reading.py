@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -48,25 +48,45 @@ class Recorded:
         made = self._dataset(self.pieces())
         return made if self._until is None else made.filter(self._until)
 
-    def table(self, *, where: Any = None, last: int | None = None, columns: Sequence[str] | None = None) -> Any:
+    def table(self, *, where: Any = None, columns: Sequence[str] | None = None) -> Any:
         """Return rows as an Arrow table, without `extra` where no row has undocumented fields.
 
         Parameters
         ----------
         where
             An Arrow expression, pushed down: what the footers exclude is not read.
-        last
-            At least the last so many rows; those before them are not read where there is no condition.
         columns
             Only these.
         """
-        conditions = [c for c in (where, self._until) if c is not None]
-        condition = conditions[0] if len(conditions) == 1 else conditions[0] & conditions[1] if conditions else None
+        condition = self._until if where is None else where if self._until is None else where & self._until
 
         def read(pieces: list[Piece]) -> Any:
-            wanted = columns or self._columns(pieces)
-            some = _tail(pieces, last) if last is not None and condition is None else [p.fragment for p in pieces]
-            return self._dataset(some).to_table(columns=list(wanted), filter=condition)
+            return self._dataset(pieces).to_table(columns=list(columns or self._columns(pieces)), filter=condition)
+
+        return self._again(read)
+
+    def made(self, make: Callable[[Iterable[Any], int], Any], *, where: Any = None, last: int | None = None) -> Any:
+        """Return what is made of the rows, given their Arrow batches one after the other, and their number.
+
+        Parameters
+        ----------
+        make
+            Makes it; called anew where files changed meanwhile.
+        where
+            An Arrow expression, pushed down.
+        last
+            At least the last so many rows; those before them are not read where there is no condition.
+        """
+        if where is not None or self._until is not None:
+            rows = self.table(where=where)
+            return make(rows.to_batches(), len(rows))
+
+        def read(pieces: list[Piece]) -> Any:
+            some = _tail(pieces, last) if last is not None else [piece.fragment for piece in pieces]
+            count = sum(piece.rows_of(group) for piece in pieces for group in range(piece.groups))
+            if last is not None:
+                count = sum(fragment.count_rows() for fragment in some)
+            return make(self._dataset(some).to_batches(columns=self._columns(pieces)), count)
 
         return self._again(read)
 
