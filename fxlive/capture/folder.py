@@ -131,10 +131,14 @@ class Folder:
         return 0
 
     def refresh(self) -> None:
-        """Look anew: which parts there are, and whether it has ended."""
+        """Look anew while it has no end: which parts there are, and whether it has ended."""
         if not self.ended:
-            self._parts = None
-            self.manifest = self._read_manifest()
+            self.look_anew()
+
+    def look_anew(self) -> None:
+        """Look anew, which parts there are."""
+        self._parts = None
+        self.manifest = self._read_manifest()
 
     def channels(self) -> list[Channel]:
         """Return the channels that have parts, in the order in which they came; the recorder's own too."""
@@ -163,6 +167,9 @@ class Folder:
             for (channel, _), some in by_date.items():
                 parts.setdefault(channel, []).extend(layout.uncovered(some))
             self._parts = {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
+            there = {part.file for some in parts.values() for part in some}
+            self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
+            self._sizes = {file: size for file, size in self._sizes.items() if file in there}
         return self._parts
 
     def _parts_in(self, folder: str) -> Iterator[Part]:

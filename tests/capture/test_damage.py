@@ -135,6 +135,17 @@ def test_a_replay_plays_the_rest_and_its_gaps_tell_of_the_hole(capture: Path, ha
         assert len(replayed.gaps()) == 1
 
 
+def test_a_part_that_goes_while_the_capture_is_open_is_missed_when_it_is_read(capture: Path, tmp_path: Path) -> None:
+    opened = fxlive.open_capture(capture)
+    assert volumes(opened) == list(range(50))
+    part(capture, 2).unlink()
+
+    with pytest.warns(fxlive.IncompleteCapture, match="lacks 10 rows"):
+        assert volumes(opened) == [*range(20), *range(30, 50)]
+    [file] = opened.export(tmp_path / "out", ["market-data"], format="csv").values()
+    assert len(pd.read_csv(file)) == 40
+
+
 @pytest.mark.parametrize("number", [0, 4])
 def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: Path, number: int) -> None:
     part(capture, number).unlink()
