@@ -152,6 +152,23 @@ def test_however_the_rows_are_fed_the_points_are_those_of_the_whole_bit_for_bit(
     assert stream.late == 0
 
 
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS), more=st.integers(0, 12))
+@settings(deadline=None)
+def test_a_stream_that_begins_with_all_at_once_goes_on_as_one_that_was_told_event_by_event(
+    rows: list[Any], said: list[Any], by: Any, more: int
+) -> None:
+    said = [(at, {**trade, "execution_id": f"exec_{n}"}) for n, (at, trade) in enumerate(said)]
+    moment = 8 - more % 8  # what is later than this comes after the beginning
+    stream = PnlStream(by)
+    early = [r for r in rows if r[0] <= moment], [t for t in said if t[0] <= moment]
+    late = [r for r in rows if r[0] > moment], [t for t in said if t[0] > moment]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "MAX_CORRECTED_AT_FIRST", more)
+        begun = stream.begin(positions(early[0]), trades(early[1]))
+    later = stream.update(positions(late[0]), trades(late[1]))
+    assert held([begun, later]) == listed(pnl(positions(rows), trades(said), by), by)
+
+
 @given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS[1:]))
 @settings(max_examples=40, deadline=None)
 def test_groups_sum_to_the_whole_at_every_time_to_the_last_bit(rows: list[Any], said: list[Any], by: Any) -> None:

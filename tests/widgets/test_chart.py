@@ -45,7 +45,7 @@ class State:
     def badge(self) -> Badge:
         return Badge(self.state)
 
-    def gaps(self) -> tuple[tuple[float, float | None], ...]:
+    def gaps(self, since_ms: float) -> tuple[tuple[float, float | None], ...]:
         return tuple(self.since)
 
 
@@ -238,8 +238,8 @@ def test_badge_gaps_and_marks_go_along_when_they_change(page: Recorded) -> None:
     chart.refresher.tick()
     chart.refresher.tick()
     assert [news.content for news in page.news()] == [
-        {"badge": {"state": "disconnected", "since": None}},
-        {"badge": {"state": "closed", "since": None}},
+        {"badge": {"state": "disconnected", "since": None, "why": None}},
+        {"badge": {"state": "closed", "since": None, "why": None}},
         {"gaps": ((1.0, None),)},
         {"marks": [{"y": 1.5, "text": "Long 0.1", "role": "buy"}]},
     ]
