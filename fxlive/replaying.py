@@ -147,7 +147,8 @@ class Replay(Session):
     def seek(self, time: Any) -> None:
         """Go to another moment, forward or back; returns when the frames are what they were then.
 
-        Callbacks and streams are not told of what lies between. The replay goes on from there, unless it is paused.
+        Charts and the other widgets begin again. Callbacks and streams are not told of what lies between. The replay
+        goes on from there, unless it is paused. It returns early where another seek takes the place of this one.
 
         Parameters
         ----------
@@ -171,7 +172,7 @@ class Replay(Session):
         return self
 
     def __repr__(self) -> str:
-        pace = "paused" if self.paused else "as fast as it goes" if self.speed is None else f"speed {self.speed:g}"
+        pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")
         return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import ssl
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -159,6 +160,7 @@ class Session(Readings, Pictures):
         if open_sessions.get(self.name, self) is not self:
             open_sessions[self.name].close()
         self._pipeline.check_startable()
+        self._close_former_widgets()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -178,6 +180,7 @@ class Session(Readings, Pictures):
         if open_sessions.get(self.name, self) is not self:
             await open_sessions[self.name].close_async()
         self._pipeline.check_startable()
+        self._close_former_widgets()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -188,6 +191,12 @@ class Session(Readings, Pictures):
                 submit(self._pipeline.close())
             self._discard_recording()
             raise
+
+    def _close_former_widgets(self) -> None:
+        """Close what a former session of this name has shown: it would keep its tables, and show what is no more."""
+        widgets = sys.modules.get("fxlive.widgets.live")
+        if widgets is not None and self._pipeline.state == "connecting":  # not where this one is opened again
+            widgets.close_widgets_of(self.name)
 
     def _register(self) -> Self:
         former, open_sessions[self.name] = open_sessions.get(self.name, self), self

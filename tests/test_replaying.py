@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -216,6 +218,37 @@ def test_a_seek_while_it_plays_goes_on_from_there_and_tells_callbacks_only_of_wh
         wait_until(lambda: heard[-1] == 60)
     assert min(heard) < 10
     assert not {20, 40, 57, 58} & set(heard)
+
+
+def test_of_many_seeks_at_once_all_return_and_one_of_them_holds(paused: fxlive.Replay) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for round_ in range(5):
+            moments = [MAY_8 + (number * 7 + round_) % 59 * SECOND for number in range(8)]
+            list(pool.map(paused.seek, map(moment, moments), timeout=20))
+            assert paused.time in map(moment, moments)
+            assert volumes(paused) == list(range((paused.time - paused.start) // pd.Timedelta("1s") + 1))
+    assert paused._feed.halt == "paused"
+
+
+def test_a_replay_can_be_closed_while_it_seeks(minute: fxlive.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    blocks = Tape.blocks
+
+    def slow(self: Tape, **options: Any) -> Any:
+        if options:
+            go_on.wait(20)
+        yield from blocks(self, **options)
+
+    monkeypatch.setattr(Tape, "blocks", slow)
+    replayed = fxlive.replay(path_of(minute), paused=True)
+    with ThreadPoolExecutor(1) as pool:
+        seeking = pool.submit(replayed.seek, moment(MAY_8 + 20 * SECOND))
+        wait_until(lambda: replayed._feed.halt == "seeking")
+        assert "seeking" in repr(replayed)
+        replayed.close()
+        seeking.result(timeout=10)
+        go_on.set()
+    assert replayed.state == "closed"
 
 
 def test_what_is_stale_is_so_by_the_clock_of_the_replay(paused: fxlive.Replay) -> None:

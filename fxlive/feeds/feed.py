@@ -9,6 +9,7 @@ from fxlive.batch import Batch
 from fxlive.errors import FxliveError
 
 State = Literal["connecting", "connected", "reconnecting", "closed", "failed"]
+Halt = Literal["seeking", "paused", "ended"]
 Filters = Mapping[str, Any]
 
 
@@ -49,6 +50,10 @@ class Feed(Protocol):
     @property
     def clock_offset_us(self) -> int | None:
         """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
+
+    @property
+    def halt(self) -> Halt | None:
+        """Why nothing comes at present though nothing is wrong, as with a replay; None where things come."""
 
     async def start(self, sink: Sink) -> None:
         """Connect and subscribe, then go on in the background."""

@@ -143,6 +143,10 @@ class LiveFeed:
         """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
         return None if self._offset is None else self._offset[1]
 
+    @property
+    def halt(self) -> None:
+        """None: a market does not stand still."""
+
     async def start(self, sink: Sink) -> None:
         """Connect and subscribe, then keep the connection in the background.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fxlive.feeds.feed import Filters, Sink
+from fxlive.feeds.feed import Filters, Halt, Sink
 from fxlive.protocol import decode
 
 
@@ -20,6 +20,7 @@ class MemoryFeed:
 
     url = "memory:"
     clock_offset_us: int | None = None
+    halt: Halt | None = None
 
     def __init__(self) -> None:
         self.subscriptions: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fxlive.errors import CaptureError, FxliveError, InvalidSubscription
-from fxlive.feeds.feed import Filters, Sink
+from fxlive.feeds.feed import Filters, Halt, Sink
 
 if TYPE_CHECKING:  # Arrow's datasets are loaded by who opens a capture
     from fxlive.capture.notes import Gap
@@ -58,12 +58,16 @@ class ReplayFeed:
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._player: asyncio.Task[None] | None = None
+        self._sought: asyncio.Future[None] | None = None  # done when everything up to the moment sought last is there
+        self._turn = asyncio.Lock()  # of those that seek
+        self.seeks = 0
+        """How often it went to another moment."""
 
     # The clock.
 
     def now_us(self) -> int:
         """Return the time of the capture that it is, in microseconds since 1970 UTC."""
-        if self.paused or self.speed is None or self._sink is None or self._ended.is_set():
+        if self.halt is not None or self.speed is None or self._sink is None:
             return self._at
         return min(self._at + int((time.monotonic() - self._since) * 1e6 * self.speed), self.tape.end_us)
 
@@ -74,6 +78,13 @@ class ReplayFeed:
     def ended(self) -> bool:
         """Whether everything has been played."""
         return self._ended.is_set()
+
+    @property
+    def halt(self) -> Halt | None:
+        """What keeps it from playing; None while it plays."""
+        if self._sought is not None and not self._sought.done():
+            return "seeking"
+        return "ended" if self.ended else "paused" if self.paused else None
 
     # As a feed.
 
@@ -115,10 +126,15 @@ class ReplayFeed:
     async def close(self) -> None:
         """End for good."""
         self._set_clock(self.now_us())
-        self._sink, player = None, self._player
-        if player is not None:
-            player.cancel()
-            await asyncio.wait({player})
+        self._sink = None
+        await self._stop()
+
+    async def _stop(self) -> None:
+        if self._player is not None:
+            self._player.cancel()
+            await asyncio.wait({self._player})
+        if self._sought is not None:
+            _settle(self._sought)
 
     # What can be done with it, on the loop.
 
@@ -135,18 +151,22 @@ class ReplayFeed:
         self._changed.set()
 
     async def seek(self, to_us: int) -> None:
-        """Go to another moment; returns when everything up to it is there, and nothing else is."""
-        sink, player = self._sink, self._player
-        if sink is None or player is None:
-            return
-        player.cancel()
-        await asyncio.wait({player})
-        to_us = min(max(to_us, self.tape.start_us), self.tape.end_us)
-        self._set_clock(to_us)
-        self._ended.clear()
-        sink.rewound(self.tape.start_us)
-        there = asyncio.get_running_loop().create_future()
-        self._play_from(self.tape.blocks(window_of_us=to_us, max_rows=self._max_rows), (to_us, there))
+        """Go to another moment; returns when everything up to it is there, and nothing else is.
+
+        It returns early where another seek takes its place, or the feed is closed.
+        """
+        async with self._turn:
+            await self._stop()
+            sink = self._sink
+            if sink is None:
+                return
+            to_us = min(max(to_us, self.tape.start_us), self.tape.end_us)
+            self._set_clock(to_us)
+            self._ended.clear()
+            self.seeks += 1
+            there = self._sought = asyncio.get_running_loop().create_future()
+            sink.rewound(self.tape.start_us)
+            self._play_from(self.tape.blocks(window_of_us=to_us, max_rows=self._max_rows), (to_us, there))
         await asyncio.shield(there)
 
     async def wait_until_ended(self) -> None:

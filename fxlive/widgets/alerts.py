@@ -79,6 +79,14 @@ class AlertsFeed(LiveWidget):
 
     # On the background thread.
 
+    def epoch(self) -> int | None:
+        """Return how often the channel was cleared."""
+        return self._fares.epoch()
+
+    def forget(self) -> None:
+        """Have no view know anything."""
+        self._badge = None
+
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return every alert."""
         acknowledged, badge = self._numbers(self._follow()), self._fares.badge()

@@ -43,15 +43,16 @@ class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
 class Contents:
     """What a chart shows.
 
-    `figure` is how it looks; the traces of the layers are put in front of any it has. `layers` gives the layers, when
-    asked: there may be more each time, in the same order. `fares` says how the data behind them fares. `window_ms` is
+    `figure` is how it looks; the traces of the layers are put in front of any it has. `begin` is called where the data
+    begins, or begins again, and gives what gives the layers, when asked: there may be more each time, in the same
+    order. `fares` says how the data behind them fares. `window_ms` is
     how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
     `waiting` is what the chart says while there are no points. `subtitle` is what stands below the title, where the
     figure has none. `ready` waits, on a thread of one's own, until there is something to see.
     """
 
     figure: go.Figure
-    layers: Callable[[], Sequence[Layer]]
+    begin: Callable[[], Callable[[], Sequence[Layer]]]
     fares: Fares
     window_ms: float
     marks: Callable[[], list[Mark] | None] = lambda: None
@@ -129,8 +130,10 @@ class LiveChart(LiveWidget):
         self._figure = _Figure(contents.figure)
         self._default_template = self._figure.layout.template
         self._figure._on_style = self._style_changed
+        self._layers = contents.begin()
         self._shown: list[Layer] = []
         self._cursors: list[int | None] = []
+        self._styled: dict[tuple[str, ...], list[Any]] = {}  # the traces of layers that were, by their names
         self._marks: list[Mark] = []
         self._badge: Badge | None = None
         self._gaps: Any = None
@@ -173,7 +176,26 @@ class LiveChart(LiveWidget):
 
     # On the background thread.
 
+    def epoch(self) -> int | None:
+        """Return how often the data was cleared."""
+        return self._contents.fares.epoch()
+
+    def forget(self) -> None:
+        """Begin the layers again; those that come back look as the user has styled them."""
+        self._layers = self._contents.begin()
+        traces, at = list(self._figure.data), 0
+        for layer in self._shown:
+            own, at = traces[at : at + len(layer.traces)], at + len(layer.traces)
+            self._styled[_names(layer)] = own
+        self._quiet = True
+        try:
+            self._figure.data = traces[at:]
+        finally:
+            self._quiet = False
+        self._shown, self._cursors = [], []
+
     def _windows(self) -> list[tuple[Layer, Points]]:
+        self._settled()
         self._take_layers()
         self._take_subtitle()
         return [(layer, self._in_window(layer)) for layer in self._shown]
@@ -195,15 +217,16 @@ class LiveChart(LiveWidget):
 
     def _take_layers(self) -> bool:
         """Take up the layers that are new; returns whether there were any."""
-        fresh = self._contents.layers()[len(self._shown) :]
+        fresh = self._layers()[len(self._shown) :]
         if not fresh:
             return False
         own = sum(len(layer.traces) for layer in self._shown)
         self._quiet = True
         try:
-            self._figure.add_traces([trace for layer in fresh for trace in layer.traces])
-            if len(self._figure.data) > own + sum(len(layer.traces) for layer in fresh):  # the user has added some
-                traces, new = list(self._figure.data), sum(len(layer.traces) for layer in fresh)
+            looks = [trace for layer in fresh for trace in self._styled.pop(_names(layer), layer.traces)]
+            self._figure.add_traces(looks)
+            if len(self._figure.data) > own + len(looks):  # the user has added some
+                traces, new = list(self._figure.data), len(looks)
                 self._figure.data = traces[:own] + traces[-new:] + traces[own:-new]
         finally:
             self._quiet = False
@@ -223,7 +246,6 @@ class LiveChart(LiveWidget):
             buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
         self._badge, self._gaps = shown.fares.badge(), self._recent_gaps()
         self._choices = self._pickers and self._pickers.choices()
-        self._anew = False
         marks = shown.marks()
         self._marks = self._marks if marks is None else marks
         content = {
@@ -257,7 +279,7 @@ class LiveChart(LiveWidget):
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points that have come, and what else is new."""
-        if self._anew or self._take_layers():  # all views begin again, with the new layers
+        if self._take_layers():  # all views begin again, with the new layers
             return self.window({})
         shown = self._contents
         self._take_subtitle()
@@ -340,6 +362,10 @@ class LiveChart(LiveWidget):
     def _style_changed(self) -> None:
         if not self._quiet:
             self._restyled = True
+
+
+def _names(layer: Layer) -> tuple[str, ...]:
+    return tuple(trace.name for trace in layer.traces)
 
 
 def _buffers(points: Points) -> list[bytes]:

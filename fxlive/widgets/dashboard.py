@@ -55,7 +55,8 @@ class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no type
         former = _named.get(name)
         _named[name] = self
         if former is not None:
-            former.close()
+            some = next(iter(former.parts.values()))
+            some.refresher.later(some.unsettled_s(), former.close)
 
     def close(self) -> None:
         """Take the dashboard and its parts out of the page, for good."""

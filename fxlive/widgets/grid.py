@@ -116,6 +116,14 @@ class Grid(LiveWidget):
         self._away: float | None = None
         super().__init__("grid", **options)
 
+    def epoch(self) -> int | None:
+        """Return how often the channel was cleared."""
+        return self._fares.epoch()
+
+    def forget(self) -> None:
+        """Have no view know anything."""
+        self._badge = None
+
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return how the columns read, and every row."""
         self._follow()  # what is new goes to the other views too, with the next changes

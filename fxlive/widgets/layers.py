@@ -154,7 +154,7 @@ class Mark:
 class Badge:
     """How the data behind a widget fares; `since` is in milliseconds since 1970 UTC, `why` is for who wants to know."""
 
-    state: Literal["live", "stale", "disconnected", "unsubscribed", "closed", "failed"]
+    state: Literal["live", "stale", "disconnected", "unsubscribed", "closed", "failed", "seeking", "paused", "ended"]
     since: float | None = None
     why: str | None = None
 
@@ -175,8 +175,14 @@ class Fares:
         self._channels = channels
 
     def badge(self) -> Badge:
-        """Return how they fare now; stale goes by the channel, as in `health()`."""
+        """Return how they fare now; stale goes by the channel, as in `health()`.
+
+        Of a replay that stands still it is said that it does, whatever was recorded of that moment.
+        """
         pipeline = self._pipeline
+        halt = pipeline.feed.halt
+        if halt is not None and pipeline.state not in ("closed", "failed"):
+            return Badge(halt)
         match pipeline.state:
             case "connecting" | "reconnecting":
                 gap = pipeline.store.gaps[-1] if pipeline.store.gaps else None
@@ -195,6 +201,13 @@ class Fares:
                 last = pipeline.store.counters[channel].last_received_at
                 return Badge("stale", None if last is None else last / 1000.0, f"{channel} is silent")
         return Badge("live")
+
+    def epoch(self) -> int | None:
+        """Return how often the channels' tables were cleared; None while they are filled again."""
+        if self._pipeline.feed.halt == "seeking":
+            return None
+        tables = self._pipeline.store.tables
+        return sum(tables[channel].clearings for channel in self._channels)
 
     def gaps(self, since_ms: float = -np.inf) -> tuple[tuple[float, float | None], ...]:
         """Return the times in which messages may be missing: start and end (None while it lasts), in milliseconds.
@@ -215,11 +228,11 @@ class Moved:
 
     def __init__(self, *tables: Callable[[], RollingTable]) -> None:
         self._tables = tables
-        self._stops: tuple[int, ...] | None = None
+        self._stops: tuple[tuple[int, int], ...] | None = None
 
     def moved(self) -> bool:
-        """Return whether rows have come since the last call; True at the first."""
-        stops = tuple(table().stop for table in self._tables)
+        """Return whether rows have come, or all have gone, since the last call; True at the first."""
+        stops = tuple((table().stop, table().clearings) for table in self._tables)
         moved, self._stops = stops != self._stops, stops
         return moved
 

@@ -52,6 +52,7 @@ class PnlBook:
         self._by = by
         self._tables = [store.tables[channel] for channel in CHANNELS]
         self._next_rows = [-1, -1]
+        self._clearings = 0
         self._stream = PnlStream(by)
         self._beginning: Future[dict[str | None, PnlPoints]] | None = None
         self.catch_up()
@@ -68,7 +69,10 @@ class PnlBook:
                 return
             points, self._beginning = self._beginning.result(), None
             self._take(points)
-        if any(row < table.first for row, table in zip(self._next_rows, self._tables, strict=True)):
+        cleared = sum(table.clearings for table in self._tables) != self._clearings
+        if cleared:
+            self.groups.clear()  # a chart of them begins again, with the groups that come
+        if cleared or any(row < table.first for row, table in zip(self._next_rows, self._tables, strict=True)):
             self._begin()
             return
         frames = []
@@ -82,6 +86,7 @@ class PnlBook:
     def _begin(self) -> None:
         frames = [table.frame() for table in self._tables]
         self._next_rows = [table.stop for table in self._tables]
+        self._clearings = sum(table.clearings for table in self._tables)
         known = known_since(*frames)
         self.since = self.since if known is None else _moment(known)
         self._stream = PnlStream(self._by)
@@ -238,7 +243,7 @@ def pnl_contents(books: PnlBooks, by: By | None, window: Any) -> Contents:
 
     return Contents(
         figure,
-        PnlLayers(whole, groups),
+        lambda: PnlLayers(whole, groups),
         Fares(books.pipeline, *CHANNELS),
         window_ms=span / pd.Timedelta("1ms"),
         waiting="Waiting for the first position or trade",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -190,16 +190,21 @@ def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window
     span = time_of("window", window)
     tables = pipeline.store.tables
     window_us = int(span / pd.Timedelta("1us"))
-    prices: Layer
-    if kind == "candles":
-        prices = BarLayer(tables[QUOTES], symbol, time_of("freq", freq), span)
-    else:
-        prices = QuoteLayer(tables[QUOTES], symbol, window_us)
-    layers: list[Layer] = [prices]
-    layers += [FillLayer(tables["trades"], symbol, action, window_us) for action in ("BUY", "SELL")]
+    freq = time_of("freq", freq) if kind == "candles" else None
+
+    def begin() -> Callable[[], list[Layer]]:
+        prices: Layer
+        if freq is None:
+            prices = QuoteLayer(tables[QUOTES], symbol, window_us)
+        else:
+            prices = BarLayer(tables[QUOTES], symbol, freq, span)
+        fills = [FillLayer(tables["trades"], symbol, action, window_us) for action in ("BUY", "SELL")]
+        layers: list[Layer] = [prices, *fills]
+        return lambda: layers
+
     return Contents(
         price_figure(symbol),
-        lambda: layers,
+        begin,
         Fares(pipeline, QUOTES),
         window_ms=span / pd.Timedelta("1ms"),
         marks=OpenPositions(pipeline, symbol),

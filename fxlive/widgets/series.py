@@ -134,8 +134,8 @@ def series_chart(
     if by is not None and by not in table.columns_of(*_GROUPS):
         raise UnknownOption("by", by, table.columns_of(*_GROUPS))
     span = time_of("window", window)
-    layers = Series(table, y, int(span / pd.Timedelta("1us")), by)
-    layers()  # too many of them is an error of this call
+    window_us = int(span / pd.Timedelta("1us"))
+    Series(table, y, window_us, by)()  # too many of them is an error of this call
     figure = go.Figure(
         layout={
             "title": {"text": shown_name(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
@@ -147,7 +147,7 @@ def series_chart(
     )
     contents = Contents(
         figure,
-        layers,
+        lambda: Series(table, y, window_us, by),
         Fares(pipeline, channel),
         window_ms=span / pd.Timedelta("1ms"),
         waiting=f"Waiting for the first message of {channel}",

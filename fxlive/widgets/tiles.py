@@ -123,7 +123,6 @@ class MetricTiles(LiveWidget):
         self._currency = currency
         self._groups: list[Group] = []
         self._left_out = 0
-        self._moved = False  # the tiles are others than those that some view has
         self._cursor: int | None = None
         self._system_stop = -1
         self._system: dict[str, Any] | None = None
@@ -136,6 +135,14 @@ class MetricTiles(LiveWidget):
         return self._tables[ANALYTICS]
 
     # On the background thread.
+
+    def epoch(self) -> int | None:
+        """Return how often the channels were cleared."""
+        return self._fares.epoch()
+
+    def forget(self) -> None:
+        """Forget the tiles and the chips."""
+        self._groups, self._system = [], None
 
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return every tile with its recent past, and every chip."""
@@ -158,7 +165,7 @@ class MetricTiles(LiveWidget):
                 keep = thinned(x, tuple(held.values()), max((x[-1] - x[0]) / _STRETCHES, 1.0))
                 x, held = x[keep], {name: column[keep] for name, column in held.items()}
             buffers += [_buffer(column) for column in (x, *held.values())]
-        self._moved = bool(before) and self._groups != before
+        self._anew |= self._begun and self._groups != before  # the tiles are others than those that some view has
         several = len({group.names[0] for group in self._groups}) > 1
         self._badge, self._waiting = self._fares.badge(), self._wait()
         self._new_system()
@@ -183,8 +190,6 @@ class MetricTiles(LiveWidget):
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points that have come, and the chips where they are new."""
-        if self._moved:
-            return self._anew()
         content: dict[str, Any] = {}
         buffers: list[bytes] = []
         if self._table.stop != self._cursor:
@@ -197,10 +202,10 @@ class MetricTiles(LiveWidget):
                 place = places.get(codes)
                 if place is None:
                     if new and not self._left_out:
-                        return self._anew()
+                        return self._everything()
                     continue
                 if not new.issubset(self._groups[place].columns):
-                    return self._anew()
+                    return self._everything()
                 content.setdefault("g", []).append(place)
                 buffers.append(_buffer(stamps[rows] / 1000.0))
                 buffers += [_buffer(held[name]) for name in self._groups[place].columns]
@@ -214,10 +219,10 @@ class MetricTiles(LiveWidget):
             self._waiting = content["waiting"] = waiting
         return content, buffers
 
-    def _anew(self) -> tuple[dict[str, Any], list[bytes]]:
+    def _everything(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return what lets all views begin again, with the tiles that there are now."""
         everything = self.window({})
-        self._moved = False
+        self._anew = False
         return everything
 
     def _read(self, start: int | None, columns: list[str]) -> tuple[int, list[Any]]:
