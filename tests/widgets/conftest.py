@@ -4,6 +4,7 @@ import pytest
 
 from fxlive.widgets import live, plotly_source
 from fxlive.widgets import page as the_page
+from tests.widgets.kernel_side import Platform
 from tests.widgets.recording_comm import Recorded, recording
 
 
@@ -15,3 +16,11 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
     monkeypatch.setattr(live, "_named", {})
     with recording(monkeypatch) as recorded:
         yield recorded
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """A platform that says what a test puts."""
+    platform = Platform()
+    yield platform
+    platform.close()

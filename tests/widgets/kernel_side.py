@@ -1,41 +1,41 @@
-"""The kernel's side of a widget without a browser: a platform that says what a test puts, and a page that is read."""
+"""The kernel's side of a widget without a browser: a platform that says what a test puts, and what a view would say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
 
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.loop import call
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
-from fxlive.widgets import page as page_module
-from fxlive.widgets.live import LiveWidget
 from fxlive.widgets.refresher import Refresher
-from tests.widgets.recording_comm import Recorded, recording
 
 START = 1_700_000_000
 
 
 class Platform:
-    """A pipeline on a memory feed, with a clock that a test sets (seconds since START)."""
+    """A pipeline on a memory feed that is subscribed to some channels, with a clock that a test sets (seconds since
+    START).
+    """
 
-    def __init__(self, **bounds: Any) -> None:
+    def __init__(self, *channels: str, **bounds: Any) -> None:
         self.now = 0.0
         self.feed = MemoryFeed()
         self.pipeline = Pipeline(self.feed, Store(**bounds), clock=self.now_us)
+        self._count = 0
         call(self.pipeline.start())
-        call(self.feed.subscribe({"market-data": {}, "positions": {}}))
+        call(self.feed.subscribe({name: {} for name in channels or ("market-data", "positions")}))
         self.do(lambda: self.pipeline.connected(self.now_us()))
 
     def now_us(self) -> int:
         return int((START + self.now) * 1e6)
 
-    def do(self, function: Callable[[], None]) -> None:
+    def do(self, function: Callable[[], object]) -> None:
+        """Call a function on the background loop."""
+
         async def run() -> None:
             function()
 
@@ -45,6 +45,18 @@ class Platform:
         frames = [json.dumps(message).encode() for message in messages]
         self.do(lambda: self.feed.put(*frames, at=self.now_us()))
 
+    def say(self, kind: str, channel: str, /, **data: Any) -> None:
+        """Put a message with the time that it is, and an id of its own."""
+        self._count += 1
+        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
+        self.put({"type": kind, "channel": channel, "data": data, "timestamp": stamp, "id": f"m{self._count}"})
+
+    def tick(self, symbol: str, bid: float, ask: float | None = None) -> None:
+        self.say("market_data", "market-data", symbol=symbol, bid=bid, ask=bid + 0.5 if ask is None else ask)
+
+    def close(self) -> None:
+        call(self.pipeline.close())
+
 
 class Here(Refresher):
     """A refresher without a thread: what is to be done soon is done now, and the test says when to tick."""
@@ -52,29 +64,20 @@ class Here(Refresher):
     def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         function(*arguments)
 
+    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        function()
+
     def watch(self, widget: Any) -> None:
         if widget not in self._watched:
             self._watched.append(widget)
 
 
-def say(widget: LiveWidget, kind: str, view: str = "a", **more: Any) -> None:
-    """What the browser's half would say."""
+def say(widget: Any, kind: str, view: str = "a", **more: Any) -> None:
+    """Say what a view in the browser would."""
     widget._handle_custom_msg({"type": kind, "view": view, **more}, [])
 
 
-def parts(recorded: Recorded, widget: LiveWidget, since: int = 0) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
-    """What the page was told of a widget since so many messages: content and buffers of each part."""
-    for message in recorded.sent[since:]:
-        buffers = iter(message.buffers)
-        for key, content, count in message.content.get("parts", ()):
-            own = [next(buffers) for _ in range(count)]
-            if key == widget._key:
-                yield content, own
-
-
-@contextmanager
-def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
-    """While it lasts, what widgets say to the page is kept."""
-    monkeypatch.setattr(page_module, "_shared", None)
-    with recording(monkeypatch) as recorded:
-        yield recorded
+def look(widget: Any, view: str = "a", **more: Any) -> None:
+    """Have a view ask for everything, and get it."""
+    say(widget, "window", view, **more)
+    widget.refresher.tick()

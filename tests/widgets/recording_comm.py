@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from comm.base_comm import BaseComm
 
-from fxlive.widgets.refresher import Refresher
+from fxlive.widgets.live import LiveWidget
 
 
 @dataclass
@@ -57,48 +57,24 @@ class Recorded:
         """The messages of the refresher, each with a part for every widget that had something to say."""
         return [message for message in self.sent if "parts" in message.content]
 
-    def said(self) -> list[Said]:
-        """All parts of all ticks."""
+    def said(self, widget: LiveWidget | None = None, since: int = 0) -> list[Said]:
+        """All parts of all ticks, or of one widget alone, since so many messages were sent."""
         found = []
-        for tick in self.ticks:
-            buffers = iter(tick.buffers)
-            for key, content, count in tick.content["parts"]:
+        for message in self.sent[since:]:
+            buffers = iter(message.buffers)
+            for key, content, count in message.content.get("parts", ()):
                 own = [next(buffers) for _ in range(count)]
-                found.append(Said(key, content.get("a"), content.get("v"), content, own))
+                if widget is None or key == widget._key:
+                    found.append(Said(key, content.get("a"), content.get("v"), content, own))
         return found
 
     def answers(self, kind: str = "window") -> list[Said]:
         """What views were answered."""
-        return [said for said in self.said() if said.answer == kind]
+        return [said for said in self.said() if said.answer == kind and said.view is not None]
 
     def news(self) -> list[Said]:
         """What all views were told."""
-        return [said for said in self.said() if said.answer is None]
-
-
-class Here(Refresher):
-    """A refresher without a thread: what is to be done soon is done now, and the test says when to tick."""
-
-    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
-        function(*arguments)
-
-    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
-        function()
-
-    def watch(self, widget: Any) -> None:
-        if widget not in self._watched:
-            self._watched.append(widget)
-
-
-def say(widget: Any, kind: str, view: str = "a", **more: Any) -> None:
-    """Say what a view in the browser would."""
-    widget._handle_custom_msg({"type": kind, "view": view, **more}, [])
-
-
-def look(widget: Any, view: str = "a", **more: Any) -> None:
-    """Have a view ask for everything, and get it."""
-    say(widget, "window", view, **more)
-    widget.refresher.tick()
+        return [said for said in self.said() if said.view is None]
 
 
 @contextmanager

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import fxlive
-from fxlive.loop import call
 from fxlive.widgets.alerts import MAX_ALERTS, MAX_CHARS, AlertsFeed, alerts_feed
 from tests.samples import ALERT, message
-from tests.widgets.kernel_side import Here, Platform, browser, parts, say
+from tests.widgets.kernel_side import Here, Platform, say
 from tests.widgets.recording_comm import Recorded
-
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
-    with browser(monkeypatch) as recorded:
-        yield recorded
-
-
-@pytest.fixture
-def platform() -> Iterator[Platform]:
-    platform = Platform()
-    yield platform
-    call(platform.pipeline.close())
 
 
 class Shown:
     """A feed and what a view of it would know, by what it is told alone."""
 
-    def __init__(self, feed: AlertsFeed, sent: Recorded, view: str = "a") -> None:
-        self.feed, self.sent, self.view, self.read = feed, sent, view, len(sent.sent)
+    def __init__(self, feed: AlertsFeed, page: Recorded, view: str = "a") -> None:
+        self.feed, self.page, self.view, self.read = feed, page, view, len(page.sent)
         self.alerts: dict[int, dict[str, Any]] = {}
         self.acknowledged: list[int] = []
         say(feed, "window", view)
@@ -41,7 +26,8 @@ class Shown:
     def tick(self) -> int:
         self.feed.refresher.tick()
         told = 0
-        for content, _ in parts(self.sent, self.feed, self.read):
+        for said in self.page.said(self.feed, self.read):
+            content = said.content
             if content.get("v", self.view) != self.view:
                 continue
             told += 1
@@ -49,7 +35,7 @@ class Shown:
             for number in content.get("gone", ()):
                 del self.alerts[number]
             self.acknowledged = content.get("acknowledged", self.acknowledged)
-        self.read = len(self.sent.sent)
+        self.read = len(self.page.sent)
         return told
 
     def ids(self) -> list[str]:
@@ -67,9 +53,9 @@ def alert(number: int, **data: Any) -> dict[str, Any]:
     return message(ALERT, {"id": None}, alertId=f"a{number}", **data)
 
 
-def test_a_view_gets_all_alerts_and_then_those_that_come_or_change(platform: Platform, sent: Recorded) -> None:
+def test_a_view_gets_all_alerts_and_then_those_that_come_or_change(platform: Platform, page: Recorded) -> None:
     platform.put(alert(1), alert(2, severity="CRITICAL", entity=None, message=None))
-    shown = Shown(feed_of(platform), sent)
+    shown = Shown(feed_of(platform), page)
     assert list(shown.alerts.values()) == [
         {
             "n": 0,
@@ -98,20 +84,20 @@ def test_a_view_gets_all_alerts_and_then_those_that_come_or_change(platform: Pla
     assert shown.alerts[0]["title"] == "Worse"
 
 
-def test_what_was_acknowledged_shows_in_all_views_and_after_a_reload(platform: Platform, sent: Recorded) -> None:
+def test_what_was_acknowledged_shows_in_all_views_and_after_a_reload(platform: Platform, page: Recorded) -> None:
     platform.put(alert(1), alert(2), alert(3))
     feed = feed_of(platform)
-    shown, other = Shown(feed, sent, "a"), Shown(feed, sent, "b")
+    shown, other = Shown(feed, page, "a"), Shown(feed, page, "b")
     assert feed.acknowledged == frozenset()
     feed.act("acknowledge", {"numbers": [next(n for n in shown.alerts if shown.alerts[n]["alert_id"] == "a2"), 99]})
     shown.tick()
     other.tick()
     assert (shown.dimmed(), other.dimmed()) == (["a2"], ["a2"])
-    assert Shown(feed, sent, "after the reload").dimmed() == ["a2"]
+    assert Shown(feed, page, "after the reload").dimmed() == ["a2"]
     assert feed.acknowledged == {"a2"}
 
 
-def test_alerts_are_acknowledged_from_a_cell_some_or_all(platform: Platform, sent: Recorded) -> None:
+def test_alerts_are_acknowledged_from_a_cell_some_or_all(platform: Platform, page: Recorded) -> None:
     platform.put(alert(1), alert(2), alert(3))
     feed = feed_of(platform)
     feed.acknowledge("a1", "a3")
@@ -124,10 +110,10 @@ def test_alerts_are_acknowledged_from_a_cell_some_or_all(platform: Platform, sen
     assert feed.acknowledged == {"a1", "a2", "a3"}  # not what comes after
 
 
-def test_an_alert_that_comes_again_with_another_severity_is_to_be_seen_anew(platform: Platform, sent: Recorded) -> None:
+def test_an_alert_that_comes_again_with_another_severity_is_to_be_seen_anew(platform: Platform, page: Recorded) -> None:
     platform.put(alert(1), alert(2))
     feed = feed_of(platform)
-    shown = Shown(feed, sent)
+    shown = Shown(feed, page)
     feed.acknowledge()
     platform.put(alert(1, current=81), alert(2, severity="CRITICAL"))
     shown.tick()
@@ -136,11 +122,11 @@ def test_an_alert_that_comes_again_with_another_severity_is_to_be_seen_anew(plat
 
 
 def test_only_the_newest_are_kept_and_what_is_known_of_the_others_is_forgotten(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
     platform.put(*(alert(number) for number in range(MAX_ALERTS)))
     feed = feed_of(platform)
-    shown = Shown(feed, sent)
+    shown = Shown(feed, page)
     feed.acknowledge("a0", "a1")
     platform.put(alert(MAX_ALERTS))
     shown.tick()
@@ -148,8 +134,8 @@ def test_only_the_newest_are_kept_and_what_is_known_of_the_others_is_forgotten(
     assert (feed.acknowledged, shown.dimmed()) == ({"a1"}, ["a1"])
 
 
-def test_a_flood_of_alerts_comes_a_part_at_a_time(platform: Platform, sent: Recorded) -> None:
-    shown = Shown(feed_of(platform), sent)
+def test_a_flood_of_alerts_comes_a_part_at_a_time(platform: Platform, page: Recorded) -> None:
+    shown = Shown(feed_of(platform), page)
     platform.put(*(alert(number, message="x" * 100_000) for number in range(250)))
     counts = []
     while shown.tick():
@@ -158,12 +144,12 @@ def test_a_flood_of_alerts_comes_a_part_at_a_time(platform: Platform, sent: Reco
     assert {len(alert["message"]) for alert in shown.alerts.values()} == {MAX_CHARS}
 
 
-def test_a_button_that_there_is_not_does_nothing(platform: Platform, sent: Recorded) -> None:
+def test_a_button_that_there_is_not_does_nothing(platform: Platform, page: Recorded) -> None:
     with pytest.raises(ValueError, match="there is nothing called 'delete' to do"):
         feed_of(platform).act("delete", {})
 
 
-def test_the_feed_is_a_method_of_the_session_and_a_function_of_the_module(sent: Recorded) -> None:
+def test_the_feed_is_a_method_of_the_session_and_a_function_of_the_module(page: Recorded) -> None:
     session = fxlive.Session.offline("feeds")
     fxlive.use(session)
     try:

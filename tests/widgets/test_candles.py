@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import fxlive
 from fxlive.analytics.bars import bars
-from fxlive.loop import call
 from fxlive.widgets.candles import BarLayer
 from fxlive.widgets.layers import Points
-from tests.widgets.test_prices import Market
+from fxlive.widgets.prices import price_chart
+from tests.widgets.kernel_side import Here, Platform
 
 
-@pytest.fixture
-def market() -> Iterator[Market]:
-    market = Market()
-    yield market
-    call(market.pipeline.close())
-
-
-def layer_of(market: Market, freq: str = "1s", window: str = "1min") -> BarLayer:
-    table = market.pipeline.store.tables["market-data"]
+def layer_of(platform: Platform, freq: str = "1s", window: str = "1min") -> BarLayer:
+    table = platform.pipeline.store.tables["market-data"]
     return BarLayer(table, "EURUSD", pd.Timedelta(freq), pd.Timedelta(window))
 
 
@@ -37,19 +28,19 @@ def drawn(chart: dict[float, list[float]], points: Points) -> None:
         chart[start] = values
 
 
-def test_what_is_drawn_bit_by_bit_is_what_bars_says(market: Market) -> None:
-    layer, chart, start = layer_of(market), {}, None  # type: ignore[var-annotated]
+def test_what_is_drawn_bit_by_bit_is_what_bars_says(platform: Platform) -> None:
+    layer, chart, start = layer_of(platform), {}, None  # type: ignore[var-annotated]
     rng = np.random.default_rng(7)
-    for market.now in np.cumsum(rng.exponential(0.4, 200)).tolist():
-        market.tick("EURUSD", round(1.08 + rng.normal() / 1000, 5))
-        market.tick("USDJPY", 150.0)
+    for platform.now in np.cumsum(rng.exponential(0.4, 200)).tolist():
+        platform.tick("EURUSD", round(1.08 + rng.normal() / 1000, 5))
+        platform.tick("USDJPY", 150.0)
         if rng.random() < 0.3:
             points = layer.read(start)
             start = points.stop
             drawn(chart, points)
     drawn(chart, layer.read(start))
 
-    frame = market.pipeline.store.tables["market-data"].frame()
+    frame = platform.pipeline.store.tables["market-data"].frame()
     expected = bars(frame[(frame["symbol"] == "EURUSD").to_numpy()], "1s")
     newest = expected.index[-1]
     expected = expected[expected.index >= newest - pd.Timedelta("1min")]
@@ -60,32 +51,32 @@ def test_what_is_drawn_bit_by_bit_is_what_bars_says(market: Market) -> None:
     assert whole.columns[4].tolist()[1:] == expected["close"].tolist()
 
 
-def test_an_update_sends_only_the_bar_that_changed(market: Market) -> None:
-    layer = layer_of(market)
-    for market.now in (0.0, 1.0, 2.0):
-        market.tick("EURUSD", 1.0)
+def test_an_update_sends_only_the_bar_that_changed(platform: Platform) -> None:
+    layer = layer_of(platform)
+    for platform.now in (0.0, 1.0, 2.0):
+        platform.tick("EURUSD", 1.0)
     stop = layer.read(None).stop
     assert len(layer.read(stop)) == 0
-    market.now = 2.5
-    market.tick("EURUSD", 3.0)
+    platform.now = 2.5
+    platform.tick("EURUSD", 3.0)
     changed = layer.read(stop)
     assert [values.tolist() for values in changed.columns[1:]] == [[1.25], [3.25], [1.25], [3.25]]
 
 
-def test_the_first_bar_is_whole_although_the_window_begins_in_it(market: Market) -> None:
-    for market.now, bid in ((0.0, 1.0), (5.0, 2.0), (64.0, 3.0)):
-        market.tick("EURUSD", bid, bid)
-    layer = layer_of(market, freq="10s")
+def test_the_first_bar_is_whole_although_the_window_begins_in_it(platform: Platform) -> None:
+    for platform.now, bid in ((0.0, 1.0), (5.0, 2.0), (64.0, 3.0)):
+        platform.tick("EURUSD", bid, bid)
+    layer = layer_of(platform, freq="10s")
     assert layer.read(None).columns[1].tolist() == [1.0, 3.0]
 
 
-def test_more_bars_than_a_chart_can_show_are_an_error_that_says_what_can(market: Market) -> None:
+def test_more_bars_than_a_chart_can_show_are_an_error_that_says_what_can(platform: Platform) -> None:
     with pytest.raises(fxlive.UnknownOption, match="at least 6s in a window of 0 days 08:00:00"):
-        layer_of(market, freq="1s", window="8h")
+        layer_of(platform, freq="1s", window="8h")
 
 
-def test_a_chart_of_candles_names_what_it_shows(market: Market, page: object) -> None:
-    chart = market.chart("EURUSD", "candles", freq="5s", window="10min")
+def test_a_chart_of_candles_names_what_it_shows(platform: Platform, page: object) -> None:
+    chart = price_chart(platform.pipeline, "test", "EURUSD", "candles", "5s", "10min", refresher=Here())
     assert chart.name == "test: EURUSD candles 5s 10min"
-    market.tick("EURUSD", 1.0)
+    platform.tick("EURUSD", 1.0)
     assert list(chart.figure.data[0].close) == [1.25]

@@ -12,7 +12,8 @@ import pytest
 import fxlive
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
-from tests.widgets.recording_comm import Here, Recorded, look, say
+from tests.widgets.kernel_side import Here, look, say
+from tests.widgets.recording_comm import Recorded
 
 START_MS = 1_700_000_000_000.0
 

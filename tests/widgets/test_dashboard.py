@@ -8,26 +8,18 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.loop import call
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.dashboard import Dashboard
 from fxlive.widgets.pnl import PnlPickers
 from fxlive.widgets.prices import PricePickers
-from tests.widgets.recording_comm import Here, Recorded, look, say
-from tests.widgets.test_prices import Market
+from tests.widgets.kernel_side import Here, Platform, look, say
+from tests.widgets.recording_comm import Recorded
 
 
-@pytest.fixture
-def market() -> Iterator[Market]:
-    market = Market()
-    yield market
-    call(market.pipeline.close())
-
-
-def test_symbol_bars_and_window_are_picked_in_the_chart(market: Market, page: Recorded) -> None:
-    market.tick("EURUSD", 1.0)
-    market.tick("USDJPY", 150.0)
-    pickers = PricePickers(market.pipeline, "EURUSD")
+def test_symbol_bars_and_window_are_picked_in_the_chart(platform: Platform, page: Recorded) -> None:
+    platform.tick("EURUSD", 1.0)
+    platform.tick("USDJPY", 150.0)
+    pickers = PricePickers(platform.pipeline, "EURUSD")
     chart = LiveChart(pickers.contents(), pickers=pickers, name="test", refresher=Here())
     look(chart)
     [window] = page.answers()
@@ -46,35 +38,35 @@ def test_symbol_bars_and_window_are_picked_in_the_chart(market: Market, page: Re
     assert chart.figure.layout.title.text == "USDJPY"
 
 
-def test_a_symbol_that_ticks_later_can_be_picked(market: Market, page: Recorded) -> None:
-    market.tick("EURUSD", 1.0)
-    pickers = PricePickers(market.pipeline, "EURUSD")
+def test_a_symbol_that_ticks_later_can_be_picked(platform: Platform, page: Recorded) -> None:
+    platform.tick("EURUSD", 1.0)
+    pickers = PricePickers(platform.pipeline, "EURUSD")
     chart = LiveChart(pickers.contents(), pickers=pickers, name="test", refresher=Here())
     look(chart)
-    market.tick("GBPUSD", 1.3)
+    platform.tick("GBPUSD", 1.3)
     chart.refresher.tick()
     assert page.news()[-1].content["pickers"][0] == ("symbol", "EURUSD", ["EURUSD", "GBPUSD"])
 
 
-def test_bars_too_short_for_the_window_are_not_offered_and_become_longer(market: Market) -> None:
-    pickers = PricePickers(market.pipeline, "EURUSD", bars="1s")
+def test_bars_too_short_for_the_window_are_not_offered_and_become_longer(platform: Platform) -> None:
+    pickers = PricePickers(platform.pipeline, "EURUSD", bars="1s")
     contents = pickers.pick("window", "1D")
     chosen = {name: (value, options) for name, value, options in pickers.choices()}
     assert chosen["bars"] == ("1min", ["line", "1min", "5min", "15min", "1h"])
     assert contents.window_ms == pd.Timedelta("1D") / pd.Timedelta("1ms")
 
 
-def test_what_cannot_be_picked_is_an_error_that_lists_what_can(market: Market) -> None:
+def test_what_cannot_be_picked_is_an_error_that_lists_what_can(platform: Platform) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"bars cannot be '7s'.*5s"):
-        PricePickers(market.pipeline, "EURUSD").pick("bars", "7s")
+        PricePickers(platform.pipeline, "EURUSD").pick("bars", "7s")
     with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'trader'.*strategy_id"):
-        PnlPickers(market.pipeline).pick("by", "trader")
+        PnlPickers(platform.pipeline).pick("by", "trader")
     with pytest.raises(fxlive.UnknownOption, match="colour cannot be 'red'"):
-        PnlPickers(market.pipeline).pick("colour", "red")
+        PnlPickers(platform.pipeline).pick("colour", "red")
 
 
-def test_the_groups_of_profit_and_loss_are_picked_in_the_chart(market: Market) -> None:
-    pickers = PnlPickers(market.pipeline)
+def test_the_groups_of_profit_and_loss_are_picked_in_the_chart(platform: Platform) -> None:
+    pickers = PnlPickers(platform.pipeline)
     assert pickers.contents().figure.layout.title.text == "P&L"
     assert pickers.pick("by", "symbol").figure.layout.title.text == "P&L by symbol"
     assert pickers.pick("window", "4h").window_ms == 4 * 3_600_000

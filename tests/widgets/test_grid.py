@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,37 +12,23 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.loop import call
 from fxlive.messages import Kind
 from fxlive.selection import select
 from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
-from tests.widgets.kernel_side import Here, Platform, browser, parts, say
+from tests.widgets.kernel_side import Here, Platform, say
 from tests.widgets.recording_comm import Recorded
 
 NAMES = {Kind.SYMBOL, Kind.CODE}
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
-    with browser(monkeypatch) as recorded:
-        yield recorded
-
-
-@pytest.fixture
-def platform() -> Iterator[Platform]:
-    platform = Platform()
-    yield platform
-    call(platform.pipeline.close())
-
-
 class Shown:
     """A grid and what a view of it would know, by what it is told alone."""
 
-    def __init__(self, platform: Platform, sent: Recorded, channel: str, view: str = "a", **options: Any) -> None:
-        self.refresher, self.sent, self.view = Here(), sent, view
+    def __init__(self, platform: Platform, page: Recorded, channel: str, view: str = "a", **options: Any) -> None:
+        self.refresher, self.page, self.view = Here(), page, view
         self.grid: Grid = grid(platform.pipeline, "test", channel, refresher=self.refresher, **options)
-        self.read = len(sent.sent)
+        self.read = len(page.sent)
         self.rows: dict[float, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
         self.content: dict[str, Any] = {}
@@ -54,7 +39,8 @@ class Shown:
         """Let the grid be refreshed; returns how many rows have come."""
         self.refresher.tick()
         came = 0
-        for content, buffers in parts(self.sent, self.grid, self.read):
+        for said in self.page.said(self.grid, self.read):
+            content, buffers = said.content, said.buffers
             if content.get("v", self.view) != self.view:
                 continue
             if "columns" in content:
@@ -65,7 +51,7 @@ class Shown:
             for number in content.get("gone", ()):
                 self.rows.pop(number, None)
             came += self.take(*buffers)
-        self.read = len(self.sent.sent)
+        self.read = len(self.page.sent)
         return came
 
     def take(self, numbers: bytes = b"", texts: bytes = b"{}") -> int:
@@ -93,10 +79,10 @@ def position(ticket: int, **data: Any) -> dict[str, Any]:
 
 
 def test_a_view_that_begins_gets_every_row_and_then_those_alone_that_have_changed(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
     platform.put(*(position(ticket, profit=ticket) for ticket in range(1, 6)))
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     assert shown.column("ticket") == [1, 2, 3, 4, 5]
     assert shown.tick() == 0
 
@@ -111,20 +97,20 @@ def test_a_view_that_begins_gets_every_row_and_then_those_alone_that_have_change
     assert changed[1]["timestamp"] == 1_704_067_200_000.0
 
 
-def test_nothing_is_sent_where_nothing_changes(platform: Platform, sent: Recorded) -> None:
+def test_nothing_is_sent_where_nothing_changes(platform: Platform, page: Recorded) -> None:
     platform.put(position(1))
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     shown.tick()
-    before = len(sent.sent)
+    before = len(page.sent)
     platform.put(message(QUOTE))  # of another channel
     assert [shown.refresher.tick() for _ in range(5)] == [0] * 5
-    assert len(sent.sent) == before
+    assert len(page.sent) == before
 
 
 @pytest.mark.parametrize("max_rows", [3, 1_000_000])
-def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(sent: Recorded, max_rows: int) -> None:
+def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(page: Recorded, max_rows: int) -> None:
     platform, pick = Platform(max_rows=max_rows), random.Random(7)
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     for step in range(60):
         if step % 20 == 10:
             say(shown.grid, "visible", visible=False)
@@ -137,27 +123,27 @@ def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(sent
     latest = platform.pipeline.store.tables["positions"].latest()
     assert len(latest)
     assert {row["ticket"]: row["profit"] for row in shown.rows.values()} == latest["profit"].to_dict()
-    call(platform.pipeline.close())
+    platform.close()
 
 
-def test_a_patch_of_ten_rows_on_five_thousand_is_small(platform: Platform, sent: Recorded) -> None:
+def test_a_patch_of_ten_rows_on_five_thousand_is_small(platform: Platform, page: Recorded) -> None:
     platform.put(*(position(ticket) for ticket in range(5_000)))
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     assert len(shown.rows) == 5_000
     while shown.tick():
         pass
-    before = len(sent.sent)
+    before = len(page.sent)
     platform.put(*(position(ticket, profit=3) for ticket in range(100, 110)))
     assert shown.tick() == 10
-    [patch] = sent.sent[before:]
+    [patch] = page.sent[before:]
     assert sum(map(len, patch.buffers)) == 10 * (3 + len(shown.columns)) * 8
     assert len(json.dumps(patch.content)) < 60
 
 
 def test_more_changes_than_a_tick_takes_come_one_after_the_other_and_none_waits_for_ever(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     for turn in range(5):  # all of them, again and again
         platform.put(*(position(ticket, profit=turn) for ticket in range(1_000)))
         assert shown.tick() == MOST_ROWS_A_TICK
@@ -167,15 +153,15 @@ def test_more_changes_than_a_tick_takes_come_one_after_the_other_and_none_waits_
     assert set(shown.column("profit")) == {4.0}
 
 
-def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platform: Platform, sent: Recorded) -> None:
+def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platform: Platform, page: Recorded) -> None:
     platform.put(position(1), position(2), position(3))
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     platform.put(position(2, volume=0), position(3, profit=-1), position(4, symbol="GBPUSD"))
-    read = len(sent.sent)
+    read = len(page.sent)
     content, buffers = shown.grid.window({"view": "b"})  # before the changes are told to the first
     assert len(np.frombuffer(buffers[0])) == 3 * (3 + len(content["columns"]))
     shown.tick()
-    assert len(sent.sent) == read + 1
+    assert len(page.sent) == read + 1
     assert {row["ticket"]: (row["profit"], row["symbol"]) for row in shown.rows.values()} == {
         1: (10, "EURUSD"),
         3: (-1, "EURUSD"),
@@ -183,10 +169,10 @@ def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platfo
     }
 
 
-def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platform, sent: Recorded) -> None:
+def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platform, page: Recorded) -> None:
     trades = [message(TRADE, {"id": None}, executionId=f"e{number}") for number in range(50)]
     platform.put(*trades[:30])
-    shown = Shown(platform, sent, "trades", max_rows=20)
+    shown = Shown(platform, page, "trades", max_rows=20)
     assert shown.column("execution_id") == [f"e{number}" for number in range(10, 30)]
     platform.put(*trades[30:])
     shown.tick()
@@ -195,11 +181,11 @@ def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platf
 
 
 def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disappears(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
     orders = [message(ORDER, {"id": None}, orderId=f"o{at}", status=s) for at, s in enumerate(["NEW", "FILLED", "NEW"])]
     platform.put(*orders)
-    shown = Shown(platform, sent, "orders", where={"status": ["NEW", "PARTIAL"]})
+    shown = Shown(platform, page, "orders", where={"status": ["NEW", "PARTIAL"]})
     assert shown.column("order_id") == ["o0", "o2"]
     platform.put(message(ORDER, {"id": None}, orderId="o0", status="FILLED"))
     shown.tick()
@@ -219,20 +205,20 @@ def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disapp
     ],
     ids=str,
 )
-def test_rows_are_wanted_as_in_latest(platform: Platform, sent: Recorded, where: dict[str, Any]) -> None:
+def test_rows_are_wanted_as_in_latest(platform: Platform, page: Recorded, where: dict[str, Any]) -> None:
     platform.put(
         position(1), position(2, symbol="USDJPY", profit=None), position(3, type="SELL", lastUpdate=None, profit=0)
     )
     frame = select(platform.pipeline.store.tables["positions"].latest(), "positions", where=where)
-    assert Shown(platform, sent, "positions", where=where).column("ticket") == frame.index.tolist()
+    assert Shown(platform, page, "positions", where=where).column("ticket") == frame.index.tolist()
 
 
 def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_chosen(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
     platform.put(position(1))
-    shown = Shown(platform, sent, "positions")
-    chosen = Shown(platform, sent, "positions", columns=["profit", "symbol"], name="chosen")
+    shown = Shown(platform, page, "positions")
+    chosen = Shown(platform, page, "positions", columns=["profit", "symbol"], name="chosen")
     assert "mood" not in shown.columns
     platform.put(position(2, mood="calm", risk=0.25, hedged=True))
     shown.tick()
@@ -243,34 +229,34 @@ def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_ch
     assert (chosen.columns, chosen.column("profit")) == (["profit", "symbol"], [10, 10])
 
 
-def test_of_an_undocumented_channel_every_row_is_shown(platform: Platform, sent: Recorded) -> None:
+def test_of_an_undocumented_channel_every_row_is_shown(platform: Platform, page: Recorded) -> None:
     news = {"type": "news", "channel": "news", "timestamp": "2024-01-01T00:00:00Z"}
     platform.put({**news, "data": {"headline": "CPI", "impact": 3}})
-    shown = Shown(platform, sent, "news")
+    shown = Shown(platform, page, "news")
     platform.put({**news, "data": {"headline": "NFP", "impact": None}})
     shown.tick()
     assert shown.columns == ["timestamp", "type", "headline", "impact"]
     assert shown.column("headline") == ["CPI", "NFP"]
 
 
-def test_the_one_row_of_system_has_one_number_whatever_its_status(platform: Platform, sent: Recorded) -> None:
+def test_the_one_row_of_system_has_one_number_whatever_its_status(platform: Platform, page: Recorded) -> None:
     platform.put(message(SYSTEM))
-    shown = Shown(platform, sent, "system")
+    shown = Shown(platform, page, "system")
     platform.put(message(SYSTEM, {"id": None}, status="DOWN"))
     shown.tick()
     assert shown.column("status") == ["DOWN"]
 
 
 def test_a_ticket_beyond_what_a_browser_can_count_is_shown_to_the_last_digit(
-    platform: Platform, sent: Recorded
+    platform: Platform, page: Recorded
 ) -> None:
     platform.put(position(2**53 + 1), position(7))
-    assert [str(t) for t in Shown(platform, sent, "positions").column("ticket")] == ["9007199254740993", "7"]
+    assert [str(t) for t in Shown(platform, page, "positions").column("ticket")] == ["9007199254740993", "7"]
 
 
-def test_how_a_column_reads_follows_from_what_it_is(platform: Platform, sent: Recorded) -> None:
+def test_how_a_column_reads_follows_from_what_it_is(platform: Platform, page: Recorded) -> None:
     platform.put(position(1))
-    looks = {look["name"]: look for look in Shown(platform, sent, "positions").content["columns"]}
+    looks = {look["name"]: look for look in Shown(platform, page, "positions").content["columns"]}
     assert list(looks)[:2] == ["ticket", "symbol"]
     assert not {"id", "received_at"} & looks.keys()
     assert {name for name, look in looks.items() if look.get("signed")} == {"profit", "unrealized_pnl"}
@@ -284,9 +270,9 @@ def test_how_a_column_reads_follows_from_what_it_is(platform: Platform, sent: Re
     assert [looks[name]["kind"] for name in ("symbol", "timestamp", "ticket")] == ["name", "time", "number"]
 
 
-def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Platform, sent: Recorded) -> None:
+def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Platform, page: Recorded) -> None:
     platform.put(position(1))
-    shown = Shown(platform, sent, "positions")
+    shown = Shown(platform, page, "positions")
     assert (shown.content["badge"]["state"], shown.content["away"]) == ("live", None)
     platform.now = 5.0
     platform.do(lambda: platform.pipeline.lost(platform.now_us(), "gone"))
@@ -297,12 +283,12 @@ def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Plat
     platform.do(lambda: platform.pipeline.connected(platform.now_us()))
     shown.tick()
     assert shown.content["badge"]["state"] == "live"
-    call(platform.pipeline.close())
+    platform.close()
     shown.tick()
     assert shown.content["badge"]["state"] == "closed"
 
 
-def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, sent: Recorded) -> None:
+def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, page: Recorded) -> None:
     def make(channel: str = "positions", **options: Any) -> Grid:
         return grid(platform.pipeline, "test", channel, **options)
 
@@ -317,10 +303,10 @@ def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, sent
     for wrong in ({"height": 0}, {"max_rows": "all"}, {"height": True}, {"columns": []}):
         with pytest.raises(fxlive.UnknownOption):
             make(**wrong)
-    assert not sent.sent
+    assert not page.sent
 
 
-def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(sent: Recorded) -> None:
+def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(page: Recorded) -> None:
     session = fxlive.Session.offline("grids")
     fxlive.use(session)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,44 +9,36 @@ import pytest
 
 import fxlive
 from fxlive.analytics.pnl import pnl
-from fxlive.loop import call
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.layers import Points, Revised
 from fxlive.widgets.pnl import PnlLayers, pnl_chart
-from tests.widgets.recording_comm import Here, Recorded, look
+from tests.widgets.kernel_side import START, Here, Platform, look
+from tests.widgets.recording_comm import Recorded
 from tests.widgets.test_candles import drawn
-from tests.widgets.test_prices import START, Market
 
 HOUR_MS = 3_600_000.0
 
 
-@pytest.fixture
-def market() -> Iterator[Market]:
-    market = Market()
-    yield market
-    call(market.pipeline.close())
-
-
-def trade(market: Market, ticket: int, profit: float, status: str = "FILLED", **more: Any) -> None:
-    data = {"executionId": f"e{market._count}", "ticket": ticket, "symbol": "EURUSD", "volume": 0.1, "profit": profit}
-    market.say(
+def trade(platform: Platform, ticket: int, profit: float, status: str = "FILLED", **more: Any) -> None:
+    data = {"executionId": f"e{platform._count}", "ticket": ticket, "symbol": "EURUSD", "volume": 0.1, "profit": profit}
+    platform.say(
         "trade", "trades", **{**data, "status": status, "commission": 0.5, "strategyId": f"s{ticket % 3}", **more}
     )
 
 
-def position(market: Market, ticket: int, profit: float, volume: float = 0.1) -> None:
+def position(platform: Platform, ticket: int, profit: float, volume: float = 0.1) -> None:
     symbol = "EURUSD" if ticket % 2 else "USDJPY"
-    market.say("position", "positions", ticket=ticket, symbol=symbol, volume=volume, unrealizedPnL=profit)
+    platform.say("position", "positions", ticket=ticket, symbol=symbol, volume=volume, unrealizedPnL=profit)
 
 
-def frames(market: Market) -> Any:
-    tables = market.pipeline.store.tables
+def frames(platform: Platform) -> Any:
+    tables = platform.pipeline.store.tables
     return tables["positions"].frame(), tables["trades"].frame()
 
 
 @pytest.mark.parametrize("by", [None, "symbol", "strategy_id"])
-def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(market: Market, by: Any) -> None:
-    layers = PnlLayers(market.pipeline.store, by, HOUR_MS)
+def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(platform: Platform, by: Any) -> None:
+    layers = PnlLayers(platform.pipeline.store, by, HOUR_MS)
     charts: list[dict[float, list[float]]] = []
     starts: list[int] = []
     rng = np.random.default_rng(7)
@@ -64,22 +55,22 @@ def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(market: 
             drawn(charts[place], points)
 
     for step in range(300):
-        market.now = float(step - (rng.random() < 0.1) * rng.integers(1, 20))
+        platform.now = float(step - (rng.random() < 0.1) * rng.integers(1, 20))
         ticket = int(rng.integers(1, 8))
         if rng.random() < 0.7:
-            position(market, ticket, float(rng.integers(-500, 500)) / 10, volume=0.1 * (rng.random() < 0.9))
+            position(platform, ticket, float(rng.integers(-500, 500)) / 10, volume=0.1 * (rng.random() < 0.9))
         else:
-            trade(market, ticket, float(rng.integers(-500, 500)) / 10, status=rng.choice(["FILLED", "CLOSED"]))
+            trade(platform, ticket, float(rng.integers(-500, 500)) / 10, status=rng.choice(["FILLED", "CLOSED"]))
         if rng.random() < 0.3:
             draw()
     draw()
 
-    whole = pnl(*frames(market))
+    whole = pnl(*frames(platform))
     times = (whole.index.asi8 / 1000.0).tolist()  # type: ignore[attr-defined]
     assert [charts[0][t][0] for t in times] == whole["total"].tolist()
     assert [charts[0][t][-1] for t in times] == (-whole["drawdown"]).tolist()
     if by is not None:
-        groups = pnl(*frames(market), by=by)
+        groups = pnl(*frames(platform), by=by)
         names = [layer.traces[0].name for layer in layers()[1:]]
         assert sorted(names) == sorted(set(groups.index.get_level_values(0)))
         for name, chart in zip(names, charts[1:], strict=True):
@@ -88,37 +79,37 @@ def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(market: 
             assert [chart[t][0] for t in sorted(chart)] == of_group["total"].tolist()
 
 
-def chart_of(market: Market, by: Any = None, window: Any = "1h") -> LiveChart:
-    return pnl_chart(market.pipeline, "test", by, window, refresher=Here())
+def chart_of(platform: Platform, by: Any = None, window: Any = "1h") -> LiveChart:
+    return pnl_chart(platform.pipeline, "test", by, window, refresher=Here())
 
 
-def test_it_says_since_when_it_is_known_and_waits_for_the_first_position(market: Market, page: Recorded) -> None:
-    chart = chart_of(market)
+def test_it_says_since_when_it_is_known_and_waits_for_the_first_position(platform: Platform, page: Recorded) -> None:
+    chart = chart_of(platform)
     look(chart)
     [window] = page.answers()
     assert window.content["waiting"] == "Waiting for the first position or trade"
     assert window.content["figure"]["layout"]["title"]["subtitle"]["text"] == "known since 22:13:20 UTC"
-    market.now = 100.0
-    position(market, 1, 5.0)
-    market.now = 200.0
-    assert "22:15:00" in chart_of(market, window="2h").figure.layout.title.subtitle.text
+    platform.now = 100.0
+    position(platform, 1, 5.0)
+    platform.now = 200.0
+    assert "22:15:00" in chart_of(platform, window="2h").figure.layout.title.subtitle.text
     chart.refresher.tick()
     assert page.news()[0].columns == [[(START + 100) * 1000.0], [5.0], [5.0], [0.0], [0.0]]
 
 
-def test_a_group_that_comes_later_has_a_line_of_its_own(market: Market, page: Recorded) -> None:
-    chart = chart_of(market, "symbol")
+def test_a_group_that_comes_later_has_a_line_of_its_own(platform: Platform, page: Recorded) -> None:
+    chart = chart_of(platform, "symbol")
     look(chart)
-    position(market, 1, 5.0)
-    position(market, 2, 6.0)
+    position(platform, 1, 5.0)
+    position(platform, 2, 6.0)
     chart.refresher.tick()
     names = [trace["name"] for trace in page.news()[-1].content["figure"]["data"]]
     assert names == ["Total", "Drawdown", "EURUSD", "USDJPY"]
 
 
-def test_a_wrong_group_is_an_error_that_lists_the_right_ones(market: Market, page: Recorded) -> None:
+def test_a_wrong_group_is_an_error_that_lists_the_right_ones(platform: Platform, page: Recorded) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'strategy'.* Did you mean strategy_id\?"):
-        chart_of(market, "strategy")
+        chart_of(platform, "strategy")
 
 
 def values(points: Points) -> list[list[float]]:

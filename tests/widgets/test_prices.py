@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import fxlive
-from fxlive.feeds.memory import MemoryFeed
-from fxlive.loop import call
-from fxlive.pipeline import Pipeline
-from fxlive.store import Store
 from fxlive.widgets.layers import Fares
 from fxlive.widgets.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
-from tests.widgets.recording_comm import Here, Recorded
+from tests.widgets.kernel_side import START, Here, Platform
+from tests.widgets.recording_comm import Recorded
 
-START = 1_700_000_000
 MINUTE_US = 60_000_000
 
 
-class Market:
-    """A pipeline on a memory feed, with a clock that a test sets (seconds since START)."""
-
-    def __init__(self, **options: Any) -> None:
-        self.now = 0.0
-        self.feed = MemoryFeed()
-        clock = lambda: int((START + self.now) * 1e6)  # noqa: E731
-        self.pipeline = Pipeline(self.feed, Store(**options), clock=clock)
-        call(self.pipeline.start())
-        call(self.feed.subscribe({"market-data": {}}))
-        self.do(lambda: self.pipeline.connected(clock()))
-        self._count = 0
-
-    def do(self, function: Any) -> None:
-        async def run() -> None:
-            function()
-
-        call(run())
-
-    def tick(self, symbol: str, bid: float, ask: float | None = None) -> None:
-        self._count += 1
-        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
-        data = {"symbol": symbol, "bid": bid, "ask": bid + 0.5 if ask is None else ask}
-        message = {"type": "market_data", "channel": "market-data", "data": data, "timestamp": stamp}
-        frame = json.dumps({**message, "id": f"q{self._count}"}).encode()
-        self.do(lambda: self.feed.put(frame, at=int((START + self.now) * 1e6)))
-
-    def chart(self, symbol: str, kind: str = "line", freq: Any = "1s", window: Any = "15min", **more: Any) -> Any:
-        return price_chart(self.pipeline, "test", symbol, kind, freq, window, refresher=Here(), **more)
-
-    def say(self, kind: str, channel: str, **data: Any) -> None:
-        self._count += 1
-        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
-        message = {"type": kind, "channel": channel, "data": data, "timestamp": stamp, "id": f"m{self._count}"}
-        self.do(lambda: self.feed.put(json.dumps(message).encode(), at=int((START + self.now) * 1e6)))
-
-    def quotes(self, symbol: str) -> QuoteLayer:
-        return QuoteLayer(self.pipeline.store.tables["market-data"], symbol, MINUTE_US)
+def chart_of(
+    platform: Platform, symbol: str, kind: str = "line", freq: Any = "1s", window: Any = "15min", **more: Any
+) -> Any:
+    return price_chart(platform.pipeline, "test", symbol, kind, freq, window, refresher=Here(), **more)
 
 
-@pytest.fixture
-def market() -> Iterator[Market]:
-    market = Market()
-    yield market
-    call(market.pipeline.close())
+def quotes_of(platform: Platform, symbol: str) -> QuoteLayer:
+    return QuoteLayer(platform.pipeline.store.tables["market-data"], symbol, MINUTE_US)
 
 
 def lists(layer: Any, start: int | None) -> tuple[Any, ...]:
@@ -75,57 +31,57 @@ def lists(layer: Any, start: int | None) -> tuple[Any, ...]:
     return ((x / 1000 - START).tolist(), *(values.tolist() for values in others), points.stop)
 
 
-def test_the_lines_are_bid_and_ask_of_the_symbol_alone(market: Market) -> None:
-    lines = market.quotes("EURUSD")
+def test_the_lines_are_bid_and_ask_of_the_symbol_alone(platform: Platform) -> None:
+    lines = quotes_of(platform, "EURUSD")
     assert lists(lines, None) == ([], [], [], 0)
-    market.tick("USDJPY", 110.0)
+    platform.tick("USDJPY", 110.0)
     assert lists(lines, None) == ([], [], [], 1)
-    for market.now in (1.0, 2.25):
-        market.tick("EURUSD", 1 + market.now)
-        market.tick("USDJPY", 110.0)
+    for platform.now in (1.0, 2.25):
+        platform.tick("EURUSD", 1 + platform.now)
+        platform.tick("USDJPY", 110.0)
     assert lists(lines, None) == ([1.0, 2.25], [2.0, 3.25], [2.5, 3.75], 5)
     assert lists(lines, 3) == ([2.25], [3.25], [3.75], 5)
     assert lists(lines, 5) == ([], [], [], 5)
 
 
-def test_the_window_ends_at_the_newest_quote_of_the_symbol(market: Market) -> None:
-    lines = market.quotes("EURUSD")
-    for market.now in (0.0, 30.0, 90.0):
-        market.tick("EURUSD", 1.0)
-    market.now = 500.0
-    market.tick("USDJPY", 110.0)
+def test_the_window_ends_at_the_newest_quote_of_the_symbol(platform: Platform) -> None:
+    lines = quotes_of(platform, "EURUSD")
+    for platform.now in (0.0, 30.0, 90.0):
+        platform.tick("EURUSD", 1.0)
+    platform.now = 500.0
+    platform.tick("USDJPY", 110.0)
     assert lists(lines, None)[0] == [30.0, 90.0]
 
 
 def test_rows_that_left_the_table_before_they_were_drawn_are_passed_over(page: Recorded) -> None:
-    market = Market(max_rows=4)
-    lines = market.quotes("EURUSD")
-    for market.now in range(10):
-        market.tick("EURUSD", float(market.now))
+    platform = Platform(max_rows=4)
+    lines = quotes_of(platform, "EURUSD")
+    for platform.now in range(10):
+        platform.tick("EURUSD", float(platform.now))
     assert lists(lines, 2) == ([6.0, 7.0, 8.0, 9.0], [6.0, 7.0, 8.0, 9.0], [6.5, 7.5, 8.5, 9.5], 10)
-    call(market.pipeline.close())
+    platform.close()
 
 
-def test_a_quote_that_came_late_is_drawn_in_its_place(market: Market) -> None:
-    lines = market.quotes("EURUSD")
-    for market.now in (1.0, 3.0, 2.0):
-        market.tick("EURUSD", market.now)
+def test_a_quote_that_came_late_is_drawn_in_its_place(platform: Platform) -> None:
+    lines = quotes_of(platform, "EURUSD")
+    for platform.now in (1.0, 3.0, 2.0):
+        platform.tick("EURUSD", platform.now)
     assert lists(lines, None)[:2] == ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
 
 
-def test_fills_are_markers_by_side_at_their_price(market: Market) -> None:
-    trades = market.pipeline.store.tables["trades"]
+def test_fills_are_markers_by_side_at_their_price(platform: Platform) -> None:
+    trades = platform.pipeline.store.tables["trades"]
     buys, sells = (FillLayer(trades, "EURUSD", side, MINUTE_US) for side in ("BUY", "SELL"))  # type: ignore[arg-type]
     assert lists(buys, None) == ([], [], [], [], 0)
-    for market.now, symbol, action, price, volume in (
+    for platform.now, symbol, action, price, volume in (
         (1.0, "EURUSD", "BUY", 1.085, 0.1),
         (2.0, "EURUSD", "SELL", 1.086, 0.2),
         (3.0, "USDJPY", "BUY", 150.0, 0.3),
     ):
-        market.say(
+        platform.say(
             "trade",
             "trades",
-            executionId=f"e{market.now}",
+            executionId=f"e{platform.now}",
             symbol=symbol,
             action=action,
             openPrice=price,
@@ -138,82 +94,86 @@ def test_fills_are_markers_by_side_at_their_price(market: Market) -> None:
     assert lists(sells, None)[2][0] > size[0] > 5  # a larger volume is a larger marker
 
 
-def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_end(market: Market) -> None:
-    positions = OpenPositions(market.pipeline, "EURUSD")
+def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_end(platform: Platform) -> None:
+    positions = OpenPositions(platform.pipeline, "EURUSD")
     assert positions() == []
     assert positions() is None  # nothing has moved
     data = {"ticket": 7, "symbol": "EURUSD", "type": "BUY", "volume": 0.1, "openPrice": 1.085, "stopLoss": 1.08}
-    market.say("position", "positions", **data)
-    market.say("position", "positions", **{**data, "ticket": 8, "symbol": "USDJPY"})
+    platform.say("position", "positions", **data)
+    platform.say("position", "positions", **{**data, "ticket": 8, "symbol": "USDJPY"})
     assert [(mark.y, mark.text, mark.role) for mark in positions() or []] == [
         (1.085, "Long 0.1 from 1.085", "buy"),
         (1.08, "SL 1.08", "stop_loss"),
     ]
-    market.say("position", "positions", **{**data, "volume": 0})
+    platform.say("position", "positions", **{**data, "volume": 0})
     assert positions() == []
 
 
-def test_the_badge_follows_the_session_and_gaps_are_told(market: Market) -> None:
-    fares = Fares(market.pipeline, "market-data")
-    market.tick("EURUSD", 1.0)
+def test_the_badge_follows_the_session_and_gaps_are_told(platform: Platform) -> None:
+    fares = Fares(platform.pipeline, "market-data")
+    platform.tick("EURUSD", 1.0)
     assert fares.badge().state == "live"
-    market.now = 11.0
+    platform.now = 11.0
     assert (fares.badge().state, fares.badge().since) == ("stale", START * 1000.0)
-    market.do(lambda: market.pipeline.lost((START + 12) * 1_000_000, "gone"))
+    platform.do(lambda: platform.pipeline.lost((START + 12) * 1_000_000, "gone"))
     assert (fares.badge().state, fares.badge().since) == ("disconnected", (START + 12) * 1000.0)
     assert fares.gaps() == (((START + 12) * 1000.0, None),)
-    market.do(lambda: market.pipeline.connected((START + 13) * 1_000_000))
+    platform.do(lambda: platform.pipeline.connected((START + 13) * 1_000_000))
     assert fares.gaps() == (((START + 12) * 1000.0, (START + 13) * 1000.0),)
-    assert Fares(market.pipeline, "alerts").gaps() == ()  # it was not subscribed, so it missed nothing
-    market.do(lambda: market.pipeline.failed(fxlive.ReconnectsExhausted("five times")))
+    assert Fares(platform.pipeline, "alerts").gaps() == ()  # it was not subscribed, so it missed nothing
+    platform.do(lambda: platform.pipeline.failed(fxlive.ReconnectsExhausted("five times")))
     assert fares.badge().state == "failed"
-    call(market.pipeline.close())
+    platform.close()
     assert fares.badge().state == "closed"
 
 
-def test_a_symbol_may_be_written_as_one_likes(market: Market, page: Recorded) -> None:
-    market.tick("EURUSD.m", 1.0)
+def test_a_symbol_may_be_written_as_one_likes(platform: Platform, page: Recorded) -> None:
+    platform.tick("EURUSD.m", 1.0)
     for written in ("EURUSD.m", "eurusd", "EUR/USD"):
-        assert market.chart(written).figure.layout.title.text == "EURUSD.m"
-        assert len(market.chart(written).figure.data[0].y) == 1
+        assert chart_of(platform, written).figure.layout.title.text == "EURUSD.m"
+        assert len(chart_of(platform, written).figure.data[0].y) == 1
 
 
-def test_a_symbol_that_may_still_tick_gives_a_chart_that_waits(market: Market, page: Recorded) -> None:
-    chart = market.chart("gbpusd")
+def test_a_symbol_that_may_still_tick_gives_a_chart_that_waits(platform: Platform, page: Recorded) -> None:
+    chart = chart_of(platform, "gbpusd")
     assert chart.figure.layout.title.text == "GBPUSD"
     assert len(chart.figure.data[0].y) == 0
-    market.tick("GBPUSD", 1.25)
+    platform.tick("GBPUSD", 1.25)
     assert list(chart.figure.data[0].y) == [1.25]
 
 
-def test_prices_have_the_digits_of_their_pair(market: Market, page: Recorded) -> None:
-    assert market.chart("EURUSD").figure.layout.yaxis.tickformat == ".5f"
-    assert market.chart("USDJPY").figure.layout.yaxis.tickformat == ".3f"
+def test_prices_have_the_digits_of_their_pair(platform: Platform, page: Recorded) -> None:
+    assert chart_of(platform, "EURUSD").figure.layout.yaxis.tickformat == ".5f"
+    assert chart_of(platform, "USDJPY").figure.layout.yaxis.tickformat == ".3f"
 
 
-def test_what_cannot_be_is_an_error_that_lists_what_can(market: Market, page: Recorded) -> None:
+def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, page: Recorded) -> None:
     with pytest.raises(fxlive.UnknownSymbol, match=r"no symbol 'EURO'.* None has ticked yet.* six letters") as none:
-        market.chart("EURO")
+        chart_of(platform, "EURO")
     assert none.value.known == ()
-    market.tick("EURUSD", 1.0)
+    platform.tick("EURUSD", 1.0)
     with pytest.raises(fxlive.UnknownSymbol, match=r"It knows: EURUSD"):
-        market.chart("EURO")
+        chart_of(platform, "EURO")
     with pytest.raises(fxlive.UnknownOption, match=r"kind cannot be 'pie'.* It knows: line, candles"):
-        market.chart("EURUSD", kind="pie")
+        chart_of(platform, "EURUSD", kind="pie")
     for window in ("soon", "-5min", 0, None, "NaT"):
         with pytest.raises(fxlive.UnknownOption, match=r"window cannot be .*15min"):
-            market.chart("EURUSD", window=window)
+            chart_of(platform, "EURUSD", window=window)
     assert not page.sent
 
 
-def test_a_chart_of_the_same_kind_and_symbol_takes_the_place_of_the_former(market: Market, page: Recorded) -> None:
-    first, other, longer = market.chart("EURUSD"), market.chart("USDJPY"), market.chart("EURUSD", window="1h")
-    again = market.chart("EURUSD")
+def test_a_chart_of_the_same_kind_and_symbol_takes_the_place_of_the_former(platform: Platform, page: Recorded) -> None:
+    first, other, longer = (
+        chart_of(platform, "EURUSD"),
+        chart_of(platform, "USDJPY"),
+        chart_of(platform, "EURUSD", window="1h"),
+    )
+    again = chart_of(platform, "EURUSD")
     assert first.comm is None
     assert [chart.comm is None for chart in (other, longer, again)] == [False] * 3
-    mine = market.chart("EURUSD", name="mine")
+    mine = chart_of(platform, "EURUSD", name="mine")
     assert again.comm is not None
-    market.chart("USDJPY", name="mine")
+    chart_of(platform, "USDJPY", name="mine")
     assert mine.comm is None
 
 

@@ -2,93 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fxlive
-from fxlive.loop import call
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.series import MOST_LINES, series_chart
-from tests.widgets.recording_comm import Here, Recorded, look
-from tests.widgets.test_prices import Market
+from tests.widgets.kernel_side import Here, Platform, look
+from tests.widgets.recording_comm import Recorded
 
 
-@pytest.fixture
-def market() -> Iterator[Market]:
-    market = Market()
-    yield market
-    call(market.pipeline.close())
+def chart_of(platform: Platform, channel: str, y: Any, by: str | None = None, window: Any = "15min") -> LiveChart:
+    return series_chart(platform.pipeline, "test", channel, y, by, window, refresher=Here())
 
 
-def chart_of(market: Market, channel: str, y: Any, by: str | None = None, window: Any = "15min") -> LiveChart:
-    return series_chart(market.pipeline, "test", channel, y, by, window, refresher=Here())
+def hold(platform: Platform, ticket: int, symbol: str, profit: float) -> None:
+    platform.say("position", "positions", ticket=ticket, symbol=symbol, volume=1, profit=profit, margin=10.0)
 
 
-def hold(market: Market, ticket: int, symbol: str, profit: float) -> None:
-    market.say("position", "positions", ticket=ticket, symbol=symbol, volume=1, profit=profit, margin=10.0)
-
-
-def test_each_value_has_lines_of_its_own_also_those_that_come_later(market: Market, page: Recorded) -> None:
-    hold(market, 1, "EURUSD", 5.0)
-    chart = chart_of(market, "positions", ["profit", "margin"], by="symbol")
+def test_each_value_has_lines_of_its_own_also_those_that_come_later(platform: Platform, page: Recorded) -> None:
+    hold(platform, 1, "EURUSD", 5.0)
+    chart = chart_of(platform, "positions", ["profit", "margin"], by="symbol")
     look(chart)
     assert [t["name"] for t in page.answers()[0].content["figure"]["data"]] == ["EURUSD profit", "EURUSD margin"]
-    hold(market, 1, "EURUSD", 6.0)
-    hold(market, 2, "USDJPY", 7.0)
+    hold(platform, 1, "EURUSD", 6.0)
+    hold(platform, 2, "USDJPY", 7.0)
     chart.refresher.tick()
     again = page.news()[-1]
     assert [t["name"] for t in again.content["figure"]["data"]][2:] == ["USDJPY profit", "USDJPY margin"]
     assert [values for values in again.columns if values[0] < 1e6] == [[5.0, 6.0], [10.0, 10.0], [7.0], [10.0]]
-    hold(market, 2, "USDJPY", 8.0)
+    hold(platform, 2, "USDJPY", 8.0)
     chart.refresher.tick()
     assert page.news()[-1].content["l"] == [1]
     assert page.news()[-1].columns[1:] == [[8.0], [10.0]]
 
 
-def test_without_a_column_to_tell_them_apart_all_rows_are_one_line(market: Market, page: Recorded) -> None:
+def test_without_a_column_to_tell_them_apart_all_rows_are_one_line(platform: Platform, page: Recorded) -> None:
     for number in range(3):
-        hold(market, number, "EURUSD", float(number))
-    chart = chart_of(market, "positions", "profit")
+        hold(platform, number, "EURUSD", float(number))
+    chart = chart_of(platform, "positions", "profit")
     assert [(trace.name, list(trace.y)) for trace in chart.figure.data] == [("profit", [0.0, 1.0, 2.0])]
 
 
-def test_lines_can_be_told_apart_by_a_number(market: Market, page: Recorded) -> None:
-    hold(market, 1, "EURUSD", 1.0)
-    hold(market, 2, "EURUSD", 2.0)
-    chart = chart_of(market, "positions", "profit", by="ticket")
+def test_lines_can_be_told_apart_by_a_number(platform: Platform, page: Recorded) -> None:
+    hold(platform, 1, "EURUSD", 1.0)
+    hold(platform, 2, "EURUSD", 2.0)
+    chart = chart_of(platform, "positions", "profit", by="ticket")
     assert [(trace.name, list(trace.y)) for trace in chart.figure.data] == [("1", [1.0]), ("2", [2.0])]
 
 
-def test_what_is_missing_is_a_hole_in_the_line(market: Market, page: Recorded) -> None:
-    hold(market, 1, "EURUSD", 1.0)
-    market.say("position", "positions", ticket=1, symbol="EURUSD", volume=1)
-    assert np.isnan(chart_of(market, "positions", "profit").figure.data[0].y[1])
+def test_what_is_missing_is_a_hole_in_the_line(platform: Platform, page: Recorded) -> None:
+    hold(platform, 1, "EURUSD", 1.0)
+    platform.say("position", "positions", ticket=1, symbol="EURUSD", volume=1)
+    assert np.isnan(chart_of(platform, "positions", "profit").figure.data[0].y[1])
 
 
-def test_what_does_not_exist_is_an_error_that_lists_what_does(market: Market, page: Recorded) -> None:
+def test_what_does_not_exist_is_an_error_that_lists_what_does(platform: Platform, page: Recorded) -> None:
     with pytest.raises(fxlive.UnknownColumn, match=r"no column 'profits'.* Did you mean profit\?.*margin"):
-        chart_of(market, "positions", ["profits"])
+        chart_of(platform, "positions", ["profits"])
     with pytest.raises(fxlive.UnknownColumn, match="as a column of numbers"):
-        chart_of(market, "positions", ["symbol"])
+        chart_of(platform, "positions", ["symbol"])
     with pytest.raises(fxlive.UnknownOption, match=r"y cannot be \[\]"):
-        chart_of(market, "positions", [])
+        chart_of(platform, "positions", [])
     with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'profit'.*symbol"):
-        chart_of(market, "positions", ["profit"], by="profit")
+        chart_of(platform, "positions", ["profit"], by="profit")
     with pytest.raises(fxlive.InvalidChannel, match="positions"):
         fxlive.Session.offline().chart("position", ["profit"])
     assert not page.sent
 
 
-def test_more_lines_than_can_be_told_apart_are_an_error_at_once_and_said_later(market: Market, page: Recorded) -> None:
+def test_more_lines_than_can_be_told_apart_are_an_error_at_once_and_said_later(
+    platform: Platform, page: Recorded
+) -> None:
     for ticket in range(MOST_LINES):
-        hold(market, ticket, "EURUSD", 1.0)
-    chart = chart_of(market, "positions", "profit", by="ticket")
+        hold(platform, ticket, "EURUSD", 1.0)
+    chart = chart_of(platform, "positions", "profit", by="ticket")
     look(chart)
-    hold(market, MOST_LINES, "EURUSD", 1.0)
+    hold(platform, MOST_LINES, "EURUSD", 1.0)
     chart.refresher.tick()
     assert "ticket has more than 40 values" in page.news()[-1].content["failed"]
     with pytest.raises(fxlive.FxliveError, match="ticket has more than 40 values"):
-        chart_of(market, "positions", "profit", by="ticket")
+        chart_of(platform, "positions", "profit", by="ticket")

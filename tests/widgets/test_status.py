@@ -15,7 +15,8 @@ import fxlive
 from fxlive.errors import CaptureError, ServerUnavailable
 from fxlive.loop import call
 from fxlive.widgets.status import Controls, StatusBar, host_of
-from tests.widgets.recording_comm import Here, Recorded, look
+from tests.widgets.kernel_side import Here, look
+from tests.widgets.recording_comm import Recorded
 
 START_US = 1_700_000_000_000_000
 STAMP = datetime.fromtimestamp(START_US / 1e6, UTC).isoformat()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,56 +11,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.feeds.memory import MemoryFeed
 from fxlive.loop import call
-from fxlive.pipeline import Pipeline
-from fxlive.store import Store
 from fxlive.widgets import tiles
 from fxlive.widgets.tiles import MetricTiles, known_period, look_of, metrics_chart
-from tests.widgets.recording_comm import Here, Recorded, look, say
+from tests.widgets.kernel_side import START, Here, Platform, look, say
+from tests.widgets.recording_comm import Recorded
 
-START = 1_700_000_000
 NONE = {"totalTrades": None, "winRate": None, "netProfit": None, "currentDrawdown": None}
 
 
-class Platform:
-    """A pipeline on a memory feed, told by a test what the platform says at which second."""
-
-    def __init__(self, *channels: str, **bounds: Any) -> None:
-        self.feed = MemoryFeed()
-        self.pipeline = Pipeline(self.feed, Store(**bounds), clock=lambda: START * 1_000_000)
-        call(self.pipeline.start())
-        call(self.feed.subscribe({name: {} for name in channels or ("analytics", "system")}))
-        self._count = 0
-
-    def say(self, channel: str, at: float, **data: Any) -> None:
-        self._count += 1
-        stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=at)).isoformat()
-        frame = {"type": channel, "channel": channel, "data": data, "timestamp": stamp, "id": f"m{self._count}"}
-        self.feed.put(json.dumps(frame).encode(), at=int((START + at) * 1e6))
+class Metrics(Platform):
+    """A platform that says at which second what its metrics and its parts are."""
 
     def measure(self, at: float, period: str = "DAY", kind: str = "PERFORMANCE_UPDATE", **metrics: Any) -> None:
-        self.say("analytics", at, type=kind, period=period, metrics=metrics)
+        self.now = at
+        self.say("analytics", "analytics", type=kind, period=period, metrics=metrics)
 
     def health(self, at: float, status: str, message: str | None = None, **components: Any) -> None:
-        self.say("system", at, status=status, components=components, message=message)
+        self.now = at
+        self.say("system", "system", status=status, components=components, message=message)
 
     def tiles(self, period: str | None = None, window: Any = "1h", **options: Any) -> MetricTiles:
         return metrics_chart(self.pipeline, "test", period, window, refresher=Here(), **options)
 
 
 @pytest.fixture
-def platform() -> Iterator[Platform]:
-    platform = Platform()
+def platform() -> Iterator[Metrics]:
+    platform = Metrics("analytics", "system")
     yield platform
-    call(platform.pipeline.close())
+    platform.close()
 
 
 def seconds(column: list[float]) -> list[float]:
     return [ms / 1000 - START for ms in column]
 
 
-def test_each_number_of_a_period_has_a_tile_in_plain_words(page: Recorded, platform: Platform) -> None:
+def test_each_number_of_a_period_has_a_tile_in_plain_words(page: Recorded, platform: Metrics) -> None:
     platform.measure(0, "DAY", totalTrades=15, winRate=66.7, netProfit=150.0, currentDrawdown=25.0)
     platform.measure(1, "WEEK", netProfit=1.0)
     look(platform.tiles())
@@ -83,7 +67,7 @@ def test_each_number_of_a_period_has_a_tile_in_plain_words(page: Recorded, platf
 
 
 def test_a_number_that_the_platform_does_not_document_has_a_tile_too_and_a_text_has_none(
-    page: Recorded, platform: Platform
+    page: Recorded, platform: Metrics
 ) -> None:
     chart = platform.tiles()
     platform.measure(0, **NONE, sharpeRatio=1.5, note="good", halted=False)
@@ -101,7 +85,7 @@ def test_a_number_that_the_platform_does_not_document_has_a_tile_too_and_a_text_
     assert math.isnan(drawdown[0])
 
 
-def test_only_new_points_are_sent_and_nothing_while_nothing_changes(page: Recorded, platform: Platform) -> None:
+def test_only_new_points_are_sent_and_nothing_while_nothing_changes(page: Recorded, platform: Metrics) -> None:
     chart = platform.tiles()
     for at in range(5):
         platform.measure(at, "DAY", netProfit=float(at))
@@ -118,7 +102,7 @@ def test_only_new_points_are_sent_and_nothing_while_nothing_changes(page: Record
     assert page.ticks[-1].size < 400
 
 
-def test_the_history_is_that_of_the_window_in_the_order_of_time(page: Recorded, platform: Platform) -> None:
+def test_the_history_is_that_of_the_window_in_the_order_of_time(page: Recorded, platform: Metrics) -> None:
     for at in (0, 3000, 7000, 6000, 5000):
         platform.measure(at, netProfit=float(at))
     look(platform.tiles(window="1h"))
@@ -128,7 +112,7 @@ def test_the_history_is_that_of_the_window_in_the_order_of_time(page: Recorded, 
 
 
 def test_a_long_history_is_thinned_but_keeps_its_extremes_and_the_former_value_is_exact(
-    page: Recorded, platform: Platform
+    page: Recorded, platform: Metrics
 ) -> None:
     values = [100.0 if n == 777 else n % 7 / 10 for n in range(3000)] + [0.25, 0.75, 0.75]
     for at, value in enumerate(values):
@@ -140,7 +124,7 @@ def test_a_long_history_is_thinned_but_keeps_its_extremes_and_the_former_value_i
     assert window.content["groups"][0]["former"] == [0.25]
 
 
-def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(page: Recorded, platform: Platform) -> None:
+def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(page: Recorded, platform: Metrics) -> None:
     chart = platform.tiles()
     platform.measure(0, netProfit=1.0)
     look(chart, "a")
@@ -157,7 +141,7 @@ def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(page: 
 
 
 def test_views_begin_again_together_when_a_period_has_left_the_rows(page: Recorded) -> None:
-    platform = Platform(max_rows=2)
+    platform = Metrics("analytics", max_rows=2)
     chart = platform.tiles()
     platform.measure(0, "DAY", netProfit=1.0)
     platform.measure(1, "WEEK", netProfit=2.0)
@@ -170,10 +154,10 @@ def test_views_begin_again_together_when_a_period_has_left_the_rows(page: Record
     last, newest = page.news()[-2:]
     assert [group["title"] for group in last.content["groups"]] == ["Week"]
     assert (newest.content, newest.columns[1]) == ({"g": [0]}, [4.0])
-    call(platform.pipeline.close())
+    platform.close()
 
 
-def test_one_period_is_shown_alone_and_waited_for(page: Recorded, platform: Platform) -> None:
+def test_one_period_is_shown_alone_and_waited_for(page: Recorded, platform: Metrics) -> None:
     chart = platform.tiles("day")
     platform.measure(0, "WEEK", netProfit=1.0)
     look(chart)
@@ -184,22 +168,22 @@ def test_one_period_is_shown_alone_and_waited_for(page: Recorded, platform: Plat
     assert [group["title"] for group in page.news()[0].content["groups"]] == ["Day"]
 
 
-def test_before_any_data_it_says_that_it_waits_or_that_nothing_will_come(page: Recorded, platform: Platform) -> None:
+def test_before_any_data_it_says_that_it_waits_or_that_nothing_will_come(page: Recorded, platform: Metrics) -> None:
     look(platform.tiles())
     assert page.answers()[0].content["waiting"] == "Waiting for analytics"
 
-    deaf = Platform("trades")
+    deaf = Metrics("trades")
     chart = deaf.tiles()
     look(chart)
     assert page.answers()[-1].content["waiting"] == 'Nothing to wait for: "analytics" is not subscribed'
     call(deaf.feed.subscribe({"analytics": {}}))
     chart.refresher.tick()
     assert page.news()[-1].content == {"waiting": "Waiting for analytics"}
-    call(deaf.pipeline.close())
+    deaf.close()
 
 
 def test_the_components_of_the_system_are_chips_and_say_when_they_are_not_well(
-    page: Recorded, platform: Platform
+    page: Recorded, platform: Metrics
 ) -> None:
     chart = platform.tiles()
     platform.health(0, "HEALTHY", "All well", database="HEALTHY", redis=None, riskEngine="OK")
@@ -224,20 +208,20 @@ def test_the_components_of_the_system_are_chips_and_say_when_they_are_not_well(
     assert chart.refresher.tick() == 0
 
 
-def test_the_badge_follows_the_session(page: Recorded, platform: Platform) -> None:
+def test_the_badge_follows_the_session(page: Recorded, platform: Metrics) -> None:
     chart = platform.tiles()
     look(chart)
     assert page.answers()[0].content["badge"]["state"] == "live"
     platform.pipeline.lost(START * 1_000_000, "cut")
     chart.refresher.tick()
     assert page.news()[-1].content["badge"] == {"state": "disconnected", "since": START * 1000.0}
-    call(platform.pipeline.close())
+    platform.close()
     chart.refresher.tick()
     assert page.news()[-1].content["badge"]["state"] == "closed"
 
 
 def test_a_platform_that_makes_up_periods_does_not_fill_the_page(
-    page: Recorded, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    page: Recorded, platform: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tiles, "MAX_GROUPS", 3)
     chart = platform.tiles()
@@ -249,7 +233,7 @@ def test_a_platform_that_makes_up_periods_does_not_fill_the_page(
     assert chart.refresher.tick() == 0
 
 
-def test_types_are_named_where_there_are_several(page: Recorded, platform: Platform) -> None:
+def test_types_are_named_where_there_are_several(page: Recorded, platform: Metrics) -> None:
     platform.measure(0, "DAY", "PERFORMANCE_UPDATE", netProfit=1.0)
     platform.measure(1, "DAY", "RISK_UPDATE", netProfit=1.0)
     look(platform.tiles())
@@ -265,7 +249,7 @@ def test_what_the_views_have_been_told_is_what_a_new_view_would_be(
 
 
 def _told(rows: list[tuple[int, str, int]], data: st.DataObject, patch: pytest.MonkeyPatch) -> None:
-    platform = Platform()
+    platform = Metrics("analytics", "system")
     chart = MetricTiles(platform.pipeline, period=None, window_us=3_600_000_000, name="told", refresher=Here())
     chart.window({})
     told: dict[str, list[tuple[float, float]]] = {}
@@ -280,7 +264,7 @@ def _told(rows: list[tuple[int, str, int]], data: st.DataObject, patch: pytest.M
     _hear(chart.window({}), anew, [])
     assert {name: sorted(points) for name, points in told.items()} == {n: sorted(p) for n, p in anew.items()}
     chart.close()
-    call(platform.pipeline.close())
+    platform.close()
 
 
 def _hear(said: tuple[Any, Any], told: dict[str, list[tuple[float, float]]], titles: list[str]) -> list[str]:
@@ -297,7 +281,7 @@ def _hear(said: tuple[Any, Any], told: dict[str, list[tuple[float, float]]], tit
     return titles
 
 
-def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform) -> None:
+def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Metrics) -> None:
     platform.measure(0, "FORTNIGHT", netProfit=1.0)
     assert platform.tiles("fortnight").name == "test: metrics FORTNIGHT 0 days 01:00:00"
     with pytest.raises(fxlive.UnknownOption, match=r"period cannot be 'dya'.*FORTNIGHT.*DAY"):
@@ -312,7 +296,7 @@ def test_a_column_without_words_keeps_its_name() -> None:
     assert look_of("latency").label == "Latency"
 
 
-def test_a_view_that_asks_anything_else_is_told_of_the_fault(page: Recorded, platform: Platform) -> None:
+def test_a_view_that_asks_anything_else_is_told_of_the_fault(page: Recorded, platform: Metrics) -> None:
     chart = platform.tiles()
     say(chart, "nonsense")
     chart.refresher.tick()
