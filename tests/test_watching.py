@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
@@ -15,6 +15,7 @@ from tests.handmade import quote, wait_until
 
 
 @given(truths=st.lists(st.booleans()), hold=st.integers(0, 4))
+@settings(deadline=None)
 def test_a_condition_is_told_once_when_it_has_held_so_long_and_again_after_a_pause(
     truths: list[bool], hold: int
 ) -> None:

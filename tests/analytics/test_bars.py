@@ -90,6 +90,7 @@ def test_however_a_stream_is_split_its_bars_are_those_of_the_whole_bit_for_bit(
 
 
 @given(rows=wild_quotes)
+@settings(max_examples=60, deadline=None)
 def test_bars_are_those_of_a_ledger_kept_quote_by_quote(rows: list[Any]) -> None:
     made = bars(quotes(rows), "2s")
     expected = ledger(quotes(rows), 2 * S)
@@ -196,6 +197,7 @@ def test_tick_bars_hold_equally_many_quotes() -> None:
 
 
 @given(rows=wild_quotes, pips=st.sampled_from([0.5, 3, 1000]))
+@settings(max_examples=60, deadline=None)
 def test_range_bars_end_with_the_quote_that_reaches_their_range(rows: list[Any], pips: float) -> None:
     frame = quotes(rows)
     made = range_bars(frame, pips, "bid")
