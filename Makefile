@@ -59,10 +59,10 @@ format: $(VENV)/.ready-dev  ## the formatter, and the fixes the linter is sure o
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.ready-bench  ## the benchmarks, beside what a user would write instead
+bench: $(VENV)/.ready-bench chromium  ## the benchmarks, beside what a user would write instead
 	$(BIN)/python -m benchmarks
 
-soak: $(VENV)/.ready-bench  ## ten million messages, and an hour of faults
+soak: $(VENV)/.ready-bench  ## ten million messages, a hundred kills, an hour of faults
 	$(BIN)/python -m benchmarks.soak
 
 # --------------------------------------------------------------------------------------------------------- the environment

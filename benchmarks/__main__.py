@@ -20,9 +20,21 @@ from benchmarks.data import source
 from benchmarks.isolate import in_a_process, measured_by
 from benchmarks.report import Figure
 
-ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures")
+ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures", "charts", "analytics")
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
-LIBRARIES = ("pandas", "numpy", "pyarrow", "msgspec", "websockets", "polars", "duckdb", "bokeh")
+LIBRARIES = (
+    "pandas",
+    "numpy",
+    "pyarrow",
+    "msgspec",
+    "websockets",
+    "polars",
+    "duckdb",
+    "bokeh",
+    "plotly",
+    "jupyterlab",
+    "ipykernel",
+)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Two long runs: ten million messages with flat memory, and an hour of random faults.
+"""Three long runs: ten million messages with flat memory, a hundred kills of a recording, and an hour of random faults.
 
-    python -m benchmarks.soak                                   both, as `make soak` does
-    python -m benchmarks.soak --messages 2000000 --minutes 3    a taste
-    python -m benchmarks.soak --messages 0 --seed 5             the faults alone, others of them
+    python -m benchmarks.soak                                             all, as `make soak` does
+    python -m benchmarks.soak --messages 2000000 --kills 5 --minutes 3    a taste
+    python -m benchmarks.soak --messages 0 --kills 0 --seed 5             the faults alone, others of them
 
 Ends with 1, and says what went wrong, where anything did.
 """
@@ -41,6 +41,7 @@ from fxlive.loop import background_loop
 from fxlive.pipeline import REMEMBERED_IDS, Seen
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.server import Simulator
+from tests.capture.killing import kill_under_load
 
 WINDOW_ROWS = 1_000_000
 # Buffers come and go with the window: before it has rolled about twice, the allocator is still finding its level.
@@ -576,19 +577,40 @@ def _report(session: fxlive.Session, faults: Counter[str], away: list[tuple[floa
     outcome.figure("faults: rejected", health.rejected, "messages")
 
 
-# --------------------------------------------------------------------------------------------------------------- both
+# -------------------------------------------------------------------------------------------------------------- kills
+
+
+def kills(count: int, seed: int) -> Outcome:
+    """Kill a recording so many times under load, and open what is there."""
+    outcome = Outcome()
+    rows = 0
+    for number in range(count):
+        progress(f"kill {number + 1:,} of {count:,}")
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                rows += kill_under_load(Path(folder), seed + number)
+            except Exception as error:
+                outcome.check(False, f"kills: seed {seed + number}: {type(error).__name__}: {error}")
+    outcome.figure("kills: of a recording under load", count, "kills")
+    outcome.figure("kills: rows that were found whole and once", rows, "rows")
+    return outcome
+
+
+# ---------------------------------------------------------------------------------------------------------------- all
 
 
 def main() -> int:
-    """Run both; return 1 where something went wrong."""
+    """Run all; return 1 where something went wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--messages", type=int, default=10_000_000, help="0: not this run (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of random faults; 0: not this run (default 60)")
+    parser.add_argument("--kills", type=int, default=100, help="of a recording; 0: not this run (default %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="of the faults (default %(default)s)")
     arguments = parser.parse_args()
     wrong: list[str] = []
     runs: list[tuple[Callable[..., Outcome], tuple[Any, ...]]] = []
     runs += [(many_messages, (arguments.messages,))] if arguments.messages else []
+    runs += [(kills, (arguments.kills, arguments.seed))] if arguments.kills else []
     runs += [(random_faults, (arguments.minutes, arguments.seed))] if arguments.minutes else []
     for run, options in runs:
         # Not isolate's pool: its processes may start none.

@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from benchmarks.flood import ACKNOWLEDGED
 
@@ -34,7 +35,10 @@ async def main(rate_per_s: float) -> None:
                 "timestamp": datetime.now(UTC).isoformat(),
                 "id": f"q{number}",
             }
-            await connection.send(json.dumps(message))
+            try:
+                await connection.send(json.dumps(message))
+            except ConnectionClosed:
+                return
 
     async with serve(send, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print(server.sockets[0].getsockname()[1], flush=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fxlive.errors import UnknownSymbol
+
 STANDARD_LOT = 100_000.0
 PIP = 0.0001
 PIP_JPY = 0.01
@@ -63,3 +65,37 @@ class Instruments:
             raise KeyError(f"{symbol!r} is not a currency pair; name it in Instruments(exceptions={{...}})")
         base, quote = letters[:3], letters[3:]
         return Instrument(symbol, base, quote, PIP_JPY if quote == "JPY" else PIP)
+
+
+def known_symbol(symbol: str, seen: list[str]) -> str:
+    """Return the symbol that is meant: one that has been seen, however written, or any pair that may still tick.
+
+    Raises
+    ------
+    UnknownSymbol
+        Where it is neither; lists those that have been seen.
+
+    Examples
+    --------
+    >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
+    ('EURUSD', 'GBPUSD')
+    """
+    if symbol in seen:
+        return symbol
+    letters = _letters(symbol)
+    alike = [other for other in seen if _letters(other) == letters]
+    if alike:
+        return alike[0]
+    if not is_pair(symbol):
+        raise UnknownSymbol(symbol, seen)
+    return letters if "." not in symbol else symbol
+
+
+def _letters(symbol: str) -> str:
+    return "".join(c for c in str(symbol).split(".")[0] if c.isalnum()).upper()
+
+
+def is_pair(symbol: str) -> bool:
+    """Return whether a symbol is six letters, however written."""
+    letters = _letters(symbol)
+    return len(letters) == 6 and letters.isalpha()

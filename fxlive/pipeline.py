@@ -234,6 +234,7 @@ class Pipeline:
 
     def deliver(self, batch: Batch, *, silently: bool = False) -> None:
         """Take a batch in: this is the whole way in. What comes `silently` is neither recorded nor told."""
+        taken = batch
         try:
             for name, rows in list(batch.rows.items()):
                 fresh = self._without_duplicates(name, rows)
@@ -248,9 +249,9 @@ class Pipeline:
             raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
             rejected = [Rejection(batch.received_at, reason, text) for text in raw]
             self.store.reject(rejected)
-            batch.rejected += rejected
+            taken = Batch(batch.received_at, {}, batch.control, [*batch.rejected, *rejected])
         if self.recording is not None and not silently:
-            self.recording.put(batch)
+            self.recording.put(taken)
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages)

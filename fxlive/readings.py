@@ -10,12 +10,13 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.analysis import Analysis
 from fxlive.capture.export import write_frames
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.selection import select
 
 
-class Readings(ABC):
+class Readings(Analysis, ABC):
     """The methods that read; a subclass says where the rows are."""
 
     name: str

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import ssl
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -26,6 +27,7 @@ from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline, now_us
 from fxlive.readings import Readings
 from fxlive.store import Store
+from fxlive.watching import Watch, span_s
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
@@ -158,6 +160,7 @@ class Session(Readings, Pictures):
         if open_sessions.get(self.name, self) is not self:
             open_sessions[self.name].close()
         self._pipeline.check_startable()
+        self._close_former_widgets()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -177,6 +180,7 @@ class Session(Readings, Pictures):
         if open_sessions.get(self.name, self) is not self:
             await open_sessions[self.name].close_async()
         self._pipeline.check_startable()
+        self._close_former_widgets()
         if self._record_to is not None:
             self._begin_recording(self._record_to)
         try:
@@ -187,6 +191,12 @@ class Session(Readings, Pictures):
                 submit(self._pipeline.close())
             self._discard_recording()
             raise
+
+    def _close_former_widgets(self) -> None:
+        """Close what a former session of this name has shown: it would keep its tables, and show what is no more."""
+        widgets = sys.modules.get("fxlive.widgets.live")
+        if widgets is not None and self._pipeline.state == "connecting":  # not where this one is opened again
+            widgets.close_widgets_of(self.name)
 
     def _register(self) -> Self:
         former, open_sessions[self.name] = open_sessions.get(self.name, self), self
@@ -344,6 +354,9 @@ class Session(Readings, Pictures):
     def _attrs(self) -> dict[Hashable, Any]:
         return {"state": self.state}
 
+    def _rolled(self, channel: str) -> bool:
+        return self._pipeline.store.tables[channel].first > 0
+
     def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
         frame = super()._labelled(frame, channel)
         frame.attrs["stale"] = self._pipeline.stale(channel)
@@ -410,6 +423,64 @@ class Session(Readings, Pictures):
         session fails.
         """
         return self._pipeline.stream(self._channel(channel))
+
+    def when(
+        self,
+        condition: Callable[[Session], Any],
+        hold: str | float | pd.Timedelta = 0,
+        *,
+        every: str | float | pd.Timedelta = 0.1,
+    ) -> Callable[[Callable[[Any], Any]], Watch]:
+        """Call a function when a condition of one's own has held for a while; usable as a decorator.
+
+        It is told once, and again only after the condition has ceased to hold. Condition and function run on a thread
+        of their own; what they raise is logged and counted. It ends with the session.
+
+        Parameters
+        ----------
+        condition
+            Takes the session and returns a frame (holds where it has rows), a number (where it is not 0 or NaN), or a
+            bool. It should be quick: it is asked ten times a second.
+        hold
+            How long it must hold, such as ``"10s"``, by the session's clock; default: told at once.
+        every
+            How often it is looked at.
+
+        Returns
+        -------
+        Callable
+            Takes the function, which is given what the condition returned; returns a `Watch` with `cancel()`, `calls`
+            and `errors`.
+
+        Raises
+        ------
+        UnknownOption
+            Where `hold` or `every` is no time.
+
+        Examples
+        --------
+        >>> session = Session.offline()
+        >>> losing = session.when(lambda s: s.latest("positions").query("unrealized_pnl < -100"), hold="10s")
+        >>> watch = losing(lambda positions: print(positions[["symbol", "unrealized_pnl"]]))
+        >>> watch.cancel()
+
+        ``fxlive.watching.firings(condition, ((t, capture.at(t)) for t in times), "10s")`` tells when it would have been
+        told in a recorded session.
+        """
+        hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every))
+        self._pipeline.check_open()
+
+        def watch(callback: Callable[[Any], Any]) -> Watch:
+            return Watch(
+                lambda: condition(self),
+                callback,
+                hold_s=hold_s,
+                every_s=every_s,
+                clock=self._pipeline.now_us,
+                ended=lambda: self.state in ("closed", "failed"),
+            )
+
+        return watch
 
     def wait_for(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
         """Block until a channel's frame has at least so many rows, and return it.

@@ -110,7 +110,7 @@ def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
 
     assert pd.read_csv(file)["volume"].tolist() == list(range(60))
     assert pd.read_csv(file)["mood"].notna().sum() == 20
-    assert told == [("market-data", 20, 60), ("market-data", 40, 60), ("market-data", 60, 60)]
+    assert told == [("market-data", done, 60) for done in range(10, 70, 10)]
 
 
 def test_a_zip_is_the_capture_once_it_is_unpacked(capture: fxlive.Capture, tmp_path: Path) -> None:

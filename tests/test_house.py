@@ -37,15 +37,18 @@ FLOORS: dict[str, float] = {
     "analytics": 2,
     "store": 3,
     "figures": 3,
+    "reporting": 3.5,  # of still figures: it draws nothing live
     "capture": 4,
+    "analysis": 4.2,  # methods that readings have beside those that read
     "readings": 4.5,  # they export, and a capture's own room needs none of them
     "feeds": 5,
     "listeners": 5,
+    "watching": 5,
     "pipeline": 6,
     "widgets": 7,
-    "report": 7,
     "display": 7,
     "pictures": 7.5,
+    "recorded": 5,  # the methods that read, of a capture
     "session": 8,
     "opened": 8,  # a capture: session's neighbour
     "replaying": 8.1,
@@ -86,7 +89,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "nest_asyncio2": frozenset({"loop"}),
     # From the standard library, because a thread is a design decision. The table's is a lock; the simulator's server
     # runs in a thread of its own in a test.
-    "threading": frozenset({"loop", "listeners", "pipeline", "capture", "table", "store", SIMULATOR}),
+    "threading": frozenset({"loop", "listeners", "watching", "pipeline", "capture", "table", "store", SIMULATOR}),
 }
 # Optional, or slow to import: inside functions only, so that `import fxlive` needs none of them.
 LAZY = {"fsspec", "duckdb", "dask", "distributed", "polars"}

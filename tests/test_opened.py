@@ -283,6 +283,24 @@ def test_what_the_tables_cannot_take_in_is_recorded_as_rejected(tmp_path: Path) 
     assert capture.channels == session.channels
 
 
+def test_what_a_fault_of_ours_costs_the_session_is_recorded_as_it_is_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(batch: object) -> None:
+        raise RuntimeError("no memory, say")
+
+    with recorded(tmp_path) as session:
+        bring(session, quote(1))
+        with monkeypatch.context() as broken:
+            broken.setattr(session._pipeline.store, "add", fail)
+            bring(session, quote(2), quote(3))
+        bring(session, quote(4))
+    capture = fxlive.open_capture(path_of(session))
+    assert capture.frame("market-data")["volume"].tolist() == [1, 4]
+    equal(capture.rejected(), session.rejected())
+    assert len(capture.rejected()) == 2
+
+
 def test_a_capture_of_the_demo_is_the_session(tmp_path: Path) -> None:
     with demo(name="recorded", speed=20.0, record=tmp_path) as session:
         session.wait_for("trades", rows=5, timeout=60)

@@ -15,19 +15,23 @@ import pytest
 
 import fxlive
 from fxlive import errors, face
+from fxlive.analytics.exposure import Exposure
 from fxlive.capture.recording import Recorder, RecordingStatus
 from fxlive.listeners import Handle, Stream
+from fxlive.watching import Watch
 
 ROOT = Path(__file__).parents[1]
 
 # DESIGN's names, as far as they are methods of a session and so functions of the module too.
 METHODS = (
     "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close "
-    "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard"
+    "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard "
+    "bars pnl explain performance execution order_life exposure reconcile latency correlation spread_profile sql "
+    "report when"
 ).split()
 FUNCTIONS = "connect connect_async demo current sessions use run read_export open_capture replay".split()
 # What a method gives, and whoever opens a session by hand, meets these too.
-GIVEN = (Handle, Stream, Recorder, RecordingStatus)
+GIVEN = (Handle, Stream, Recorder, RecordingStatus, Watch, Exposure)
 
 
 @pytest.fixture

@@ -207,6 +207,7 @@ def _orders_of(fills: pd.DataFrame, at: Micros, side: Floats, orders: pd.DataFra
     """Return `order_id`, `order_type` and `order_price` of each fill."""
     if orders is not None:
         check_columns(orders, "orders", *_ORDERS)
+        times_us(orders, "orders")
         orders = orders[orders["fill_price"].notna() & orders["ticket"].notna()]
     if orders is None or not len(orders) or not len(fills):
         nothing = {"order_id": pd.array([None] * len(fills), STR), "order_type": pd.array([None] * len(fills), STR)}

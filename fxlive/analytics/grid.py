@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import Micros
-from fxlive.errors import UnknownOption
+from fxlive.errors import InvalidFrame, UnknownOption
 
 DAY_US = 86_400_000_000
+MAX_BARS = 50_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FREQS = ('a time of at most a day, such as "1s", "5min", "1h" or "1D"',)
 _DAY_STARTS = ("None (midnight UTC)", 'a time and its zone, such as "17:00 America/New_York"')
@@ -77,7 +78,15 @@ class Grid:
         return self._days.weekdays(self._days.starts(starts)) < 5
 
     def between(self, first: int, last: int) -> Micros:
-        """Return the start of every bar from `first` to `last`, both starts of bars."""
+        """Return the start of every bar from `first` to `last`, both starts of bars.
+
+        Raises
+        ------
+        InvalidFrame
+            Where they are more than anybody wants: one time far in the future would fill the memory.
+        """
+        if (last - first) // self.span_us > MAX_BARS:
+            raise InvalidFrame("the frame", f"spans more than {MAX_BARS:,} bars: leave out the times that are wrong")
         if self._days is None:
             return np.arange(first, last + 1, self.span_us)
         days = self._days.over(first, last)

@@ -23,7 +23,8 @@ def latency(frame: pd.DataFrame, freq: str | pd.Timedelta = "1min", *, offset_ms
     Parameters
     ----------
     frame
-        Rows of any channel: latency is `received_at` less the index, the envelope's time.
+        Rows of any channel: latency is `received_at` less the index, the envelope's time. Rows without `received_at`
+        are left out.
     freq
         The length of a bin, at most a day.
     offset_ms
@@ -49,6 +50,8 @@ def latency(frame: pd.DataFrame, freq: str | pd.Timedelta = "1min", *, offset_ms
     [[2.0, 3.0, 4.0]]
     """
     check_columns(frame, "frame", "received_at")
+    times_us(frame, "frame")
+    frame = frame[frame["received_at"].notna()]
     received = (
         moments_us(pd.DatetimeIndex(frame["received_at"]), "received_at") if len(frame) else np.empty(0, np.int64)
     )

@@ -15,7 +15,7 @@ such trades cover its volume, and a partial close is not counted twice meanwhile
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -35,11 +35,12 @@ from fxlive.analytics.events import (
     position_events,
     trade_events,
 )
-from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money
-from fxlive.analytics.series import at_once
+from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
+from fxlive.analytics.series import Series, at_once
 from fxlive.columns import UTC
 
 MAX_REVISED = 10_000
+MAX_CORRECTED_AT_FIRST = 2_000
 _VOLUME_TOLERANCE = 5  # millionths of a lot: parts are rounded each
 _NUMBERS = ("unrealized", "realized", "commission", "swap", "total", "peak", "drawdown")
 _IN_ORDER = itemgetter(0, 1)  # time, then rank
@@ -143,6 +144,63 @@ class PnlStream:
         self._steps: deque[_Step] = deque()
         self._forgotten = False
 
+    def begin(self, positions: pd.DataFrame, trades: pd.DataFrame) -> dict[str | None, PnlPoints]:
+        """Take the rows that are there at first, all at once, and return the points of each group.
+
+        It does what `update` would, by columns where the case is plain (see `series.py`): ten times as fast. Only the
+        newest 2,000 events can then still be corrected.
+
+        Parameters
+        ----------
+        positions, trades
+            As in `update`.
+
+        Returns
+        -------
+        dict
+            As of `update`.
+
+        Raises
+        ------
+        InvalidFrame, UnknownColumn
+            As in `update`.
+        """
+        check_positions(positions)
+        check_trades(trades, self._by)
+        of_trades, of_positions = times_us(trades, "trades"), times_us(positions, "positions")
+        times = np.sort(np.concatenate((of_trades, of_positions)))
+        if len(times) <= MAX_CORRECTED_AT_FIRST:
+            return self.update(positions, trades)
+        cut = int(times[-MAX_CORRECTED_AT_FIRST - 1])
+        old = positions[of_positions <= cut], trades[of_trades <= cut]
+        series = at_once(*old, self._by, _VOLUME_TOLERANCE)
+        if series is None:
+            return self.update(positions, trades)
+        self._remember(*old, cut, series)
+        points = {group: _amounts(int(one.times[0]), *one) for group, one in series.items()}
+        for group, more in self.update(positions[of_positions > cut], trades[of_trades > cut]).items():
+            former = points.get(group)
+            if former is not None:
+                more = PnlPoints(
+                    former.since, *(np.concatenate(both) for both in zip(former[1:], more[1:], strict=True))
+                )
+            points[group] = more
+        return points
+
+    def _remember(
+        self, positions: pd.DataFrame, trades: pd.DataFrame, cut: int, series: Mapping[str | None, Series]
+    ) -> None:
+        """Know what all these rows leave behind: it is what the trades and each position's last row leave behind."""
+        in_time = positions.iloc[np.argsort(times_us(positions, "positions"), kind="stable")]
+        last = in_time.drop_duplicates("ticket", keep="last")
+        events: list[Event] = [*trade_events(trades, self._by), *position_events(last, self._by)]
+        for _ in self._taken(sorted(events, key=_IN_ORDER)):
+            pass
+        self._steps.clear()
+        self._steps.append(_Step(cut))
+        self._forgotten = True
+        self.totals = {group: _Totals(*(int(amounts[-1]) for amounts in one[1:])) for group, one in series.items()}
+
     def update(
         self, positions: pd.DataFrame | None = None, trades: pd.DataFrame | None = None
     ) -> dict[str | None, PnlPoints]:
@@ -199,7 +257,7 @@ class PnlStream:
                     del of[key]
                 else:
                     of[key] = former
-            again[:0] = step.events
+            again += step.events  # sorted below: no two steps are of one time
             touched.update(dict.fromkeys(step.groups))
         return sorted([*again, *events], key=_IN_ORDER)
 

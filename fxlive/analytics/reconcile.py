@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
+from fxlive.analytics.events import check_trades
 from fxlive.analytics.inputs import check_columns, floats, moments_us, texts, times_us, utc
 from fxlive.analytics.performance import performance
 from fxlive.columns import STR
@@ -78,7 +79,7 @@ def reconcile(
     >>> told.loc["position 123456 profit", ["theirs", "ours"]].astype(float).tolist()
     [10.0, 10.0]
     """
-    rows = [*_metrics(analytics, trades, known_since), *_profits(positions, quotes, instruments)]
+    rows = [*_metrics(analytics, trades, known_since), *_profits(positions, QuoteBook(quotes, instruments))]
     columns = ("metric", "theirs", "ours", "tolerance", "note")
     frame = pd.DataFrame(rows, columns=columns).astype(
         {"metric": STR, "theirs": "float64", "ours": "float64", "tolerance": "float64", "note": STR}
@@ -94,6 +95,7 @@ def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) ->
         analytics = analytics.reset_index().set_index("timestamp")
     check_columns(analytics, "analytics", "period", *(f"metrics_{name}" for name in METRICS))
     moments_us(analytics.index, "analytics")
+    check_trades(trades, None)
     times_us(trades, "trades")
     newest = analytics.sort_index(kind="stable").drop_duplicates("period", keep="last")
     rows = []
@@ -130,11 +132,10 @@ def period_start(period: str, at: pd.Timestamp) -> pd.Timestamp | None:
     return None
 
 
-def _profits(positions: pd.DataFrame, quotes: pd.DataFrame, instruments: Instruments | None) -> list[tuple[Any, ...]]:
+def _profits(positions: pd.DataFrame, book: QuoteBook) -> list[tuple[Any, ...]]:
     held = newest_positions(positions, "symbol", "type", "volume", "open_price", "current_price", "profit")
     if not len(held):
         return []
-    book = QuoteBook(quotes, instruments)
     account = book.instruments.account_currency
     moments = moments_us(pd.DatetimeIndex(held["timestamp"]), "positions")
     opened, price, volume = (floats(held, c) for c in ("open_price", "current_price", "volume"))

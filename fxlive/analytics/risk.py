@@ -118,7 +118,7 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
         - `var_95`, `cvar_95`: the 5 % quantile of r (linear between ranks) and the mean of the r not above it, with the
           sign turned: positive is a loss, as a fraction of equity in one period (historical method).
         - `skew`, `kurtosis`: of the population, g1 and excess g2; 0 for a normal distribution.
-        - `tail_ratio`: 95 % quantile / size of the 5 % quantile.
+        - `tail_ratio`: size of the 95 % quantile / size of the 5 % quantile.
         - `ulcer_index`: sqrt(mean(D ** 2)), D the drawdowns in percent (Martin 1987).
         - `probabilistic_sharpe`: the probability that the true Sharpe ratio is above 0, from n, skew and kurtosis:
           Phi(S sqrt(n - 1) / sqrt(1 - g1 S + (g2 + 2) / 4 * S ** 2)), S = mean / sd (Bailey & Lopez de Prado 2012).
@@ -180,7 +180,11 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
     put("cvar_95", lambda: -r[r <= worst].mean())
     put("skew", lambda: _moment(r, 3), flat)
     put("kurtosis", lambda: _moment(r, 4) - 3, flat)
-    put("tail_ratio", lambda: float(np.quantile(r, 0.95)) / abs(worst), "the 5 % quantile is 0" if worst == 0 else None)
+    put(
+        "tail_ratio",
+        lambda: abs(float(np.quantile(r, 0.95))) / abs(worst),
+        "the 5 % quantile is 0" if worst == 0 else None,
+    )
     put("ulcer_index", lambda: np.sqrt(np.mean((100 * drawdowns) ** 2)))
     put("probabilistic_sharpe", lambda: _probabilistic_sharpe(mean / sd, n, _moment(r, 3), _moment(r, 4)), flat)
     series = pd.Series(values, dtype=object)

@@ -70,6 +70,7 @@ def at_once(
     ]
     closings, worth, lots = (np.concatenate(column)[order] for column in columns)
 
+    # Each ticket's events one after the other, and at each of them the place of its last row and of its last name.
     named = np.flatnonzero(tickets >= 0)
     of_ticket = named[np.argsort(tickets[named], kind="stable")]
     begins = np.diff(tickets[of_ticket], prepend=-1) != 0
@@ -84,6 +85,7 @@ def at_once(
         groups = np.where(last_label >= begun, label[last_label], 0)
     else:
         groups = label[last_row]
+    # What the position is worth after each event, and where that differs from before.
     running = np.cumsum(closings[of_ticket])
     amount = _left(worth[of_ticket][last_row], lots[of_ticket][last_row], running - running[last_row], tolerance)
     amount[~held] = 0
@@ -92,6 +94,7 @@ def at_once(
     touched = row_here | (held & ((closings[of_ticket] != 0) | (was_held & (groups != former_group))))
     outs, ins = touched & was_held, touched & held
 
+    # What each execution books, and where: in the group that it names, or that its ticket has been named.
     booked = np.where(labels >= 0, labels, 0)
     if joined:
         booked[of_ticket] = groups

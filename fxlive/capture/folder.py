@@ -6,6 +6,7 @@ another. What cannot be read is told once as an `IncompleteCapture`, and is a ho
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,6 +27,8 @@ from fxlive.capture.schema import CODES, FORMAT_VERSION, schema
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.drift import EXTRA
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
+
+log = logging.getLogger("fxlive")
 
 FORMAT = ds.ParquetFileFormat()
 _ALWAYS = ("timestamp", "received_at")
@@ -102,6 +105,7 @@ class Folder:
         self.path = path
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.lost: list[IncompleteCapture] = []
+        self.quiet = False  # what is read on a background thread warns nobody: it is logged
         self._told: set[tuple[str, str]] = set()
         self._pieces: dict[Path, Piece] = {}
         self._sizes: dict[Path, int] = {}
@@ -127,10 +131,14 @@ class Folder:
         return 0
 
     def refresh(self) -> None:
-        """Look anew: which parts there are, and whether it has ended."""
+        """Look anew while it has no end: which parts there are, and whether it has ended."""
         if not self.ended:
-            self._parts = None
-            self.manifest = self._read_manifest()
+            self.look_anew()
+
+    def look_anew(self) -> None:
+        """Look anew, which parts there are."""
+        self._parts = None
+        self.manifest = self._read_manifest()
 
     def channels(self) -> list[Channel]:
         """Return the channels that have parts, in the order in which they came; the recorder's own too."""
@@ -159,6 +167,9 @@ class Folder:
             for (channel, _), some in by_date.items():
                 parts.setdefault(channel, []).extend(layout.uncovered(some))
             self._parts = {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
+            there = {part.file for some in parts.values() for part in some}
+            self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
+            self._sizes = {file: size for file, size in self._sizes.items() if file in there}
         return self._parts
 
     def _parts_in(self, folder: str) -> Iterator[Part]:
@@ -264,7 +275,10 @@ class Folder:
         if (file, what) not in self._told:
             self._told.add((file, what))
             self.lost.append(IncompleteCapture(file, what))
-            warnings.warn(self.lost[-1], stacklevel=2)
+            if self.quiet:
+                log.warning("%s", self.lost[-1])
+            else:
+                warnings.warn(self.lost[-1], stacklevel=2)
 
 
 _OWN = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -17,13 +18,17 @@ from fxlive.messages import Kind
 from fxlive.timestamps import NAT
 
 
-def to_frame(rows: Any, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:
+def to_frame(batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:
     """Return rows as the frame that a live session has of them.
+
+    Each batch is copied to where it stays and let go, so that large frames need no memory but their own.
 
     Parameters
     ----------
-    rows
-        An Arrow table with the channel's columns, and `extra` where it has undocumented fields.
+    batches
+        Arrow batches with the channel's columns, and `extra` where there are undocumented fields.
+    count
+        How many rows they hold.
     channel
         What they are of.
     symbols
@@ -31,13 +36,22 @@ def to_frame(rows: Any, channel: Channel, symbols: Vocabulary, drift: Drift) -> 
     drift
         The undocumented columns so far; those that are new are added.
     """
-    columns = {"received_at": _times(rows.column("received_at"))}
-    for column in channel.columns:
-        columns[column.name] = _array(column.kind, rows.column(column.name), symbols)
-    if drift.kinds or EXTRA in rows.column_names:
-        columns |= _undocumented(rows, channel, drift)
-    index = pd.DatetimeIndex(_times(rows.column("timestamp")), name="timestamp", copy=False)
-    return pd.DataFrame(columns, index=index, copy=False)
+    kinds = {"timestamp": Kind.TIME, "received_at": Kind.TIME, **{c.name: c.kind for c in channel.columns}}
+    columns = {
+        name: _FILLED[kind](count, symbols if kind is Kind.SYMBOL else Vocabulary()) for name, kind in kinds.items()
+    }
+    at, extras, places = 0, [], []
+    for batch in batches:
+        for name, column in columns.items():
+            column.fill(at, batch.column(name))
+        if EXTRA in batch.schema.names and batch.column(EXTRA).null_count < len(batch):
+            places.append(np.flatnonzero(batch.column(EXTRA).is_valid().to_numpy(zero_copy_only=False)) + at)
+            extras.append(batch.column(EXTRA).drop_null())
+        at += len(batch)
+    arrays = {name: column.array() for name, column in columns.items()}
+    index = pd.DatetimeIndex(arrays.pop("timestamp"), name="timestamp", copy=False)
+    undocumented = _undocumented(extras, np.concatenate([np.empty(0, np.int64), *places]), count, channel, drift)
+    return pd.DataFrame({**arrays, **undocumented}, index=index, copy=False)
 
 
 def note_symbols(rows: Any, channel: Channel, symbols: Vocabulary) -> None:
@@ -48,49 +62,105 @@ def note_symbols(rows: Any, channel: Channel, symbols: Vocabulary) -> None:
                 symbols.encode(chunk.dictionary.to_pylist())
 
 
-def _array(kind: Kind, values: Any, symbols: Vocabulary) -> Any:
-    if kind is Kind.NUMBER:
-        return values.to_numpy()  # null becomes NaN
-    if kind is Kind.KEY_INTEGER:
-        return values.to_numpy()
-    if kind is Kind.INTEGER:
-        return pd.arrays.IntegerArray(values.fill_null(0).to_numpy(), values.is_null().to_numpy())
-    if kind is Kind.TIME:
-        return _times(values)
-    if kind in (Kind.SYMBOL, Kind.CODE):
-        return _categorical(values, symbols if kind is Kind.SYMBOL else Vocabulary())
-    if kind is Kind.TEXT:
-        return pd.arrays.ArrowStringArray(values.cast(pa.large_string()), dtype=STR)  # type: ignore[call-arg]
-    if kind is Kind.LIST:
-        return _tuples(values)
-    raise TypeError(f"no documented column is of {kind}")
+class _Numbers:
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._values = np.empty(count)
+
+    def fill(self, at: int, column: Any) -> None:
+        self._values[at : at + len(column)] = column.to_numpy(zero_copy_only=False)  # null becomes NaN
+
+    def array(self) -> Any:
+        return self._values
 
 
-def _times(values: Any) -> Any:
-    micros = values.cast(pa.int64())
-    micros = micros.fill_null(NAT) if micros.null_count else micros
-    return pd.array(micros.to_numpy(), dtype=UTC, copy=False)
+class _Whole:
+    """64-bit integers: keys, and times in microseconds."""
+
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._values = np.empty(count, np.int64)
+
+    def fill(self, at: int, column: Any) -> None:
+        whole = column.cast(pa.int64())
+        whole = whole.fill_null(NAT) if whole.null_count else whole
+        self._values[at : at + len(column)] = whole.to_numpy()
+
+    def array(self) -> Any:
+        return self._values
 
 
-def _categorical(values: Any, vocabulary: Vocabulary) -> Any:
-    joined = values.unify_dictionaries().combine_chunks()
-    if isinstance(joined, pa.ChunkedArray):  # of no rows
-        joined = pa.array([], values.type)
-    names = joined.dictionary.to_pylist()
-    numbers = np.array(vocabulary.encode(names), np.int64)
-    indices = joined.indices
-    codes = (indices.fill_null(-1) if indices.null_count else indices).to_numpy(zero_copy_only=False)
-    code_dtype = vocabulary.code_dtype
-    if not np.array_equal(numbers, np.arange(len(names))):
-        codes = np.append(numbers, -1).astype(code_dtype)[codes]  # -1 finds the last
-    return pd.Categorical.from_codes(codes.astype(code_dtype), dtype=vocabulary.dtype, validate=False)
+class _Times(_Whole):
+    def array(self) -> Any:
+        return pd.array(self._values, dtype=UTC, copy=False)
 
 
-def _tuples(values: Any) -> Any:
-    tuples = np.empty(len(values), object)
-    for place, value in enumerate(values.to_pylist()):
-        tuples[place] = None if value is None else tuple(value)
-    return tuples
+class _Nullable:
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._values = np.empty(count, np.int64)
+        self._missing = np.empty(count, np.bool_)
+
+    def fill(self, at: int, column: Any) -> None:
+        self._values[at : at + len(column)] = column.fill_null(0).to_numpy()
+        self._missing[at : at + len(column)] = column.is_null().to_numpy(zero_copy_only=False)
+
+    def array(self) -> Any:
+        return pd.arrays.IntegerArray(self._values, self._missing)
+
+
+class _Codes:
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._codes = np.empty(count, vocabulary.code_dtype)
+
+    def fill(self, at: int, column: Any) -> None:
+        numbers = self._vocabulary.encode(column.dictionary.to_pylist())
+        self._settle()
+        indices = column.indices
+        places = (indices.fill_null(len(numbers)) if indices.null_count else indices).to_numpy()
+        self._codes[at : at + len(column)] = np.array([*numbers, -1], self._codes.dtype)[places]
+
+    def _settle(self) -> None:
+        if self._codes.dtype != self._vocabulary.code_dtype:
+            self._codes = self._codes.astype(self._vocabulary.code_dtype)
+
+    def array(self) -> Any:
+        self._settle()
+        return pd.Categorical.from_codes(self._codes, dtype=self._vocabulary.dtype, validate=False)
+
+
+class _Texts:
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._chunks: list[Any] = []
+
+    def fill(self, at: int, column: Any) -> None:
+        self._chunks.append(column.cast(pa.large_string()))
+
+    def array(self) -> Any:
+        texts = pa.chunked_array(self._chunks, pa.large_string())
+        return pd.arrays.ArrowStringArray(texts, dtype=STR)  # type: ignore[call-arg]
+
+
+class _Lists:
+    def __init__(self, count: int, vocabulary: Vocabulary) -> None:
+        self._values = np.empty(count, object)
+
+    def fill(self, at: int, column: Any) -> None:
+        for place, value in enumerate(column.to_pylist(), at):  # numpy would make a matrix of tuples of one length
+            self._values[place] = None if value is None else tuple(value)
+
+    def array(self) -> Any:
+        return self._values
+
+
+_FILLED: dict[Kind, Any] = {
+    Kind.NUMBER: _Numbers,
+    Kind.KEY_INTEGER: _Whole,
+    Kind.INTEGER: _Nullable,
+    Kind.TIME: _Times,
+    Kind.SYMBOL: _Codes,
+    Kind.CODE: _Codes,
+    Kind.TEXT: _Texts,
+    Kind.LIST: _Lists,
+}
 
 
 def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any]]:
@@ -100,12 +170,9 @@ def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any
     return drift.fit(dict(enumerate(fields)), len(fields))
 
 
-def _undocumented(rows: Any, channel: Channel, drift: Drift) -> dict[str, Any]:
-    places, fitted = np.empty(0, np.int64), {}
-    if EXTRA in rows.column_names:
-        places = np.flatnonzero(rows.column(EXTRA).is_valid().to_numpy())
-        fitted = note_drift(rows.column(EXTRA), channel, drift)
-    return {name: _scattered(kind, places, fitted.get(name), len(rows)) for name, kind in drift.kinds.items()}
+def _undocumented(extras: list[Any], places: Any, count: int, channel: Channel, drift: Drift) -> dict[str, Any]:
+    fitted = note_drift(pa.chunked_array(extras, pa.string()), channel, drift)
+    return {name: _scattered(kind, places, fitted.get(name), count) for name, kind in drift.kinds.items()}
 
 
 def _fields(text: str, taken: set[str]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from fxlive.messages import Kind
 from fxlive.packed import PackedCodes, PackedTexts
 from fxlive.timestamps import Micros
 
-MANY_ROWS = 50_000
-MANY_BYTES = 16 * 2**20
+MANY_ROWS = 250_000
+MANY_BYTES = 64 * 2**20
 _VALUE_BYTES = 24  # of a value in a numpy array, or a reference and its share of an object
 _TEXT_BYTES = 50  # of a Python text besides its characters
 

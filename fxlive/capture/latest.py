@@ -40,7 +40,7 @@ def columns(channel: Channel) -> list[str]:
 def _keys(rows: Any, channel: Channel) -> pd.DataFrame:
     known = {column.name: column for column in channel.columns}
     only_keys = Channel(channel.name, columns=tuple(known[name] for name in channel.key))
-    return to_frame(rows, only_keys, Vocabulary(), Drift(only_keys))[list(channel.key)]
+    return to_frame(rows.to_batches(), len(rows), only_keys, Vocabulary(), Drift(only_keys))[list(channel.key)]
 
 
 def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:

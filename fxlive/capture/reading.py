@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,34 +45,56 @@ class Recorded:
 
     def dataset(self) -> Any:
         """Return the rows as an Arrow dataset."""
-        made = self._dataset(self.pieces())
+        made = self._dataset(_fragments(self.pieces()))
         return made if self._until is None else made.filter(self._until)
 
-    def table(self, *, where: Any = None, last: int | None = None, columns: Sequence[str] | None = None) -> Any:
+    def table(self, *, where: Any = None, columns: Sequence[str] | None = None) -> Any:
         """Return rows as an Arrow table, without `extra` where no row has undocumented fields.
 
         Parameters
         ----------
         where
             An Arrow expression, pushed down: what the footers exclude is not read.
-        last
-            At least the last so many rows; those before them are not read where there is no condition.
         columns
             Only these.
         """
-        conditions = [c for c in (where, self._until) if c is not None]
-        condition = conditions[0] if len(conditions) == 1 else conditions[0] & conditions[1] if conditions else None
+        condition = self._until if where is None else where if self._until is None else where & self._until
 
         def read(pieces: list[Piece]) -> Any:
-            wanted = columns or self._columns(pieces)
-            some = _tail(pieces, last) if last is not None and condition is None else [p.fragment for p in pieces]
-            return self._dataset(some).to_table(columns=list(wanted), filter=condition)
+            names = list(columns or self._columns(pieces))
+            return self._dataset(_fragments(pieces)).to_table(columns=names, filter=condition)
+
+        return self._again(read)
+
+    def made(self, make: Callable[[Iterable[Any], int], Any], *, where: Any = None, last: int | None = None) -> Any:
+        """Return what is made of the rows, given their Arrow batches one after the other, and their number.
+
+        Parameters
+        ----------
+        make
+            Makes it; called anew where files changed meanwhile.
+        where
+            An Arrow expression, pushed down.
+        last
+            At least the last so many rows; those before them are not read where there is no condition.
+        """
+        if where is not None or self._until is not None:
+            rows = self.table(where=where)
+            return make(rows.to_batches(), len(rows))
+
+        def read(pieces: list[Piece]) -> Any:
+            some = _fragments(pieces) if last is None else _tail(pieces, last)
+            count = sum(fragment.count_rows() for fragment in some)
+            return make(self._dataset(some).to_batches(columns=self._columns(pieces)), count)
 
         return self._again(read)
 
     def _columns(self, pieces: Sequence[Piece]) -> list[str]:
-        names = ["timestamp", "received_at", *(column.name for column in self.channel.columns)]
+        names = self._names()
         return [*names, EXTRA] if any(piece.has_extra for piece in pieces) else names
+
+    def _names(self) -> list[str]:
+        return ["timestamp", "received_at", *(column.name for column in self.channel.columns)]
 
     def rows(self, columns: Sequence[str], choose: Any) -> Any:
         """Return some rows as an Arrow table: `choose` takes a table of these columns, and gives the places it wants.
@@ -81,7 +103,7 @@ class Recorded:
         """
 
         def read(pieces: list[Piece]) -> Any:
-            scanned = self._dataset([p.fragment for p in pieces]).to_table(columns=[*columns, "received_at"])
+            scanned = self._dataset(_fragments(pieces)).to_table(columns=[*columns, "received_at"])
             if self._until is not None:
                 kept = pc.indices_nonzero(_mask(scanned, self._until))
                 places = kept.to_numpy()[choose(scanned.take(kept))]
@@ -98,40 +120,29 @@ class Recorded:
         wanted = np.unique(of)
         shift = np.zeros(len(sizes), np.int64)  # by how much a group's rows lie further ahead among those that are read
         shift[wanted] = (ends - sizes)[wanted] - np.concatenate([[0], np.cumsum(sizes[wanted])[:-1]])
-        some, number = [], 0
+        some, number, chosen = [], 0, set(wanted.tolist())
         for piece in pieces:
-            groups = [g for g in range(piece.groups) if number + g in set(wanted.tolist())]
+            groups = [group for group in range(piece.groups) if number + group in chosen]
             number += piece.groups
             if groups:
                 some.append(piece.fragment.subset(row_group_ids=groups))
         return self._dataset(some).to_table(columns=self._columns(pieces)).take(places - shift[of])
 
-    def batches(self, columns: Sequence[str], batch_rows: int, first_row: int = 0) -> Iterator[Any]:
-        """Yield the rows from number `first_row` on as Arrow batches, one after the other."""
-        some, skip = _from(self.pieces(), first_row)
-        dataset = self._dataset(some)
-        for batch in dataset.to_batches(columns=list(columns), batch_size=batch_rows, filter=self._until):
-            dropped = min(skip, len(batch))
-            skip -= dropped
-            yield batch.slice(dropped)
-
     def tables(self, max_rows: int) -> Iterator[Any]:
         """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
-        pieces = self.pieces()
-        held: list[Any] = []
-        columns = self._columns(pieces)
-        for piece in pieces:
-            for group in range(piece.groups):
-                some = self._dataset([piece.fragment.subset(row_group_ids=[group])])
-                held.append(some.to_table(columns=columns, filter=self._until))
+        held = [schema(self.channel).empty_table().select(columns := [*self._names(), EXTRA])]
+        yielded = False
+        for folder in self._folders:
+            for batch in batches(folder, self.channel, columns, max_rows):
+                some = pa.Table.from_batches([batch])
+                held.append(some if self._until is None else some.filter(_mask(some, self._until)))
                 if sum(map(len, held)) >= max_rows:
                     yield pa.concat_tables(held)
-                    held = []
-        if held or not pieces:
-            yield pa.concat_tables(held) if held else self._dataset([]).to_table(columns=columns)
+                    held, yielded = [], True
+        if held or not yielded:
+            yield pa.concat_tables(held)
 
     def _dataset(self, fragments: Sequence[Any]) -> Any:
-        fragments = [f.fragment if isinstance(f, Piece) else f for f in fragments]
         return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self._folders[0].files.filesystem)
 
     def _again(self, read: Any) -> Any:
@@ -143,7 +154,7 @@ class Recorded:
                 return read([piece for _, pieces in found for piece in pieces])
             except FileNotFoundError:
                 for folder in self._folders:
-                    folder.refresh()
+                    folder.look_anew()
             except (OSError, pa.ArrowException):
                 if not self._leave_out_damaged():
                     raise
@@ -168,6 +179,10 @@ class Recorded:
                     folder.damaged(piece.part, f"is damaged ({first_line(error)})")
                     found = True
         return found
+
+
+def _fragments(pieces: Sequence[Piece]) -> list[Any]:
+    return [piece.fragment for piece in pieces]
 
 
 def pieces_of(folder: Folder, channel: Channel) -> list[Piece]:
@@ -200,16 +215,32 @@ def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
     return some[::-1]
 
 
-def _from(pieces: Sequence[Piece], first_row: int) -> tuple[list[Any], int]:
-    """Return the row groups that hold the rows from a number on, and how many of their rows come before."""
-    some: list[Any] = []
-    for piece in pieces:
-        groups: list[int] = []
-        for group in range(piece.groups):
-            if first_row >= piece.rows_of(group) and not some and not groups:
-                first_row -= piece.rows_of(group)
-            else:
-                groups.append(group)
-        if groups:
-            some.append(piece.fragment.subset(row_group_ids=groups))
-    return some, first_row
+def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0) -> Iterator[Any]:
+    """Yield the rows of a channel of one capture from number `row` on as Arrow batches.
+
+    Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
+    """
+    while piece := next((p for p in pieces_of(folder, channel) if p.part.stop > row), None):
+        row = max(row, piece.part.start)
+        fragment, skip = _from(piece, row - piece.part.start)
+        dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
+        try:
+            for batch in dataset.to_batches(columns=list(columns), batch_size=max_rows):
+                dropped = min(skip, len(batch))
+                skip -= dropped
+                row += len(batch) - dropped
+                if dropped < len(batch):
+                    yield batch.slice(dropped)
+        except FileNotFoundError:
+            folder.look_anew()
+        except (OSError, pa.ArrowException) as error:
+            folder.damaged(piece.part, f"is damaged ({first_line(error)})")
+
+
+def _from(piece: Piece, row: int) -> tuple[Any, int]:
+    """Return the row groups of a part that hold the rows from a place on, and how many of their rows come before."""
+    group = 0
+    while row >= piece.rows_of(group):
+        row -= piece.rows_of(group)
+        group += 1
+    return piece.fragment.subset(row_group_ids=list(range(group, piece.groups))), row

@@ -85,7 +85,9 @@ def _column(kind: Kind, values: list[Any]) -> Any:
     if kind is Kind.TIME:
         return _times(values)
     if kind is Kind.NUMBER:
-        return pa.array(_joined(values), pa.float64(), from_pandas=True)
+        joined = _joined(values)
+        missing = np.isnan(joined)  # which lets the feed go on meanwhile, as Arrow's own search does not
+        return pa.array(joined, pa.float64(), mask=missing if missing.any() else None)
     if kind is Kind.KEY_INTEGER:
         return pa.array(_joined(values), pa.int64())
     if all(isinstance(some, PackedTexts) for some in values):

@@ -20,7 +20,7 @@ from fxlive.capture.folder import Folder, Piece
 from fxlive.capture.gaps import gaps_of, noted
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.notes import Gap
-from fxlive.capture.reading import Recorded, pieces_of
+from fxlive.capture.reading import Recorded, batches, pieces_of
 from fxlive.channels import CHANNELS, Channel
 from fxlive.drift import EXTRA
 from fxlive.messages import Kind, Message, Undocumented, camel
@@ -217,7 +217,21 @@ class Tape:
         absences = [gap for gap in noted(folders) if gap.lost_rows is None]
         self.absences = in_turn(absences)
         self.losses = [gap for gap in gaps_of(folders) if gap not in set(absences)]
+        self._known_lost = sum(len(folder.lost) for folder in folders)
+        for folder in folders:
+            folder.quiet = True
         self.channels = list(dict.fromkeys(c.name for f in folders for c in f.channels() if c not in (GAPS, REJECTED)))
+
+    def found_missing(self) -> list[Gap]:
+        """Return the gaps that came to light since the last call: a part may be damaged where only reading shows it."""
+        known = sum(len(folder.lost) for folder in self._folders)
+        if known == self._known_lost:
+            return []
+        self._known_lost = known
+        told = {*noted(self._folders), *self.losses}
+        found = [gap for gap in gaps_of(self._folders) if gap not in told]
+        self.losses += found
+        return found
 
     def blocks(self, *, window_of_us: int | None = None, max_rows: int = FOREVER) -> Iterator[Block]:
         """Yield everything in the order of arrival.
@@ -249,18 +263,18 @@ class Tape:
 
 
 def _rows_until(pieces: Sequence[Piece], moment_us: int) -> int:
-    """Return how many rows were received up to a moment."""
-    rows = 0
+    """Return the number of the first row that was received after a moment."""
+    row = 0
     for piece in pieces:
         first, last = piece.span("received_at")
         if last <= moment_us:
-            rows += len(piece.part)
+            row = piece.part.stop
         elif first <= moment_us:
             received = _micros(piece.fragment.to_table(columns=["received_at"]).column("received_at"))
-            return rows + int(np.searchsorted(np.maximum.accumulate(received), moment_us, side="right"))
+            return piece.part.start + int(np.searchsorted(np.maximum.accumulate(received), moment_us, side="right"))
         else:
             break
-    return rows
+    return row
 
 
 class _Cursor:
@@ -269,7 +283,7 @@ class _Cursor:
     def __init__(self, folder: Folder, channel: Channel, first_row: int) -> None:
         names = ["timestamp", "received_at", *(column.name for column in channel.columns), "arrival", EXTRA]
         self.channel = channel
-        self._batches = Recorded(channel, [folder]).batches(names, BLOCK_ROWS, first_row)
+        self._batches = batches(folder, channel, names, BLOCK_ROWS, first_row)
         self._held: Any = None
         self.last = FOREVER  # the arrival of the last row that is held
         self.next()
@@ -279,7 +293,7 @@ class _Cursor:
         return self._held is None
 
     def next(self) -> None:
-        self._held = next((pa.Table.from_batches([b]) for b in self._batches if len(b)), None)
+        self._held = next((pa.Table.from_batches([batch]) for batch in self._batches), None)
         self.last = FOREVER if self._held is None else self._held.column("arrival")[-1].as_py()
 
     def take(self, bound: int) -> Stretch | None:

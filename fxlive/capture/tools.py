@@ -213,7 +213,8 @@ def partition(run: tuple[str | None, tuple[int, ...]], about: About, columns: li
     vocabulary, drift = Vocabulary(), Drift(whole)
     vocabulary.encode(about.symbols)
     drift.expect(about.drift if undocumented else {})
-    frame = to_frame(rows, Channel(about.channel, columns=tuple(wanted)), vocabulary, drift)
+    only = Channel(about.channel, columns=tuple(wanted))
+    frame = to_frame(rows.to_batches(), len(rows), only, vocabulary, drift)
     if columns is None:
         columns = ["received_at", *(c.name for c in wanted), *about.drift]
     return frame[columns]

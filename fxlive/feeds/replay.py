@@ -16,6 +16,7 @@ from fxlive.errors import CaptureError, FxliveError, InvalidSubscription
 from fxlive.feeds.feed import Filters, Halt, Sink
 
 if TYPE_CHECKING:  # Arrow's datasets are loaded by who opens a capture
+    from fxlive.capture.notes import Gap
     from fxlive.capture.tape import Block, Tape
 
 log = logging.getLogger("fxlive")
@@ -185,6 +186,7 @@ class ReplayFeed:
         events = _Events(self.tape, sink)
         try:
             while (block := await ahead) is not None:
+                events.note(self.tape.found_missing())
                 ahead = asyncio.create_task(asyncio.to_thread(next, blocks, None))
                 while (due := block.due) != _FOREVER:
                     if to is not None and due > to[0]:
@@ -205,6 +207,7 @@ class ReplayFeed:
                             self._at = max(self._at, batch.received_at)
                     await asyncio.sleep(0)
             events.until(_FOREVER)
+            events.note(self.tape.found_missing())
             self._set_clock(self.tape.end_us)
             self._ended.set()
             if to is not None:
@@ -248,6 +251,11 @@ class _Events:
         losses = [(gap.start, 2, gap) for gap in tape.losses]
         self._events = sorted([*away, *back, *losses], key=lambda event: event[:2])
         self._told = 0
+
+    def note(self, losses: Sequence[Gap]) -> None:
+        """Tell of gaps that have just come to light."""
+        for gap in losses:
+            self._sink.missed(gap.start, gap.end, gap.reason, gap.channels)
 
     @property
     def next_us(self) -> int:

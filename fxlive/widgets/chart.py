@@ -47,7 +47,8 @@ class Contents:
     begins, or begins again, and gives what gives the layers, when asked: there may be more each time, in the same
     order. `fares` says how the data behind them fares. `window_ms` is
     how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
-    `waiting` is what the chart says while there are no points.
+    `waiting` is what the chart says while there are no points. `subtitle` is what stands below the title, where the
+    figure has none. `ready` waits, on a thread of one's own, until there is something to see.
     """
 
     figure: go.Figure
@@ -56,6 +57,8 @@ class Contents:
     window_ms: float
     marks: Callable[[], list[Mark] | None] = lambda: None
     waiting: str = "Waiting for the first value"
+    subtitle: Callable[[], str] = str
+    ready: Callable[[], None] = lambda: None
 
 
 class Pickers(ABC):
@@ -134,7 +137,9 @@ class LiveChart(LiveWidget):
         self._marks: list[Mark] = []
         self._badge: Badge | None = None
         self._gaps: Any = None
-        self._anew = True
+        self._subtitle = ""
+        self._newest_ms = -np.inf
+        self._anew = True  # all views are to begin again
 
     @traitlets.validate("tz")
     def _check_zone(self, proposal: Any) -> str:
@@ -154,6 +159,7 @@ class LiveChart(LiveWidget):
         --------
         ``chart.figure.update_layout(title="My view")``, ``chart.figure.write_html("prices.html")``.
         """
+        self._contents.ready()
         windows = self.refresher.ask(self._windows)
         self._quiet = True
         try:
@@ -187,11 +193,28 @@ class LiveChart(LiveWidget):
         finally:
             self._quiet = False
         self._shown, self._cursors = [], []
+        self._newest_ms = -np.inf
 
     def _windows(self) -> list[tuple[Layer, Points]]:
         self._settled()
         self._take_layers()
-        return [(layer, layer.read(None)) for layer in self._shown]
+        self._take_subtitle()
+        return [(layer, self._in_window(layer)) for layer in self._shown]
+
+    def _in_window(self, layer: Layer) -> Points:
+        """Return the points of the chart's window, and of a line the one before, whose value holds until then."""
+        points = layer.read(None)
+        x = points.columns[0]
+        if not len(x):
+            return points
+        first = int(np.searchsorted(x, x[-1] - self._contents.window_ms)) - layer.thin
+        return points.take(slice(max(0, first), None))
+
+    def _take_subtitle(self) -> None:
+        text = self._contents.subtitle()
+        if text and text != self._subtitle:
+            self._subtitle = text
+            self._figure.update_layout(title_subtitle={"text": text, "font": {"size": 11}})
 
     def _take_layers(self) -> bool:
         """Take up the layers that are new; returns whether there were any."""
@@ -215,13 +238,14 @@ class LiveChart(LiveWidget):
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the look and every point that a view of so many pixels can show."""
         self._take_layers()
+        self._take_subtitle()
         shown = self._contents
         buffers: list[bytes] = []
         for place, layer in enumerate(self._shown):
-            points = layer.read(None)
-            self._cursors[place] = points.stop
+            points = self._in_window(layer)
+            self._note(place, points)
             buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
-        self._badge, self._gaps = shown.fares.badge(), shown.fares.gaps()
+        self._badge, self._gaps = shown.fares.badge(), self._recent_gaps()
         self._choices = self._pickers and self._pickers.choices()
         marks = shown.marks()
         self._marks = self._marks if marks is None else marks
@@ -246,11 +270,20 @@ class LiveChart(LiveWidget):
         }
         return content, buffers
 
+    def _note(self, place: int, points: Points) -> None:
+        self._cursors[place] = points.stop
+        if len(points):
+            self._newest_ms = max(self._newest_ms, float(points.columns[0][-1]))
+
+    def _recent_gaps(self) -> Any:
+        return self._contents.fares.gaps(self._newest_ms - self._contents.window_ms)
+
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points that have come, and what else is new."""
         if self._take_layers():  # all views begin again, with the new layers
             return self.window({})
         shown = self._contents
+        self._take_subtitle()
         content: dict[str, Any] = {}
         if self._restyled:
             self._restyled = False
@@ -258,7 +291,7 @@ class LiveChart(LiveWidget):
                 content["figure"] = self._look()
             except RuntimeError:  # it is being styled at this very moment, on the thread of a cell
                 self._restyled = True
-        badge, gaps, marks = shown.fares.badge(), shown.fares.gaps(), shown.marks()
+        badge, gaps, marks = shown.fares.badge(), self._recent_gaps(), shown.marks()
         if badge != self._badge:
             self._badge, content["badge"] = badge, vars(badge)
         if gaps != self._gaps:
@@ -271,7 +304,7 @@ class LiveChart(LiveWidget):
         buffers: list[bytes] = []
         for place, layer in enumerate(self._shown):
             points = layer.read(self._cursors[place])
-            self._cursors[place] = points.stop
+            self._note(place, points)
             if points.anew:  # all views begin again
                 return self.window({})
             if len(points):

@@ -8,13 +8,14 @@ import ipywidgets
 from IPython.display import publish_display_data
 
 from fxlive.feeds.replay import ReplayFeed
+from fxlive.instruments import known_symbol
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.grid import grid
 from fxlive.widgets.live import LiveWidget, in_a_kernel, still_of
 from fxlive.widgets.pnl import PnlPickers
-from fxlive.widgets.prices import QUOTES, PricePickers, known_symbol
+from fxlive.widgets.prices import QUOTES, PricePickers
 from fxlive.widgets.slider import time_slider
 from fxlive.widgets.status import Controls, status_bar
 from fxlive.widgets.tiles import metrics_chart
@@ -56,7 +57,8 @@ class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no type
         former = _named.get(name)
         _named[name] = self
         if former is not None:
-            former.close()
+            some = next(iter(former.parts.values()))
+            some.refresher.later(some.unsettled_s(), former.close)
 
     def close(self) -> None:
         """Take the dashboard and its parts out of the page, for good."""

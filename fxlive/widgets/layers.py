@@ -78,6 +78,8 @@ class Layer(Protocol):
 class Revised:
     """Points of which later ones may take the place of earlier ones: those of a layer that `replaces`.
 
+    They lie in one buffer that has room behind the last, so that a change costs what it brings.
+
     Parameters
     ----------
     columns
@@ -87,28 +89,56 @@ class Revised:
     """
 
     def __init__(self, columns: int, window_ms: float) -> None:
-        self._columns: list[Floats] = [np.empty(0) for _ in range(columns)]
+        self._points = np.empty((columns, _ROOM))
+        self._changes = np.zeros(_ROOM, np.int64)  # with which change each point came
         self._window_ms = window_ms
-        self._changes = np.empty(0, np.int64)  # with which change each point came
+        self._first = self._stop = 0
         self._count = self._cut = 0
 
     def replace(self, since_ms: float, columns: Sequence[Floats]) -> None:
         """Put points in the place of all from a time on."""
         self._count += 1
-        x = self._columns[0]
-        stop = int(np.searchsorted(x, since_ms))
-        if stop < len(x) and (not len(columns[0]) or columns[0][0] > x[stop]):
+        more = len(columns[0])
+        at = self._first + int(np.searchsorted(self._points[0, self._first : self._stop], since_ms))
+        if at < self._stop and (not more or columns[0][0] > self._points[0, at]):
             self._cut = self._count  # points have gone that no new one takes the place of
-        newest = columns[0][-1] if len(columns[0]) else x[stop - 1] if stop else since_ms
-        first = min(max(0, int(np.searchsorted(x, newest - self._window_ms)) - 1), stop)
-        self._columns = [np.concatenate([o[first:stop], n]) for o, n in zip(self._columns, columns, strict=True)]
-        self._changes = np.concatenate([self._changes[first:stop], np.full(len(columns[0]), self._count)])
+        at = self._claim(at, more)
+        self._stop = at + more
+        for place, column in enumerate(columns):
+            self._points[place, at : self._stop] = column
+        self._changes[at : self._stop] = self._count
+        x = self._points[0, self._first : self._stop]
+        if len(x):
+            self._first += max(0, int(np.searchsorted(x, x[-1] - self._window_ms)) - 1)
+
+    def restart(self) -> None:
+        """Forget all points: who reads is to begin anew."""
+        self._count += 1
+        self._cut = self._count
+        self._first = self._stop = 0
 
     def read(self, start: int | None) -> Points:
         """Return the points that came with a change after `start`, or with None all."""
         anew = start is not None and start < self._cut
-        first = 0 if start is None or anew else int(np.searchsorted(self._changes, start, "right"))
-        return Points(tuple(column[first:] for column in self._columns), self._count, anew)
+        first = self._first
+        if start is not None and not anew:
+            first += int(np.searchsorted(self._changes[self._first : self._stop], start, "right"))
+        return Points(tuple(self._points[:, first : self._stop].copy()), self._count, anew)
+
+    def _claim(self, at: int, more: int) -> int:
+        """Have room for more points behind place `at`, and return where that is then."""
+        if at + more <= len(self._changes):
+            return at
+        kept = at - self._first
+        points = np.empty((len(self._points), 2 * (kept + more) + _ROOM))
+        changes = np.zeros(points.shape[1], np.int64)
+        points[:, :kept] = self._points[:, self._first : at]
+        changes[:kept] = self._changes[self._first : at]
+        self._points, self._changes, self._first = points, changes, 0
+        return kept
+
+
+_ROOM = 256
 
 
 @dataclass(frozen=True)
@@ -122,10 +152,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Badge:
-    """How the data behind a widget fares; `since` is in milliseconds since 1970 UTC."""
+    """How the data behind a widget fares; `since` is in milliseconds since 1970 UTC, `why` is for who wants to know."""
 
-    state: Literal["live", "stale", "disconnected", "closed", "failed", "seeking", "paused", "ended"]
+    state: Literal["live", "stale", "disconnected", "unsubscribed", "closed", "failed", "seeking", "paused", "ended"]
     since: float | None = None
+    why: str | None = None
 
 
 class Fares:
@@ -148,19 +179,27 @@ class Fares:
 
         Of a replay that stands still it is said that it does, whatever was recorded of that moment.
         """
-        state, halt = self._pipeline.state, self._pipeline.feed.halt
-        if halt is not None and state not in ("closed", "failed"):
+        pipeline = self._pipeline
+        halt = pipeline.feed.halt
+        if halt is not None and pipeline.state not in ("closed", "failed"):
             return Badge(halt)
-        match state:
+        match pipeline.state:
             case "connecting" | "reconnecting":
-                gaps = self._pipeline.store.gaps
-                return Badge("disconnected", gaps[-1].start / 1000.0 if gaps and gaps[-1].end is None else None)
-            case "closed" | "failed":
-                return Badge(state)
+                gap = pipeline.store.gaps[-1] if pipeline.store.gaps else None
+                if gap is None or gap.end is not None:
+                    return Badge("disconnected")
+                return Badge("disconnected", gap.start / 1000.0, gap.reason)
+            case "closed":
+                return Badge("closed")
+            case "failed":
+                return Badge("failed", why=None if pipeline.error is None else str(pipeline.error))
+        missing = [channel for channel in self._channels if channel not in pipeline.feed.subscriptions]
+        if missing:
+            return Badge("unsubscribed", why=f"{', '.join(missing)}: not subscribed")
         for channel in self._channels:
-            if self._pipeline.stale(channel):
-                last = self._pipeline.store.counters[channel].last_received_at
-                return Badge("stale", None if last is None else last / 1000.0)
+            if pipeline.stale(channel):
+                last = pipeline.store.counters[channel].last_received_at
+                return Badge("stale", None if last is None else last / 1000.0, f"{channel} is silent")
         return Badge("live")
 
     def epoch(self) -> int | None:
@@ -170,13 +209,18 @@ class Fares:
         tables = self._pipeline.store.tables
         return sum(tables[channel].clearings for channel in self._channels)
 
-    def gaps(self) -> tuple[tuple[float, float | None], ...]:
-        """Return the times in which messages may be missing: start and end (None while it lasts), in milliseconds."""
-        return tuple(
-            (gap.start / 1000.0, None if gap.end is None else gap.end / 1000.0)
-            for gap in list(self._pipeline.store.gaps)
-            if not gap.channels or set(gap.channels) & set(self._channels)
-        )
+    def gaps(self, since_ms: float = -np.inf) -> tuple[tuple[float, float | None], ...]:
+        """Return the times in which messages may be missing: start and end (None while it lasts), in milliseconds.
+
+        Only those that had not ended at a time.
+        """
+        found: list[tuple[float, float | None]] = []
+        for gap in reversed(self._pipeline.store.gaps):
+            if gap.end is not None and gap.end / 1000.0 < since_ms:
+                break
+            if not gap.channels or set(gap.channels) & set(self._channels):
+                found.append((gap.start / 1000.0, None if gap.end is None else gap.end / 1000.0))
+        return tuple(found[::-1])
 
 
 class Moved:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import anywidget
@@ -37,6 +40,12 @@ _keys = itertools.count(1)
 _named: dict[str, LiveWidget] = {}
 
 
+def close_widgets_of(session: str) -> None:
+    """Close the widgets of a session of this name: another has taken its place."""
+    for name in [name for name in _named if name.startswith(f"{session}: ")]:
+        _named[name].close()
+
+
 class LiveWidget(anywidget.AnyWidget):
     """A widget that is refreshed on the background thread while it can be seen; a subclass says what there is to see.
 
@@ -50,14 +59,18 @@ class LiveWidget(anywidget.AnyWidget):
         What makes it move; default: the one that all widgets share.
     clock
         Gives seconds.
+    idle_since
+        Gives the time of that clock since which no cell of the notebook runs; None while one does.
     """
 
-    _esm = STATIC / "loader.js"
+    # As text: of a file anywidget would keep every widget alive that was ever made of it.
+    _esm = (STATIC / "loader.js").read_text(encoding="utf-8")
     _page = traitlets.Unicode().tag(sync=True)
     _kind = traitlets.Unicode().tag(sync=True)
     _key = traitlets.Int().tag(sync=True)
-    name = ""  # also of one that could not be made, which is closed all the same
     pausable = True
+    name = ""  # this and the next also of one that could not be made, which is closed all the same
+    _begun = False  # some view has had a window, so that there are changes to it
     _anew = False  # all views are to begin again
 
     def __init__(
@@ -67,22 +80,23 @@ class LiveWidget(anywidget.AnyWidget):
         name: str,
         refresher: Refresher | None = None,
         clock: Callable[[], float] = time.monotonic,
+        idle_since: Callable[[], float | None] | None = None,
         **traits: Any,
     ) -> None:
         self.name = name
         self.refresher = refresher or shared_refresher()
         self._clock = clock
+        self._idle_since = idle_since or _cells().idle_since
         self._settled_at = clock() + _SETTLING_S
         self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._asked: deque[dict[str, Any]] = deque()
-        self._begun = False  # some view has had a window, so that there are changes to it
         self._of_epoch = self.epoch() or 0
         super().__init__(_page=shared_page().model_id, _kind=kind, _key=next(_keys), **traits)
         self.on_msg(self._heard)
         former = _named.get(name)
         _named[name] = self
         if former is not None:
-            self.refresher.later(max(0.0, former._settled_at - clock()), former.close)
+            self.refresher.later(former.unsettled_s(), former.close)
 
     # What a subclass says. All of it is called on the background thread.
 
@@ -111,13 +125,18 @@ class LiveWidget(anywidget.AnyWidget):
 
     # Life.
 
+    def unsettled_s(self) -> float:
+        """Return for how many seconds more it is not to be closed where another takes its place."""
+        return max(0.0, self._settled_at - self._clock())
+
     def close(self) -> None:
         """Take the widget out of the page, for good."""
         if _named.get(self.name) is self:
             del _named[self.name]
-        if self.name:
+        if self._begun:
             self._views.clear()
             self.refresher.soon(self.refresher.forget, self)
+        if not sys.is_finalizing():
             # A box that held on to a widget that is gone would keep a page that is loaded anew waiting for ever.
             for box in list(_instances.values()):
                 if isinstance(box, Box) and self in box.children:
@@ -173,11 +192,12 @@ class LiveWidget(anywidget.AnyWidget):
         """Whether any view of it can be seen."""
         if self.comm is None:
             return False
-        # A kernel without subshells hears nothing while a cell runs. In one with them, a view that was given up too
-        # early is back with its next word, and gets what it missed.
-        if getattr(getattr(self.comm, "kernel", None), "_supports_kernel_subshells", True):
+        # While a cell runs many a kernel hears nothing, so silence counts only when none does. A view that was given up
+        # too early is back with its next word, and gets what it missed.
+        idle_since = self._idle_since()
+        if idle_since is not None:
             oldest = self._clock() - _SILENCE_S
-            for view in [view for view, heard in self._views.items() if heard < oldest]:
+            for view in [view for view, heard in self._views.items() if max(heard, idle_since) < oldest]:
                 del self._views[view]
         return bool(self._views)
 
@@ -232,6 +252,38 @@ class LiveWidget(anywidget.AnyWidget):
     def _send(self, msg: Any, buffers: Any = None) -> None:
         super()._send(msg, buffers)
         forget_thread(self)
+
+
+class Cells:
+    """Knows whether a cell of the notebook runs.
+
+    Parameters
+    ----------
+    shell
+        IPython's; None where there is none, and so no cell.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._idle_since: float | None = -math.inf
+        if shell is not None:
+            self._begun()  # what makes the first widget is a cell
+            shell.events.register("pre_run_cell", self._begun)
+            shell.events.register("post_run_cell", self._ended)
+
+    def idle_since(self) -> float | None:
+        """Return since when (by the monotonic clock) none runs; None while one does."""
+        return self._idle_since
+
+    def _begun(self, _: Any = None) -> None:
+        self._idle_since = None
+
+    def _ended(self, _: Any = None) -> None:
+        self._idle_since = time.monotonic()
+
+
+@cache
+def _cells() -> Cells:
+    return Cells(get_ipython())
 
 
 def in_a_kernel() -> bool:

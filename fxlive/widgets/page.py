@@ -54,9 +54,12 @@ class Page(Widget):  # type: ignore[misc]  # ipywidgets has no types
         super().__init__(**_code())
         self._number = 0
 
-    def post(self, parts: Sequence[Part]) -> None:
-        """Send the parts of one tick, as one message."""
-        content = {"n": self._number, "parts": [[part.key, part.content, len(part.buffers)] for part in parts]}
+    def post(self, parts: Sequence[Part], paused: bool = False) -> None:
+        """Send the parts of one tick, as one message; it says too whether drawing is paused."""
+        content: dict[str, Any] = {"n": self._number}
+        content["parts"] = [[part.key, part.content, len(part.buffers)] for part in parts]
+        if paused:
+            content["paused"] = True
         self._number += 1
         self.send(content, [buffer for part in parts for buffer in part.buffers])
 

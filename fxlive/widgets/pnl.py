@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -11,19 +13,27 @@ import plotly.graph_objects as go
 
 from fxlive.analytics.events import BYS, By
 from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
-from fxlive.errors import UnknownOption
+from fxlive.errors import FxliveError, UnknownOption
+from fxlive.loop import submit
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
-from fxlive.widgets.layers import DOWN, Column, Fares, Floats, Layer, Points, Revised
-from fxlive.widgets.prices import short, time_of
+from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised
+from fxlive.widgets.wording import MOST_LINES, short, shown_name, time_of
 
 CHANNELS = ("positions", "trades")
+MOST = pd.Timedelta("1D")
+MOST_MS = MOST / pd.Timedelta("1ms")
+MOST_ROWS_A_TICK = 2_000
+"""Of each channel: some 20 ms of the feed's thread."""
 _LINE = {"shape": "hv", "width": 1.5}
 
 
 class PnlBook:
     """Profit and loss of a store, by group, kept up with what comes.
+
+    What is there at first is worked out on another thread where it is much, so that the feed does not wait for it; and
+    so it is again when rows have left the window before they were counted, because nobody was looking.
 
     Parameters
     ----------
@@ -31,32 +41,81 @@ class PnlBook:
         Holds positions and trades.
     by
         As in `pnl`.
-    window_ms
-        How much to keep.
+    now
+        Gives the moment at which it begins, in microseconds.
     """
 
-    def __init__(self, store: Store, by: By | None, window_ms: float) -> None:
+    def __init__(self, store: Store, by: By | None, now: Callable[[], int]) -> None:
         self.groups: dict[str | None, Revised] = {}
+        self.since = _moment(now())
+        """When the first row that counts came."""
+        self._by = by
+        self._now = now
         self._tables = [store.tables[channel] for channel in CHANNELS]
-        self._next_rows: list[int | None] = [None, None]
+        self._next_rows = [-1, -1]
+        self._clearings = 0
         self._stream = PnlStream(by)
-        self._window_ms = window_ms
+        self._beginning: Future[dict[str | None, PnlPoints]] | None = None
+        self.catch_up()
+
+    def wait(self) -> None:
+        """Wait, on a thread of one's own, until what was there at first has been worked out."""
+        if self._beginning is not None:
+            self._beginning.result()
 
     def catch_up(self) -> None:
-        """Take what has come."""
-        stops = [table.stop for table in self._tables]
-        if stops == self._next_rows:
+        """Take what has come, some thousand rows at a time."""
+        if self._beginning is not None:
+            if not self._beginning.done():
+                return
+            points, self._beginning = self._beginning.result(), None
+            self._take(points)
+        cleared = sum(table.clearings for table in self._tables) != self._clearings
+        if cleared:
+            self.groups.clear()  # a chart of them begins again, with the groups that come
+            self.since = _moment(self._now())
+        if cleared or any(row < table.first for row, table in zip(self._next_rows, self._tables, strict=True)):
+            self._begin()
             return
-        frames = [table.frame(start) for table, start in zip(self._tables, self._next_rows, strict=True)]
-        self._next_rows = list(stops)
-        for group, points in self._stream.update(*frames).items():
-            if group not in self.groups:
-                self.groups[group] = Revised(len(_columns(points)), self._window_ms)
-            self.groups[group].replace(points.since / 1000.0, _columns(points))
+        frames = []
+        for place, table in enumerate(self._tables):
+            frame = table.frame(self._next_rows[place]).iloc[:MOST_ROWS_A_TICK]
+            self._next_rows[place] += len(frame)
+            frames.append(frame)
+        if any(map(len, frames)):
+            self._take(self._stream.update(*frames))
+
+    def _begin(self) -> None:
+        frames = [table.frame() for table in self._tables]
+        self._next_rows = [table.stop for table in self._tables]
+        self._clearings = sum(table.clearings for table in self._tables)
+        known = known_since(*frames)
+        self.since = self.since if known is None else _moment(known)
+        self._stream = PnlStream(self._by)
+        for group in self.groups.values():
+            group.restart()
+        if sum(map(len, frames)) <= MOST_ROWS_A_TICK:
+            self._take(self._stream.begin(*frames))
+        else:
+            self._beginning = submit(asyncio.to_thread(self._stream.begin, *frames))
+
+    def _take(self, points: Mapping[str | None, PnlPoints]) -> None:
+        for name, of_group in points.items():
+            columns = (
+                of_group.times / 1000.0,
+                of_group.total,
+                of_group.unrealized,
+                of_group.realized,
+                -of_group.drawdown,
+            )
+            if name not in self.groups:
+                self.groups[name] = Revised(len(columns), MOST_MS)
+            self.groups[name].replace(of_group.since / 1000.0, columns)
 
 
-def _columns(points: PnlPoints) -> tuple[Floats, ...]:
-    return (points.times / 1000.0, points.total, points.unrealized, points.realized, -points.drawdown)
+def _moment(time: int | str) -> str:
+    stamp = pd.Timestamp(time, unit="us", tz="UTC") if isinstance(time, int) else pd.Timestamp(time)
+    return f"{stamp:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class PnlLayer:
@@ -80,7 +139,7 @@ class PnlLayer:
         self._places = [0, *series]
 
     def read(self, start: int | None) -> Points:
-        """Return the points that have changed since `start`, or with None all of the window."""
+        """Return the points that have changed since `start`, or with None all of them."""
         self._book.catch_up()
         of_group = self._book.groups.get(self._group)
         if of_group is None:
@@ -94,12 +153,11 @@ class PnlLayers:
 
     Parameters
     ----------
-    store, by, window_ms
-        As for `PnlBook`.
+    whole, groups
+        The books of both; None for no groups.
     """
 
-    def __init__(self, store: Store, by: By | None, window_ms: float) -> None:
-        whole = PnlBook(store, None, window_ms)
+    def __init__(self, whole: PnlBook, groups: PnlBook | None) -> None:
         drawdown = go.Scatter(
             name="Drawdown",
             mode="lines",
@@ -110,37 +168,61 @@ class PnlLayers:
         )
         total = go.Scatter(name="Total", mode="lines", line={**_LINE, "width": 2.5})
         parts = [go.Scatter(name=name, mode="lines", line=_LINE) for name in ("Unrealized", "Realized")]
-        series = {1: total, 4: drawdown} if by else {1: total, 2: parts[0], 3: parts[1], 4: drawdown}
+        series = {1: total, 4: drawdown} if groups else {1: total, 2: parts[0], 3: parts[1], 4: drawdown}
         self._layers: list[Layer] = [PnlLayer(whole, None, series)]
-        self._book = PnlBook(store, by, window_ms) if by else None
+        self._book = groups
         self._known: set[str | None] = set()
 
     def __call__(self) -> Sequence[Layer]:
-        """Return the layers there are now."""
+        """Return the layers there are now.
+
+        Raises
+        ------
+        FxliveError
+            Where there are more groups than a chart can tell apart.
+        """
         if self._book is not None:
             self._book.catch_up()
             for group in [group for group in self._book.groups if group not in self._known]:
+                if len(self._known) == MOST_LINES:
+                    raise FxliveError(f"There are more than {MOST_LINES} groups. Take a frame: session.pnl(by=...).")
                 self._known.add(group)
-                look = go.Scatter(name=str(group), mode="lines", line=_LINE)
+                look = go.Scatter(name=shown_name(str(group)), mode="lines", line=_LINE)
                 self._layers.append(PnlLayer(self._book, group, {1: look}))
         return self._layers
 
 
-def pnl_contents(pipeline: Pipeline, by: By | None, window: Any) -> Contents:
+class PnlBooks:
+    """The books of one pipeline, each made when it is asked for.
+
+    Parameters
+    ----------
+    pipeline
+        What brings positions and trades.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._books: dict[By | None, PnlBook] = {}
+
+    def __getitem__(self, by: By | None) -> PnlBook:
+        """Return the book of a grouping, or that of the whole."""
+        if by not in self._books:
+            self._books[by] = PnlBook(self.pipeline.store, by, self.pipeline.now_us)
+        return self._books[by]
+
+
+def pnl_contents(books: PnlBooks, by: By | None, window: Any) -> Contents:
     """Return what a chart of profit and loss shows."""
     if by is not None and by not in BYS:
         raise UnknownOption("by", by, ("None", *BYS))
     span = time_of("window", window)
-    window_ms = span / pd.Timedelta("1ms")
-    tables = pipeline.store.tables
-    since = known_since(*(tables[channel].frame() for channel in CHANNELS))
-    moment = pd.Timestamp(pipeline.now_us(), unit="us", tz="UTC") if since is None else pd.Timestamp(since)
+    if span > MOST:
+        raise UnknownOption("window", window, (f"at most {short(MOST)}",))
+    whole, groups = books[None], None if by is None else books[by]
     figure = go.Figure(
         layout={
-            "title": {
-                "text": "P&L" + (f" by {by}" if by else ""),
-                "subtitle": {"text": f"known since {moment:%H:%M:%S} UTC", "font": {"size": 11}},
-            },
+            "title": {"text": "P&L" + (f" by {by}" if by else "")},
             "xaxis": {"type": "date", "anchor": "y2"},
             "yaxis": {"side": "right", "domain": [0.3, 1.0], "tickformat": ",.2~f", "zeroline": True},
             "yaxis2": {
@@ -155,12 +237,24 @@ def pnl_contents(pipeline: Pipeline, by: By | None, window: Any) -> Contents:
             "margin": {"t": 48},
         }
     )
+
+    def begin() -> PnlLayers:
+        whole.catch_up()  # which says since when it is known
+        return PnlLayers(whole, groups)
+
+    def ready() -> None:
+        for book in (whole, groups):
+            if book is not None:
+                book.wait()
+
     return Contents(
         figure,
-        lambda: PnlLayers(pipeline.store, by, window_ms),
-        Fares(pipeline, *CHANNELS),
-        window_ms=window_ms,
+        begin,
+        Fares(books.pipeline, *CHANNELS),
+        window_ms=span / pd.Timedelta("1ms"),
         waiting="Waiting for the first position or trade",
+        subtitle=lambda: f"known since {whole.since}",
+        ready=ready,
     )
 
 
@@ -175,7 +269,7 @@ class PnlPickers(Pickers):
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(by="total", window="1h")
-        self._pipeline = pipeline
+        self._books = PnlBooks(pipeline)
 
     def options(self) -> dict[str, list[str]]:
         """Return the groups, and some windows."""
@@ -184,13 +278,13 @@ class PnlPickers(Pickers):
     def contents(self) -> Contents:
         """Return what is chosen now."""
         by: Any = None if self._chosen["by"] == "total" else self._chosen["by"]
-        return pnl_contents(self._pipeline, by, self._chosen["window"])
+        return pnl_contents(self._books, by, self._chosen["window"])
 
 
 def pnl_chart(
     pipeline: Pipeline, session: str, by: By | None, window: Any, *, name: str | None = None, **options: Any
 ) -> LiveChart:
     """Return a live chart of profit and loss; what the session's method of this name does."""
-    contents = pnl_contents(pipeline, by, window)
+    contents = pnl_contents(PnlBooks(pipeline), by, window)
     default = f"pnl by {by} {short(time_of('window', window))}"
     return LiveChart(contents, name=f"{session}: {name or default}", **options)

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fxlive.errors import UnknownOption, UnknownSymbol
-from fxlive.instruments import Instruments
+from fxlive.errors import UnknownOption
+from fxlive.instruments import Instruments, is_pair, known_symbol
 from fxlive.pipeline import Pipeline
+from fxlive.table import Mark as Since
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
-from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, in_window
+from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
+from fxlive.widgets.wording import short, shown_name, time_of
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -67,7 +69,7 @@ def quotes_of(table: RollingTable, symbol: str, start: int | None, window_us: in
 
 
 class FillLayer:
-    """The fills of one symbol on one side, as markers as large as their volume.
+    """The fills of one symbol on one side, as markers as large as their volume: of each execution its last word.
 
     Parameters
     ----------
@@ -79,15 +81,17 @@ class FillLayer:
         How much to show, in microseconds back from the newest of them.
     """
 
-    thin = False
-    replaces = holds = False
+    thin = replaces = holds = False
     columns = (_X, Column("y"), Column("marker.size"), Column("customdata"))
 
     def __init__(self, table: RollingTable, symbol: str, action: Literal["BUY", "SELL"], window_us: int) -> None:
         self._table = table
         self._symbol = symbol
         self._action = action
-        self._window_us = window_us
+        self._mark: Since | None = None
+        self._fills: dict[str, tuple[int, float, float]] = {}
+        self._points = Revised(len(self.columns), window_us / 1000.0)
+        self._newest_ms = -np.inf
         buy = action == "BUY"
         self.traces = (
             go.Scatter(
@@ -103,17 +107,45 @@ class FillLayer:
         )
 
     def read(self, start: int | None) -> Points:
-        """Return time, price, size in pixels and volume of the fills since row `start`."""
-        table = self._table
-        stop, (stamps, symbols, actions, price, volume) = table.values(
-            start, "timestamp", "symbol", "action", "open_price", "volume"
-        )
-        symbol, action = table.code("symbol", self._symbol), table.code("action", self._action)
-        known = symbol is not None and action is not None
-        rows = np.flatnonzero((symbols == symbol) & (actions == action)) if known else np.empty(0, np.intp)
-        rows = in_window(stamps, rows, self._window_us)
-        size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.nan_to_num(volume[rows]))
-        return Points((stamps[rows] / 1000.0, price[rows], size, volume[rows]), stop)
+        """Return time, price, size in pixels and volume of the fills since `start`, or with None all."""
+        moves = self._table.moves(self._mark, _MOST_FILLS)
+        self._mark = moves.mark
+        if moves.whole:
+            self._fills.clear()
+            self._points.restart()
+            self._newest_ms = -np.inf
+        for execution in moves.gone:
+            self._fills.pop(execution, None)
+        if moves.changed:
+            self._take(list(moves.changed))
+        return self._points.read(start)
+
+    def _take(self, executions: list[str]) -> None:
+        names = ("timestamp", "symbol", "action", "status", "open_price", "volume")
+        values = self._table.newest_of(executions, *names)
+        fresh: list[tuple[int, float, float]] = []
+        again = False
+        for execution, *row in zip(executions, *(values[name] for name in names), strict=True):
+            time, symbol, action, status, price, volume = row
+            side = str(action).upper()
+            mine = symbol == self._symbol and side == self._action and str(status).upper() not in _NO_FILLS
+            again |= self._fills.pop(execution, None) is not None  # said again: its last word counts
+            if mine and price == price:
+                self._fills[execution] = (time, price, volume)
+                fresh.append((time, price, volume))
+        if again or (fresh and min(fresh)[0] / 1000.0 < self._newest_ms):
+            self._points.restart()
+            fresh, self._newest_ms = list(self._fills.values()), -np.inf
+        if fresh:
+            times, prices, volumes = np.array(sorted(fresh)).T
+            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.nan_to_num(volumes))
+            after = np.nextafter(self._newest_ms, np.inf)  # fills of one time stand beside each other
+            self._points.replace(after, (times / 1000.0, prices, size, volumes))
+            self._newest_ms = times[-1] / 1000.0
+
+
+_MOST_FILLS = 5_000
+_NO_FILLS = {"PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED"}
 
 
 class OpenPositions:
@@ -132,17 +164,23 @@ class OpenPositions:
         latest = self._table.latest()
         mine = latest[(latest["symbol"] == self._symbol).to_numpy()]
         columns = ("type", "volume", "open_price", "stop_loss", "take_profit")
-        return [mark for row in zip(*(mine[name].tolist() for name in columns), strict=True) for mark in _marks(*row)]
+        return [mark for row in zip(*(mine[name].tolist() for name in columns), strict=True) for mark in self._of(*row)]
 
+    def _of(self, side: str, volume: float, price: float, stop_loss: float, take_profit: float) -> Iterator[Mark]:
+        digits = digits_of(self._symbol)
 
-def _marks(side: str, volume: float, price: float, stop_loss: float, take_profit: float) -> Iterator[Mark]:
-    buy = str(side).upper().startswith("BUY")
-    if not math.isnan(price):
-        yield Mark(price, f"{'Long' if buy else 'Short'} {volume:g} from {price:g}", "buy" if buy else "sell")
-    if stop_loss > 0:  # nor is NaN
-        yield Mark(stop_loss, f"SL {stop_loss:g}", "stop_loss")
-    if take_profit > 0:
-        yield Mark(take_profit, f"TP {take_profit:g}", "take_profit")
+        def text(value: float) -> str:
+            return f"{value:.10g}" if digits is None else f"{value:.{digits}f}"
+
+        buy = str(side).upper().startswith("BUY")
+        if not math.isnan(price):
+            yield Mark(
+                price, f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}", "buy" if buy else "sell"
+            )
+        if stop_loss > 0:  # nor is NaN
+            yield Mark(stop_loss, f"SL {text(stop_loss)}", "stop_loss")
+        if take_profit > 0:
+            yield Mark(take_profit, f"TP {text(take_profit)}", "take_profit")
 
 
 def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window: Any) -> Contents:
@@ -170,7 +208,7 @@ def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window
         Fares(pipeline, QUOTES),
         window_ms=span / pd.Timedelta("1ms"),
         marks=OpenPositions(pipeline, symbol),
-        waiting=f"Waiting for the first tick of {symbol}",
+        waiting=f"Waiting for the first tick of {symbol[:60]}",
     )
 
 
@@ -233,10 +271,10 @@ def price_chart(
 
 def price_figure(symbol: str) -> go.Figure:
     """Return how a chart of a symbol's prices looks."""
-    digits = round(-math.log10(Instruments()[symbol].point)) if _is_pair(symbol) else None
+    digits = digits_of(symbol)
     return go.Figure(
         layout={
-            "title": {"text": symbol},
+            "title": {"text": shown_name(symbol)},
             "xaxis": {"type": "date", "rangeslider": {"visible": False}},
             "yaxis": {"tickformat": None if digits is None else f".{digits}f", "side": "right"},
             "hovermode": "x unified",
@@ -245,63 +283,10 @@ def price_figure(symbol: str) -> go.Figure:
     )
 
 
-def time_of(option: str, value: Any) -> pd.Timedelta:
-    """Return a length of time that an option names, such as "15min".
+def digits_of(symbol: str) -> int | None:
+    """Return the decimals of a symbol's prices; None where it is no pair.
 
-    Raises
-    ------
-    UnknownOption
-        Where it is none, or not longer than nothing.
+    >>> digits_of("EURUSD"), digits_of("USDJPY"), digits_of("US500")
+    (5, 3, None)
     """
-    try:
-        span = pd.Timedelta(value)
-    except ValueError as error:
-        raise UnknownOption(option, value, ('a time such as "15min"',)) from error
-    if not span > pd.Timedelta(0):
-        raise UnknownOption(option, value, ('a time such as "15min"',))
-    return span
-
-
-def short(span: pd.Timedelta) -> str:
-    """Return a length of time in few characters.
-
-    >>> short(pd.Timedelta("15min")), short(pd.Timedelta("90s")), short(pd.Timedelta("250ms"))
-    ('15min', '90s', '250ms')
-    """
-    for unit in ("D", "h", "min", "s", "ms"):
-        if span % pd.Timedelta(1, unit) == pd.Timedelta(0):
-            return f"{span // pd.Timedelta(1, unit)}{unit}"
-    return str(span)
-
-
-def known_symbol(symbol: str, seen: list[str]) -> str:
-    """Return the symbol that is meant: one that has been seen, however written, or any pair that may still tick.
-
-    Raises
-    ------
-    UnknownSymbol
-        Where it is neither; lists those that have been seen.
-
-    Examples
-    --------
-    >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
-    ('EURUSD', 'GBPUSD')
-    """
-    if symbol in seen:
-        return symbol
-    letters = _letters(symbol)
-    alike = [other for other in seen if _letters(other) == letters]
-    if alike:
-        return alike[0]
-    if not _is_pair(symbol):
-        raise UnknownSymbol(symbol, seen)
-    return letters if "." not in symbol else symbol
-
-
-def _letters(symbol: str) -> str:
-    return "".join(c for c in str(symbol).split(".")[0] if c.isalnum()).upper()
-
-
-def _is_pair(symbol: str) -> bool:
-    letters = _letters(symbol)
-    return len(letters) == 6 and letters.isalpha()
+    return round(-math.log10(Instruments()[symbol].point)) if is_pair(symbol) else None

@@ -48,20 +48,20 @@ class Refreshable(Protocol):
         """Return what to tell the views when one of these has raised."""
 
 
-def _post(parts: Sequence[Part]) -> None:
-    shared_page().post(parts)
+def _post(parts: Sequence[Part], paused: bool) -> None:
+    shared_page().post(parts, paused)
 
 
 class Refresher:
     """Asks each visible widget, some times a second, for what is new since it last drew.
 
-    Everything but `soon`, `later` and `ask` is to be called on the background loop. While no widget is visible nothing
-    runs.
+    Everything but `soon`, `later`, `pause` and `ask` is to be called on the background loop. While no widget is visible
+    nothing runs.
 
     Parameters
     ----------
     post
-        Takes the parts of one tick.
+        Takes the parts of one tick, and whether drawing is paused.
     rate_hz
         How often each widget is asked, at most.
     loop
@@ -70,7 +70,7 @@ class Refresher:
 
     def __init__(
         self,
-        post: Callable[[Sequence[Part]], None] = _post,
+        post: Callable[[Sequence[Part], bool], None] = _post,
         rate_hz: float = RATE_HZ,
         loop: Callable[[], asyncio.AbstractEventLoop] = background_loop,
     ) -> None:
@@ -89,6 +89,11 @@ class Refresher:
     def later(self, delay_s: float, function: Callable[[], Any]) -> None:
         """Call a function on the background loop, after so many seconds; from any thread."""
         self.soon(self._loop().call_later, delay_s, function)
+
+    def pause(self, paused: bool = True) -> None:
+        """Let the widgets stand still, or go on; every view says which. From any thread."""
+        self.paused = paused
+        self.soon(lambda: self._post([], self.paused))
 
     def ask(self, function: Callable[[], T]) -> T:
         """Call a function on the background loop and return what it returns; from any other thread."""
@@ -141,7 +146,7 @@ class Refresher:
                 self._watched.remove(widget)  # until a view asks again
                 parts.append(widget.failed(error))
         if parts:
-            self._post(parts)
+            self._post(parts, self.paused)
         return len(parts)
 
     async def _run(self) -> None:

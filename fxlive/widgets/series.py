@@ -15,9 +15,8 @@ from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Column, Fares, Points, in_window
-from fxlive.widgets.prices import short, time_of
+from fxlive.widgets.wording import MOST_LINES, short, shown_name, time_of
 
-MOST_LINES = 40
 _GROUPS = (Kind.SYMBOL, Kind.CODE, Kind.KEY_INTEGER)
 
 
@@ -58,6 +57,7 @@ class SeriesLayer:
             *(Column("y", (place,)) for place in range(len(y))),
         )
         titles = [label if label and len(y) == 1 else f"{label} {name}" if label else name for name in y]
+        titles = [shown_name(title) for title in titles]
         self.traces = [go.Scatter(name=t, mode="lines", line={"width": 1.5, "shape": "hv"}) for t in titles]
 
     def read(self, start: int | None) -> Points:
@@ -138,7 +138,7 @@ def series_chart(
     Series(table, y, window_us, by)()  # too many of them is an error of this call
     figure = go.Figure(
         layout={
-            "title": {"text": f"{channel}: {', '.join(y)}" + (f" by {by}" if by else "")},
+            "title": {"text": shown_name(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
             "xaxis": {"type": "date"},
             "yaxis": {"side": "right"},
             "hovermode": "x unified",

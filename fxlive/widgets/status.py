@@ -60,6 +60,7 @@ class StatusBar(LiveWidget):
     """
 
     pausable = False
+    _pausing = False
 
     def __init__(self, pipeline: Pipeline, controls: Controls, **options: Any) -> None:
         self._pipeline = pipeline
@@ -94,6 +95,12 @@ class StatusBar(LiveWidget):
         if "state" in news or "halt" in news:
             content["badge"] = self._badge()
         return content, []
+
+    def close(self) -> None:
+        """Take the bar out of the page, for good; the drawing that it has paused goes on."""
+        if self._pausing:
+            self.refresher.pause(False)
+        super().close()
 
     def _badge(self) -> dict[str, Any]:
         state, halt = self._pipeline.state, self._pipeline.feed.halt
@@ -202,14 +209,16 @@ class StatusBar(LiveWidget):
         if self._controls.pause is not None:
             self._controls.pause()
             return "the replay is paused"
-        self.refresher.paused = True
+        self.refresher.pause()
+        self._pausing = True
         return "charts are paused, data keeps coming"
 
     def _resume(self, request: dict[str, Any]) -> str:
         if self._controls.resume is not None:
             self._controls.resume()
             return "the replay goes on"
-        self.refresher.paused = False
+        self.refresher.pause(False)
+        self._pausing = False
         return "charts go on"
 
     def _record(self, request: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window
 from fxlive.widgets.live import LiveWidget
-from fxlive.widgets.prices import time_of
 from fxlive.widgets.thinning import thinned
+from fxlive.widgets.wording import time_of
 
 ANALYTICS = "analytics"
 SYSTEM = "system"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fxlive.analytics.execution import execution, order_life
@@ -65,6 +66,8 @@ def test_groups_sum_to_the_whole_and_strategies_are_known(play: Callable[[], Pla
         for column in ("unrealized", "realized", "commission", "swap", "total"):
             last = groups.groupby(level=0)[column].last().sum()
             assert round(last, 6) == round(whole[column].iloc[-1], 6)
+        for name, points in PnlStream(by).update(*frames).items():  # type: ignore[arg-type]
+            pd.testing.assert_frame_equal(points.frame(), groups.loc[name], check_exact=True)
         names = set(groups.index.get_level_values(0))
         if by == "strategy_id":
             assert names == {"strategy_scalper", "strategy_trend", "strategy_reversion"}

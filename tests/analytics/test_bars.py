@@ -90,6 +90,7 @@ def test_however_a_stream_is_split_its_bars_are_those_of_the_whole_bit_for_bit(
 
 
 @given(rows=wild_quotes)
+@settings(max_examples=60, deadline=None)
 def test_bars_are_those_of_a_ledger_kept_quote_by_quote(rows: list[Any]) -> None:
     made = bars(quotes(rows), "2s")
     expected = ledger(quotes(rows), 2 * S)
@@ -156,6 +157,14 @@ def test_gaps_stay_holes_unless_they_are_filled() -> None:
     assert math.isnan(filled["spread_pips"].iloc[1])
 
 
+def test_one_time_far_in_the_future_does_not_fill_the_memory() -> None:
+    frame = quotes([(0, 1.0, 1.1), (3e9, 1.0, 1.1)])
+    assert len(bars(frame, "1s")) == 2
+    for day_start in (None, NEW_YORK):
+        with pytest.raises(InvalidFrame, match="spans more than 50,000,000 bars"):
+            bars(frame, "1s", fill=True, day_start=day_start)
+
+
 def test_a_trading_day_begins_at_five_in_new_york_summer_and_winter() -> None:
     moments = pd.DatetimeIndex(
         ["2024-03-08T21:59Z", "2024-03-08T22:01Z", "2024-03-11T20:59Z", "2024-03-11T21:01Z", "2024-03-12T01:30Z"]
@@ -188,6 +197,7 @@ def test_tick_bars_hold_equally_many_quotes() -> None:
 
 
 @given(rows=wild_quotes, pips=st.sampled_from([0.5, 3, 1000]))
+@settings(max_examples=60, deadline=None)
 def test_range_bars_end_with_the_quote_that_reaches_their_range(rows: list[Any], pips: float) -> None:
     frame = quotes(rows)
     made = range_bars(frame, pips, "bid")

@@ -99,13 +99,16 @@ def test_a_fill_belongs_to_the_order_that_was_filled_then() -> None:
             (5, {"execution_id": "e2", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
             (9, {"execution_id": "e3", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
             (9, {"execution_id": "e4", "ticket": None, "action": None}),
+            # A stop that fills on the heels of an order, and what is told a moment after the order was filled.
+            (5.5, {"execution_id": "e5", "ticket": 1, "action": "SELL", "open_price": 1.0847, "status": "CLOSED"}),
+            (5.9, {"execution_id": "e6", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
         ),
         said,
         MARKET,
     )
-    assert told["order_id"].fillna("").tolist() == ["o1", "o2", "", ""]
-    assert told["order_type"].fillna("").tolist() == ["BUY_LIMIT", "SELL", "", ""]
-    assert told["order_price"].fillna(0).tolist() == [1.0848, 1.0849, 0, 0]
+    assert told["order_id"].fillna("").tolist() == ["o1", "o2", "", "o2", "", ""]
+    assert told["order_type"].fillna("").tolist() == ["BUY_LIMIT", "SELL", "", "SELL", "", ""]
+    assert told["order_price"].fillna(0).tolist() == [1.0848, 1.0849, 0, 1.0849, 0, 0]
 
 
 def test_an_execution_that_is_said_again_is_one_fill() -> None:

@@ -56,6 +56,12 @@ def test_a_day_worked_out_by_hand() -> None:
     assert told.attrs["reasons"] == {}
 
 
+def test_a_drawdown_has_recovered_when_the_former_highest_is_reached_again() -> None:
+    told = performance(trades([(n, closed(n, profit)) for n, profit in enumerate([5.0, -2.0, 2.0, -1.0])]))
+    assert (told["max_drawdown"], told["current_drawdown"]) == (2.0, 1.0)
+    assert told["max_drawdown_recovery"] == pd.Timestamp("2024-01-01T00:00:02Z")
+
+
 def test_groups_have_a_row_each_and_sum_to_the_whole() -> None:
     told = performance(trades(DAY), "strategy_id")
     assert told.index.tolist() == ["s1", "s2"]

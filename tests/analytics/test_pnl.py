@@ -152,6 +152,23 @@ def test_however_the_rows_are_fed_the_points_are_those_of_the_whole_bit_for_bit(
     assert stream.late == 0
 
 
+@given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS), more=st.integers(0, 12))
+@settings(deadline=None)
+def test_a_stream_that_begins_with_all_at_once_goes_on_as_one_that_was_told_event_by_event(
+    rows: list[Any], said: list[Any], by: Any, more: int
+) -> None:
+    said = [(at, {**trade, "execution_id": f"exec_{n}"}) for n, (at, trade) in enumerate(said)]
+    moment = 8 - more % 8  # what is later than this comes after the beginning
+    stream = PnlStream(by)
+    early = [r for r in rows if r[0] <= moment], [t for t in said if t[0] <= moment]
+    late = [r for r in rows if r[0] > moment], [t for t in said if t[0] > moment]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "MAX_CORRECTED_AT_FIRST", more)
+        begun = stream.begin(positions(early[0]), trades(early[1]))
+    later = stream.update(positions(late[0]), trades(late[1]))
+    assert held([begun, later]) == listed(pnl(positions(rows), trades(said), by), by)
+
+
 @given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS[1:]))
 @settings(max_examples=40, deadline=None)
 def test_groups_sum_to_the_whole_at_every_time_to_the_last_bit(rows: list[Any], said: list[Any], by: Any) -> None:
@@ -216,6 +233,16 @@ def test_an_execution_that_is_said_again_counts_once_with_its_last_word() -> Non
     frame = pnl(positions([]), trades(said))
     assert frame["realized"].tolist() == [5.0, 5.0, 3.0]
     assert frame["commission"].tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_closing_that_is_said_again_takes_its_volume_out_once() -> None:
+    close = {"execution_id": "c1", "volume": 0.1, "status": "CLOSED"}
+    row = positions([(0, 1, "EURUSD", 0.4, 40.0)])
+    assert pnl(row, trades([(1, close), (2, close)]))["unrealized"].tolist() == [40.0, 30.0, 30.0]
+    assert pnl(row, trades([(1, close), (2, {**close, "volume": 0.3})]))["unrealized"].tolist() == [40.0, 30.0, 10.0]
+    assert pnl(row, trades([(1, close), (2, {**close, "status": "FILLED"})]))["unrealized"].tolist() == [40, 30, 40]
+    # What was first said at the row's own moment is in the row, however often it is said.
+    assert pnl(row, trades([(0, close), (2, {**close, "volume": 0.3})]))["unrealized"].tolist() == [40.0, 40.0]
 
 
 def test_a_position_is_unknown_until_a_trade_names_its_strategy() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fxlive.analytics.risk import period_returns, periods_per_year, risk
@@ -31,6 +31,8 @@ def hourly(values: Any) -> pd.Series:
 
 @given(returns=st.lists(st.integers(-300, 320).map(lambda n: n / 1e4), min_size=20, max_size=120, unique=True),
        periods=st.sampled_from([260, 6240.0]))  # fmt: skip
+@example([n / 1e4 for n in range(30)], 260).via("no loss")
+@example([-n / 1e4 for n in range(1, 31)], 260).via("nothing but losses")
 @settings(max_examples=60, deadline=None)
 def test_the_figures_are_those_of_empyrical(returns: list[float], periods: float) -> None:
     r = hourly(returns)

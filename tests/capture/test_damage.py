@@ -4,9 +4,11 @@ missing.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,8 @@ import fxlive
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
 from fxlive.protocol import decode
-from tests.capture.recordings import MAY_8, alert, message, quote, quotes, trade, wait_until
+from tests.capture.recordings import MAY_8, FailingDisk, alert, message, quote, quotes, trade, wait_until
+from tests.handmade import clean_slate  # noqa: F401
 
 SECOND = 1_000_000
 
@@ -88,20 +91,10 @@ def hold_fewer_rows(file: Path) -> None:
     pq.write_table(pq.read_table(file, partitioning=None).slice(0, 4), file)
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        truncate,
-        empty,
-        garble,
-        be_text,
-        be_foreign,
-        be_of_another_channel,
-        have_other_types,
-        hold_fewer_rows,
-        Path.unlink,
-    ],
-)
+HARMS = [truncate, empty, garble, be_text, be_foreign, be_of_another_channel, have_other_types, hold_fewer_rows]
+
+
+@pytest.mark.parametrize("harm", [*HARMS, Path.unlink])
 def test_of_a_part_that_is_no_good_the_rest_is_read_and_the_hole_is_told_and_is_a_gap(
     capture: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -125,6 +118,34 @@ def test_of_a_part_that_is_no_good_the_rest_is_read_and_the_hole_is_told_and_is_
     assert len(opened.frame("alerts")) == 1
 
 
+@pytest.mark.parametrize("harm", [*HARMS, Path.unlink])
+def test_a_replay_plays_the_rest_and_its_gaps_tell_of_the_hole(capture: Path, harm: Callable[[Path], None]) -> None:
+    harm(part(capture, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fxlive.IncompleteCapture)
+        replayed = fxlive.replay(capture, speed=None)
+    with replayed:
+        replayed.wait_until_end(timeout=20)
+        assert replayed.frame("market-data")["volume"].tolist() == [*range(20), *range(30, 50)]
+        assert replayed.gaps()["channels"].tolist() == [("market-data",)]
+        assert len(replayed.frame("alerts")) == 1
+        replayed.pause()
+        replayed.seek(pd.Timestamp(MAY_8 + 3 * SECOND, unit="us", tz="UTC"))
+        assert replayed.frame("market-data")["volume"].tolist() == [*range(20), *range(30, 40)]
+        assert len(replayed.gaps()) == 1
+
+
+def test_a_part_that_goes_while_the_capture_is_open_is_missed_when_it_is_read(capture: Path, tmp_path: Path) -> None:
+    opened = fxlive.open_capture(capture)
+    assert volumes(opened) == list(range(50))
+    part(capture, 2).unlink()
+
+    with pytest.warns(fxlive.IncompleteCapture, match="lacks 10 rows"):
+        assert volumes(opened) == [*range(20), *range(30, 50)]
+    [file] = opened.export(tmp_path / "out", ["market-data"], format="csv").values()
+    assert len(pd.read_csv(file)) == 40
+
+
 @pytest.mark.parametrize("number", [0, 4])
 def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: Path, number: int) -> None:
     part(capture, number).unlink()
@@ -133,6 +154,38 @@ def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: 
     with pytest.warns(fxlive.IncompleteCapture, match="lacks 10 rows"):
         assert len(opened.frame("market-data")) == 40
     assert opened.gaps()["lost_rows"].tolist() == [10]
+
+
+def test_what_the_recorder_had_to_drop_is_a_gap_of_the_capture_and_of_its_replay(tmp_path: Path) -> None:
+    disks: list[FailingDisk] = []
+
+    def disk(folder: Path) -> FailingDisk:
+        disks.append(FailingDisk(folder))
+        return disks[0]
+
+    options = {"flush_s": 0.02, "disk": disk, "max_queued_rows": 15, "clock": lambda: MAY_8}
+    with Recorder(tmp_path, name="default", url="memory:", **options) as recorder:  # type: ignore[arg-type]
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.rows == 10)
+        disks[0].error = OSError(errno.ENOSPC, "No space left on device")
+        for start in range(10, 60, 10):
+            recorder.put(quotes(start, start + 10, MAY_8 + start * SECOND))
+        wait_until(lambda: recorder.status.state == "stalled")
+        disks[0].error = None
+        wait_until(lambda: recorder.status.state == "recording" and not recorder.status.waiting)
+        recorder.put(quotes(60, 70, MAY_8 + 60 * SECOND))
+    opened = fxlive.open_capture(recorder.path)
+
+    assert volumes(opened) == [*range(20), *range(60, 70)]
+    [gap] = opened.gaps().to_dict("records")
+    assert gap["lost_rows"] == 40
+    assert "No space left on device" in gap["reason"]
+    assert (gap["start"], gap["end"]) == tuple(
+        pd.to_datetime([MAY_8 + 20 * SECOND, MAY_8 + 50 * SECOND], unit="us", utc=True)
+    )
+    with fxlive.replay(recorder.path, speed=None) as replayed:
+        replayed.wait_until_end(timeout=20)
+        assert replayed.gaps()["reason"].tolist() == [gap["reason"]]
 
 
 def test_a_lost_manifest_costs_no_row_and_is_told(capture: Path) -> None:

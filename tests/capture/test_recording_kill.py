@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.capture import layout, manifest
-from tests.capture.recordings import numbers, read
-
-ROOT = Path(__file__).parents[2]
-FLUSH_S = 1.0
+from fxlive.capture import layout
+from tests.capture.killing import kill_under_load, started
+from tests.capture.recordings import numbers
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="only where there is a kill -9")
-
-# Says which message it has put last, and when. It merges two parts as soon as there are two, so nearly always.
-LOAD = """
-import sys, time
-from fxlive.capture import layout
-from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
-from tests.capture.recordings import alert, message, position, quote, trade
-
-layout.MERGED_AT_ONCE = 2
-recorder = Recorder(sys.argv[1], name="load", url="memory:", flush_s=float(sys.argv[2]))
-number = 0
-while True:
-    frames = [quote(n) for n in range(number, number + 180)]
-    frames += [position(n, mood="calm") for n in range(number + 180, number + 195)]
-    frames += [trade(number + 195), alert(number + 196), message("x", "other", {"a": [1]}, number + 197)]
-    frames += [b"broken %d" % (number + 198), b"broken %d" % (number + 199)]
-    recorder.put(decode(frames, time.time_ns() // 1000, number))
-    number += 200
-    sys.stdout.write(f"{number} {time.time()}\\n")
-    sys.stdout.flush()
-    time.sleep(0.004)
-"""
 
 # Kills itself at one moment of its third merge.
 MERGING = """
@@ -89,67 +59,9 @@ for start in range(0, 10_000, 10):
 """
 
 
-def started(code: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
-
-def check_whole(capture: Path) -> dict[str, list[int]]:
-    """Every row is there once, in order, up to the last of its channel, and holds what was sent."""
-    found = {name: numbers(capture, name) for name in ("market-data", "positions", "trades", "alerts", "other")}
-    found["_rejected"] = [int(raw.split()[1]) for raw in read(capture, "_rejected").get("raw", ())]
-    within = {
-        "market-data": range(180),
-        "positions": range(180, 195),
-        "trades": [195],
-        "alerts": [196],
-        "other": [197],
-        "_rejected": [198, 199],
-    }
-    for name, of_one in found.items():
-        sent = [start + place for start in range(0, max(of_one, default=0) + 200, 200) for place in within[name]]
-        assert of_one == sent[: len(of_one)], name
-    market = read(capture, "market-data")
-    assert market["volume"].tolist() == found["market-data"]
-    assert market["symbol"].tolist() == [["EURUSD", "NZDUSD"][n % 2] for n in found["market-data"]]
-    assert set(read(capture, "positions")["extra"]) == {'{"mood":"calm"}'}
-    opened = fxlive.open_capture(capture)
-    assert opened.frame("market-data")["volume"].tolist() == found["market-data"]
-    assert set(opened.frame("positions")["mood"]) == {"calm"}
-    assert [int(raw.split()[1]) for raw in opened.rejected()["raw"]] == found["_rejected"]
-    assert opened.state == "unfinished"
-    assert opened.gaps().empty
-    return found
-
-
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_older_than_the_flush_interval_survives_kill_9_under_load(tmp_path: Path, seed: int) -> None:
-    process = started(LOAD, tmp_path, FLUSH_S)
-    assert process.stdout is not None
-    said = [process.stdout.readline()]
-    ends = time.monotonic() + random.Random(seed).uniform(1.2, 3.2)
-    while time.monotonic() < ends:
-        said.append(process.stdout.readline())
-    killed_at = time.time()
-    process.send_signal(signal.SIGKILL)
-    said += process.stdout.read().splitlines()
-    process.wait()
-    process.stdout.close()
-
-    [capture] = tmp_path.iterdir()
-    found = check_whole(capture)
-    put = pd.DataFrame([line.split() for line in said if len(line.split()) == 2], columns=["number", "at"]).astype(
-        float
-    )
-    safe = int(put["number"][put["at"] <= killed_at - FLUSH_S].max())
-    assert safe > 0
-    for name, last_of_200 in {"market-data": 180, "positions": 195, "trades": 196, "_rejected": 200}.items():
-        assert found[name][-1] + 1 >= safe - 200 + last_of_200, name
-    about = manifest.read(capture)
-    assert about.end is None
-    assert set(about.channels) == {"market-data", "positions", "trades", "alerts", "other"}
-    merged = [part for part in layout.parts(capture, "market-data") if len(part) > 0.9 * len(found["market-data"]) / 2]
-    assert merged, "nothing was merged"
+    assert kill_under_load(tmp_path, seed) > 0
 
 
 @pytest.mark.parametrize("moment", ["before the name", "after the name", "while the old ones go"])
@@ -162,5 +74,6 @@ def test_a_kill_while_parts_are_merged_loses_no_row_and_shows_none_twice(tmp_pat
     found = numbers(capture, "market-data")
     assert found == list(range(len(found)))
     assert len(found) >= int(out.split()[-1])
+    assert fxlive.open_capture(capture).frame("market-data")["volume"].tolist() == found
     count = len(list(capture.rglob("*.parquet")))
     assert (count > len(layout.parts(capture))) == (moment != "before the name")

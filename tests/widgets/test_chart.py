@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 import ipywidgets
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import fxlive
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
+from fxlive.widgets.live import Cells, close_widgets_of
 from tests.widgets.kernel_side import Here, look, say
 from tests.widgets.recording_comm import Recorded
 
@@ -49,7 +53,7 @@ class State:
     def epoch(self) -> int | None:
         return self.cleared
 
-    def gaps(self) -> tuple[tuple[float, float | None], ...]:
+    def gaps(self, since_ms: float) -> tuple[tuple[float, float | None], ...]:
         return tuple(self.since)
 
 
@@ -137,16 +141,49 @@ def test_a_page_that_fell_silent_is_sent_nothing_until_it_is_heard_again(page: R
     assert page.news()[-1].columns[1] == [float(n) for n in range(48, 103)]
 
 
+def test_while_a_cell_runs_silence_says_nothing_for_many_a_kernel_hears_nothing_then(page: Recorded) -> None:
+    line, now, idle = Line(3), [0.0], [None]
+    chart = chart_of(line, clock=lambda: now[0], idle_since=lambda: idle[0])
+    look(chart)
+    for line.rows in range(4, 204):  # a cell of two hundred seconds
+        now[0] += 1
+        chart.refresher.tick()
+    assert len(page.news()) == 200
+    idle[0] = 200.0  # type: ignore[call-overload]
+    for line.rows in range(204, 304):
+        now[0] += 1
+        chart.refresher.tick()
+    assert len(page.news()) == 235
+
+
+def test_whether_a_cell_runs_is_what_ipython_says() -> None:
+    shell = InteractiveShell()
+    cells = Cells(shell)
+    assert cells.idle_since() is None  # the first widget is made in a cell
+    before = time.monotonic()
+    shell.run_cell("1")
+    ended = cells.idle_since()
+    assert ended is not None
+    assert ended >= before
+    shell.user_ns["cells"], shell.user_ns["seen"] = cells, []
+    shell.run_cell("seen.append(cells.idle_since())")
+    assert shell.user_ns["seen"] == [None]
+    assert Cells(None).idle_since() == -math.inf
+
+
 def test_while_drawing_is_paused_nothing_is_sent_but_to_views_that_begin(page: Recorded) -> None:
     line = Line(3)
     chart = chart_of(line)
     look(chart)
-    chart.refresher.paused = True
+    chart.refresher.pause()
     line.rows = 5
     chart.refresher.tick()
     assert not page.news()
     look(chart, "b")
     assert page.answers()[-1].columns[1] == [0, 1, 2, 3, 4]
+    assert [tick.content.get("paused", False) for tick in page.ticks] == [False, True, True]
+    chart.refresher.pause(False)
+    assert "paused" not in page.ticks[-1].content
 
 
 def test_a_closed_chart_costs_nothing_and_says_nothing(page: Recorded) -> None:
@@ -167,6 +204,13 @@ def test_a_new_chart_takes_the_place_of_the_former_of_its_name(page: Recorded) -
     assert former.comm is None
     assert other.comm is not None
     assert new.comm is not None
+
+
+def test_the_widgets_of_a_session_that_another_takes_the_place_of_are_closed(page: Recorded) -> None:
+    mine, other = chart_of(Line(), name="desk: prices"), chart_of(Line(), name="desk 2: prices")
+    close_widgets_of("desk")
+    assert mine.comm is None
+    assert other.comm is not None
 
 
 def test_a_chart_that_is_replaced_leaves_the_box_it_was_in(page: Recorded) -> None:
@@ -242,8 +286,8 @@ def test_badge_gaps_and_marks_go_along_when_they_change(page: Recorded) -> None:
     chart.refresher.tick()
     chart.refresher.tick()
     assert [news.content for news in page.news()] == [
-        {"badge": {"state": "disconnected", "since": None}},
-        {"badge": {"state": "closed", "since": None}},
+        {"badge": {"state": "disconnected", "since": None, "why": None}},
+        {"badge": {"state": "closed", "since": None, "why": None}},
         {"gaps": ((1.0, None),)},
         {"marks": [{"y": 1.5, "text": "Long 0.1", "role": "buy"}]},
     ]

@@ -69,8 +69,6 @@ def platform() -> Any:
 def shown(said: Said) -> Any:
     """A window without what tells widgets apart, and words and rows of one name."""
     content = {name: value for name, value in said.content.items() if name not in ("v", "model", "epoch", "names")}
-    if "figure" in content:  # since when profit is known is part of the look, which is the user's
-        content["figure"]["layout"]["title"].pop("subtitle", None)
     content["alerts"] = [{**alert, "n": 0} for alert in content.get("alerts", ())]
     columns: Any = said.columns if "most" not in content else [np.frombuffer(b)[6:] for b in said.buffers[:1]]
     return content, np.array([value for column in columns for value in column])
@@ -136,7 +134,7 @@ def test_what_was_shown_stays_until_the_tables_are_filled_again(
     monkeypatch.setattr(platform.feed, "halt", "paused")
     widget.refresher.tick()
     assert [(s.view, len(s.columns[0])) for s in page.said(widget, before)] == [(None, 3), ("b", 3)]
-    assert page.said(widget, before)[0].content["badge"] == {"state": "paused", "since": None}
+    assert page.said(widget, before)[0].content["badge"] == {"state": "paused", "since": None, "why": None}
 
 
 def test_a_view_that_did_not_see_it_gets_no_more_than_the_others(platform: Platform, page: Recorded) -> None:
@@ -208,6 +206,20 @@ def test_lines_of_positions_that_are_no_more_go_though_nothing_has_come(platform
     platform.do(lambda: platform.pipeline.rewound(START * 1_000_000))
     chart.refresher.tick()
     assert page.said(chart)[-1].content["marks"] == []
+
+
+def test_the_gaps_of_an_earlier_time_are_shaded_though_they_are_older_than_the_window_was(
+    platform: Platform, page: Recorded
+) -> None:
+    chart = price_chart(platform.pipeline, "s", "EURUSD", "line", "1s", "10s", refresher=Here())
+    bring(platform, range(40, 60))
+    look(chart)
+    platform.do(lambda: platform.pipeline.rewound(START * 1_000_000))
+    platform.do(lambda: platform.pipeline.lost((START + 5) * 1_000_000, "gone"))
+    platform.do(lambda: platform.pipeline.connected((START + 6) * 1_000_000))
+    bring(platform, range(7, 9), sign=-1)
+    chart.refresher.tick()
+    assert page.said(chart)[-1].content["gaps"] == (((START + 5) * 1000.0, (START + 6) * 1000.0),)
 
 
 def test_an_alert_that_is_there_at_both_moments_stays_acknowledged(platform: Platform, page: Recorded) -> None:

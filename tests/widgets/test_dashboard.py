@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pandas as pd
@@ -90,7 +91,11 @@ def test_it_has_everything_and_a_second_one_takes_the_place_of_the_first(
     assert list(first.tabs) == ["Positions", "Orders", "Trades", "Quotes"]
     assert repr(first) == "<fxlive Dashboard 'desk: dashboard'>"
     again = session.dashboard("usdjpy", tz="Europe/London")
+    ends = time.monotonic() + 20
+    while first.comm is not None and time.monotonic() < ends:
+        time.sleep(0.02)
     assert first.comm is None
+    assert again.comm is not None
     assert again.parts["price"].figure.layout.title.text == "USDJPY"  # type: ignore[attr-defined]
     assert again.parts["pnl"].tz == "Europe/London"  # type: ignore[attr-defined]
 

@@ -9,14 +9,13 @@ import pytest
 
 import fxlive
 from fxlive.analytics.pnl import pnl
+from fxlive.widgets import pnl as module
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.layers import Points, Revised
-from fxlive.widgets.pnl import PnlLayers, pnl_chart
+from fxlive.widgets.pnl import PnlBooks, PnlLayers, pnl_chart
 from tests.widgets.kernel_side import START, Here, Platform, look
 from tests.widgets.recording_comm import Recorded
 from tests.widgets.test_candles import drawn
-
-HOUR_MS = 3_600_000.0
 
 
 def trade(platform: Platform, ticket: int, profit: float, status: str = "FILLED", **more: Any) -> None:
@@ -38,7 +37,8 @@ def frames(platform: Platform) -> Any:
 
 @pytest.mark.parametrize("by", [None, "symbol", "strategy_id"])
 def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(platform: Platform, by: Any) -> None:
-    layers = PnlLayers(platform.pipeline.store, by, HOUR_MS)
+    books = PnlBooks(platform.pipeline)
+    layers = PnlLayers(books[None], None if by is None else books[by])
     charts: list[dict[float, list[float]]] = []
     starts: list[int] = []
     rng = np.random.default_rng(7)
@@ -88,7 +88,7 @@ def test_it_says_since_when_it_is_known_and_waits_for_the_first_position(platfor
     look(chart)
     [window] = page.answers()
     assert window.content["waiting"] == "Waiting for the first position or trade"
-    assert window.content["figure"]["layout"]["title"]["subtitle"]["text"] == "known since 22:13:20 UTC"
+    assert window.content["figure"]["layout"]["title"]["subtitle"]["text"] == "known since 2023-11-14 22:13:20 UTC"
     platform.now = 100.0
     position(platform, 1, 5.0)
     platform.now = 200.0
@@ -110,6 +110,70 @@ def test_a_group_that_comes_later_has_a_line_of_its_own(platform: Platform, page
 def test_a_wrong_group_is_an_error_that_lists_the_right_ones(platform: Platform, page: Recorded) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'strategy'.* Did you mean strategy_id\?"):
         chart_of(platform, "strategy")
+
+
+def test_much_that_is_there_at_first_is_worked_out_aside_and_the_figure_waits_for_it(
+    platform: Platform, page: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS_A_TICK", 20)
+    for step in range(100):
+        platform.now = float(step)
+        position(platform, 1 + step % 5, float(step))
+        trade(platform, 1 + step % 5, 1.0)
+    chart = chart_of(platform)
+    expected = pnl(*frames(platform))
+    assert list(chart.figure.data[0].y) == expected["total"].tolist()
+
+
+def test_rows_that_left_the_window_while_nobody_looked_are_not_missing_without_a_word(page: Recorded) -> None:
+    platform = Platform(max_rows=10)
+    trade(platform, 1, 100.0)
+    chart = chart_of(platform)
+    look(chart)
+    for step in range(1, 31):
+        platform.now = float(step)
+        trade(platform, 1, 1.0)
+    chart.refresher.tick()
+    again = page.news()[-1]
+    text = again.content["figure"]["layout"]["title"]["subtitle"]["text"]
+    assert text == "known since 2023-11-14 22:13:41 UTC"  # the first of the ten that are left
+    assert again.columns[1][-1] == 10 * 0.5
+    platform.close()
+
+
+def test_a_flood_is_counted_some_rows_at_a_time(
+    platform: Platform, page: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chart = chart_of(platform)
+    look(chart)
+    monkeypatch.setattr(module, "MOST_ROWS_A_TICK", 20)
+    for step in range(50):
+        platform.now = float(step)
+        trade(platform, 1, 1.0)
+    counts = []
+    for _ in range(4):
+        chart.refresher.tick()
+        counts.append(len(page.news()[-1].columns[0]))
+    assert counts[:3] == [20, 20, 10]
+    assert page.news()[-1].columns[1][-1] == 25.0
+
+
+def test_more_groups_than_can_be_told_apart_are_an_error_that_says_what_to_do(
+    platform: Platform, page: Recorded
+) -> None:
+    chart = chart_of(platform, "strategy_id")
+    look(chart)
+    for number in range(41):
+        trade(platform, number, 1.0, strategyId=f"strategy {number}")
+    chart.refresher.tick()
+    assert "more than 40 groups" in page.news()[-1].content["failed"]
+
+
+def test_a_strategy_s_name_is_text_whatever_it_looks_like(platform: Platform, page: Recorded) -> None:
+    trade(platform, 1, 1.0, strategyId="<a href='https://example.com'>Reconnect</a>" + "x" * 100)
+    name = chart_of(platform, "strategy_id").figure.data[2].name
+    assert name.startswith("&lt;a href=")
+    assert len(name) < 80
 
 
 def values(points: Points) -> list[list[float]]:

@@ -72,7 +72,7 @@ def test_a_quote_that_came_late_is_drawn_in_its_place(platform: Platform) -> Non
 def test_fills_are_markers_by_side_at_their_price(platform: Platform) -> None:
     trades = platform.pipeline.store.tables["trades"]
     buys, sells = (FillLayer(trades, "EURUSD", side, MINUTE_US) for side in ("BUY", "SELL"))  # type: ignore[arg-type]
-    assert lists(buys, None) == ([], [], [], [], 0)
+    assert lists(buys, None)[:4] == ([], [], [], [])
     for platform.now, symbol, action, price, volume in (
         (1.0, "EURUSD", "BUY", 1.085, 0.1),
         (2.0, "EURUSD", "SELL", 1.086, 0.2),
@@ -88,10 +88,42 @@ def test_fills_are_markers_by_side_at_their_price(platform: Platform) -> None:
             volume=volume,
             status="FILLED",
         )
-    time, price, size, volume, stop = lists(buys, None)
-    assert (time, price, volume, stop) == ([1.0], [1.085], [0.1], 3)
+    time, price, size, volume, _ = lists(buys, None)
+    assert (time, price, volume) == ([1.0], [1.085], [0.1])
     assert lists(sells, None)[:2] == ([2.0], [1.086])
     assert lists(sells, None)[2][0] > size[0] > 5  # a larger volume is a larger marker
+
+
+def test_of_an_execution_the_last_word_counts_and_what_is_no_fill_is_no_marker(platform: Platform) -> None:
+    trades = platform.pipeline.store.tables["trades"]
+    buys = FillLayer(trades, "EURUSD", "BUY", MINUTE_US)
+    drawn: list[float] = []
+    stop = None
+
+    def say(execution: str, status: str, price: float, action: str = "buy") -> None:
+        data = {"symbol": "EURUSD", "volume": 0.1, "action": action, "openPrice": price}
+        platform.say("trade", "trades", executionId=execution, status=status, **data)
+
+    def draw() -> list[float]:
+        nonlocal stop
+        points = buys.read(stop)
+        stop = points.stop
+        drawn[:] = ([] if points.anew else drawn) + points.columns[1].tolist()
+        return drawn
+
+    for status in ("REJECTED", "PENDING"):
+        say("one", status, 1.0)
+        assert draw() == []
+    say("one", "FILLED", 1.1)
+    say("two", "CLOSED", 1.2)
+    say("three", "FILLED", 1.25, action="SELL")
+    assert draw() == [1.1, 1.2]  # of one time: beside each other
+    say("four", "FILLED", 1.3)
+    assert draw() == [1.1, 1.2, 1.3]
+    say("one", "FILLED", 1.15)
+    assert sorted(draw()) == [1.15, 1.2, 1.3]
+    say("two", "CANCELLED", 1.2)
+    assert sorted(draw()) == [1.15, 1.3]
 
 
 def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_end(platform: Platform) -> None:
@@ -102,8 +134,8 @@ def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_end(
     platform.say("position", "positions", **data)
     platform.say("position", "positions", **{**data, "ticket": 8, "symbol": "USDJPY"})
     assert [(mark.y, mark.text, mark.role) for mark in positions() or []] == [
-        (1.085, "Long 0.1 from 1.085", "buy"),
-        (1.08, "SL 1.08", "stop_loss"),
+        (1.085, "Long 0.1 from 1.08500", "buy"),
+        (1.08, "SL 1.08000", "stop_loss"),
     ]
     platform.say("position", "positions", **{**data, "volume": 0})
     assert positions() == []

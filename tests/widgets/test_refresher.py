@@ -32,7 +32,7 @@ class Widget:
 
 def refresher_of(*widgets: Widget, **options: Any) -> tuple[Refresher, list[Sequence[Part]]]:
     ticks: list[Sequence[Part]] = []
-    refresher = Refresher(ticks.append, **options)
+    refresher = Refresher(lambda parts, paused: ticks.append(parts), **options)
     refresher._watched.extend(widgets)
     return refresher, ticks
 
@@ -99,7 +99,7 @@ def test_it_runs_while_somebody_looks_and_ends_when_nobody_does() -> None:
             await asyncio.sleep(0)
 
     async def look() -> tuple[int, bool]:
-        refresher = Refresher(lambda parts: None, rate_hz=1000.0, loop=asyncio.get_running_loop)
+        refresher = Refresher(lambda parts, paused: None, rate_hz=1000.0, loop=asyncio.get_running_loop)
         widget = Widget()
         refresher.watch(widget)
         await asked(widget, 3)
@@ -121,7 +121,7 @@ def test_a_page_that_cannot_be_reached_does_not_end_it() -> None:
     async def look() -> int:
         calls = 0
 
-        def post(parts: Sequence[Part]) -> None:
+        def post(parts: Sequence[Part], paused: bool) -> None:
             nonlocal calls
             calls += 1
             if calls < 3:

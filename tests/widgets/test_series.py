@@ -9,7 +9,8 @@ import pytest
 
 import fxlive
 from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.series import MOST_LINES, series_chart
+from fxlive.widgets.series import series_chart
+from fxlive.widgets.wording import MOST_LINES
 from tests.widgets.kernel_side import Here, Platform, look
 from tests.widgets.recording_comm import Recorded
 

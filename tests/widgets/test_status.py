@@ -138,7 +138,7 @@ def test_the_state_shows_at_once_with_its_gap_while_it_lasts_and_after(page: Rec
     on.tick()
     said = page.news()[-1].content
     assert (said["badge"], said["s"]["state"]) == (
-        {"state": "disconnected", "since": None, "text": "reconnecting"},
+        {"state": "disconnected", "since": None, "why": None, "text": "reconnecting"},
         "reconnecting",
     )
     on.tick(12.0)

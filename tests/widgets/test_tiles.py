@@ -178,7 +178,7 @@ def test_before_any_data_it_says_that_it_waits_or_that_nothing_will_come(page: R
     assert page.answers()[-1].content["waiting"] == 'Nothing to wait for: "analytics" is not subscribed'
     call(deaf.feed.subscribe({"analytics": {}}))
     chart.refresher.tick()
-    assert page.news()[-1].content == {"waiting": "Waiting for analytics"}
+    assert page.news()[-1].content["waiting"] == "Waiting for analytics"
     deaf.close()
 
 
@@ -214,7 +214,11 @@ def test_the_badge_follows_the_session(page: Recorded, platform: Metrics) -> Non
     assert page.answers()[0].content["badge"]["state"] == "live"
     platform.pipeline.lost(START * 1_000_000, "cut")
     chart.refresher.tick()
-    assert page.news()[-1].content["badge"] == {"state": "disconnected", "since": START * 1000.0}
+    assert page.news()[-1].content["badge"] == {
+        "state": "disconnected",
+        "since": START * 1000.0,
+        "why": "cut",
+    }
     platform.close()
     chart.refresher.tick()
     assert page.news()[-1].content["badge"]["state"] == "closed"

@@ -33,7 +33,8 @@ class ChartView extends View {
     this.model.on("change:tz", () => {
       this.zone = Zone.named(this.model.get("tz"));
       this.release();
-      this.askAnew();
+      this.whole = true;
+      this.soon();
     });
     this.listen(this.button, "click", () => this.follow());
     // A redrawing in the middle of a drag would end it.
@@ -70,7 +71,6 @@ class ChartView extends View {
   }
 
   take(content, buffers) {
-    const views = new Map(this.layers?.map((layer, place) => [place, layer.data]));
     this.figure = content.figure;
     this.layers = content.layers.map((layer) => ({ ...layer, columns: layer.columns.map(([name, ...to]) => ({ name, to })) }));
     this.windowMs = content.window_ms;
@@ -81,14 +81,12 @@ class ChartView extends View {
     this.pending = [];
     let at = 0;
     let trace = 0;
-    for (const [place, layer] of this.layers.entries()) {
+    for (const layer of this.layers) {
       layer.first = trace;
       trace += layer.traces;
-      layer.data = this.columns(buffers.slice(at, (at += layer.columns.length)));
-      // Where the user looks at the past, its details stay.
-      const former = this.following ? null : views.get(place);
-      if (former && layer.thin) layer.data = layer.data.between(...this.visible(), former.slice(former.since(this.visible()[0]), former.since(this.visible()[1])));
+      layer.data = columns(buffers.slice(at, (at += layer.columns.length)));
     }
+    if (!this.following) this.askForDetail(); // of what the user looks at
     this.whole = true;
     this.soon();
   }
@@ -122,11 +120,6 @@ class ChartView extends View {
     );
   }
 
-  columns(buffers) {
-    const [x, ...others] = buffers.map(floats);
-    return new Columns([x.map((ms) => this.zone.wall(ms)), ...others]);
-  }
-
   // Drawing.
 
   draw() {
@@ -148,9 +141,9 @@ class ChartView extends View {
       let at = 0;
       for (const place of layers ?? detail.l) {
         const layer = this.layers[place];
-        const points = this.columns(buffers.slice(at, (at += layer.columns.length)));
+        const points = columns(buffers.slice(at, (at += layer.columns.length)));
         if (detail) {
-          layer.data = layer.data.between(this.zone.wall(detail.since), this.zone.wall(detail.until), points);
+          layer.data = layer.data.between(detail.since, detail.until, points);
         } else {
           if (layer.replaces) layer.data = layer.data.slice(0, layer.data.since(points.x[0]));
           layer.data = layer.data.followedBy(points);
@@ -163,14 +156,15 @@ class ChartView extends View {
 
   // Without the points that have left the window, unless the user looks at them, and with few where there are many.
   trim() {
-    const looked = this.following ? [Infinity, -Infinity] : this.visible();
-    const cutoff = Math.min(this.newest() - this.windowMs, looked[0]);
+    const [since, until] = this.following ? [Infinity, -Infinity] : this.visible();
+    const cutoff = this.newest() - this.windowMs;
     for (const layer of this.layers) {
-      const old = layer.data.since(cutoff);
-      if (old) layer.data = layer.data.slice(Math.max(0, old - (layer.thin ? 1 : 0)));
+      const kept = layer.data.since(cutoff) - (layer.thin ? 1 : 0);
+      const [from, to] = [layer.data.since(since), Math.min(layer.data.since(until) + 1, kept)];
+      if (kept > 0) layer.data = from < to ? layer.data.slice(from, to).followedBy(layer.data.slice(kept)) : layer.data.slice(kept);
       if (layer.thin && layer.data.length > Math.max(MOST_POINTS, 2 * (layer.thinnedTo ?? 0))) {
         const width = (this.windowMs / (this.plot.clientWidth || 1000)) * PIXELS_A_STRETCH;
-        layer.data = layer.data.thinned(width, looked);
+        layer.data = layer.data.thinned(width, [since, until]);
         layer.thinnedTo = layer.data.length;
       }
     }
@@ -248,7 +242,8 @@ class ChartView extends View {
       if (!to.includes(i)) return;
       const path = name.split(".");
       const inside = path.slice(0, -1).reduce((object, step) => (object[step] ??= {}), trace);
-      inside[path.at(-1)] = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
+      const values = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
+      inside[path.at(-1)] = c === 0 ? this.zone.walls(values) : values;
     });
   }
 
@@ -291,7 +286,7 @@ class ChartView extends View {
       xref: "x",
       yref: "paper",
       x0: this.zone.wall(start),
-      x1: end === null ? Math.max(right, this.zone.wall(start)) + this.windowMs * MARGIN_RIGHT : this.zone.wall(end),
+      x1: this.zone.wall(end ?? Math.max(right, start) + this.windowMs * MARGIN_RIGHT),
       y0: 0,
       y1: 1,
       layer: "below",
@@ -336,27 +331,28 @@ class ChartView extends View {
 
   liveRange() {
     const newest = this.newest();
-    const right = Number.isFinite(newest) ? newest : this.zone.wall(Date.now());
+    const right = Number.isFinite(newest) ? newest : Date.now();
     const oldest = Math.max(Math.min(this.oldest(), right), right - this.windowMs);
     const span = Math.min(this.windowMs, Math.max(right - oldest, SHORTEST_MS));
-    return [right - span, right + span * MARGIN_RIGHT].map((ms) => new Date(ms).toISOString());
+    return [right - span, right + span * MARGIN_RIGHT].map((ms) => new Date(this.zone.wall(ms)).toISOString());
   }
 
   // The range of each axis of values. One that holds them with little room to spare stays, so that it does not jump.
   valueRanges() {
     const extremes = new Map();
-    const cutoff = this.newest() - this.windowMs;
+    const [since, until] = this.following ? [this.newest() - this.windowMs, Infinity] : this.visible();
     for (const layer of this.layers) {
-      const from = Math.max(0, layer.data.since(cutoff) - 1);
-      layer.columns.forEach(({ name, to }, c) => {
+      const from = Math.max(0, layer.data.since(since) - 1);
+      const to = Math.min(layer.data.length, layer.data.since(until) + 1);
+      layer.columns.forEach(({ name, to: traces }, c) => {
         if (!Y_ATTRIBUTES.has(name)) return;
         const column = layer.data.all[c];
-        for (const i of to) {
+        for (const i of traces) {
           const axis = (this.figure.data[layer.first + i].yaxis ?? "y").replace("y", "yaxis");
           if (this.figure.layout[axis]?.range) continue; // the user's own
           const [low, high] = extremes.get(axis) ?? [Infinity, -Infinity];
           let [least, greatest] = [low, high];
-          for (let n = from; n < column.length; n++) {
+          for (let n = from; n < to; n++) {
             if (column[n] < least) least = column[n];
             if (column[n] > greatest) greatest = column[n];
           }
@@ -372,9 +368,10 @@ class ChartView extends View {
     return this.ranges;
   }
 
+  // What the user looks at, in UTC.
   visible() {
     return this.plot.layout.xaxis.range.map((time) =>
-      typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`),
+      this.zone.utc(typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`)),
     );
   }
 
@@ -408,8 +405,7 @@ class ChartView extends View {
     if (this.following || this.over || !this.layers.some(({ thin }) => thin)) return;
     const [since, until] = this.visible();
     if (until < this.oldest() || since > this.newest()) return;
-    const pixels = this.plot.clientWidth;
-    this.tell("detail", { since: this.zone.utc(since), until: this.zone.utc(until), pixels });
+    this.tell("detail", { since, until, pixels: this.plot.clientWidth });
   }
 
   release() {
@@ -436,6 +432,10 @@ class ChartView extends View {
     clearTimeout(this.detailing);
     this.Plotly?.purge(this.plot);
   }
+}
+
+function columns(buffers) {
+  return new Columns(buffers.map(floats));
 }
 
 function escape(text) {

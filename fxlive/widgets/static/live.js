@@ -18,18 +18,30 @@ class Line {
   constructor(page) {
     this.views = new Set();
     this.next = null;
+    this.paused = false;
     page.on("msg:custom", (tick, buffers) => this.take(tick, buffers));
   }
 
-  take({ n, parts }, buffers) {
+  take({ n, parts, paused = false }, buffers) {
     const lost = this.next !== null && n !== this.next;
     this.next = n + 1;
+    if (paused !== this.paused) {
+      this.paused = paused;
+      for (const view of this.views) view.pause(paused);
+    }
     let at = 0;
     for (const [key, content, count] of parts) {
       const own = buffers.slice(at, (at += count));
-      for (const view of this.views) if (view.key === key) view.hear(content, own);
+      for (const view of this.views) {
+        if (view.key !== key) continue;
+        try {
+          view.hear(content, own);
+        } catch (error) {
+          view.failed(error.message); // and the others get theirs
+        }
+      }
     }
-    if (lost) for (const view of this.views) view.askAnew();
+    if (lost) for (const view of this.views) view.miss();
   }
 }
 
@@ -58,6 +70,8 @@ function drawSome() {
   if (waiting.size) plan(performance.now() - began);
 }
 
+const WORDS = { kernel: "no kernel", unsubscribed: "not subscribed" };
+
 export class View {
   constructor({ model, page, el, kind }) {
     this.model = model;
@@ -80,6 +94,7 @@ export class View {
     [this.tools, this.badge, this.body] = ["tools", "badge", "body"].map((name) => this.part(name));
     this.build();
     this.line.views.add(this);
+    this.pause(this.line.paused);
     this.model.on("comm_live_update", () => this.kernelChanged());
     this.watchVisibility();
     keepStill(this);
@@ -116,13 +131,22 @@ export class View {
   }
 
   askAnew() {
+    this.missed = false;
     this.tell("window", this.request());
+  }
+
+  // What was meant for this view has been lost, or is not wanted now: it asks for everything when it can be seen.
+  miss() {
+    this.missed = true;
+    this.begun = false;
+    if (this.shown) this.askAnew();
   }
 
   // From the kernel.
 
   hear(content, buffers) {
     if (content.v !== undefined && content.v !== this.id) return;
+    if (!this.shown && content.v === undefined) return this.miss(); // it is for other views, which are seen
     if (content.failed !== undefined) return this.failed(content.failed);
     if (content.a === "window" || (content.a === undefined && content.layers)) {
       if (content.model) {
@@ -153,13 +177,17 @@ export class View {
     else this.say({ state: "kernel" });
   }
 
+  pause(paused) {
+    this.root.classList.toggle("fxlive-paused", paused);
+  }
+
   say(badge) {
     this.fares = badge;
     this.badge.dataset.state = badge.state;
-    this.badge.title = "";
+    this.badge.title = badge.why ?? "";
     this.badge.onclick = null;
     const since = badge.since ? ` since ${this.clock(badge.since)}` : "";
-    this.badge.textContent = (badge.text ?? (badge.state === "kernel" ? "no kernel" : badge.state)) + since;
+    this.badge.textContent = (badge.text ?? WORDS[badge.state] ?? badge.state) + since;
   }
 
   clock(ms) {
@@ -172,8 +200,10 @@ export class View {
     let inView = true;
     const say = () => {
       const visible = inView && !document.hidden;
-      if (visible !== this.shown) this.tell("visible", { visible });
+      if (visible === this.shown) return;
       this.shown = visible;
+      if (visible && this.missed) this.askAnew();
+      else this.tell("visible", { visible });
       if (visible) this.soon();
     };
     const seen = new IntersectionObserver(
@@ -196,7 +226,7 @@ export class View {
   }
 
   drawNow() {
-    if (this.over || !this.begun || this.busy) return;
+    if (this.over || !this.begun || this.busy || !this.shown) return;
     this.draw();
     this.changed = true; // since the last still
   }

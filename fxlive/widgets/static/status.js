@@ -166,15 +166,12 @@ class StatusView extends View {
   // Drawing.
 
   draw() {
-    const { s } = this;
     this.root.dataset.cut = Boolean(this.cut);
     this.drawButtons();
     this.drawFigures();
     this.drawTroubles();
     this.drawRecording();
     this.drawOutcome();
-    // Every other widget says that it is old, too.
-    for (const view of this.line.views) view.root.classList.toggle("fxlive-paused", Boolean(s.paused && !s.replay));
   }
 
   drawButtons() {

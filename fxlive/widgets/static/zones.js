@@ -41,6 +41,10 @@ export class Zone {
     return ms + this.offset(ms);
   }
 
+  walls(times) {
+    return this.name === "UTC" ? times : times.map((ms) => this.wall(ms));
+  }
+
   utc(wall) {
     return wall - this.offset(wall - this.offset(wall));
   }

@@ -1,0 +1,187 @@
+"""The analytics at size: bars beside pandas and Polars, an update of a stream, and execution quality."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from benchmarks.data import quotes as day_of_quotes
+from benchmarks.report import Figure
+from fxlive.analytics.bars import BarStream, bars
+from fxlive.analytics.execution import execution
+from fxlive.analytics.pnl import PnlStream, pnl
+from fxlive.columns import UTC
+from fxlive.instruments import PIP
+
+QUOTES = 1_000_000
+FILLS = 10_000
+WINDOWS = (1_000, 1_000_000)
+ROUNDS = 7
+UPDATES = 2_000
+SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "NZDUSD", "USDCAD", "USDCHF", "EURJPY", "EURGBP", "EURCHF")
+
+
+def measure() -> list[Figure]:
+    """Return ratios, milliseconds and microseconds."""
+    return [*_bars(), *_updates(), *_execution(), *_pnl()]
+
+
+def _quotes() -> pd.DataFrame:
+    """Return a million quotes of one symbol: the day's, over and over, a day later each time."""
+    day = day_of_quotes()
+    times = pd.DatetimeIndex(pd.to_datetime(day["timestamp"], utc=True, format="ISO8601")).as_unit("us").asi8
+    rounds = -(-QUOTES // len(day))
+    shifted = np.concatenate([times + n * 86_400_000_000 for n in range(rounds)])[:QUOTES]
+    columns = {side: np.tile(day[side].to_numpy(np.float64), rounds)[:QUOTES] for side in ("bid", "ask")}
+    index = pd.DatetimeIndex(pd.array(shifted, dtype=UTC), name="timestamp")
+    return pd.DataFrame({"symbol": pd.Categorical(["EURUSD"] * QUOTES), **columns}, index=index)
+
+
+def _with_pandas(frame: pd.DataFrame, freq: str) -> pd.DataFrame:
+    mid = (frame["bid"] + frame["ask"]) / 2
+    resampled = mid.resample(freq)
+    made = resampled.ohlc()
+    made["ticks"] = resampled.count()
+    made["spread_pips"] = ((frame["ask"] - frame["bid"]) / PIP).resample(freq).mean()
+    return made[made["ticks"] > 0]
+
+
+def _with_polars(frame: pl.DataFrame, freq: str) -> pl.DataFrame:
+    mid = ((pl.col("bid") + pl.col("ask")) / 2).alias("mid")
+    return (
+        frame.lazy()
+        .with_columns(mid)
+        .group_by_dynamic("timestamp", every=freq)
+        .agg(
+            pl.col("mid").first().alias("open"),
+            pl.col("mid").max().alias("high"),
+            pl.col("mid").min().alias("low"),
+            pl.col("mid").last().alias("close"),
+            pl.len().alias("ticks"),
+            ((pl.col("ask") - pl.col("bid")) / PIP).mean().alias("spread_pips"),
+        )
+        .collect()
+    )
+
+
+def _bars() -> list[Figure]:
+    frame = _quotes()
+    polars = pl.DataFrame(
+        {
+            "timestamp": frame.index.tz_localize(None).to_numpy(),
+            "bid": frame["bid"].to_numpy(),
+            "ask": frame["ask"].to_numpy(),
+        }
+    )
+    figures = []
+    for freq, other in (("1s", "1s"), ("1min", "1m")):
+        # By turns, so that what else the machine does falls on all of them.
+        ways: list[Callable[[], object]] = [
+            lambda: bars(frame, freq),  # noqa: B023
+            lambda: _with_pandas(frame, freq),  # noqa: B023
+            lambda: _with_polars(polars, other),  # noqa: B023
+        ]
+        ours, theirs, polar = (
+            median(times) for times in zip(*([_ms(way) for way in ways] for _ in range(ROUNDS)), strict=True)
+        )
+        name = f"bars of {freq}, {QUOTES:,} quotes"
+        figures += [
+            Figure(name, ours, "ms"),
+            Figure(f"{name}: of pandas' resample ({theirs:.0f} ms)", ours / theirs, "times", "<= 0.5"),
+            Figure(f"{name}: of Polars' group_by_dynamic ({polar:.0f} ms)", ours / polar, "times"),
+        ]
+    return figures
+
+
+def _updates() -> list[Figure]:
+    frame = _quotes()
+    times, bid, ask = frame.index.asi8, frame["bid"].to_numpy(), frame["ask"].to_numpy()  # type: ignore[attr-defined]
+    figures = []
+    for window in WINDOWS:
+        stream = BarStream("1s")
+        begin = window - 10 * UPDATES if window > 10 * UPDATES else 0
+        stream.update(times[:begin] if begin else times[:0], bid[:begin], ask[:begin])
+        took = []
+        for number in range(UPDATES):
+            part = slice(begin + 10 * number, begin + 10 * number + 10)
+            new = times[part], bid[part], ask[part]
+            start = time.perf_counter()
+            stream.update(*new)
+            took.append((time.perf_counter() - start) * 1e6)
+        figures.append(Figure(f"BarStream.update, 10 quotes, {window:,} before: median", median(took), "us", "<= 100"))
+        figures.append(
+            Figure(f"BarStream.update, 10 quotes, {window:,} before: 99 of 100", float(np.quantile(took, 0.99)), "us")
+        )
+    return figures
+
+
+def _execution() -> list[Figure]:
+    rng = np.random.default_rng(7)
+    quotes = _quotes()
+    codes = rng.integers(0, len(SYMBOLS), QUOTES).astype(np.int8)
+    quotes["symbol"] = pd.Categorical.from_codes(codes, categories=list(SYMBOLS))
+    at = pd.DatetimeIndex(pd.array(np.sort(rng.choice(quotes.index.asi8, FILLS)), dtype=UTC), name="timestamp")  # type: ignore[attr-defined]
+    side = pd.Categorical(rng.choice(["BUY", "SELL"], FILLS))
+    common = {
+        "ticket": pd.array(np.arange(FILLS), "Int64"),
+        "symbol": pd.Categorical(rng.choice(SYMBOLS, FILLS)),
+        "volume": 0.1,
+    }
+    names = pd.array([f"exec_{n}" for n in range(FILLS)], dtype="str")
+    status = pd.Categorical(["FILLED"] * FILLS)
+    trades = pd.DataFrame(
+        {"execution_id": names, **common, "action": side, "open_price": 1.38, "status": status, "executed_at": at,
+         "strategy_id": status, "connection_id": status}, index=at
+    )  # fmt: skip
+    orders = pd.DataFrame(
+        {"order_id": names, **common, "order_type": side, "price": 1.38, "status": status, "filled_at": at,
+         "fill_price": 1.38, "filled_volume": 0.1, "strategy_id": status}, index=at
+    )  # fmt: skip
+    took = median(_ms(lambda: execution(trades, orders, quotes)) for _ in range(ROUNDS))
+    return [Figure(f"execution() of {FILLS:,} fills, {QUOTES:,} quotes, 10 symbols", took, "ms", "<= 100")]
+
+
+def _pnl() -> list[Figure]:
+    rng = np.random.default_rng(7)
+    count, each = 1_000_000, 12
+    tickets = np.tile(np.arange(each), count // each + 1)[:count]
+    at = pd.DatetimeIndex(pd.array(np.arange(count) // each * 100_000, dtype=UTC), name="timestamp")
+    money = np.round(rng.normal(0, 10, count), 2)
+    positions = pd.DataFrame(
+        {"ticket": tickets, "symbol": pd.Categorical(["EURUSD"] * count), "volume": 0.1, "profit": money,
+         "unrealized_pnl": money}, index=at
+    )  # fmt: skip
+    trades = pd.DataFrame(
+        {"execution_id": pd.array([f"exec_{n}" for n in range(each)], "str"), "ticket": pd.array(range(each), "Int64"),
+         "symbol": "EURUSD", "volume": 0.1, "profit": 0.0, "commission": 0.5, "swap": 0.0, "status": "FILLED",
+         "strategy_id": "s1"}, index=at[:each]
+    )  # fmt: skip
+    whole = median(_ms(lambda: pnl(positions, trades, "strategy_id")) for _ in range(3))
+    stream = PnlStream("strategy_id")
+    stream.update(positions.iloc[:each], trades)
+    took = []
+    for number in range(1, UPDATES):
+        new = positions.iloc[each * number : each * number + each]
+        start = time.perf_counter()
+        stream.update(new)
+        took.append((time.perf_counter() - start) * 1e6)
+    return [
+        Figure(f"pnl() by strategy of {count:,} rows of positions", whole, "ms"),
+        Figure(f"PnlStream.update, {each} rows: median", median(took), "us"),
+    ]
+
+
+def _ms(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e3
+
+
+if __name__ == "__main__":
+    for figure in measure():
+        print(figure)

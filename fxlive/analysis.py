@@ -1,0 +1,447 @@
+"""Analysis: the numbers behind the charts, as methods that live, replayed and opened sessions share.
+
+Each takes the frames of one moment and hands them to the pure function of its name in `fxlive.analytics`, which tells
+definitions, units and signs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fxlive.columns import STR
+from fxlive.instruments import known_symbol
+
+if TYPE_CHECKING:
+    from fxlive.analytics.bars import Price
+    from fxlive.analytics.events import By
+    from fxlive.analytics.exposure import Exposure
+
+
+class Analysis(ABC):
+    """The methods that analyse what can be read."""
+
+    name: str
+
+    @abstractmethod
+    def frame(self, /, channel: str, **selection: Any) -> pd.DataFrame:
+        """Return the rows of a channel."""
+
+    @abstractmethod
+    def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
+        """Return the newest row of each key of a channel."""
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, pd.DataFrame]:
+        """Return the frames of all channels at one moment."""
+
+    def bars(
+        self,
+        /,
+        symbol: str,
+        freq: str | pd.Timedelta = "1min",
+        price: Price = "mid",
+        fill: bool = False,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Return the time bars of a symbol, labelled by their start; of the last, `complete` is False.
+
+        Parameters
+        ----------
+        symbol
+            Such as ``"EURUSD"``, or ``"eur/usd"``; of a pair that has not ticked there are no bars.
+        freq
+            The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``.
+        price
+            ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
+        fill
+            Whether a time without quotes gets a bar of the last close with 0 ticks.
+        **options
+            `day_start` (such as ``"17:00 America/New_York"``) and `instruments`, as in `fxlive.analytics.bars.bars`.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `timestamp`: `open`, `high`, `low`, `close`, `ticks`, `spread_pips` (mean), `complete`.
+
+        Raises
+        ------
+        UnknownSymbol, UnknownOption
+            For what cannot be; lists what can.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().bars("EURUSD", "1s").columns.tolist()
+        ['open', 'high', 'low', 'close', 'ticks', 'spread_pips', 'complete']
+        """
+        from fxlive.analytics.bars import bars
+
+        seen = [str(name) for name in self.latest("market-data").index]
+        return bars(self.frame("market-data", symbol=known_symbol(symbol, seen)), freq, price, fill, **options)
+
+    def pnl(self, by: By | None = None) -> pd.DataFrame:
+        """Return profit and loss over time, in the account's currency.
+
+        Parameters
+        ----------
+        by
+            None for the whole, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``: a series for each.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `timestamp`, or by the group and `timestamp`: `unrealized`, `realized` (net of costs),
+            `commission`, `swap`, `total`, `peak`, `drawdown`. ``attrs["known_since"]`` is when the first of these rows
+            came: what was realized before is in only as far as the platform told it then. Where trades have left the
+            window, it is when the first that is still in it came.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().pnl().columns.tolist()
+        ['unrealized', 'realized', 'commission', 'swap', 'total', 'peak', 'drawdown']
+        """
+        from fxlive.analytics.pnl import pnl
+
+        frames = self._account()
+        told = pnl(frames["all positions"], frames["trades"], by)
+        told.attrs["known_since"] = self._known_since(frames)
+        return told
+
+    def explain(self, start: Any = None, end: Any = None) -> pd.Series[float]:
+        """Return where the change of profit and loss between two times comes from.
+
+        Parameters
+        ----------
+        start, end
+            Without a zone they are UTC. Default: all that is known.
+
+        Returns
+        -------
+        Series
+            `price`, `new_trades`, `costs` and `remainder`, which add up to `change`; in the account's currency.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().explain()["change"]
+        np.float64(0.0)
+        """
+        from fxlive.analytics.explain import explain
+
+        frames = self._account()
+        return explain(frames["all positions"], frames["trades"], start, end)
+
+    def performance(
+        self,
+        by: By | None = None,
+        *,
+        capital: float | None = None,
+        freq: str | pd.Timedelta = "1h",
+        periods_per_year: float | None = None,
+    ) -> pd.Series[Any] | pd.DataFrame:
+        """Return how trading did: the platform's figures of its closed trades, and more; with a capital, risk too.
+
+        Parameters
+        ----------
+        by
+            None for the whole, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``: a row for each.
+        capital
+            What the account held where profit and loss was 0: without it there are no returns. Not with `by`.
+        freq
+            The length of the periods whose returns count.
+        periods_per_year
+            Default: what `freq` makes of 260 trading days of 24 hours. It is among the figures.
+
+        Returns
+        -------
+        Series or DataFrame
+            By metric, as `fxlive.analytics.performance.performance` and `fxlive.analytics.risk.risk` name them (those
+            of risk begin with ``equity_`` where both have one). ``attrs["samples"]`` has the size of each sample,
+            ``attrs["reasons"]`` why a figure is missing.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().performance()["total_trades"]
+        0
+        """
+        from fxlive.analytics.performance import performance
+        from fxlive.analytics.risk import period_returns, risk
+        from fxlive.analytics.risk import periods_per_year as derived
+        from fxlive.errors import UnknownOption
+
+        told = performance(self.frame("trades"), by)
+        if capital is None:
+            return told
+        if by is not None:
+            raise UnknownOption("capital", capital, ("None, with by: a group has no capital of its own",))
+        returns = period_returns(self.pnl()["total"], capital, freq)
+        risks = risk(returns, derived(freq) if periods_per_year is None else periods_per_year)
+        names = {name: f"equity_{name}" for name in risks.index if name in told.index}
+        both = pd.concat([told, risks.rename(names)])
+        for key in ("samples", "reasons"):
+            both.attrs[key] = {**told.attrs[key], **{names.get(n, n): v for n, v in risks.attrs[key].items()}}
+        return both
+
+    def execution(self, /, **options: Any) -> pd.DataFrame:
+        """Return each fill beside the market: slippage, spreads paid, and what the market did after it.
+
+        Parameters
+        ----------
+        **options
+            `horizons`, `realised_after`, `instruments`, as in `fxlive.analytics.execution.execution`.
+
+        Returns
+        -------
+        DataFrame
+            A row for each execution, by the time at which it was executed; slippage in pips and money (positive: a
+            cost), effective and realised spread, markouts (positive: the market moved our way).
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().execution().empty
+        True
+        """
+        from fxlive.analytics.execution import execution
+
+        frames = self.snapshot()
+        return execution(frames["trades"], frames["orders"], frames["market-data"], **options)
+
+    def order_life(self) -> pd.DataFrame:
+        """Return what became of each order: time to fill, filled share, and how far it stood from the market.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `order_id`, as of `fxlive.analytics.execution.order_life`.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().order_life().index.name
+        'order_id'
+        """
+        from fxlive.analytics.execution import order_life
+
+        frames = self.snapshot()
+        return order_life(frames["orders"], frames["market-data"])
+
+    def exposure(self, /, **options: Any) -> Exposure:
+        """Return what the open positions amount to, by symbol and by currency, and what moves of the market would do.
+
+        Parameters
+        ----------
+        **options
+            `equity`, `shocks_pct`, `margin_call_pct`, `instruments`, as in `fxlive.analytics.exposure.exposure`.
+
+        Returns
+        -------
+        Exposure
+            With the frames `by_symbol`, `by_currency` and `shocks`, and `totals`.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> float(fxlive.Session.offline().exposure().totals["gross"])
+        0.0
+        """
+        from fxlive.analytics.exposure import exposure
+
+        return exposure(self.latest("positions"), self.latest("market-data"), **options)
+
+    def reconcile(self, /, **options: Any) -> pd.DataFrame:
+        """Return the platform's figures beside ours: its performance metrics, and each open position's profit.
+
+        Parameters
+        ----------
+        **options
+            `instruments`, as in `fxlive.analytics.reconcile.reconcile`.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `metric`: `theirs`, `ours`, `difference`, `tolerance`, `within`, `note`.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().reconcile().empty
+        True
+        """
+        from fxlive.analytics.reconcile import reconcile
+
+        frames, open_positions = self.snapshot(), self.latest("positions")
+        since = self._known_since(frames)
+        quotes = frames["market-data"]
+        return reconcile(frames["analytics"], frames["trades"], open_positions, quotes, known_since=since, **options)
+
+    def latency(self, channel: str = "market-data", freq: str | pd.Timedelta = "1min") -> pd.DataFrame:
+        """Return how long a channel's messages took from the event to us, over time, in milliseconds.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `timestamp`, the start of each bin: `count`, `p50_ms`, `p90_ms`, `p99_ms`, `max_ms`, by the two
+            clocks as they are; how far the server's is ahead is in ``health().clock_offset_ms``.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().latency().empty
+        True
+        """
+        from fxlive.analytics.market import latency
+
+        return latency(self.frame(channel), freq)
+
+    def correlation(self, /, freq: str | pd.Timedelta = "1min", **options: Any) -> pd.DataFrame:
+        """Return how the symbols' mid prices move together: the correlation of their log returns.
+
+        Parameters
+        ----------
+        freq
+            The length of a return, at most a day.
+        **options
+            `min_returns`, as in `fxlive.analytics.market.correlation`.
+
+        Returns
+        -------
+        DataFrame
+            Symbols by symbols.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().correlation().shape
+        (0, 0)
+        """
+        from fxlive.analytics.market import correlation
+
+        return correlation(self.frame("market-data"), freq, **options)
+
+    def spread_profile(self, zone: str = "UTC") -> pd.DataFrame:
+        """Return the spreads of each symbol by the hour of the day, in pips.
+
+        Parameters
+        ----------
+        zone
+            Whose hours.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `symbol` and `hour`: `quotes`, `crossed`, `mean_pips`, `median_pips`, `p95_pips`.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().spread_profile().index.names
+        FrozenList(['symbol', 'hour'])
+        """
+        from fxlive.analytics.market import spread_profile
+
+        return spread_profile(self.frame("market-data"), zone)
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Return the result of a SQL query over the frames of one moment, as DuckDB understands it.
+
+        Parameters
+        ----------
+        query
+            Each channel is a table, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp`
+            too: such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``.
+
+        Raises
+        ------
+        CaptureError
+            Where DuckDB is not installed.
+
+        Examples
+        --------
+        >>> import fxlive
+        >>> fxlive.Session.offline().sql("select count(*) as quotes from market_data")["quotes"].tolist()
+        [0]
+        """
+        from fxlive.capture.files import Files
+        from fxlive.capture.tools import query as run
+        from fxlive.capture.tools import view_name
+
+        frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
+        asked = {name: _table(frame) for name, frame in frames.items() if name.lower() in query.lower()}
+        return run(query, {}, asked, Files("."))
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        capital: float | None = None,
+        freq: str | pd.Timedelta = "1h",
+    ) -> Path:
+        """Write one HTML page of all this, figures included (5 MB); it needs no network and no other file.
+
+        Parameters
+        ----------
+        path
+            Where to; what is there is replaced.
+        capital, freq
+            As in `performance`; without capital the page has no returns.
+
+        Returns
+        -------
+        Path
+            The page.
+
+        Raises
+        ------
+        CaptureError
+            Where it cannot be written.
+
+        Examples
+        --------
+        >>> import fxlive, tempfile
+        >>> fxlive.Session.offline().report(f"{tempfile.mkdtemp()}/report.html").name
+        'report.html'
+        """
+        from fxlive.reporting import write_report
+
+        return write_report(self, Path(path), capital=capital, freq=freq)
+
+    def _rolled(self, channel: str) -> bool:
+        """Return whether rows of a channel have left its window."""
+        return False
+
+    def _known_since(self, frames: dict[str, pd.DataFrame]) -> str | None:
+        """Return since when all executions are known, as ISO 8601."""
+        from fxlive.analytics.pnl import known_since
+
+        if self._rolled("trades") and len(frames["trades"]):
+            return known_since(frames["trades"])
+        return known_since(frames["positions"], frames["trades"])
+
+    def _account(self) -> dict[str, pd.DataFrame]:
+        """Return the frames of one moment, and all positions: open ones whose last row has left the window, too."""
+        latest, frames = self.latest("positions"), self.snapshot()
+        window = frames["positions"]
+        older = latest[~latest.index.isin(window["ticket"])]
+        frames["all positions"] = window
+        if len(older):
+            rows = older.reset_index().set_index("timestamp")[window.columns.intersection(["ticket", *older.columns])]
+            frames["all positions"] = pd.concat([rows, window]).sort_index(kind="stable")
+        return frames
+
+
+def _table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in dtypes that DuckDB reads as one means them: codes sort as texts, tuples are its lists."""
+    plain: dict[str, Any] = {}
+    for column, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype):
+            plain[str(column)] = frame[column].astype(STR)
+        elif str(dtype) == "object":
+            plain[str(column)] = frame[column].map(list, na_action="ignore")
+    return frame.assign(**plain).reset_index()

@@ -1,0 +1,106 @@
+"""The modules that need no page around them: columns of points, and time in a zone. They run in the browser alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from fxlive.widgets.thinning import thinned
+
+STATIC = Path(__file__).parents[2] / "fxlive" / "widgets" / "static"
+Run = Callable[[str, str, Any], Any]
+
+
+@pytest.fixture(scope="module")
+def run(browser: Browser) -> Iterator[Run]:
+    """Give the function that runs an expression of `module` and `given`, where the one is a module of static/."""
+    page = browser.new_page()
+
+    def call(module: str, expression: str, given: Any) -> Any:
+        source = (STATIC / f"{module}.js").read_text(encoding="utf-8")
+        return page.evaluate(
+            """async ([source, expression, given]) => {
+                const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+                const module = await import(url);
+                return new Function('module', 'given', `return (${expression})`)(module, given);
+            }""",
+            [source, expression, given],
+        )
+
+    yield call
+    page.close()
+
+
+COLUMNS = "new module.Columns(given.columns.map(column => Float64Array.from(column, v => v ?? NaN)))"
+AS_LISTS = ".all.map(column => [...column].map(v => Number.isNaN(v) ? null : v))"
+
+
+def columns(run: Run, expression: str, *lists: list[float | None], **given: Any) -> Any:
+    made = f"(() => {{ const columns = {COLUMNS}; return ({expression}){AS_LISTS}; }})()"
+    return run("columns", made, {"columns": lists, **given})
+
+
+def other(values: str) -> str:
+    return f"new module.Columns({values}.map(column => Float64Array.from(column)))"
+
+
+def test_points_that_come_late_are_put_in_their_place(run: Run) -> None:
+    more = {"more": [[2, 5], [20, 50]]}
+    assert columns(run, f"columns.followedBy({other('given.more')})", [1, 3], [10, 30], **more) == [
+        [1, 2, 3, 5],
+        [10, 20, 30, 50],
+    ]
+
+
+def test_points_of_one_time_stay_in_the_order_in_which_they_came(run: Run) -> None:
+    more = {"more": [[3, 3], [31, 32]]}
+    assert columns(run, f"columns.followedBy({other('given.more')})", [1, 3], [10, 30], **more)[1] == [10, 30, 31, 32]
+
+
+def test_detail_takes_the_place_of_what_was_between_two_times(run: Run) -> None:
+    more = {"more": [[2, 2.5, 3], [20, 25, 30]]}
+    kept = columns(run, f"columns.between(2, 4, {other('given.more')})", [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], **more)
+    assert kept == [[1, 2, 2.5, 3, 4, 5], [1, 20, 25, 30, 4, 5]]
+
+
+def test_thinning_keeps_every_extreme_every_hole_and_what_is_looked_at(run: Run) -> None:
+    rng = np.random.default_rng(7)
+    x = np.cumsum(rng.random(2_000)).tolist()
+    y: list[float | None] = [float(v) for v in np.cumsum(rng.standard_normal(2_000))]
+    y[700:720] = [None] * 20
+    looked = [400.0, 450.0]
+    kept_x, kept_y = columns(run, "columns.thinned(25, given.looked)", x, y, looked=looked)
+    assert len(kept_x) < 500
+    assert [v for v in kept_x if looked[0] <= v <= looked[1]] == [v for v in x if looked[0] <= v <= looked[1]]
+    assert kept_x[-1] == x[-1]
+    assert None in kept_y
+    for stretch in range(int(x[-1] // 25)):
+        every = [v for at, v in zip(x, y, strict=True) if at // 25 == stretch and v is not None]
+        left = [v for at, v in zip(kept_x, kept_y, strict=True) if at // 25 == stretch and v is not None]
+        assert (min(left), max(left)) == (min(every), max(every))
+    again = columns(run, "columns.thinned(25, given.looked)", kept_x, kept_y, looked=looked)
+    assert again == [kept_x, kept_y]  # what has been thinned stays as it is
+    assert len(thinned(np.array(x), (np.array(y, float),), 25.0)) < 500  # as the kernel does
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
+def test_time_in_a_zone_is_what_python_says_also_around_a_change_of_summer_time(run: Run, zone: str) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    moments = [start + timedelta(hours=7 * n, minutes=13, milliseconds=7) for n in range(1_250)]
+    for change in (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC)):
+        moments += [change + timedelta(seconds=s) for s in (-1, -0.001, 0, 0.001, 1)]
+    given = {"zone": zone, "times": [moment.timestamp() * 1e3 for moment in moments]}
+    walls = run("zones", "given.times.map(ms => module.Zone.named(given.zone).wall(ms))", given)
+    info = ZoneInfo(zone)
+    expected = [moment.astimezone(info).replace(tzinfo=UTC).timestamp() * 1e3 for moment in moments]
+    assert np.allclose(walls, expected, atol=0.01, rtol=0)
+    back = run("zones", "given.walls.map(ms => module.Zone.named(given.zone).utc(ms))", {"zone": zone, "walls": walls})
+    hour = 3_600_000  # at the end of summer time an hour of the clock comes twice
+    assert all(abs(b - t) < 0.01 or abs(abs(b - t) - hour) < hour for b, t in zip(back, given["times"], strict=True))

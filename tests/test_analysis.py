@@ -1,0 +1,183 @@
+"""The methods of a session that analyse: each is the pure function of its name, over the frames of one moment."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fxlive
+from fxlive.analytics.exposure import exposure
+from fxlive.analytics.pnl import pnl
+from fxlive.loop import call
+from fxlive.protocol import decode
+from fxlive.simulator.market import SimulatedMarket
+from fxlive.simulator.platform import Platform
+from fxlive.simulator.wire import payload
+from fxlive.watching import firings
+from tests.samples import POSITION, T0_US, TRADE, message, stamp, wire
+
+START_MS = 1_704_067_200_000
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[fxlive.Session]:
+    """Two hours of simulated trading in three pairs."""
+    platform = Platform(3, "user_456", START_MS)
+    frames: list[bytes] = []
+    market = SimulatedMarket(3, ["EURUSD", "USDJPY", "EURJPY"], start_ms=START_MS, quotes_per_s=0.7)
+    for block in market:
+        if block and block[0][0] > START_MS + 7_200_000:
+            break
+        messages = [*platform.quotes(block), *platform.marks(), *platform.report()]
+        frames += [payload(message.frame) for message in messages]
+    with fxlive.Session.offline("two hours") as session:
+
+        async def put() -> None:
+            session._pipeline.feed.put(*frames)  # type: ignore[attr-defined]
+
+        call(put())
+        yield session
+
+
+def test_every_method_gives_what_its_function_gives_over_the_frames(session: fxlive.Session) -> None:
+    told = session.pnl("symbol")
+    pd.testing.assert_frame_equal(told, pnl(session["positions"], session["trades"], "symbol"))
+    assert told.attrs["known_since"] is not None
+    ours, theirs = session.exposure(), exposure(session.latest("positions"), session["market-data"])
+    pd.testing.assert_frame_equal(ours.by_currency, theirs.by_currency)
+    assert session.bars("EURUSD", "1min")["ticks"].sum() == len(session.frame("market-data", symbol="EURUSD"))
+    assert len(session.execution()) == len(session["trades"])
+    assert set(session.order_life().index) == set(session["orders"]["order_id"])
+    assert session.latency()["count"].sum() == len(session["market-data"])
+    assert session.correlation("1min").shape == (3, 3)
+    assert set(session.spread_profile().index.get_level_values("hour")) == {0, 1, 2}
+
+
+def test_the_platforms_figures_and_ours_are_the_same(session: fxlive.Session) -> None:
+    told = session.reconcile()
+    assert told["within"].all()
+    assert {"DAY net_profit", "WEEK win_rate", "MONTH current_drawdown"} <= set(told.index)
+
+
+def test_the_parts_of_a_change_add_up(session: fxlive.Session) -> None:
+    total = session.pnl()["total"]
+    half = total.index[len(total) // 2]
+    told = session.explain(half)
+    assert told["change"] == pytest.approx(total.iloc[-1] - total[:half].iloc[-1])
+    assert told.drop("change").sum() == pytest.approx(told["change"])
+
+
+def test_performance_tells_of_risk_where_there_is_capital(session: fxlive.Session) -> None:
+    plain, with_risk = session.performance(), session.performance(capital=100_000, freq="1min")
+    assert plain.index.tolist() == with_risk.index[: len(plain)].tolist()
+    assert with_risk["periods_per_year"] == 260 * 24 * 60
+    assert with_risk["returns"] == 120
+    assert with_risk["max_drawdown"] == plain["max_drawdown"]
+    assert 0 < with_risk["equity_max_drawdown"] < 1
+    assert with_risk.attrs["samples"]["sharpe"] == 120
+    assert session.performance("strategy_id")["total_trades"].sum() == plain["total_trades"]
+    with pytest.raises(fxlive.UnknownOption, match="capital"):
+        session.performance("symbol", capital=1000)
+
+
+def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit_and_loss() -> None:
+    rows = [(1, 0, 5.0), *((2, second, float(second)) for second in range(1, 9))]
+    said = [
+        message(POSITION, {"timestamp": stamp(s * 1_000_000), "id": f"p{s}"}, ticket=t, profit=p, unrealizedPnL=p)
+        for t, s, p in rows
+    ]
+    with fxlive.Session.offline("small") as session:
+        session._begin(session._pipeline.feed, "small", None, 3)
+        session._pipeline.deliver(decode([wire(one) for one in said], T0_US))
+        assert session["positions"]["ticket"].unique().tolist() == [2]
+        assert session.pnl()["unrealized"].tolist() == [5.0, 11.0, 12.0, 13.0]
+
+
+def test_where_trades_have_left_the_window_it_is_known_since_the_first_that_has_not() -> None:
+    with fxlive.Session.offline("few") as session:
+        session._begin(session._pipeline.feed, "few", None, 2)
+        for number in range(4):
+            envelope = {"timestamp": stamp(number * 1_000_000), "id": f"t{number}"}
+            said = message(TRADE, envelope, executionId=f"e{number}") if number else POSITION
+            session._pipeline.deliver(decode([wire(said)], T0_US + number * 1_000_000))
+            known = ("2024-01-01T00:00:00+00:00", "2024-01-01T00:00:02+00:00")[number == 3]
+            assert session.pnl().attrs["known_since"] == known
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of duckdb's own
+def test_sql_asks_the_frames(session: fxlive.Session) -> None:
+    told = session.sql("select symbol, count(*) as n, max(timestamp) as newest from market_data group by 1 order by 1")
+    quotes = session["market-data"]
+    assert told["symbol"].tolist() == ["EURJPY", "EURUSD", "USDJPY"]
+    assert told["n"].sum() == len(quotes)
+    assert told["newest"].max() == quotes.index.max()
+    assert str(told["newest"].dtype) == "datetime64[us, UTC]"
+    joined = session.sql(
+        "select p.ticket, any_value(t.strategy_id) s from positions p join trades t using (ticket) group by 1"
+    )
+    assert joined["s"].str.startswith("strategy_").all()
+    assert session.sql("select actions from alerts where actions is not null limit 1")["actions"].map(
+        list
+    ).tolist() in (
+        [],
+        [["ACKNOWLEDGE", "VIEW_DETAILS"]],
+    )
+    for channel in session.channels:  # every channel's columns are such as DuckDB takes
+        assert len(session.sql(f"select * from {channel.replace('-', '_')}")) == len(session[channel])
+
+
+def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.Session, tmp_path: Path) -> None:
+    path = session.report(tmp_path / "report.html", capital=100_000, freq="1min")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    page = path.read_text(encoding="utf-8")
+    _, *figures = page.split('class="plotly-graph-div"')
+    assert len(figures) == 12
+    body = "".join(figures)
+    assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page.split("<script>")[0] + body)
+    assert "sendChartToCloud" in body  # among what is removed
+    for words in ("Profit and loss", "sharpe", "JPY", "slippage_pips", "DAY net_profit", "EURUSD"):
+        assert words in page
+    assert "Nothing to show yet" not in body
+
+
+def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
+    page = fxlive.Session.offline().report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Nothing to show yet" in page
+    with pytest.raises(fxlive.CaptureError, match="Pass another path"):
+        fxlive.Session.offline().report(tmp_path / "nowhere" / "report.html")
+
+
+def test_a_function_stays_a_function_after_it_was_called(session: fxlive.Session) -> None:
+    session.report(Path(tempfile.mkdtemp()) / "report.html")
+    session.bars("EURUSD")
+    for name in "bars pnl explain performance execution exposure reconcile latency correlation sql report when".split():
+        assert callable(getattr(fxlive, name)), f"a module has taken the place of fxlive.{name}"
+
+
+def test_a_recorded_session_is_analysed_like_the_live_one(session: fxlive.Session, tmp_path: Path) -> None:
+    said = [message(POSITION, {"timestamp": stamp(s * 1_000_000), "id": f"p{s}"}, unrealizedPnL=s) for s in range(9)]
+    with fxlive.Session.offline("recorded") as live:
+        recording = live.record(tmp_path)
+        for number, one in enumerate(said):
+            live._pipeline.deliver(decode([wire(one)], T0_US + number * 1_000_000))
+        recording.stop()
+        told, whole = live.pnl("symbol"), live.performance()
+    [folder] = tmp_path.iterdir()
+    capture = fxlive.open_capture(folder)
+    pd.testing.assert_frame_equal(capture.pnl("symbol"), told)
+    assert capture.performance().equals(whole)
+    moments = ((at, capture.at(at)) for at in pd.date_range("2024-01-01", periods=9, freq="s", tz="UTC"))
+    alerts = firings(lambda then: then.latest("positions").query("unrealized_pnl > 4"), moments, hold="2s")
+    assert [(at.second, value["unrealized_pnl"].tolist()) for at, value in alerts] == [(7, [7.0])]
+
+
+def test_a_symbol_may_be_written_in_any_way_and_one_that_cannot_be_is_refused(session: fxlive.Session) -> None:
+    assert session.bars("eur/usd").equals(session.bars("EURUSD"))
+    assert session.bars("AUDNZD").empty  # it may still tick
+    with pytest.raises(fxlive.UnknownSymbol, match="EURJPY"):
+        session.bars("euro")

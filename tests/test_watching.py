@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fxlive
+from fxlive.loop import call
+from fxlive.watching import Hold, firings, holds
+from tests.handmade import quote, wait_until
+
+
+@given(truths=st.lists(st.booleans()), hold=st.integers(0, 4))
+@settings(deadline=None)
+def test_a_condition_is_told_once_when_it_has_held_so_long_and_again_after_a_pause(
+    truths: list[bool], hold: int
+) -> None:
+    rule, told = Hold(hold), []
+    for at, true in enumerate(truths):
+        if rule.fires(at, true):
+            told.append(at)
+    runs = [at for at, true in enumerate(truths) if true and (at == 0 or not truths[at - 1])]
+    assert told == [
+        start + hold for start in runs if all(truths[start : start + hold + 1]) and start + hold < len(truths)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "yes"),
+    [(True, True), (0, False), (0.5, True), (float("nan"), False), (None, False), (pd.NA, False),
+     (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True)],
+)  # fmt: skip
+def test_frames_and_numbers_say_yes_in_their_own_way(value: Any, yes: bool) -> None:
+    assert holds(value) is yes
+
+
+def put(session: fxlive.Session, *frames: str) -> None:
+    async def deliver() -> None:
+        session._pipeline.feed.put(*(frame.encode() for frame in frames))  # type: ignore[attr-defined]
+
+    call(deliver())
+
+
+def test_a_session_tells_when_a_condition_holds_and_again_only_after_it_has_ceased() -> None:
+    with fxlive.Session.offline("watched") as session:
+        told: list[pd.DataFrame] = []
+        high = session.when(lambda s: s.latest("market-data").query("bid > 10"), every=0.01)
+        watch = high(told.append)
+        put(session, quote(5))
+        looked = threading.Event()
+        session.when(lambda s: looked.set(), every=0.01)(print)
+        assert looked.wait(15)
+        assert told == []
+        put(session, quote(11))
+        wait_until(lambda: len(told) == 1, "the first call")
+        assert told[0]["bid"].tolist() == [11.0]
+        put(session, quote(4), quote(12))  # in one moment: nobody has seen it low
+        put(session, quote(3))
+        wait_until(lambda: not watch._rule._told, "the low")
+        put(session, quote(13))
+        wait_until(lambda: len(told) == 2, "the second call")
+        watch.cancel()
+        assert "cancelled, 2 calls, 0 errors" in repr(watch)
+
+
+def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with fxlive.Session.offline("raising") as session:
+
+        @session.when(lambda s: 1 / 0, every=0.01)
+        def told(value: object) -> None: ...
+
+        wait_until(lambda: told.errors > 2, "errors")
+    wait_until(lambda: not told._thread.is_alive(), "the end of the watch")
+    assert [record.message for record in caplog.records if "condition" in record.message] == [
+        "a condition or its callback raised; more of this kind are only counted"
+    ]
+    with pytest.raises(fxlive.SessionClosed):
+        session.when(lambda s: True)
+    open_session = fxlive.Session.offline()
+    for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}):
+        with pytest.raises(fxlive.UnknownOption):
+            open_session.when(lambda s: True, **option)
+
+
+def test_on_a_recording_it_is_the_same_rule() -> None:
+    def bids(upto: int) -> pd.DataFrame:
+        return pd.DataFrame({"bid": range(upto)})
+
+    times = pd.date_range("2024-01-01", periods=8, freq="5s", tz="UTC")
+    told = list(firings(lambda frame: frame.query("bid > 2"), ((t, bids(n)) for n, t in enumerate(times)), "10s"))
+    assert [(at.second, value["bid"].tolist()) for at, value in told] == [(30, [3, 4, 5])]
