@@ -73,6 +73,6 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
     page.goto(page.url.split("?")[0] + "?reset")
     page.wait_for_function(LIVE, arg=4)
     page.wait_for_function(TITLE, arg="EURUSD")
-    # The output of the first dashboard has no widget any more, of which JupyterLab's own code complains when it resizes.
+    # The output of the first dashboard has no widget any more, of which JupyterLab itself complains as it resizes.
     known = ("widget model not found", "processLuminoMessage")
     notebook.console_errors[:] = [e for e in notebook.console_errors if not any(noise in e for noise in known)]
