@@ -8,6 +8,7 @@ from tests.browser.jupyterlab import Notebook
 
 START = "import fxlive, time\nsession = fxlive.demo(speed=60)\nsession.wait_for('market-data', rows=500, timeout=60);"
 LIVE = """count => {
+    document.querySelector('.fxlive-places')?.scrollIntoView({ block: 'nearest' });
     const badges = [...document.querySelectorAll('.fxlive-places .fxlive-badge')].filter(badge => badge.offsetParent);
     return badges.length >= count && badges.every(badge => ['live', 'connected'].includes(badge.textContent));
 }"""
@@ -26,7 +27,7 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
     page.wait_for_function(TITLE, arg="EURUSD")
     for place in ("price", "pnl"):
         page.wait_for_function(
-            f"() => document.querySelector('.fxlive-at-{place} .fxlive-plot').data[0].x.length > 5", polling=50
+            f"() => document.querySelector('.fxlive-at-{place} .fxlive-plot')?.data?.[0]?.x.length > 5", polling=50
         )
     page.locator(".fxlive-at-tabs [role=grid]:visible").wait_for()
 
@@ -36,11 +37,11 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
     page.wait_for_function(TITLE, arg="USDJPY")
     page.locator(".fxlive-at-price select[aria-label=bars]").select_option("5s")
     page.wait_for_function(
-        "() => document.querySelector('.fxlive-at-price .fxlive-plot').data[0].type === 'candlestick'"
+        "() => document.querySelector('.fxlive-at-price .fxlive-plot')?.data?.[0]?.type === 'candlestick'"
     )
     page.locator(".fxlive-at-pnl select[aria-label=by]").select_option("symbol")
     page.wait_for_function(
-        "() => document.querySelector('.fxlive-at-pnl .gtitle').textContent.startsWith('P&L by symbol')"
+        "() => document.querySelector('.fxlive-at-pnl .gtitle')?.textContent.startsWith('P&L by symbol')"
     )
     assert page.evaluate("() => window.fxliveRunning")
     page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
@@ -72,3 +73,6 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
     page.goto(page.url.split("?")[0] + "?reset")
     page.wait_for_function(LIVE, arg=4)
     page.wait_for_function(TITLE, arg="EURUSD")
+    # The output of the first dashboard has no widget any more, of which JupyterLab itself complains as it resizes.
+    known = ("widget model not found", "processLuminoMessage")
+    notebook.console_errors[:] = [e for e in notebook.console_errors if not any(noise in e for noise in known)]
