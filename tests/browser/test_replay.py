@@ -67,9 +67,10 @@ def value(notebook: Notebook, cell: int) -> Any:
 def test_dragging_the_slider_shows_another_time_in_every_widget(notebook: Notebook) -> None:
     page = notebook.page
     times = "print([1000 * replay.start.timestamp(), 1000 * replay.end.timestamp()])"
-    newest = "1000 * replay.frame('market-data', symbol='EURUSD').index[-1].timestamp()"
+    bids = "replay.chart('market-data', 'bid')"
+    newest = "1000 * replay.frame('market-data').index.max().timestamp()"
     now = f"print([1000 * replay.time.timestamp(), {newest}])"
-    notebook.open(RECORDED, CHART, GRID, times, now, "time.sleep(60)")
+    notebook.open(RECORDED, bids, GRID, times, now, "time.sleep(60)")
     for cell in (0, 1, 2):
         notebook.run_cell(cell)
     start, end = value(notebook, 3)
