@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,10 @@ def test_a_saved_notebook_shows_the_last_picture_without_a_kernel_trusted_or_not
         const outputs = jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.toJSON();
         return outputs.some(({ data }) => String(data['text/html'] ?? '').includes('data:image/png'));
     }"""
-    page.wait_for_function(picture, polling=500)
+    ends = time.monotonic() + 30
+    while not page.evaluate(picture):  # not wait_for_function: to that a promise is true before it is kept
+        assert time.monotonic() < ends
+        page.wait_for_timeout(200)
     notebook.server.shut_kernels_down()
 
     saved = json.loads((folder / "test.ipynb").read_text())

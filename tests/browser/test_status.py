@@ -114,6 +114,8 @@ def test_each_button_does_what_it_says_while_a_cell_runs_and_says_what_came_of_i
     page.wait_for_function("before => window.drawings > before", arg=before, polling=50)
     assert page.locator(".fxlive-paused").count() == 0
 
+    captures = notebook.server.root / "captures"
+    before_this = set(captures.iterdir()) if captures.exists() else set()
     press(page, "record")
     answer(page)
     outcome(page, "recording to captures/")
@@ -130,7 +132,7 @@ def test_each_button_does_what_it_says_while_a_cell_runs_and_says_what_came_of_i
     assert text(page, ".fxlive-outcome").endswith("Choose another folder.")
     press(page, "record")  # which says Stop now
     outcome(page, "recorded ")
-    [capture] = (notebook.server.root / "captures").iterdir()
+    [capture] = set(captures.iterdir()) - before_this
     assert text(page, ".fxlive-outcome").endswith(f"rows to captures/{capture.name}")
     wait_for(page, ".fxlive-recording", "Not recording")
 
