@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from playwright.sync_api import Locator, Page
 
@@ -63,7 +64,9 @@ def copied(page: Page) -> list[list[str]]:
     page.evaluate("() => navigator.clipboard.writeText('')")
     page.locator(".fxlive-scroller").focus()
     page.keyboard.press("Control+c")
-    page.wait_for_function("async () => (await navigator.clipboard.readText()) !== ''")
+    ends = time.monotonic() + 10
+    while not page.evaluate("() => navigator.clipboard.readText()"):
+        assert time.monotonic() < ends
     plain, html = page.evaluate(
         """async () => {
             const [item] = await navigator.clipboard.read();
