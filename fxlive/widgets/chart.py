@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ import numpy as np
 import plotly
 import plotly.graph_objects as go
 import traitlets
-from plotly.utils import PlotlyJSONEncoder
 
 from fxlive.errors import UnknownOption
 from fxlive.widgets.layers import Badge, Fares, Layer, Mark, Points
 from fxlive.widgets.live import LiveWidget
 from fxlive.widgets.plotly_source import plotly_source
+from fxlive.widgets.styling import Kin, Style, differences, kin, plain
 from fxlive.widgets.thinning import thinned
 
 _PIXELS = 1_000
@@ -122,18 +121,20 @@ class LiveChart(LiveWidget):
         self._pickers = pickers
         self._choices: Any = None
         self._restyled = self._quiet = False
-        self._take(contents)
+        self._take(contents, Style())
         super().__init__("chart", _plotly=plotly_source().model_id, tz="UTC" if tz is None else tz, **options)
 
-    def _take(self, contents: Contents) -> None:
+    def _take(self, contents: Contents, style: Style) -> None:
         self._contents = contents
         self._figure = _Figure(contents.figure)
         self._default_template = self._figure.layout.template
+        style.put_on(self._figure)
+        self._style = style
         self._figure._on_style = self._style_changed
         self._layers = contents.begin()
         self._shown: list[Layer] = []
         self._cursors: list[int | None] = []
-        self._styled: dict[tuple[str, ...], list[Any]] = {}  # the traces of layers that were, by their names
+        self._styled: dict[Kin, list[Any]] = {}  # the traces of layers that were
         self._marks: list[Mark] = []
         self._badge: Badge | None = None
         self._gaps: Any = None
@@ -186,7 +187,7 @@ class LiveChart(LiveWidget):
         traces, at = list(self._figure.data), 0
         for layer in self._shown:
             own, at = traces[at : at + len(layer.traces)], at + len(layer.traces)
-            self._styled[_names(layer)] = own
+            self._styled[kin(layer.traces)] = own
         self._quiet = True
         try:
             self._figure.data = traces[at:]
@@ -224,7 +225,11 @@ class LiveChart(LiveWidget):
         own = sum(len(layer.traces) for layer in self._shown)
         self._quiet = True
         try:
-            looks = [trace for layer in fresh for trace in self._styled.pop(_names(layer), layer.traces)]
+            looks = [
+                trace
+                for layer in fresh
+                for trace in self._styled.pop(kin(layer.traces), None) or self._style.of(layer.traces)
+            ]
             self._figure.add_traces(looks)
             if len(self._figure.data) > own + len(looks):  # the user has added some
                 traces, new = list(self._figure.data), len(looks)
@@ -318,7 +323,22 @@ class LiveChart(LiveWidget):
         """Show what the user has picked."""
         if action != "pick" or self._pickers is None:
             return super().act(action, request)
-        self.refresher.soon(self._take, self._pickers.pick(str(request["name"]), str(request["value"])))
+        contents = self._pickers.pick(str(request["name"]), str(request["value"]))
+        self.refresher.soon(lambda: self._take(contents, self._own_style()))
+
+    def _own_style(self) -> Style:
+        """Return what the user has made of the looks of the chart."""
+        look = self._look()
+        own, given = sum(len(layer.traces) for layer in self._shown), len(self._contents.figure.data)
+        style = Style(traces=dict(self._style.traces), added=list(self._figure.data[own + given :]))
+        traces = iter(look["data"])
+        for layer in self._shown:
+            style.traces[kin(layer.traces)] = [differences(trace, next(traces)) for trace in layer.traces]
+        before = go.Layout(self._contents.figure.layout)
+        before.template = None
+        style.layout = differences(before, {"title": {}, **look["layout"]})
+        style.layout.get("title", {}).pop("subtitle", None)  # it is of what was shown
+        return style
 
     def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return the points between two times in all the detail that a view can show, for one that has zoomed in."""
@@ -357,16 +377,12 @@ class LiveChart(LiveWidget):
                     inside.pop(last, None)
         if self._figure.layout.template == self._default_template:
             look["layout"].pop("template", None)
-        plain: dict[str, Any] = json.loads(json.dumps(look, cls=PlotlyJSONEncoder))
-        return plain
+        plain_look: dict[str, Any] = plain(look)
+        return plain_look
 
     def _style_changed(self) -> None:
         if not self._quiet:
             self._restyled = True
-
-
-def _names(layer: Layer) -> tuple[str, ...]:
-    return tuple(trace.name for trace in layer.traces)
 
 
 def _buffers(points: Points) -> list[bytes]:

@@ -72,6 +72,7 @@ class LiveWidget(anywidget.AnyWidget):
     name = ""  # this and the next also of one that could not be made, which is closed all the same
     _begun = False  # some view has had a window, so that there are changes to it
     _anew = False  # all views are to begin again
+    _undone: Exception | None = None  # what a view has asked for and could not be done, until they are told
 
     def __init__(
         self,
@@ -182,8 +183,9 @@ class LiveWidget(anywidget.AnyWidget):
     def _do(self, content: dict[str, Any]) -> None:
         try:
             self.act(str(content.get("action")), content)
-        except Exception:  # what a user must know of it is the widget's to show
+        except Exception as error:
             log.exception("%r could not do %r", self, content.get("action"))
+            self._undone = error
 
     # To the browser, when the refresher asks.
 
@@ -205,6 +207,9 @@ class LiveWidget(anywidget.AnyWidget):
         """Return what all views are to be told; None where nothing is new."""
         if not self._begun or not self._settled():
             return None
+        if self._undone is not None:
+            error, self._undone = self._undone, None
+            return self.failed(error)
         if self._anew:
             content, buffers = self._window({})
             self._anew = False
@@ -239,7 +244,7 @@ class LiveWidget(anywidget.AnyWidget):
         return Part(self._key, {"v": request.get("view"), **content}, buffers)
 
     def failed(self, error: Exception) -> Part:
-        """Return what to tell the views when one of these has raised: the views say it, and ask anew when clicked."""
+        """Return what to tell the views when one of these, or `act`, has raised; they ask anew when clicked."""
         self._asked.clear()
         self._begun = False
         return Part(self._key, {"failed": f"{type(error).__name__}: {error}"})

@@ -1,0 +1,73 @@
+"""What a user has made of a chart's looks stays when they pick something else to see, or when that goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.prices import PricePickers
+from fxlive.widgets.styling import differences
+from tests.widgets.kernel_side import Here, Platform, look
+from tests.widgets.recording_comm import Recorded
+
+
+@pytest.fixture
+def chart(platform: Platform) -> LiveChart:
+    platform.tick("EURUSD", 1.0)
+    platform.tick("USDJPY", 150.0)
+    pickers = PricePickers(platform.pipeline, "EURUSD")
+    chart = LiveChart(pickers.contents(), pickers=pickers, name="styled", refresher=Here())
+    look(chart)
+    return chart
+
+
+def _pick(chart: LiveChart, name: str, value: str) -> Any:
+    chart.act("pick", {"name": name, "value": value})
+    chart.refresher.tick()
+
+
+def test_what_the_user_has_styled_stays_when_another_symbol_is_picked(chart: LiveChart, page: Recorded) -> None:
+    chart.figure.update_layout(height=321, yaxis={"gridcolor": "#123456"})
+    chart.figure.data[0].line.color = "#abcdef"
+    chart.figure.add_trace(go.Scatter(x=[0], y=[1.0], name="mine"))
+    chart.figure.add_hline(1.5)
+    _pick(chart, "symbol", "USDJPY")
+    shown = page.said(chart)[-1].content["figure"]
+    assert shown["layout"]["title"]["text"] == "USDJPY"
+    assert shown["layout"]["height"] == 321
+    assert shown["layout"]["yaxis"]["gridcolor"] == "#123456"
+    assert shown["layout"]["shapes"][0]["y0"] == 1.5
+    assert shown["data"][0]["line"]["color"] == "#abcdef"
+    assert [trace["name"] for trace in shown["data"]].count("mine") == 1
+    _pick(chart, "bars", "5s")
+    _pick(chart, "symbol", "EURUSD")
+    _pick(chart, "bars", "line")
+    assert chart.figure.data[0].line.color == "#abcdef"
+    assert [trace.name for trace in chart.figure.data].count("mine") == 1
+
+
+def test_a_title_of_ones_own_stays_and_one_that_names_the_symbol_follows_it(chart: LiveChart, page: Recorded) -> None:
+    _pick(chart, "symbol", "USDJPY")
+    assert chart.figure.layout.title.text == "USDJPY"
+    chart.figure.update_layout(title="Mine")
+    _pick(chart, "symbol", "EURUSD")
+    assert chart.figure.layout.title.text == "Mine"
+
+
+def test_a_chart_that_nobody_has_styled_looks_as_one_that_is_made_anew(chart: LiveChart, platform: Platform) -> None:
+    for name, value in (("symbol", "USDJPY"), ("bars", "5s"), ("window", "1h"), ("bars", "line"), ("window", "15min")):
+        _pick(chart, name, value)
+    fresh = LiveChart(PricePickers(platform.pipeline, "USDJPY").contents(), name="fresh", refresher=Here())
+    assert differences(fresh.figure, chart.figure) == {}
+
+
+def test_a_pick_that_fails_is_said_in_the_chart(chart: LiveChart, page: Recorded, caplog: Any) -> None:
+    with caplog.at_level("CRITICAL", "fxlive"):
+        chart._do({"action": "pick", "name": "symbol", "value": "NOSUCH"})
+    chart.refresher.tick()
+    assert "NOSUCH" in page.said(chart)[-1].content["failed"]
+    look(chart, "again")
+    assert page.answers()[-1].content["figure"]["layout"]["title"]["text"] == "EURUSD"
