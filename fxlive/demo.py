@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from typing import Any
 
 from fxlive.errors import ServerUnavailable
@@ -62,6 +63,8 @@ def demo(
     command += ["--symbols", ",".join(symbols)] if symbols is not None else []
     complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe, which would stop the process when it is full
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
+    # Whoever ends it, it is then gone and no zombie: a kernel that shuts down ends its children and waits for that.
+    threading.Thread(target=process.wait, name="fxlive-demo", daemon=True).start()
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None
     assert stdout is not None

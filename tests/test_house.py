@@ -89,7 +89,9 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "nest_asyncio2": frozenset({"loop"}),
     # From the standard library, because a thread is a design decision. The table's is a lock; the simulator's server
     # runs in a thread of its own in a test.
-    "threading": frozenset({"loop", "listeners", "watching", "pipeline", "capture", "table", "store", SIMULATOR}),
+    "threading": frozenset(
+        {"loop", "demo", "listeners", "watching", "pipeline", "capture", "table", "store", SIMULATOR}
+    ),
 }
 # Optional, or slow to import: inside functions only, so that `import fxlive` needs none of them.
 LAZY = {"fsspec", "duckdb", "dask", "distributed", "polars"}

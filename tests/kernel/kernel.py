@@ -112,6 +112,14 @@ class Kernel:
             self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
 
+    def ends_when_asked(self, timeout_s: float = 15.0) -> bool:
+        """Ask it to shut down, as JupyterLab does, and return whether it then ends by itself."""
+        self.client.shutdown()
+        deadline = time.monotonic() + timeout_s
+        while self._manager.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not self._manager.is_alive()
+
     def run(self, code: str, timeout: float = 60.0) -> CellResult:
         """Run a cell to its end; one that takes longer than `timeout` seconds is interrupted, and that raises."""
         return self.finish(self.start_cell(code), timeout)

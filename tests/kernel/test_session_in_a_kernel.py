@@ -85,3 +85,8 @@ def test_an_interrupted_cell_leaves_a_session_that_goes_on(kernel: Kernel, simul
     with pytest.raises(TimeoutError):
         kernel.run("session.wait_for('market-data', rows=10**9, timeout=60)", timeout=1.0)
     assert ran(kernel, "session.state, session.gaps().empty").result == "('connected', True)"
+
+
+def test_a_kernel_with_a_demo_and_its_widgets_ends_by_itself_when_it_is_shut_down(kernel: Kernel) -> None:
+    ran(kernel, "import fxlive\nsession = fxlive.demo()\nfxlive.price_chart('EURUSD')")
+    assert kernel.ends_when_asked()
