@@ -39,9 +39,9 @@ def test_alerts_are_filtered_and_acknowledged_and_are_so_still_after_a_reload(no
     page.locator(".fxlive-filter").fill("u7 margin")
     titles(page, ["Alert 2"])
     page.locator(".fxlive-filter").fill("")
-    page.locator("button.fxlive-chip", has_text="WARNING 1").click()
+    page.locator("button.fxlive-severity", has_text="WARNING 1").click()
     titles(page, ["Alert 3", "Alert 1"])
-    page.locator("button.fxlive-chip", has_text="WARNING 1").click()
+    page.locator("button.fxlive-severity", has_text="WARNING 1").click()
 
     page.locator(".fxlive-alert", has_text="Alert 3").get_by_role("button").click()
     titles(page, ["Alert 3"], ".fxlive-alert[data-acknowledged=true]")

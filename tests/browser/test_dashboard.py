@@ -14,6 +14,24 @@ LIVE = """count => {
 }"""
 TITLE = "title => document.querySelector('.fxlive-at-price .gtitle')?.textContent === title"
 
+BADGES = """() => [...document.querySelectorAll('.fxlive-badge')]
+    .filter(badge => badge.offsetParent).map(badge => badge.textContent)"""
+
+
+@pytest.mark.timeout(120)
+def test_after_a_restart_the_same_cells_leave_no_dead_widget_of_any_kind(notebook: Notebook) -> None:
+    page = notebook.page
+    page.set_viewport_size({"width": 1280, "height": 3000})
+    notebook.open(START, "fxlive.dashboard()", "fxlive.grid('orders')", "fxlive.status_bar()")
+    notebook.run_all()
+    page.wait_for_function(LIVE, arg=4)
+    page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.wait_for_function(f"() => ({BADGES})().length && ({BADGES})().every(text => text === 'no kernel')")
+    notebook.run_all()
+    assert notebook.errors() == []
+    page.wait_for_function(LIVE, arg=4)
+    page.wait_for_function(f"() => ({BADGES})().length === 8 && !({BADGES})().includes('no kernel')")
+
 
 @pytest.mark.timeout(180)
 def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) -> None:

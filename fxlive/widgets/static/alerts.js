@@ -24,7 +24,7 @@ class AlertsView extends View {
     this.filter.type = "search";
     this.filter.placeholder = "Filter";
     this.filter.setAttribute("aria-label", "Filter alerts");
-    this.chips = element("span", "fxlive-chips");
+    this.chips = element("span", "fxlive-severities");
     this.all = element("button", "fxlive-button");
     this.all.title = "Only here: the platform is not told";
     this.count = element("span", "fxlive-count");
@@ -172,7 +172,7 @@ function order(name) {
 }
 
 function chip(tag, name, text) {
-  const made = element(tag, "fxlive-chip", text);
+  const made = element(tag, "fxlive-severity", text);
   made.dataset.rank = RANKS[order(name)]?.[0] ?? "other";
   return made;
 }

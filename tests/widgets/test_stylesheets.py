@@ -1,0 +1,19 @@
+"""The stylesheets of all widgets are one page's: what one calls its own, no other may style."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from fxlive.widgets.page import STATIC
+
+SELECTOR = re.compile(r"^[a-z]*(\.fxlive-[a-z-]+)[^;]*[{,]$", re.MULTILINE)
+
+
+def test_a_class_is_styled_by_one_widget_alone_or_by_what_is_common_to_all() -> None:
+    files = defaultdict(set)
+    for path in STATIC.glob("*.css"):
+        for name in SELECTOR.findall(path.read_text(encoding="utf-8")):
+            files[name].add(path.stem)
+    assert len(files) > 50
+    assert {name: stems for name, stems in files.items() if len(stems - {"live"}) > 1} == {}
