@@ -11,6 +11,7 @@ hold no references back.
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import Annotated, Any, Literal
 
@@ -32,8 +33,9 @@ class Kind(Enum):
 
 
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
+_FINITE = msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)  # "Infinity" as a text is no price
 
-Number = Annotated[float | None, Kind.NUMBER]
+Number = Annotated[Annotated[float, _FINITE] | None, Kind.NUMBER]
 KeyInteger = Annotated[int, _INT64, Kind.KEY_INTEGER]
 Integer = Annotated[Annotated[int, _INT64] | None, Kind.INTEGER]
 Time = Annotated[str | None, Kind.TIME]

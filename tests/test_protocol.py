@@ -227,6 +227,11 @@ def test_a_number_that_json_does_not_know_is_rejected(literal: str) -> None:
     refused(with_literal(QUOTE, "bid", literal))
 
 
+@pytest.mark.parametrize("text", ["Infinity", "-inf", "1e999"])
+def test_a_number_without_end_is_rejected_also_as_a_text(text: str) -> None:
+    assert "bid" in refused(message(QUOTE, bid=text))
+
+
 @pytest.mark.parametrize("literal", [r'"\ud800"', r'"\udc00\ud800"', r'"\ud800x"', r'"\u12"', '"a\nb"', r'"\x"'])
 def test_a_text_that_json_does_not_know_is_rejected(literal: str) -> None:
     refused(with_literal(ALERT, "title", literal))

@@ -11,6 +11,7 @@ from fxlive.errors import UnknownOption
 from fxlive.instruments import PIP
 from fxlive.table import RollingTable
 from fxlive.widgets.layers import DOWN, UP, Column, Points, Revised
+from fxlive.widgets.wording import shown_name
 
 MOST_BARS = 5_000
 
@@ -48,7 +49,8 @@ class BarLayer:
         if window / freq > MOST_BARS:
             shortest = f"{int(window / MOST_BARS / pd.Timedelta('1s')) + 1}s"
             raise UnknownOption("freq", str(freq), (f"at least {shortest} in a window of {window}",))
-        self.traces = (go.Candlestick(name=symbol, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
+        name = shown_name(symbol)
+        self.traces = (go.Candlestick(name=name, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
         self._table = table
         self._symbol = symbol
         self._window_us = int(window / pd.Timedelta("1us"))

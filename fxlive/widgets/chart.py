@@ -9,12 +9,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import plotly
 import plotly.graph_objects as go
 import traitlets
 
-from fxlive.errors import UnknownOption
-from fxlive.widgets.layers import Badge, Fares, Layer, Mark, Points
+from fxlive.errors import FxliveError, UnknownOption
+from fxlive.widgets.layers import Badge, Fares, Floats, Layer, Mark, Points
 from fxlive.widgets.live import LiveWidget
 from fxlive.widgets.plotly_source import plotly_source
 from fxlive.widgets.styling import Kin, Style, differences, kin, plain
@@ -29,6 +30,23 @@ class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
     """A figure that says when its look has changed; what it calls are plotly's own hooks for live figures."""
 
     _on_style: Callable[[], None] | None = None
+    own = 0
+    """How many of its traces, the first, are the chart's."""
+
+    @property
+    def data(self) -> Any:
+        """The traces; those of the chart stay where they are."""
+        return go.Figure.data.fget(self)
+
+    @data.setter
+    def data(self, traces: Any) -> None:
+        own = self.data[: self.own]
+        if len(traces) < len(own) or any(a is not b for a, b in zip(traces, own, strict=False)):
+            raise FxliveError(
+                "A live chart's own traces cannot be removed or moved. Hide one instead: "
+                "chart.figure.update_traces(visible=False, selector={'name': ...})."
+            )
+        go.Figure.data.fset(self, traces)
 
     def _changed(self, *arguments: Any, **options: Any) -> None:
         if self._on_style is not None:
@@ -47,7 +65,8 @@ class Contents:
     order. `fares` says how the data behind them fares. `window_ms` is
     how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
     `waiting` is what the chart says while there are no points. `subtitle` is what stands below the title, where the
-    figure has none. `ready` waits, on a thread of one's own, until there is something to see.
+    figure has none; it is given what `begin` gave. `ready` waits, on a thread of one's own, until there is something to
+    see. `bar_ms` is how long a time a point stands for, where that is not a moment.
     """
 
     figure: go.Figure
@@ -56,8 +75,9 @@ class Contents:
     window_ms: float
     marks: Callable[[], list[Mark] | None] = lambda: None
     waiting: str = "Waiting for the first value"
-    subtitle: Callable[[], str] = str
+    subtitle: Callable[[Any], str] = lambda _: ""
     ready: Callable[[], None] = lambda: None
+    bar_ms: float = 0.0
 
 
 class Pickers(ABC):
@@ -138,7 +158,7 @@ class LiveChart(LiveWidget):
         self._marks: list[Mark] = []
         self._badge: Badge | None = None
         self._gaps: Any = None
-        self._subtitle = ""
+        self._subtitle = self._zone_title = ""
         self._newest_ms = -np.inf
         self._anew = True  # all views are to begin again
 
@@ -161,14 +181,17 @@ class LiveChart(LiveWidget):
         ``chart.figure.update_layout(title="My view")``, ``chart.figure.write_html("prices.html")``.
         """
         self._contents.ready()
-        windows = self.refresher.ask(self._windows)
+        windows = self.refresher.ask(self._whole)
+        zone = "UTC" if self.tz == "local" else self.tz
         self._quiet = True
         try:
+            if not self._figure.layout.xaxis.title.text or self._figure.layout.xaxis.title.text == self._zone_title:
+                self._zone_title = self._figure.layout.xaxis.title.text = zone
             traces = iter(self._figure.data)
             for layer, points in windows:
                 own = [next(traces) for _ in layer.traces]
                 for column, values in zip(layer.columns, points.columns, strict=True):
-                    shown = values.astype("datetime64[ms]") if column.attribute == "x" else values
+                    shown = _wall_times(values, zone) if column.attribute == "x" else values
                     for trace in column.traces:
                         own[trace].update({column.attribute.replace(".", "_"): shown})
         finally:
@@ -190,30 +213,42 @@ class LiveChart(LiveWidget):
             self._styled[kin(layer.traces)] = own
         self._quiet = True
         try:
+            self._figure.own = 0
             self._figure.data = traces[at:]
         finally:
             self._quiet = False
         self._shown, self._cursors = [], []
         self._newest_ms = -np.inf
 
-    def _windows(self) -> list[tuple[Layer, Points]]:
+    def _whole(self) -> list[tuple[Layer, Points]]:
+        """Return all that is in the window, copied for another thread, each line drawn on for as long as it holds."""
         self._settled()
-        self._take_layers()
+        if self._take_layers():
+            self._anew = self._begun
         self._take_subtitle()
-        return [(layer, self._in_window(layer)) for layer in self._shown]
+        windows = self._windows()
+        newest = max((points.columns[0][-1] for points in windows if len(points)), default=0.0)
+        whole = []
+        for layer, points in zip(self._shown, windows, strict=True):
+            more = int(layer.holds and len(points) > 0 and points.columns[0][-1] < newest)
+            x, *ys = (np.concatenate([column, column[len(column) - more :]]) for column in points.columns)
+            x[len(x) - more :] = newest
+            whole.append((layer, Points((x, *ys), points.stop)))
+        return whole
 
-    def _in_window(self, layer: Layer) -> Points:
-        """Return the points of the chart's window, and of a line the one before, whose value holds until then."""
-        points = layer.read(None)
-        x = points.columns[0]
-        if not len(x):
-            return points
-        first = int(np.searchsorted(x, x[-1] - self._contents.window_ms)) - layer.thin
-        return points.take(slice(max(0, first), None))
+    def _windows(self) -> list[Points]:
+        """Return the points in the window of each layer, and of a line the one before, which holds until then."""
+        layers = [layer.read(None) for layer in self._shown]
+        newest = max((points.columns[0][-1] for points in layers if len(points)), default=0.0)
+        windows = []
+        for layer, points in zip(self._shown, layers, strict=True):
+            first = int(np.searchsorted(points.columns[0], newest - self._contents.window_ms)) - layer.thin
+            windows.append(points.take(slice(max(0, first), None)))
+        return windows
 
     def _take_subtitle(self) -> None:
-        text = self._contents.subtitle()
-        if text and text != self._subtitle:
+        text, shown = self._contents.subtitle(self._layers), self._figure.layout.title.subtitle.text or ""
+        if text != self._subtitle and shown == self._subtitle:  # nor is it the user's own
             self._subtitle = text
             self._figure.update_layout(title_subtitle={"text": text, "font": {"size": 11}})
 
@@ -234,6 +269,7 @@ class LiveChart(LiveWidget):
             if len(self._figure.data) > own + len(looks):  # the user has added some
                 traces, new = list(self._figure.data), len(looks)
                 self._figure.data = traces[:own] + traces[-new:] + traces[own:-new]
+            self._figure.own = own + len(looks)
         finally:
             self._quiet = False
         self._shown += fresh
@@ -246,8 +282,7 @@ class LiveChart(LiveWidget):
         self._take_subtitle()
         shown = self._contents
         buffers: list[bytes] = []
-        for place, layer in enumerate(self._shown):
-            points = self._in_window(layer)
+        for place, (layer, points) in enumerate(zip(self._shown, self._windows(), strict=True)):
             self._note(place, points)
             buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
         self._badge, self._gaps = shown.fares.badge(), self._recent_gaps()
@@ -271,6 +306,7 @@ class LiveChart(LiveWidget):
             "marks": [vars(mark) for mark in self._marks],
             "pickers": self._choices or [],
             "window_ms": shown.window_ms,
+            "bar_ms": shown.bar_ms,
             "waiting": shown.waiting,
         }
         return content, buffers
@@ -324,7 +360,13 @@ class LiveChart(LiveWidget):
         if action != "pick" or self._pickers is None:
             return super().act(action, request)
         contents = self._pickers.pick(str(request["name"]), str(request["value"]))
-        self.refresher.soon(lambda: self._take(contents, self._own_style()))
+
+        def show() -> None:
+            self._take(contents, self._own_style())
+            if self.refresher.paused:  # what the user asks for is shown nevertheless
+                self._asked.extend({"type": "window", "view": view} for view in self._views)
+
+        self.refresher.soon(show)
 
     def _own_style(self) -> Style:
         """Return what the user has made of the looks of the chart."""
@@ -377,12 +419,19 @@ class LiveChart(LiveWidget):
                     inside.pop(last, None)
         if self._figure.layout.template == self._default_template:
             look["layout"].pop("template", None)
+        if self._zone_title and self._figure.layout.xaxis.title.text == self._zone_title:
+            look["layout"]["xaxis"].pop("title")  # the page has its own
         plain_look: dict[str, Any] = plain(look)
         return plain_look
 
     def _style_changed(self) -> None:
         if not self._quiet:
             self._restyled = True
+
+
+def _wall_times(x: Floats, zone: str) -> pd.DatetimeIndex:
+    """Return times in milliseconds since 1970 UTC as a clock in a zone shows them: plotly knows no zones."""
+    return pd.DatetimeIndex(x.astype("datetime64[ms]"), tz="UTC").tz_convert(zone).tz_localize(None)
 
 
 def _buffers(points: Points) -> list[bytes]:

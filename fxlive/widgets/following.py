@@ -43,10 +43,21 @@ class Followed:
         self._where = {name: _condition(table, name, value) for name, value in (where or {}).items()}
         self._next = itertools.count()
         self._mark: Mark | None = None
+        self._cut = False  # there may be older rows that would be shown, were there room
 
     def follow(self) -> tuple[list[Any], list[int]]:
         """Return the keys whose row is new since the last call, and the numbers of those that have gone."""
-        moves = self.table.moves(self._mark, self.max_rows * (_LOOK_BACK if self._where else 1))
+        was_full = len(self.numbers) == self.max_rows
+        changed, gone = self._follow()
+        if self._cut and was_full and len(self.numbers) < self.max_rows:  # there is room now for older ones
+            self._cut, self._mark = False, None
+            again, left = self._follow()
+            changed, gone = [*again, *(key for key in changed if key not in set(again))], gone + left
+        return [key for key in changed if key in self.numbers], gone
+
+    def _follow(self) -> tuple[list[Any], list[int]]:
+        most = self.max_rows * (_LOOK_BACK if self._where else 1)
+        moves = self.table.moves(self._mark, most)
         self._mark = moves.mark
         numbers, left = self.numbers, list(moves.gone)
         if moves.whole:
@@ -60,9 +71,11 @@ class Followed:
                 changed.append(key)
             elif number is not None:
                 gone.append(number)
+        self._cut |= len(moves.changed) == most
         while len(numbers) > self.max_rows:
             gone.append(numbers.pop(next(iter(numbers))))
-        return [key for key in changed if key in numbers], gone
+            self._cut = True
+        return changed, gone
 
     def _wanted(self, key: Any) -> bool:
         if not self._where:

@@ -72,7 +72,7 @@ class Layer(Protocol):
         """Whether the last value is drawn on to the newest point of the chart, because it still is the value."""
 
     def read(self, start: int | None) -> Points:
-        """Return the points that have come since `start`, or with None all of the window."""
+        """Return the points that have come since `start`, or with None all of the window; used before the next call."""
 
 
 class Revised:
@@ -118,12 +118,12 @@ class Revised:
         self._first = self._stop = 0
 
     def read(self, start: int | None) -> Points:
-        """Return the points that came with a change after `start`, or with None all."""
+        """Return the points that came with a change after `start`, or with None all; good until the next change."""
         anew = start is not None and start < self._cut
         first = self._first
         if start is not None and not anew:
             first += int(np.searchsorted(self._changes[self._first : self._stop], start, "right"))
-        return Points(tuple(self._points[:, first : self._stop].copy()), self._count, anew)
+        return Points(tuple(self._points[:, first : self._stop]), self._count, anew)
 
     def _claim(self, at: int, more: int) -> int:
         """Have room for more points behind place `at`, and return where that is then."""

@@ -31,6 +31,7 @@ log = logging.getLogger("fxlive")
 
 # A view says every 10 s that it is still there.
 _SILENCE_S = 35.0
+_ON_ITS_WAY_S = 1.0  # what was said before a cell may be heard so long after it began
 # anywidget throws an error in the page where a model is closed within two seconds of its opening.
 _SETTLING_S = 3.0
 STILL = "fxlive_still"
@@ -59,8 +60,9 @@ class LiveWidget(anywidget.AnyWidget):
         What makes it move; default: the one that all widgets share.
     clock
         Gives seconds.
-    idle_since
-        Gives the time of that clock since which no cell of the notebook runs; None while one does.
+    silence_s
+        Takes the times of that clock at which a view was last heard of, and of now; gives for how many seconds it has
+        been silent though it would have been heard.
     """
 
     # As text: of a file anywidget would keep every widget alive that was ever made of it.
@@ -81,13 +83,13 @@ class LiveWidget(anywidget.AnyWidget):
         name: str,
         refresher: Refresher | None = None,
         clock: Callable[[], float] = time.monotonic,
-        idle_since: Callable[[], float | None] | None = None,
+        silence_s: Callable[[float, float], float] | None = None,
         **traits: Any,
     ) -> None:
         self.name = name
         self.refresher = refresher or shared_refresher()
         self._clock = clock
-        self._idle_since = idle_since or _cells().idle_since
+        self._silence_s = silence_s or _cells().silence_s
         self._settled_at = clock() + _SETTLING_S
         self._views: dict[str, float] = {}  # those that can be seen, and when each was last heard of
         self._asked: deque[dict[str, Any]] = deque()
@@ -194,13 +196,10 @@ class LiveWidget(anywidget.AnyWidget):
         """Whether any view of it can be seen."""
         if self.comm is None:
             return False
-        # While a cell runs many a kernel hears nothing, so silence counts only when none does. A view that was given up
-        # too early is back with its next word, and gets what it missed.
-        idle_since = self._idle_since()
-        if idle_since is not None:
-            oldest = self._clock() - _SILENCE_S
-            for view in [view for view, heard in self._views.items() if max(heard, idle_since) < oldest]:
-                del self._views[view]
+        # A view that was given up too early is back with its next word, and gets what it missed.
+        now = self._clock()
+        for view in [view for view, heard in self._views.items() if self._silence_s(heard, now) > _SILENCE_S]:
+            del self._views[view]
         return bool(self._views)
 
     def news(self) -> Part | None:
@@ -236,7 +235,9 @@ class LiveWidget(anywidget.AnyWidget):
         request = self._asked.popleft()
         if request["type"] == "window":
             content, buffers = self._window(request)
-            self._anew = self._anew and self._begun  # the first view is all there are
+            # While drawing is paused the other views do not get what this one has: they are to begin again after it.
+            behind = self._anew or (self.refresher.paused and self.pausable)
+            self._anew = behind and self._begun  # the first view is all there are
             self._begun = True
         else:
             content, buffers = self.reply(request)
@@ -260,7 +261,9 @@ class LiveWidget(anywidget.AnyWidget):
 
 
 class Cells:
-    """Knows whether a cell of the notebook runs.
+    """Knows when the kernel hears what a view says: always but in a cell, and in that where it has heard something.
+
+    ipykernel 6 hears nothing while a cell runs; 7 does.
 
     Parameters
     ----------
@@ -269,21 +272,28 @@ class Cells:
     """
 
     def __init__(self, shell: Any) -> None:
-        self._idle_since: float | None = -math.inf
+        self._began_at: float | None = None
+        self._ended_at = -math.inf
         if shell is not None:
             self._begun()  # what makes the first widget is a cell
             shell.events.register("pre_run_cell", self._begun)
             shell.events.register("post_run_cell", self._ended)
 
-    def idle_since(self) -> float | None:
-        """Return since when (by the monotonic clock) none runs; None while one does."""
-        return self._idle_since
+    def silence_s(self, heard: float, now: float) -> float:
+        """Return for how many seconds who was last heard at a time has been silent though it would have been heard.
+
+        Times are by the monotonic clock.
+        """
+        if self._began_at is None:
+            return now - max(heard, self._ended_at)
+        hears = heard > self._began_at + _ON_ITS_WAY_S
+        return now - heard if hears else 0.0
 
     def _begun(self, _: Any = None) -> None:
-        self._idle_since = None
+        self._began_at = time.monotonic()
 
     def _ended(self, _: Any = None) -> None:
-        self._idle_since = time.monotonic()
+        self._began_at, self._ended_at = None, time.monotonic()
 
 
 @cache

@@ -13,17 +13,16 @@ import plotly.graph_objects as go
 
 from fxlive.analytics.events import BYS, By
 from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
-from fxlive.errors import FxliveError, UnknownOption
+from fxlive.errors import UnknownOption
 from fxlive.loop import submit
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised
-from fxlive.widgets.wording import MOST_LINES, short, shown_name, time_of
+from fxlive.widgets.wording import MOST_LINES, left_out, short, shown_name, time_of
 
 CHANNELS = ("positions", "trades")
 MOST = pd.Timedelta("1D")
-MOST_MS = MOST / pd.Timedelta("1ms")
 MOST_ROWS_A_TICK = 2_000
 """Of each channel: some 20 ms of the feed's thread."""
 _LINE = {"shape": "hv", "width": 1.5}
@@ -43,9 +42,12 @@ class PnlBook:
         As in `pnl`.
     now
         Gives the moment at which it begins, in microseconds.
+    window_ms
+        How much to keep, back from the newest point.
     """
 
-    def __init__(self, store: Store, by: By | None, now: Callable[[], int]) -> None:
+    def __init__(self, store: Store, by: By | None, now: Callable[[], int], window_ms: float) -> None:
+        self.window_ms = window_ms
         self.groups: dict[str | None, Revised] = {}
         self.since = _moment(now())
         """When the first row that counts came."""
@@ -109,7 +111,7 @@ class PnlBook:
                 -of_group.drawdown,
             )
             if name not in self.groups:
-                self.groups[name] = Revised(len(columns), MOST_MS)
+                self.groups[name] = Revised(len(columns), self.window_ms)
             self.groups[name].replace(of_group.since / 1000.0, columns)
 
 
@@ -173,19 +175,18 @@ class PnlLayers:
         self._book = groups
         self._known: set[str | None] = set()
 
-    def __call__(self) -> Sequence[Layer]:
-        """Return the layers there are now.
+    @property
+    def left_out(self) -> int:
+        """How many groups came when there were as many lines as can be told apart."""
+        return 0 if self._book is None else len(self._book.groups) - len(self._known)
 
-        Raises
-        ------
-        FxliveError
-            Where there are more groups than a chart can tell apart.
-        """
+    def __call__(self) -> Sequence[Layer]:
+        """Return the layers there are now."""
         if self._book is not None:
             self._book.catch_up()
             for group in [group for group in self._book.groups if group not in self._known]:
                 if len(self._known) == MOST_LINES:
-                    raise FxliveError(f"There are more than {MOST_LINES} groups. Take a frame: session.pnl(by=...).")
+                    break
                 self._known.add(group)
                 look = go.Scatter(name=shown_name(str(group)), mode="lines", line=_LINE)
                 self._layers.append(PnlLayer(self._book, group, {1: look}))
@@ -205,11 +206,12 @@ class PnlBooks:
         self.pipeline = pipeline
         self._books: dict[By | None, PnlBook] = {}
 
-    def __getitem__(self, by: By | None) -> PnlBook:
-        """Return the book of a grouping, or that of the whole."""
-        if by not in self._books:
-            self._books[by] = PnlBook(self.pipeline.store, by, self.pipeline.now_us)
-        return self._books[by]
+    def of(self, by: By | None, window_ms: float) -> PnlBook:
+        """Return the book of a grouping, or that of the whole, that goes back so far."""
+        book = self._books.get(by)
+        if book is None or book.window_ms < window_ms:
+            book = self._books[by] = PnlBook(self.pipeline.store, by, self.pipeline.now_us, window_ms)
+        return book
 
 
 def pnl_contents(books: PnlBooks, by: By | None, window: Any) -> Contents:
@@ -219,7 +221,8 @@ def pnl_contents(books: PnlBooks, by: By | None, window: Any) -> Contents:
     span = time_of("window", window)
     if span > MOST:
         raise UnknownOption("window", window, (f"at most {short(MOST)}",))
-    whole, groups = books[None], None if by is None else books[by]
+    window_ms = span / pd.Timedelta("1ms")
+    whole, groups = books.of(None, window_ms), None if by is None else books.of(by, window_ms)
     figure = go.Figure(
         layout={
             "title": {"text": "P&L" + (f" by {by}" if by else "")},
@@ -251,9 +254,9 @@ def pnl_contents(books: PnlBooks, by: By | None, window: Any) -> Contents:
         figure,
         begin,
         Fares(books.pipeline, *CHANNELS),
-        window_ms=span / pd.Timedelta("1ms"),
+        window_ms=window_ms,
         waiting="Waiting for the first position or trade",
-        subtitle=lambda: f"known since {whole.since}",
+        subtitle=lambda layers: ", ".join(filter(None, [f"known since {whole.since}", left_out(layers.left_out)])),
         ready=ready,
     )
 

@@ -209,6 +209,7 @@ def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window
         window_ms=span / pd.Timedelta("1ms"),
         marks=OpenPositions(pipeline, symbol),
         waiting=f"Waiting for the first tick of {symbol[:60]}",
+        bar_ms=0.0 if freq is None else freq / pd.Timedelta("1ms"),
     )
 
 

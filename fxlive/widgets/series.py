@@ -15,7 +15,7 @@ from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Column, Fares, Points, in_window
-from fxlive.widgets.wording import MOST_LINES, short, shown_name, time_of
+from fxlive.widgets.wording import MOST_LINES, left_out, short, shown_name, time_of
 
 _GROUPS = (Kind.SYMBOL, Kind.CODE, Kind.KEY_INTEGER)
 
@@ -89,24 +89,21 @@ class Series:
         self._next_row: int | None = None
         self._layers: dict[int, SeriesLayer] = {}
         self._only = [SeriesLayer(table, y, window_us)] if by is None else None
+        self.left_out: set[int] = set()
+        """The values that came when there were as many lines as can be told apart."""
 
     def __call__(self) -> list[SeriesLayer]:
-        """Return the layers there are now.
-
-        Raises
-        ------
-        FxliveError
-            Where there are more values than a chart can tell apart.
-        """
+        """Return the layers there are now."""
         if self._only is not None or self._by is None:
             return self._only or []
         self._next_row, [groups] = self._table.values(self._next_row, self._by)
-        fresh = [int(value) for value in pd.unique(groups) if value not in self._layers]
-        if len(self._layers) + len(fresh) > MOST_LINES:
-            raise FxliveError(f"{self._by} has more than {MOST_LINES} values. Take a column with fewer, or a frame.")
-        for value in fresh:
+        for value in map(int, pd.unique(groups)):
             label = self._table.label(self._by, value)
-            if label is not None:
+            if label is None or value in self._layers:
+                continue
+            if len(self._layers) == MOST_LINES:
+                self.left_out.add(value)
+            else:
                 self._layers[value] = SeriesLayer(self._table, self._y, self._window_us, self._by, value, label)
         return list(self._layers.values())
 
@@ -135,7 +132,10 @@ def series_chart(
         raise UnknownOption("by", by, table.columns_of(*_GROUPS))
     span = time_of("window", window)
     window_us = int(span / pd.Timedelta("1us"))
-    Series(table, y, window_us, by)()  # too many of them is an error of this call
+    groups = Series(table, y, window_us, by)
+    groups()
+    if groups.left_out:
+        raise FxliveError(f"{by} has more than {MOST_LINES} values. Take a column with fewer, or a frame.")
     figure = go.Figure(
         layout={
             "title": {"text": shown_name(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
@@ -151,5 +151,6 @@ def series_chart(
         Fares(pipeline, channel),
         window_ms=span / pd.Timedelta("1ms"),
         waiting=f"Waiting for the first message of {channel}",
+        subtitle=lambda groups: left_out(len(groups.left_out)),
     )
     return LiveChart(contents, name=f"{session}: {name or f'{channel} {y} by {by} {short(span)}'}", **options)

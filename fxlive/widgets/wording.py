@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from html import escape
 from typing import Any
 
@@ -32,12 +33,25 @@ def time_of(option: str, value: Any) -> pd.Timedelta:
         Where it is none, or not longer than nothing.
     """
     try:
-        span = pd.Timedelta(value)
+        span = pd.Timedelta("nan" if _is_number(value) else value)  # of which pandas would make nanoseconds
     except ValueError as error:
         raise UnknownOption(option, value, ('a time such as "15min"',)) from error
     if not span > pd.Timedelta(0):
         raise UnknownOption(option, value, ('a time such as "15min"',))
     return span
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, timedelta)
+
+
+def left_out(count: int) -> str:
+    """Return what to say of so many lines that are not drawn; nothing of none."""
+    return f"{count:,} more not shown" if count else ""
 
 
 def short(span: pd.Timedelta) -> str:

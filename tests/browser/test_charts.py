@@ -185,6 +185,47 @@ def test_zoom_survives_a_hundred_updates_and_a_new_style_brings_detail_and_follo
     assert notebook.errors() == []
 
 
+def test_ranges_that_the_figure_is_given_are_looked_at_and_every_bar_is_whole(notebook: Notebook) -> None:
+    page = notebook.page
+    look = "x = chart.figure.data[0].x\nchart.figure.update_xaxes(range=[x[2], x[10]])"
+    notebook.open(
+        START,
+        "chart = fxlive.price_chart('EURUSD'); chart",
+        "chart.figure.update_yaxes(range=[1.0, 1.2])",
+        "chart.figure.update_yaxes(range=None, type='log')",
+        look,
+        "fxlive.price_chart('EURUSD', 'candles', freq='5min', window='15min', name='bars')",
+    )
+    for cell in (0, 1):
+        notebook.run_cell(cell)
+    wait_for_points(page, 20)
+    notebook.run_cell(2)
+    page.wait_for_function(f"() => JSON.stringify(({Y_RANGE})(0)) === '[1,1.2]'")
+    notebook.run_cell(3)
+    page.wait_for_function(
+        f"""() => {{
+            const [low, high] = ({Y_RANGE})(0).map((exponent) => 10 ** exponent);
+            const last = document.querySelector('.fxlive-plot').data[0].y.at(-1);
+            return low > last * 0.9 && low < last && last < high && high < last * 1.1;
+        }}"""
+    )
+    notebook.run_cell(4)
+    page.locator(".fxlive-follow").first.wait_for(state="visible")
+    asked = ask(page, RANGE)
+    assert asked[1] - asked[0] < 60_000
+    count_drawings(page)
+    wait_for_drawings(page, 5)
+    assert ask(page, RANGE) == asked
+    page.locator(".fxlive-follow").first.click()
+    page.wait_for_function(f"() => ({RANGE})(0)[1] > ({NEWEST})(0)")
+
+    notebook.run_cell(5)
+    wait_for_points(page, 0, chart=1)
+    left, right = ask(page, RANGE, 1)
+    assert right >= ask(page, NEWEST, 1) + 150_000  # half a bar: it stands around its time
+    assert left <= ask(page, OLDEST, 1) - 150_000
+
+
 def test_a_reload_and_a_second_view_show_the_whole_window_and_load_plotly_once(notebook: Notebook) -> None:
     page = notebook.page
     # The third cell shows the same chart again; the fourth another one.

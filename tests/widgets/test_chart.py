@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import fxlive
+from fxlive.errors import FxliveError
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
 from fxlive.widgets.live import Cells, close_widgets_of
@@ -142,16 +143,16 @@ def test_a_page_that_fell_silent_is_sent_nothing_until_it_is_heard_again(page: R
 
 
 def test_while_a_cell_runs_silence_says_nothing_for_many_a_kernel_hears_nothing_then(page: Recorded) -> None:
-    line, now, idle = Line(3), [0.0], [None]
-    chart = chart_of(line, clock=lambda: now[0], idle_since=lambda: idle[0])
+    line, now, silent = Line(3), [0.0], [0.0]
+    chart = chart_of(line, clock=lambda: now[0], silence_s=lambda heard, now: silent[0])
     look(chart)
     for line.rows in range(4, 204):  # a cell of two hundred seconds
         now[0] += 1
         chart.refresher.tick()
     assert len(page.news()) == 200
-    idle[0] = 200.0  # type: ignore[call-overload]
     for line.rows in range(204, 304):
         now[0] += 1
+        silent[0] += 1
         chart.refresher.tick()
     assert len(page.news()) == 235
 
@@ -159,16 +160,16 @@ def test_while_a_cell_runs_silence_says_nothing_for_many_a_kernel_hears_nothing_
 def test_whether_a_cell_runs_is_what_ipython_says() -> None:
     shell = InteractiveShell()
     cells = Cells(shell)
-    assert cells.idle_since() is None  # the first widget is made in a cell
-    before = time.monotonic()
+    now = time.monotonic()
+    assert cells.silence_s(now - 100, now) == 0  # the first widget is made in a cell
+    assert cells.silence_s(now + 5, now + 100) == 95  # whoever was heard in the cell would be heard again
     shell.run_cell("1")
-    ended = cells.idle_since()
-    assert ended is not None
-    assert ended >= before
+    assert 90 < cells.silence_s(now - 100, now + 100) <= 100  # since the cell has ended
+    assert cells.silence_s(now + 50, now + 100) == 50
     shell.user_ns["cells"], shell.user_ns["seen"] = cells, []
-    shell.run_cell("seen.append(cells.idle_since())")
-    assert shell.user_ns["seen"] == [None]
-    assert Cells(None).idle_since() == -math.inf
+    shell.run_cell("seen.append(cells.silence_s(0, 1e9))")
+    assert shell.user_ns["seen"] == [0]
+    assert Cells(None).silence_s(1, 3) == 2
 
 
 def test_while_drawing_is_paused_nothing_is_sent_but_to_views_that_begin(page: Recorded) -> None:
@@ -181,9 +182,14 @@ def test_while_drawing_is_paused_nothing_is_sent_but_to_views_that_begin(page: R
     assert not page.news()
     look(chart, "b")
     assert page.answers()[-1].columns[1] == [0, 1, 2, 3, 4]
+    line.rows = 6
+    chart.refresher.tick()
+    assert not page.news()
     assert [tick.content.get("paused", False) for tick in page.ticks] == [False, True, True]
     chart.refresher.pause(False)
     assert "paused" not in page.ticks[-1].content
+    chart.refresher.tick()
+    assert page.news()[-1].columns[1] == [0, 1, 2, 3, 4, 5]  # the first view has missed what the second began with
 
 
 def test_a_closed_chart_costs_nothing_and_says_nothing(page: Recorded) -> None:
@@ -272,6 +278,65 @@ def test_the_figure_is_a_still_picture_of_the_window(page: Recorded) -> None:
     assert isinstance(still, go.Figure)
     assert list(still.data[0].y) == [0, 1, 2, 3]
     assert str(np.asarray(still.data[0].x)[0]).startswith("2023-11-14T22:13:20")
+
+
+class Fills(Line):
+    """Some points of long ago and none since."""
+
+    thin = False
+
+    def read(self, start: int | None) -> Points:
+        return Points((START_MS - np.array([3_600_000.0, 1.0]), np.array([7.0, 8.0])), 2)
+
+
+class Held(Line):
+    """A line whose last value holds."""
+
+    holds = True
+
+    def read(self, start: int | None) -> Points:
+        return Points((np.array([START_MS]), np.array([5.0])), 1)
+
+
+def test_the_figure_has_the_window_of_the_chart_and_its_zone_in_every_layer(page: Recorded) -> None:
+    chart = chart_of(Line(3), Fills(), Held(), tz="Asia/Tokyo")
+    line, fills, held = chart.figure.data
+    assert pd.Timestamp(line.x[0]) == pd.Timestamp("2023-11-15 07:13:20")
+    assert list(fills.y) == [8.0]
+    assert list(held.y) == [5.0, 5.0]
+    assert held.x[-1] == line.x[-1]
+    assert chart.figure.layout.xaxis.title.text == "Asia/Tokyo"
+    chart.tz = "UTC"
+    assert chart.figure.layout.xaxis.title.text == "UTC"
+    look(chart)  # the page writes the zone itself
+    assert "title" not in page.answers()[0].content["figure"]["layout"].get("xaxis", {})
+    chart.figure.update_layout(xaxis_title="Mine")
+    chart.refresher.tick()
+    assert page.news()[-1].content["figure"]["layout"]["xaxis"]["title"]["text"] == "Mine"
+
+
+def test_a_figure_that_was_looked_at_when_a_layer_was_new_leaves_no_view_without_it(page: Recorded) -> None:
+    layers = [Line(3)]
+    chart = chart_of()
+    chart._layers = lambda: layers
+    look(chart)
+    layers.append(Line(2))
+    assert len(chart.figure.data) == 2
+    chart.refresher.tick()
+    assert len(page.news()[-1].content["layers"]) == 2
+
+
+def test_the_charts_own_traces_cannot_be_taken_away_and_are_hidden_instead(page: Recorded) -> None:
+    chart = chart_of(Line(3), Line(2))
+    chart.figure.add_trace(go.Scatter(x=[2], y=[2], name="mine"))
+    with pytest.raises(FxliveError, match="Hide one instead"):
+        chart.figure.data = chart.figure.data[:1]
+    with pytest.raises(FxliveError, match="Hide one instead"):
+        chart.figure.data = chart.figure.data[::-1]
+    chart.figure.data = chart.figure.data[:2]
+    chart.figure.update_traces(visible=False, selector=0)
+    look(chart)
+    assert [trace.get("visible") for trace in page.answers()[0].content["figure"]["data"]] == [False, None]
 
 
 def test_badge_gaps_and_marks_go_along_when_they_change(page: Recorded) -> None:

@@ -314,3 +314,16 @@ def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(page: 
         assert session.grid("market-data", sort="-bid", height=3).name == "grids: grid market-data"
     finally:
         session.close()
+
+
+def test_when_a_row_ends_an_older_one_that_had_no_room_is_shown_again(platform: Platform, page: Recorded) -> None:
+    shown = Shown(platform, page, "positions", max_rows=2)
+    platform.put(*map(position, (1, 2, 3)))
+    shown.tick()
+    assert shown.column("ticket") == [2, 3]
+    platform.put(position(3, volume=0), position(2, volume=0))
+    shown.tick()
+    assert shown.column("ticket") == [1]
+    platform.put(position(1, volume=0))
+    shown.tick()
+    assert shown.column("ticket") == []

@@ -30,6 +30,9 @@ def position(platform: Platform, ticket: int, profit: float, volume: float = 0.1
     platform.say("position", "positions", ticket=ticket, symbol=symbol, volume=volume, unrealizedPnL=profit)
 
 
+DAY_MS = 86_400_000.0
+
+
 def frames(platform: Platform) -> Any:
     tables = platform.pipeline.store.tables
     return tables["positions"].frame(), tables["trades"].frame()
@@ -38,7 +41,7 @@ def frames(platform: Platform) -> Any:
 @pytest.mark.parametrize("by", [None, "symbol", "strategy_id"])
 def test_what_is_drawn_is_what_pnl_says_whatever_comes_and_however_late(platform: Platform, by: Any) -> None:
     books = PnlBooks(platform.pipeline)
-    layers = PnlLayers(books[None], None if by is None else books[by])
+    layers = PnlLayers(books.of(None, DAY_MS), None if by is None else books.of(by, DAY_MS))
     charts: list[dict[float, list[float]]] = []
     starts: list[int] = []
     rng = np.random.default_rng(7)
@@ -158,15 +161,29 @@ def test_a_flood_is_counted_some_rows_at_a_time(
     assert page.news()[-1].columns[1][-1] == 25.0
 
 
-def test_more_groups_than_can_be_told_apart_are_an_error_that_says_what_to_do(
-    platform: Platform, page: Recorded
-) -> None:
+def test_a_book_keeps_no_more_than_the_longest_window_of_its_charts(platform: Platform) -> None:
+    books = PnlBooks(platform.pipeline)
+    short = books.of(None, 15_000.0)
+    assert books.of(None, 5_000.0) is short
+    for step in range(100):
+        platform.now = float(step)
+        position(platform, 1, float(step))
+        short.catch_up()
+    assert len(short.groups[None].read(None)) == 17
+    longer = books.of(None, 60_000.0)
+    assert longer is not short
+    assert len(longer.groups[None].read(None)) == 62
+
+
+def test_more_groups_than_can_be_told_apart_are_not_drawn_and_that_is_said(platform: Platform, page: Recorded) -> None:
     chart = chart_of(platform, "strategy_id")
     look(chart)
     for number in range(41):
         trade(platform, number, 1.0, strategyId=f"strategy {number}")
     chart.refresher.tick()
-    assert "more than 40 groups" in page.news()[-1].content["failed"]
+    assert len(page.news()[-1].content["layers"]) == 41  # the whole, and forty
+    chart.refresher.tick()
+    assert page.news()[-1].content["figure"]["layout"]["title"]["subtitle"]["text"].endswith(", 1 more not shown")
 
 
 def test_a_strategy_s_name_is_text_whatever_it_looks_like(platform: Platform, page: Recorded) -> None:

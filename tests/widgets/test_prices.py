@@ -188,7 +188,7 @@ def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, page
         chart_of(platform, "EURO")
     with pytest.raises(fxlive.UnknownOption, match=r"kind cannot be 'pie'.* It knows: line, candles"):
         chart_of(platform, "EURUSD", kind="pie")
-    for window in ("soon", "-5min", 0, None, "NaT"):
+    for window in ("soon", "-5min", 0, None, "NaT", 15, "15", 0.5):
         with pytest.raises(fxlive.UnknownOption, match=r"window cannot be .*15min"):
             chart_of(platform, "EURUSD", window=window)
     assert not page.sent

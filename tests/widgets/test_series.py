@@ -83,6 +83,6 @@ def test_more_lines_than_can_be_told_apart_are_an_error_at_once_and_said_later(
     look(chart)
     hold(platform, MOST_LINES, "EURUSD", 1.0)
     chart.refresher.tick()
-    assert "ticket has more than 40 values" in page.news()[-1].content["failed"]
+    assert page.news()[-1].content["figure"]["layout"]["title"]["subtitle"]["text"] == "1 more not shown"
     with pytest.raises(fxlive.FxliveError, match="ticket has more than 40 values"):
         chart_of(platform, "positions", "profit", by="ticket")

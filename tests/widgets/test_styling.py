@@ -64,6 +64,13 @@ def test_a_chart_that_nobody_has_styled_looks_as_one_that_is_made_anew(chart: Li
     assert differences(fresh.figure, chart.figure) == {}
 
 
+def test_a_pick_is_shown_while_drawing_is_paused(chart: LiveChart, page: Recorded) -> None:
+    chart.refresher.pause()
+    _pick(chart, "symbol", "USDJPY")
+    assert page.answers()[-1].content["figure"]["layout"]["title"]["text"] == "USDJPY"
+    assert page.answers()[-1].columns[1] == [150.0]
+
+
 def test_a_pick_that_fails_is_said_in_the_chart(chart: LiveChart, page: Recorded, caplog: Any) -> None:
     with caplog.at_level("CRITICAL", "fxlive"):
         chart._do({"action": "pick", "name": "symbol", "value": "NOSUCH"})

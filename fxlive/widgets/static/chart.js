@@ -7,6 +7,7 @@ import { Zone } from "./zones.js";
 
 const SHORTEST_MS = 60_000; // a time axis of a few milliseconds would be all labels
 const MARGIN_RIGHT = 0.02; // of the time axis: room behind the newest point
+const FEWEST_BARS = 10; // that a time axis has room for
 const MARGIN_Y = 0.06; // of the values' range, above and below
 const PIXELS_A_STRETCH = 1.5;
 const MOST_POINTS = 6_000; // of a layer; more are thinned
@@ -74,6 +75,7 @@ class ChartView extends View {
     this.figure = content.figure;
     this.layers = content.layers.map((layer) => ({ ...layer, columns: layer.columns.map(([name, ...to]) => ({ name, to })) }));
     this.windowMs = content.window_ms;
+    this.barMs = content.bar_ms;
     this.waiting.textContent = content.waiting;
     this.gaps = content.gaps;
     this.marks = content.marks;
@@ -86,6 +88,7 @@ class ChartView extends View {
       trace += layer.traces;
       layer.data = columns(buffers.slice(at, (at += layer.columns.length)));
     }
+    this.heedRange();
     if (!this.following) this.askForDetail(); // of what the user looks at
     this.whole = true;
     this.soon();
@@ -95,13 +98,35 @@ class ChartView extends View {
     if (content.a === "detail") {
       this.pending.push({ detail: content, buffers });
     } else {
-      if (content.figure) [this.figure, this.whole] = [content.figure, true];
+      if (content.figure) {
+        [this.figure, this.whole] = [content.figure, true];
+        this.ranges.clear(); // an axis may be of another type
+        this.heedRange();
+      }
       if (content.gaps) this.gaps = content.gaps;
       if (content.marks) this.marks = content.marks;
       if (content.pickers) this.offer(content.pickers);
       if (content.l) this.pending.push({ layers: content.l, buffers });
     }
     this.soon();
+  }
+
+  // A range of time that the figure is given is looked at, as if the user had zoomed there.
+  heedRange() {
+    const range = this.figure.layout.xaxis?.range;
+    const asked = JSON.stringify(range);
+    if (asked === this.asked) return;
+    this.asked = asked;
+    if (!range) return;
+    // What has a zone is a moment; what has none is what the axis is to show.
+    const zoned = /Z|[+-]\d\d:?\d\d$/;
+    this.jump = range.map((time) => {
+      const ms = typeof time === "number" ? time : zoned.test(time) ? Date.parse(time) : null;
+      return ms === null ? time : new Date(this.zone.wall(ms)).toISOString();
+    });
+    this.following = false;
+    this.button.hidden = false;
+    this.detailSoon();
   }
 
   offer(pickers) {
@@ -210,6 +235,7 @@ class ChartView extends View {
     this.drawn = true;
     this.plot.on("plotly_relayout", (change) => this.moved(change));
     this.plot.on("plotly_doubleclick", () => this.follow());
+    if (!this.following) this.detailSoon(); // the figure came with a range
     let [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
     const resized = new ResizeObserver(() => {
       // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
@@ -264,9 +290,13 @@ class ChartView extends View {
     const own = layout.xaxis?.title?.text;
     layout.xaxis = { ...layout.xaxis, autorange: false };
     if (!own) layout.xaxis.title = { text: this.zone.name };
-    layout.xaxis.range = this.following || !this.drawn ? this.liveRange() : this.plot.layout.xaxis.range;
-    for (const [axis, range] of this.valueRanges()) {
-      layout[axis] = { ...layout[axis], autorange: false, range: this.ownY || !this.drawn ? range : this.plot.layout[axis].range };
+    const stays = this.drawn ? this.plot.layout.xaxis.range : this.liveRange();
+    layout.xaxis.range = this.jump ?? (this.following ? this.liveRange() : stays);
+    this.jump = undefined;
+    this.valueRanges();
+    for (const axis of this.valueAxes()) {
+      const range = this.ownY || !this.drawn ? this.ranges.get(axis) : this.plot.layout[axis]?.range;
+      if (range) layout[axis] = { ...layout[axis], autorange: false, range };
     }
     if (this.layers.every(({ data }) => !data.length)) {
       // Numbers on the axes of an empty chart would be made up.
@@ -333,13 +363,20 @@ class ChartView extends View {
     const newest = this.newest();
     const right = Number.isFinite(newest) ? newest : Date.now();
     const oldest = Math.max(Math.min(this.oldest(), right), right - this.windowMs);
-    const span = Math.min(this.windowMs, Math.max(right - oldest, SHORTEST_MS));
-    return [right - span, right + span * MARGIN_RIGHT].map((ms) => new Date(this.zone.wall(ms)).toISOString());
+    const span = Math.min(this.windowMs, Math.max(right - oldest, SHORTEST_MS, FEWEST_BARS * this.barMs));
+    const half = this.barMs / 2; // a bar stands around its time
+    return [right - span - half, right + span * MARGIN_RIGHT + half].map((ms) => new Date(this.zone.wall(ms)).toISOString());
+  }
+
+  valueAxes() {
+    const axes = this.layers.flatMap(({ first, traces }) => this.figure.data.slice(first, first + traces));
+    return new Set(axes.map(({ yaxis }) => (yaxis ?? "y").replace("y", "yaxis")));
   }
 
   // The range of each axis of values. One that holds them with little room to spare stays, so that it does not jump.
   valueRanges() {
     const extremes = new Map();
+    for (const axis of this.valueAxes()) if (this.figure.layout[axis]?.range) this.ranges.delete(axis); // the user's own
     const [since, until] = this.following ? [this.newest() - this.windowMs, Infinity] : this.visible();
     for (const layer of this.layers) {
       const from = Math.max(0, layer.data.since(since) - 1);
@@ -349,12 +386,13 @@ class ChartView extends View {
         const column = layer.data.all[c];
         for (const i of traces) {
           const axis = (this.figure.data[layer.first + i].yaxis ?? "y").replace("y", "yaxis");
-          if (this.figure.layout[axis]?.range) continue; // the user's own
-          const [low, high] = extremes.get(axis) ?? [Infinity, -Infinity];
-          let [least, greatest] = [low, high];
+          if (this.figure.layout[axis]?.range) continue;
+          const log = this.figure.layout[axis]?.type === "log";
+          let [least, greatest] = extremes.get(axis) ?? [Infinity, -Infinity];
           for (let n = from; n < to; n++) {
-            if (column[n] < least) least = column[n];
-            if (column[n] > greatest) greatest = column[n];
+            const value = log ? Math.log10(column[n]) : column[n];
+            if (value < least && value !== -Infinity) least = value;
+            if (value > greatest && value !== Infinity) greatest = value;
           }
           extremes.set(axis, [least, greatest]);
         }
@@ -370,7 +408,8 @@ class ChartView extends View {
 
   // What the user looks at, in UTC.
   visible() {
-    return this.plot.layout.xaxis.range.map((time) =>
+    const range = this.jump ?? (this.drawn ? this.plot.layout.xaxis.range : this.liveRange());
+    return range.map((time) =>
       this.zone.utc(typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`)),
     );
   }
@@ -394,15 +433,19 @@ class ChartView extends View {
     if (!keys.some((key) => /^[xy]axis\d*\.(range|autorange)/.test(key))) return;
     if (keys.some((key) => /^xaxis\d*\.range/.test(key))) {
       this.following = false;
-      clearTimeout(this.detailing);
-      this.detailing = setTimeout(() => this.askForDetail(), DETAIL_AFTER_MS);
+      this.detailSoon();
     }
     if (keys.some((key) => /^yaxis\d*\.(range|autorange)/.test(key))) this.ownY = false;
     this.button.hidden = false;
   }
 
+  detailSoon() {
+    clearTimeout(this.detailing);
+    this.detailing = setTimeout(() => this.askForDetail(), DETAIL_AFTER_MS);
+  }
+
   askForDetail() {
-    if (this.following || this.over || !this.layers.some(({ thin }) => thin)) return;
+    if (!this.drawn || this.following || this.over || !this.layers.some(({ thin }) => thin)) return;
     const [since, until] = this.visible();
     if (until < this.oldest() || since > this.newest()) return;
     this.tell("detail", { since, until, pixels: this.plot.clientWidth });
