@@ -33,6 +33,11 @@ MAX_CHARS = 1_000
 
 # The message's id and when it came say little of what the row is about; who wants them names them.
 _LEFT_OUT = {"received_at", "id", "data_timestamp"}
+# What a narrow table shows too: whose money it is, and how much.
+_FIRST = {
+    "positions": ("symbol", "type", "volume", "unrealized_pnl"),
+    "trades": ("symbol", "action", "volume", "profit"),
+}
 _NEWEST_FIRST = {"trades", "orders", "alerts"}
 
 _PRICES = {"price", "bid", "ask", "last", "open", "close", "day_high", "day_low", "stop_loss", "take_profit", "change"}
@@ -254,7 +259,9 @@ def _milliseconds(micros: list[int | None]) -> Any:
 
 
 def _default_columns(table: RollingTable) -> list[str]:
-    known = [name for name in table.columns if name not in _LEFT_OUT and name not in table.channel.key]
+    said = [name for name in table.columns if name not in _LEFT_OUT and name not in table.channel.key]
+    first = _FIRST.get(table.channel.name, ())
+    known = [*first, *(name for name in said if name not in first)]
     return [*table.channel.key, *known, "timestamp"] if table.channel.key else ["timestamp", *known]
 
 

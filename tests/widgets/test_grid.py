@@ -327,3 +327,13 @@ def test_when_a_row_ends_an_older_one_that_had_no_room_is_shown_again(platform: 
     platform.put(position(1, volume=0))
     shown.tick()
     assert shown.column("ticket") == []
+
+
+@pytest.mark.parametrize(("channel", "money"), [("positions", "unrealized_pnl"), ("trades", "profit")])
+def test_money_stands_among_the_first_columns_and_none_is_missing(
+    platform: Platform, page: Recorded, channel: str, money: str
+) -> None:
+    shown = Shown(platform, page, channel)
+    assert money in shown.columns[:5]
+    table = platform.pipeline.store.tables[channel]
+    assert set(shown.columns) == {*table.columns, "timestamp"} - {"id", "received_at"}
