@@ -63,10 +63,11 @@ THEIRS = f"""
 import numpy as np
 import plotly.graph_objects as go
 times = moments({POINTS})
-def arrays(times):
-    return (np.array(times) * 1e3).astype("datetime64[ms]"), np.array(prices(times))
+def arrays(times):  # as floats: as datetimes they would go as text, several times as large
+    return np.array(times) * 1e3, np.array(prices(times))
 x, y = arrays(times)
-charts = [go.FigureWidget([go.Scatter(x=x, y=y), go.Scatter(x=x, y=y)]) for _ in range(CHARTS)]
+layout = {{"xaxis": {{"type": "date"}}}}
+charts = [go.FigureWidget([go.Scatter(x=x, y=y), go.Scatter(x=x, y=y)], layout) for _ in range(CHARTS)]
 def update():
     global times
     times = (times + moments(10))[-{POINTS}:]
