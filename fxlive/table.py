@@ -11,11 +11,7 @@ copy-on-write as shared for ever, so that every write into a frame goes to a cop
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -26,34 +22,10 @@ from fxlive.channels import Channel
 from fxlive.columns import Buffer, Codes, Fixed, Vocabulary, buffer
 from fxlive.drift import Drift
 from fxlive.messages import Kind
+from fxlive.newest import Mark, Moves, Newest
 from fxlive.selection import keyed
 
-MAX_ENDED = 10_000
-MAX_DEPARTED = 10_000
 _LONG_AGO = int(np.iinfo(np.int64).min)
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How far somebody has followed what is in `latest`."""
-
-    first: int
-    stop: int
-    departures: int
-
-
-@dataclass(frozen=True)
-class Moves:
-    """What has moved in `latest` since a mark.
-
-    `changed` are the keys with a new row, in the order of the rows; `gone` those that are in it no more. Where `whole`,
-    `changed` are all that there are, and who has others is to drop them. The next call goes on from `mark`.
-    """
-
-    mark: Mark
-    changed: Sequence[Any]
-    gone: Sequence[Any]
-    whole: bool
 
 
 class RollingTable:
@@ -103,11 +75,7 @@ class RollingTable:
             self._add_column(name, kind)
         for column in channel.columns:
             self._add_column(column.name, column.kind)
-        self._newest_row: dict[Any, int] = {}  # of each key, in the order of the rows
-        self._outlived: dict[Any, dict[str, Any]] = {}  # keys whose row left the window, but that have not ended
-        self._ended_at: OrderedDict[Any, int] = OrderedDict()  # keys that ended and left, so that none comes back late
-        self._departed: deque[Any] = deque(maxlen=MAX_DEPARTED)  # the keys that left `latest` last
-        self._departures = 0  # how many ever did
+        self._latest = Newest(channel, self._columns)
         self._keeper: pd.DataFrame | None = None
         self._keeper_of: tuple[int, ...] = ()
         self._keeper_first = self._keeper_stop = 0
@@ -139,7 +107,7 @@ class RollingTable:
             start, self.stop = self.stop, self.stop + len(rows)
             if len(rows):
                 if self.channel.key:
-                    self._note_newest(rows, start)
+                    self._latest.add(rows, start, self._newest)
                 self._newest = max(self._newest, int(rows.timestamp.max()))
             self._evict()
 
@@ -178,80 +146,13 @@ class RollingTable:
         self._columns[name] = column
         self._kinds[name] = kind
 
-    def _note_newest(self, rows: Rows, start: int) -> None:
-        stamps, numbers = rows.timestamp, range(start, start + len(rows))
-        in_order = stamps[0] >= self._newest and (len(rows) == 1 or bool((stamps[1:] >= stamps[:-1]).all()))
-        if in_order:
-            newest = dict(zip(self._keys(rows), numbers, strict=True))
-        else:  # some came late: of each key the youngest counts, of equally old ones the last
-            keys = list(self._keys(rows))
-            newest = {keys[place]: numbers[place] for place in np.argsort(stamps, kind="stable").tolist()}
-            newest = {key: row for key, row in newest.items() if stamps[row - start] >= self._newest_at(key)}
-        if not in_order or len(newest) < len(rows):  # a key that came twice stands where it came first
-            newest = dict(sorted(newest.items(), key=itemgetter(1)))
-        for key, row in newest.items():
-            self._newest_row.pop(key, None)
-            self._newest_row[key] = row
-        if self._outlived:
-            for key in newest.keys() & self._outlived.keys():
-                del self._outlived[key]
-        if self.channel.leaves:
-            for key, row in newest.items():
-                if self._ended(row):
-                    self._note_end(key, self._newest_row.pop(key))
-                    self._note_departure(key)
-
-    def _newest_at(self, key: Any) -> int:
-        """Return the timestamp of what is known of a key; long ago where nothing is."""
-        row = self._newest_row.get(key)
-        if row is not None:
-            return int(self._columns["timestamp"].raw(row))
-        outlived = self._outlived.get(key)
-        return self._ended_at.get(key, _LONG_AGO) if outlived is None else int(outlived["timestamp"])
-
-    def _note_end(self, key: Any, row: int) -> None:
-        self._ended_at.pop(key, None)
-        self._ended_at[key] = self._columns["timestamp"].raw(row)
-        if len(self._ended_at) > MAX_ENDED:
-            self._ended_at.popitem(last=False)
-
-    def _note_departure(self, key: Any) -> None:
-        self._departed.append(key)
-        self._departures += 1
-
-    def _keys(self, rows: Rows) -> Any:
-        if self.channel.single:
-            return [None] * len(rows)
-        keys = [rows.values[name] for name in self.channel.key]
-        if len(keys) > 1:
-            return zip(*keys, strict=True)
-        return keys[0].tolist() if isinstance(keys[0], np.ndarray) else keys[0]
-
-    def _ended(self, row: int) -> bool:
-        if self.channel.ends is None:
-            return True
-        column, ends = self.channel.ends
-        value = self._columns[column].raw(row)
-        return (value.upper() if isinstance(value, str) else value) in ends
-
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
             first = self._first_since(first, self._newest - self._window_us)
         if first == self.first:
             return
-        while self._newest_row:
-            key = next(iter(self._newest_row))
-            row = self._newest_row[key]
-            if row >= first:
-                break
-            del self._newest_row[key]
-            if self._ended(row):
-                if self.channel.ends is not None:
-                    self._note_end(key, row)
-                self._note_departure(key)
-            else:
-                self._outlived[key] = {name: column.raw(row) for name, column in self._columns.items()}
+        self._latest.drop_before(first)
         self.first = first
 
     def _first_since(self, first: int, cutoff: int) -> int:
@@ -276,17 +177,13 @@ class RollingTable:
         with self._lock:
             self.first = self.stop
             self._newest = _LONG_AGO
-            for known in (self._newest_row, self._outlived, self._ended_at):
-                known.clear()
-            self._departures += MAX_DEPARTED + 1  # more than are remembered: who follows gets everything anew
+            self._latest.clear()
             self.clearings += 1
 
     def forget(self, key: Any) -> None:
         """Take a key out of `latest`: what it stood for has ended."""
         with self._lock:
-            self._newest_row.pop(key, None)
-            self._outlived.pop(key, None)
-            self._note_departure(key)
+            self._latest.forget(key)
 
     # Out.
 
@@ -353,9 +250,8 @@ class RollingTable:
     def latest(self) -> pd.DataFrame:
         """Return each key's row with the newest `timestamp` (of equal ones the last), indexed and sorted by the key."""
         with self._lock:
-            rows = np.fromiter(self._newest_row.values(), np.int64, len(self._newest_row))
-            frame = self._current_keeper().iloc[rows - self._keeper_first]
-            if self._outlived:
+            frame = self._current_keeper().iloc[self._latest.rows() - self._keeper_first]
+            if self._latest.outlived:
                 frame = pd.concat([self._outlived_frame(), frame])
         return keyed(frame, self.channel)
 
@@ -365,12 +261,12 @@ class RollingTable:
             row = self._row_of(key)
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
-            return self._outlived.get(key)
+            return self._latest.outlived.get(key)
 
     def _row_of(self, key: Any) -> int | None:
         """Return the row of the window that is a key's newest; None where there is none."""
         if self.channel.key:
-            return self._newest_row.get(key)
+            return self._latest.row_of(key)
         return key if self.first <= key < self.stop else None
 
     def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
@@ -381,7 +277,7 @@ class RollingTable:
             for name in columns:
                 raw = self._columns[name].raw
                 values[name] = [
-                    raw(row) if row is not None else self._outlived.get(key, {}).get(name)
+                    raw(row) if row is not None else self._latest.outlived.get(key, {}).get(name)
                     for row, key in zip(rows, keys, strict=True)
                 ]
             return values
@@ -405,32 +301,14 @@ class RollingTable:
         []
         """
         with self._lock:
-            here = Mark(self.first, self.stop, self._departures)
-            # A row that came and left between two calls may have outlived the window with values that were never told.
-            if since is None or since.stop < self.first or here.departures - since.departures > len(self._departed):
-                since, whole = Mark(self.first, self.first, here.departures), True
-            else:
-                whole = False
-            if not self.channel.key:
-                changed = range(max(since.stop, self.stop - most), self.stop)
-                return Moves(here, changed, range(since.first, self.first), whole)
-            newest: list[Any] = []
-            for key, row in reversed(self._newest_row.items()):
-                if row < since.stop or len(newest) == most:
-                    break
-                newest.append(key)
-            if whole:
-                newest += islice(reversed(self._outlived), most - len(newest))
-            left = dict.fromkeys(islice(reversed(self._departed), here.departures - since.departures))
-            gone = [key for key in left if key not in self._newest_row and key not in self._outlived]
-            return Moves(here, newest[::-1], gone, whole)
+            return self._latest.moves(since, most, self.first, self.stop)
 
     def kind(self, column: str) -> Kind:
         """Return what a column holds."""
         return self._kinds[column]
 
     def _outlived_frame(self) -> pd.DataFrame:
-        kept = list(self._outlived.values())
+        kept = list(self._latest.outlived.values())
         columns = {}
         for name, column in self._columns.items():
             few = column.like()

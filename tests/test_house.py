@@ -33,6 +33,7 @@ FLOORS: dict[str, float] = {
     "drift": 1.5,  # a rule that tables and the reader of captures share
     "protocol": 2,
     "selection": 1.5,  # pure functions of frames
+    "newest": 1.8,
     "table": 2,
     "analytics": 2,
     "store": 3,

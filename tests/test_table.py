@@ -20,9 +20,10 @@ from fxlive.batch import Rows
 from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.errors import UnknownColumn
+from fxlive.newest import MAX_DEPARTED, MAX_ENDED
 from fxlive.protocol import decode
 from fxlive.selection import select
-from fxlive.table import MAX_DEPARTED, MAX_ENDED, RollingTable
+from fxlive.table import RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
 NAT = np.iinfo(np.int64).min
@@ -704,7 +705,7 @@ def test_what_is_remembered_of_ended_keys_is_bounded() -> None:
     ends.values["ticket"] = np.arange(MAX_ENDED + 5)
     table.append(ends)
 
-    assert len(table._ended_at) == MAX_ENDED
+    assert len(table._latest._ended_at) == MAX_ENDED
 
 
 def test_system_has_one_latest_row_whatever_its_status() -> None:

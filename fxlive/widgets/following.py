@@ -10,7 +10,8 @@ import pandas as pd
 
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
-from fxlive.table import Mark, RollingTable
+from fxlive.newest import Mark
+from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
 
 _SEVERAL = (list, tuple, set, frozenset)

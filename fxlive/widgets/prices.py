@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments, is_pair, known_symbol
+from fxlive.newest import Mark as Since
 from fxlive.pipeline import Pipeline
-from fxlive.table import Mark as Since
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
