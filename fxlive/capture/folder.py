@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fxlive.capture import layout, manifest
-from fxlive.capture.files import Files
+from fxlive.capture.files import Entry, Files
 from fxlive.capture.layout import GAPS, MANIFEST, REJECTED, Part
 from fxlive.capture.manifest import Manifest
 from fxlive.capture.notes import Gap
@@ -159,7 +159,7 @@ class Folder:
         """Return the parts that count by the names of their channels' folders, in the order of their rows."""
         if self._parts is None:
             by_date: dict[tuple[str, str], list[Part]] = {}
-            for folder in self.files.entries(self.path):
+            for folder in self._entries_in(self.path):
                 if folder.folder and folder.name.startswith("channel="):
                     for part in self._parts_in(folder.path):
                         by_date.setdefault((part.channel_folder, part.date), []).append(part)
@@ -173,7 +173,7 @@ class Folder:
         return self._parts
 
     def _parts_in(self, folder: str) -> Iterator[Part]:
-        for entry in self.files.entries(folder, deep=True):
+        for entry in self._entries_in(folder, deep=True):
             part = None if entry.folder else layout.part_of(Path(entry.path))
             if part is None or Path(entry.path).parents[1].as_posix() != folder:
                 continue
@@ -182,6 +182,12 @@ class Folder:
                 continue
             self._sizes[part.file] = entry.size_bytes
             yield part
+
+    def _entries_in(self, folder: str, *, deep: bool = False) -> list[Entry]:
+        try:
+            return self.files.entries(folder, deep=deep)
+        except OSError as error:
+            raise unreadable(folder, error) from error
 
     def _read_manifest(self) -> Manifest | None:
         file = f"{self.path}/{MANIFEST}"
@@ -206,6 +212,8 @@ class Folder:
             Where a recorder took one away meanwhile.
         NewerCapture
             Where one is of a newer format.
+        CaptureError
+            Where nothing can be read at present.
         """
         pieces = []
         for part in self.parts().get(layout.channel_folder(channel), []):
@@ -217,21 +225,53 @@ class Folder:
         return pieces
 
     def _examine(self, part: Part, channel: Channel) -> None:
-        fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
-        try:
-            fragment.ensure_complete_metadata()
-            wrong = _wrong(fragment, part, channel)
-        except FileNotFoundError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            wrong = f"cannot be read ({first_line(error)})"
+        for last_try in (False, True):
+            fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
+            try:
+                fragment.ensure_complete_metadata()
+                wrong = _wrong(fragment, part, channel)
+                break
+            except FileNotFoundError:
+                raise
+            except (OSError, pa.ArrowException) as error:
+                if self.doubt(part, channel, error):
+                    return
+                if last_try:
+                    raise unreadable(part.file.as_posix(), error) from error
         if wrong is None:
             self._pieces[part.file] = Piece(part, fragment, self._sizes.get(part.file, 0))
         else:
-            self.damaged(part, wrong)
+            self._leave_out(part, wrong)
 
-    def damaged(self, part: Part, why: str) -> None:
-        """Leave a part out from now on, and tell."""
+    def doubt(self, part: Part, channel: Channel, error: Exception) -> bool:
+        """Leave a part out that could not be read, if its bytes are to blame; return whether they are.
+
+        Raises
+        ------
+        FileNotFoundError
+            Where a recorder took it away meanwhile.
+        CaptureError
+            Where it cannot be said, because nothing can be read at present.
+        """
+        if isinstance(error, MemoryError):
+            raise error
+        try:
+            content = pa.BufferReader(self.files.read(part.file.as_posix()))
+        except FileNotFoundError:
+            raise
+        except OSError as again:
+            raise unreadable(part.file.as_posix(), again) from error
+        try:
+            for _ in FORMAT.make_fragment(content).to_batches(schema=schema(channel)):
+                pass
+        except MemoryError:
+            raise
+        except (OSError, pa.ArrowException) as wrong:
+            self._leave_out(part, f"cannot be read ({first_line(wrong)})")
+            return True
+        return False
+
+    def _leave_out(self, part: Part, why: str) -> None:
         self._pieces.pop(part.file, None)
         self._damaged[part.file] = why
         self.tell(part.file.as_posix(), f"{why}: its {len(part):,} rows are missing.")
@@ -309,6 +349,11 @@ def _wrong(fragment: Any, part: Part, channel: Channel) -> str | None:
 
 def _alike(found: Any, wanted: Any) -> bool:
     return bool(found == wanted or (wanted == CODES and found == pa.string()))
+
+
+def unreadable(file: str, error: Exception) -> CaptureError:
+    """Return the error that something could not be read for reasons that are not its own."""
+    return CaptureError(f"{file} cannot be read at present: {first_line(error)}. Nothing was left out; try once more.")
 
 
 def first_line(error: Exception) -> str:

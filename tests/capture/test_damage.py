@@ -11,11 +11,13 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 import fxlive
 from fxlive.capture import layout
@@ -144,6 +146,38 @@ def test_a_part_that_goes_while_the_capture_is_open_is_missed_when_it_is_read(ca
         assert volumes(opened) == [*range(20), *range(30, 50)]
     [file] = opened.export(tmp_path / "out", ["market-data"], format="csv").values()
     assert len(pd.read_csv(file)) == 40
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_read_error_that_passes_gives_up_no_part_and_is_an_error_where_it_lasts(
+    capture: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    failures = 0
+    really_open = LocalFileSystem._open
+
+    def flaky(self: LocalFileSystem, path: str, *args: Any, **options: Any) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0 and path.endswith(".parquet"):
+            raise TimeoutError("the storage does not answer")
+        return really_open(self, path, *args, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "_open", flaky)
+    opened = fxlive.open_capture(f"file://{capture}")
+    if warm:
+        assert volumes(opened) == list(range(50))
+
+    for failures in (1, 2):  # noqa: B007
+        assert volumes(opened) == list(range(50))
+    failures = 10**9
+    with pytest.raises(fxlive.CaptureError, match=r"\.parquet cannot be read at present: the storage does not answer"):
+        opened.frame("market-data")
+    with pytest.raises(fxlive.CaptureError, match="cannot be read at present"):
+        opened.export(capture.parent / "out", ["market-data"], format="csv")
+    failures = 0
+    assert volumes(opened) == list(range(50))
+    assert opened.gaps().empty
+    assert not opened.incomplete
 
 
 @pytest.mark.parametrize("number", [0, 4])
