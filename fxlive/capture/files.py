@@ -12,7 +12,6 @@ from pyarrow import fs
 
 from fxlive.errors import CaptureError
 
-
 T = TypeVar("T")
 
 
