@@ -216,13 +216,17 @@ def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
     return some[::-1]
 
 
-def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0) -> Iterator[Any]:
-    """Yield the rows of a channel of one capture from number `row` on as Arrow batches.
+def batches(
+    folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0, stop: int | None = None
+) -> Iterator[Any]:
+    """Yield the rows of a channel of one capture from number `row` on as Arrow batches, up to number `stop`.
 
     Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
     """
     failed_at = -1
     while piece := next((p for p in pieces_of(folder, channel) if p.part.stop > row), None):
+        if stop is not None and max(row, piece.part.start) >= stop:
+            return
         row = max(row, piece.part.start)
         fragment, skip = _from(piece, row - piece.part.start)
         dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
@@ -231,6 +235,9 @@ def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: 
                 dropped = min(skip, len(batch))
                 skip -= dropped
                 row += len(batch) - dropped
+                if stop is not None and row >= stop:
+                    yield batch.slice(dropped, len(batch) - dropped - (row - stop))
+                    return
                 if dropped < len(batch):
                     yield batch.slice(dropped)
         except FileNotFoundError:
