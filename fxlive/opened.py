@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from fxlive.display import capture_html, capture_text
-from fxlive.errors import UnknownOption
+from fxlive.errors import CaptureError, UnknownOption
 from fxlive.recorded import RecordedReadings
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Capture(RecordedReadings):
         Raises
         ------
         CaptureError
-            Where a file cannot be written.
+            Where a file cannot be written, and where a zip is asked for of less than the whole capture.
         UnknownOption
             For a format that there is not.
 
@@ -117,6 +117,11 @@ class Capture(RecordedReadings):
         if format not in _FORMATS:
             raise UnknownOption("format", format, _FORMATS)
         if format == "zip":
+            if channels is not None or self._until_us is not None:
+                raise CaptureError(
+                    "A zip holds the whole capture as it is: leave out the channels and the moment, "
+                    "or export as 'parquet' or 'csv'."
+                )
             name = self.path.rstrip("/").rsplit("/", 1)[-1]
             file = Path(path) / f"{name}.zip"
             write_zip(self._folders, file, told)

@@ -132,6 +132,15 @@ def test_an_export_of_a_moment_holds_what_was_there_then(capture: fxlive.Capture
     assert len(pd.read_csv(tmp_path / "market-data.csv")) == len(capture.at(at).frame("market-data")) < 100
 
 
+@pytest.mark.parametrize("less", [["--at", "2014-05-08T12:30"], ["--channels", "trades"]])
+def test_a_zip_of_less_than_the_whole_is_refused(
+    capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str], less: list[str]
+) -> None:
+    assert main(["export", capture.path, "--to", str(tmp_path / "out"), "--format", "zip", *less]) == 1
+    assert "A zip holds the whole capture" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("format", ["csv", "parquet", "zip"])
 def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(
     capture: fxlive.Capture, tmp_path: Path, format: str

@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 
 import fxlive
 from fxlive.batch import Batch
+from fxlive.capture import layout
 from fxlive.capture.files import Files
 from fxlive.capture.folder import find
+from fxlive.capture.recording import Recorder
 from fxlive.capture.tape import Tape
 from fxlive.feeds.replay import ReplayFeed
-from tests.capture.recordings import DAY_US, MAY_8, message, position, quote, trade, wait_until
+from fxlive.protocol import decode
+from tests.capture.recordings import DAY_US, MAY_8, message, position, quote, quotes, trade, wait_until
 from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, lose, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA, wire
@@ -53,6 +56,28 @@ def test_a_replayed_session_is_the_live_one_value_by_value(seed: int, sizes: lis
             equal(replayed.gaps()[["start", "end", "reason"]], session.gaps()[["start", "end", "reason"]])
             assert replayed.state == "reconnecting"
             assert replayed.health().drift == session.health().drift
+
+
+def test_a_replay_of_what_is_still_being_recorded_ends_with_what_was_there_when_it_was_opened(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.rows == 10)
+        [first] = layout.parts(recorder.path)
+        with fxlive.replay(recorder.path, paused=True) as replayed:
+            for number in range(10, 30):  # until the part that the replay knows is merged into a larger one
+                recorder.put(quotes(number, number + 1, MAY_8 + 3600 * SECOND))
+                recorder.put(decode([trade(100 + number), b"what?"], MAY_8 + 3600 * SECOND, 100 + number))
+                wait_until(lambda: not recorder.status.waiting)
+            wait_until(lambda: not first.file.exists())
+            replayed.seek(replayed.start)
+            replayed.resume()
+            replayed.wait_until_end(timeout=10)
+            assert len(replayed.frame("market-data")) == 10
+            assert replayed.frame("trades").empty
+            assert replayed.rejected().empty
+        with fxlive.replay(recorder.path, speed=None) as replayed:
+            replayed.wait_until_end(timeout=10)
+            assert len(replayed.frame("market-data")) == 30
 
 
 class Collecting:

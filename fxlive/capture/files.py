@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyarrow import fs
 
 from fxlive.errors import CaptureError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class Files:
 
     def entries(self, folder: str, *, deep: bool = False) -> list[Entry]:
         """Return what lies in a folder, by name; nothing where there is none. `deep`: in the folders below it too."""
-        found = self.filesystem.get_file_info(fs.FileSelector(folder, recursive=deep, allow_not_found=True))
+        selector = fs.FileSelector(folder, recursive=deep, allow_not_found=True)
+        found = _tried_twice(lambda: self.filesystem.get_file_info(selector))
         entries = [Entry(info.path, info.type == fs.FileType.Directory, info.size or 0) for info in found]
         return sorted(entries, key=lambda entry: entry.path)
 
@@ -83,9 +87,23 @@ class Files:
         FileNotFoundError
             Where there is none.
         """
-        with self.filesystem.open_input_stream(path) as stream:
-            return bytes(stream.read())
+
+        def read() -> bytes:
+            with self.filesystem.open_input_stream(path) as stream:
+                return bytes(stream.read())
+
+        return _tried_twice(read)
 
     def storage(self) -> Any:
         """Return the file system for a library that asks for fsspec's; None for this machine's."""
         return None if self.local else self.filesystem.handler.fs
+
+
+def _tried_twice(read: Callable[[], T]) -> T:
+    """Return what is read, at the second try where the first one failed: a network may have been away for a moment."""
+    try:
+        return read()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return read()

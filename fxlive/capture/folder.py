@@ -7,6 +7,7 @@ another. What cannot be read is told once as an `IncompleteCapture`, and is a ho
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fxlive.capture import layout, manifest
-from fxlive.capture.files import Files
+from fxlive.capture.files import Entry, Files
 from fxlive.capture.layout import GAPS, MANIFEST, REJECTED, Part
 from fxlive.capture.manifest import Manifest
 from fxlive.capture.notes import Gap
@@ -109,7 +110,9 @@ class Folder:
         self._told: set[tuple[str, str]] = set()
         self._pieces: dict[Path, Piece] = {}
         self._sizes: dict[Path, int] = {}
-        self._damaged: dict[Path, str] = {}
+        self._damaged: dict[Part, str] = {}
+        self._holes: dict[str, list[Gap]] = {}
+        self._lock = threading.RLock()  # what is listed, examined and told of belongs together
         self._parts: dict[str, list[Part]] | None = None
         self.manifest = self._read_manifest()
 
@@ -137,15 +140,17 @@ class Folder:
 
     def look_anew(self) -> None:
         """Look anew, which parts there are."""
-        self._parts = None
-        self.manifest = self._read_manifest()
+        with self._lock:
+            self.manifest = self._read_manifest()  # first: the parts are never behind it
+            self._parts = None
 
     def channels(self) -> list[Channel]:
-        """Return the channels that have parts, in the order in which they came; the recorder's own too."""
+        """Return the channels that have rows or should have, by their coming, and the recorder's own."""
         names = {entry.folder: name for name, entry in self._entries().items()}
-        parts = self.parts()
+        if self._expected(REJECTED):
+            names[layout.channel_folder(REJECTED)] = REJECTED.name
         found = []
-        for folder in [*(f for f in names if f in parts), *(f for f in parts if f not in names)]:
+        for folder in dict.fromkeys([*names, *self.parts()]):
             name = names.get(folder, layout.channel_of(folder))
             found.append(_OWN.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
         return found
@@ -157,23 +162,28 @@ class Folder:
 
     def parts(self) -> dict[str, list[Part]]:
         """Return the parts that count by the names of their channels' folders, in the order of their rows."""
-        if self._parts is None:
-            by_date: dict[tuple[str, str], list[Part]] = {}
-            for folder in self.files.entries(self.path):
-                if folder.folder and folder.name.startswith("channel="):
-                    for part in self._parts_in(folder.path):
+        with self._lock:
+            if self._parts is None:
+                self._parts = self._listed()
+            return self._parts
+
+    def _listed(self) -> dict[str, list[Part]]:
+        by_date: dict[tuple[str, str], list[Part]] = {}
+        for folder in self._entries_in(self.path):
+            if folder.folder and folder.name.startswith("channel="):
+                for part in self._parts_in(folder.path):
+                    if part not in self._damaged:  # it must not hide those that it claims to have been merged from
                         by_date.setdefault((part.channel_folder, part.date), []).append(part)
-            parts: dict[str, list[Part]] = {}
-            for (channel, _), some in by_date.items():
-                parts.setdefault(channel, []).extend(layout.uncovered(some))
-            self._parts = {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
-            there = {part.file for some in parts.values() for part in some}
-            self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
-            self._sizes = {file: size for file, size in self._sizes.items() if file in there}
-        return self._parts
+        parts: dict[str, list[Part]] = {}
+        for (channel, _), some in by_date.items():
+            parts.setdefault(channel, []).extend(layout.uncovered(some))
+        there = {part.file for some in parts.values() for part in some}
+        self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
+        self._sizes = {file: size for file, size in self._sizes.items() if file in there}
+        return {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
 
     def _parts_in(self, folder: str) -> Iterator[Part]:
-        for entry in self.files.entries(folder, deep=True):
+        for entry in self._entries_in(folder, deep=True):
             part = None if entry.folder else layout.part_of(Path(entry.path))
             if part is None or Path(entry.path).parents[1].as_posix() != folder:
                 continue
@@ -182,6 +192,12 @@ class Folder:
                 continue
             self._sizes[part.file] = entry.size_bytes
             yield part
+
+    def _entries_in(self, folder: str, *, deep: bool = False) -> list[Entry]:
+        try:
+            return self.files.entries(folder, deep=deep)
+        except OSError as error:
+            raise unreadable(folder, error) from error
 
     def _read_manifest(self) -> Manifest | None:
         file = f"{self.path}/{MANIFEST}"
@@ -206,69 +222,130 @@ class Folder:
             Where a recorder took one away meanwhile.
         NewerCapture
             Where one is of a newer format.
+        CaptureError
+            Where nothing can be read at present.
         """
-        pieces = []
-        for part in self.parts().get(layout.channel_folder(channel), []):
-            if part.file not in self._pieces and part.file not in self._damaged:
-                self._examine(part, channel)
-            if part.file in self._pieces:
-                pieces.append(self._pieces[part.file])
-        self._tell_of_holes(channel, pieces)
+        folder = layout.channel_folder(channel)
+        with self._lock:
+            while True:
+                parts, known = self.parts().get(folder, []), len(self._damaged)
+                for part in parts:
+                    if part.file not in self._pieces:
+                        self._examine(part, channel)
+                if len(self._damaged) == known:
+                    break
+            pieces = [self._pieces[part.file] for part in parts]
+            self._note_holes(channel, pieces)
         return pieces
 
     def _examine(self, part: Part, channel: Channel) -> None:
-        fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
-        try:
-            fragment.ensure_complete_metadata()
-            wrong = _wrong(fragment, part, channel)
-        except FileNotFoundError:
-            raise
-        except (OSError, pa.ArrowException) as error:
-            wrong = f"cannot be read ({first_line(error)})"
+        for last_try in (False, True):
+            fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
+            try:
+                fragment.ensure_complete_metadata()
+                wrong = _wrong(fragment, part, channel)
+                break
+            except FileNotFoundError:
+                raise
+            except (OSError, pa.ArrowException) as error:
+                if self.doubt(part, channel, error):
+                    return
+                if last_try:
+                    raise unreadable(part.file.as_posix(), error) from error
         if wrong is None:
             self._pieces[part.file] = Piece(part, fragment, self._sizes.get(part.file, 0))
         else:
-            self.damaged(part, wrong)
+            self._leave_out(part, wrong)
 
-    def damaged(self, part: Part, why: str) -> None:
-        """Leave a part out from now on, and tell."""
-        self._pieces.pop(part.file, None)
-        self._damaged[part.file] = why
-        self.tell(part.file.as_posix(), f"{why}: its {len(part):,} rows are missing.")
+    def doubt(self, part: Part, channel: Channel, error: Exception) -> bool:
+        """Leave a part out that could not be read, if its bytes are to blame; return whether they are.
 
-    def _tell_of_holes(self, channel: Channel, pieces: Sequence[Piece]) -> None:
-        for gap in self.holes(channel, pieces):
-            if not any(reason in gap.reason for reason in self._damaged.values()):
-                self.tell(
-                    f"{self.path}/{layout.channel_folder(channel)}", f"lacks {gap.lost_rows:,} rows: a part is gone."
-                )
+        Raises
+        ------
+        FileNotFoundError
+            Where a recorder took it away meanwhile.
+        CaptureError
+            Where it cannot be said, because nothing can be read at present.
+        """
+        if isinstance(error, MemoryError):
+            raise error
+        try:
+            content = pa.BufferReader(self.files.read(part.file.as_posix()))
+        except FileNotFoundError:
+            raise
+        except OSError as again:
+            raise unreadable(part.file.as_posix(), again) from error
+        try:
+            for _ in FORMAT.make_fragment(content).to_batches(schema=schema(channel)):
+                pass
+        except MemoryError:
+            raise
+        except (OSError, pa.ArrowException) as wrong:
+            self._leave_out(part, f"cannot be read ({first_line(wrong)})")
+            return True
+        return False
 
-    def holes(self, channel: Channel, pieces: Sequence[Piece]) -> list[Gap]:
+    def _leave_out(self, part: Part, why: str) -> None:
+        with self._lock:
+            self._pieces.pop(part.file, None)
+            self._damaged[part] = why
+            self._parts = None
+
+    def holes(self, channel: Channel) -> list[Gap]:
         """Return where rows of a channel should be and are not: parts that are gone, damaged or foreign."""
-        entry = self._entries().get(channel.name) if channel not in _OWN.values() else None
-        entries = self.manifest
-        all_parts = self.parts().get(layout.channel_folder(channel), [])
-        good = {piece.part.file: piece for piece in pieces}
-        first = manifest.micros(entry.first_received_at) if entry else self.start_us
-        last = manifest.micros(entry.last_received_at) if entry else None
-        holes: list[tuple[int, int, str]] = []  # row numbers, and why
-        at = 0
-        for part in all_parts:
-            if part.start > at:
-                holes.append((at, part.start, "a part is gone"))
-            if part.file not in good:
-                why = self._damaged.get(part.file, "cannot be read")
-                holes.append((part.start, part.stop, f"{part.file.name} {why}"))
-            at = max(at, part.stop)
-        if entry is not None and entry.rows > at and (entries is not None and entries.end is not None):
-            holes.append((at, entry.rows, "a part is gone"))
+        self.pieces(channel)
+        return self._holes[layout.channel_folder(channel)]
+
+    def _note_holes(self, channel: Channel, pieces: Sequence[Piece]) -> None:
+        folder = layout.channel_folder(channel)
+        damaged = {part: 0 for part in self._damaged if part.channel_folder == folder}
+        first, last = self._span(channel)
         gaps = []
-        for start, stop, why in holes:
+        for start, stop, part in self._missing(channel, [piece.part for piece in pieces], list(damaged)):
             before = [piece.span("received_at")[1] for piece in pieces if piece.part.stop <= start]
             after = [piece.span("received_at")[0] for piece in pieces if piece.part.start >= stop]
             gap_start, gap_end = max(before, default=first), min(after, default=last)
+            why = "a part is gone" if part is None else f"{part.file.name} {self._damaged[part]}"
             gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {why}", (channel.name,), stop - start))
-        return gaps
+            if part is None:
+                self.tell(f"{self.path}/{folder}", f"lacks {stop - start:,} rows: a part is gone.")
+            else:
+                damaged[part] += stop - start
+        for part, rows in damaged.items():
+            missing = f"{rows:,} rows are missing" if rows else "what rows it held are in other parts"
+            self.tell(part.file.as_posix(), f"{self._damaged[part]}: {missing}.")
+        self._holes[folder] = gaps
+
+    def _missing(
+        self, channel: Channel, good: Sequence[Part], damaged: Sequence[Part]
+    ) -> Iterator[tuple[int, int, Part | None]]:
+        """Yield the numbers of rows that are missing, and the damaged part that held them; None where it is gone."""
+        expected = self._expected(channel)
+        end = expected if self.ended and expected else max([expected, *(part.stop for part in damaged)])
+        at = 0
+        for start, stop in [*((part.start, part.stop) for part in good), (end, end)]:
+            while at < start:
+                part = next((part for part in damaged if part.start <= at < part.stop), None)
+                ends = [part.stop] if part is not None else [p.start for p in damaged if p.start > at]
+                upto = min([start, *ends])
+                yield at, upto, part
+                at = upto
+            at = max(at, stop)
+
+    def _expected(self, channel: Channel) -> int:
+        """Return how many rows there are at least: the manifest lags behind the parts."""
+        if channel is REJECTED:
+            return 0 if self.manifest is None else self.manifest.rejected
+        entry = None if channel is GAPS else self._entries().get(channel.name)
+        return 0 if entry is None else entry.rows
+
+    def _span(self, channel: Channel) -> tuple[int, int | None]:
+        """Return from when to when rows of a channel were received, as far as the manifest tells."""
+        entry = None if channel in _OWN.values() else self._entries().get(channel.name)
+        if entry is not None:
+            return manifest.micros(entry.first_received_at), manifest.micros(entry.last_received_at)
+        end = None if self.manifest is None else self.manifest.end
+        return self.start_us, None if end is None else manifest.micros(end)
 
     def tell(self, file: str, what: str) -> None:
         """Tell, once, that something is wrong with a file."""
@@ -309,6 +386,11 @@ def _wrong(fragment: Any, part: Part, channel: Channel) -> str | None:
 
 def _alike(found: Any, wanted: Any) -> bool:
     return bool(found == wanted or (wanted == CODES and found == pa.string()))
+
+
+def unreadable(file: str, error: Exception) -> CaptureError:
+    """Return the error that something could not be read for reasons that are not its own."""
+    return CaptureError(f"{file} cannot be read at present: {first_line(error)}. Nothing was left out; try once more.")
 
 
 def first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fxlive.capture import manifest
 from fxlive.capture.folder import Folder
-from fxlive.capture.layout import GAPS, REJECTED
+from fxlive.capture.layout import GAPS, REJECTED, channel_folder
 from fxlive.capture.notes import Gap
 from fxlive.capture.reading import Recorded, pieces_of
 from fxlive.selection import micros_of
@@ -32,24 +32,42 @@ def noted(folders: Sequence[Folder]) -> list[Gap]:
 
     In those without `lost_rows` the session was away; the others are what the recorder dropped.
     """
-    rows = Recorded(GAPS, folders).table()
+    found: dict[tuple[int, str], Gap] = {}
+    for folder in folders:
+        found |= _noted(folder)
+    return list(found.values())
+
+
+def _noted(folder: Folder) -> dict[tuple[int, str], Gap]:
+    """Return the gaps of one capture; those whose rows are lost are the manifest's."""
+    rows = Recorded(GAPS, [folder]).table()
     found: dict[tuple[int, str], Gap] = {}
     stamps = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
     columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
     for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
         ends = None if end is None else micros_of(end)
         found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
-    return list(found.values())
+    lost = 0
+    for entry in [] if folder.manifest is None else folder.manifest.gaps:
+        ends = None if entry.end is None else manifest.micros(entry.end)
+        gap = Gap(manifest.micros(entry.start), ends, entry.reason, entry.channels, entry.lost_rows)
+        known = found.get((gap.start, gap.reason))
+        if known is None or (known.end is None and ends is not None):
+            found[gap.start, gap.reason] = gap
+            lost += 1
+    if lost:
+        folder.tell(f"{folder.path}/{channel_folder(GAPS)}", f"lacks {lost:,} gaps: they are the manifest's.")
+    return found
 
 
 def _holes(folders: Sequence[Folder]) -> list[Gap]:
     """Return where parts are gone, damaged or foreign."""
-    return [
-        hole
-        for folder in folders
-        for channel in folder.channels()
-        for hole in folder.holes(channel, pieces_of(folder, channel))
-    ]
+    found = []
+    for folder in folders:
+        for channel in folder.channels():
+            pieces_of(folder, channel)  # whatever a recorder does meanwhile
+            found += folder.holes(channel)
+    return found
 
 
 def _between(folders: Sequence[Folder]) -> list[Gap]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from fxlive.capture.folder import FORMAT, Folder, Piece, first_line
+from fxlive.capture.folder import FORMAT, Folder, Piece, unreadable
 from fxlive.capture.schema import TIME, schema
 from fxlive.channels import Channel
 from fxlive.drift import EXTRA
@@ -147,6 +147,7 @@ class Recorded:
 
     def _again(self, read: Any) -> Any:
         """Read; look anew where a recorder merged parts meanwhile, and leave out what turns out to be damaged."""
+        failed = False
         for _ in range(_MERGED_MEANWHILE):
             try:
                 found = [(folder, folder.pieces(self.channel)) for folder in self._folders]
@@ -155,9 +156,10 @@ class Recorded:
             except FileNotFoundError:
                 for folder in self._folders:
                     folder.look_anew()
-            except (OSError, pa.ArrowException):
-                if not self._leave_out_damaged():
-                    raise
+            except (OSError, pa.ArrowException) as error:
+                if not self._leave_out_damaged() and failed:
+                    raise unreadable(self.channel.name, error) from error
+                failed = True
         raise CaptureError(f"The parts of {self.channel.name} changed each time they were to be read. Try once more.")
 
     def _tell_of_overlaps(self, found: list[tuple[Folder, list[Piece]]]) -> None:
@@ -176,8 +178,7 @@ class Recorded:
                 except FileNotFoundError:
                     return True
                 except (OSError, pa.ArrowException) as error:
-                    folder.damaged(piece.part, f"is damaged ({first_line(error)})")
-                    found = True
+                    found = folder.doubt(piece.part, self.channel, error) or found
         return found
 
 
@@ -215,12 +216,17 @@ def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
     return some[::-1]
 
 
-def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0) -> Iterator[Any]:
-    """Yield the rows of a channel of one capture from number `row` on as Arrow batches.
+def batches(
+    folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0, stop: int | None = None
+) -> Iterator[Any]:
+    """Yield the rows of a channel of one capture from number `row` on as Arrow batches, up to number `stop`.
 
     Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
     """
+    failed_at = -1
     while piece := next((p for p in pieces_of(folder, channel) if p.part.stop > row), None):
+        if stop is not None and max(row, piece.part.start) >= stop:
+            return
         row = max(row, piece.part.start)
         fragment, skip = _from(piece, row - piece.part.start)
         dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
@@ -229,12 +235,17 @@ def batches(folder: Folder, channel: Channel, columns: Sequence[str], max_rows: 
                 dropped = min(skip, len(batch))
                 skip -= dropped
                 row += len(batch) - dropped
+                if stop is not None and row >= stop:
+                    yield batch.slice(dropped, len(batch) - dropped - (row - stop))
+                    return
                 if dropped < len(batch):
                     yield batch.slice(dropped)
         except FileNotFoundError:
             folder.look_anew()
         except (OSError, pa.ArrowException) as error:
-            folder.damaged(piece.part, f"is damaged ({first_line(error)})")
+            if not folder.doubt(piece.part, channel, error) and failed_at == row:
+                raise unreadable(piece.part.file.as_posix(), error) from error
+            failed_at = row
 
 
 def _from(piece: Piece, row: int) -> tuple[Any, int]:

@@ -186,7 +186,7 @@ class Block:
 
 
 class Tape:
-    """The captures in these folders, one after the other.
+    """The captures in these folders, one after the other, with what they held when this was made.
 
     `absences` are the gaps in which the session was away, `losses` those that it did not see: rows that the recorder
     dropped or the files lack, and the times between captures.
@@ -204,13 +204,12 @@ class Tape:
 
     def __init__(self, folders: Sequence[Folder]) -> None:
         self._folders = folders
-        spans = [
-            piece.span("received_at")
+        found = [
+            {channel: pieces_of(folder, channel) for channel in folder.channels() if channel is not GAPS}
             for folder in folders
-            for channel in folder.channels()
-            if channel is not GAPS
-            for piece in pieces_of(folder, channel)
         ]
+        self._stops = [{c: p[-1].part.stop if p else 0 for c, p in channels.items()} for channels in found]
+        spans = [p.span("received_at") for channels in found for pieces in channels.values() for p in pieces]
         start = folders[0].start_us if folders else 0
         self.start_us = min((first for first, _ in spans), default=start)
         self.end_us = max((last for _, last in spans), default=start)
@@ -243,17 +242,15 @@ class Tape:
             channels of which something outlives the window.
         """
         skipped = {} if window_of_us is None else self._skipped(window_of_us, max_rows)
-        for number, folder in enumerate(self._folders):
-            channels = [channel for channel in folder.channels() if channel is not GAPS]
-            first = {channel: skipped.get((number, channel.name), 0) for channel in channels}
-            yield from _merged(folder, first)
+        for number, (folder, stops) in enumerate(zip(self._folders, self._stops, strict=True)):
+            yield from _merged(folder, {c: (skipped.get((number, c.name), 0), stop) for c, stop in stops.items()})
 
     def _skipped(self, moment_us: int, max_rows: int) -> dict[tuple[int, str], int]:
         skipped: dict[tuple[int, str], int] = {}
         left: dict[str, int] = {}
         for number, folder in reversed(list(enumerate(self._folders))):
-            for channel in folder.channels():
-                if channel in (GAPS, REJECTED) or channel.ends is not None or channel is CHANNELS["trades"]:
+            for channel in self._stops[number]:
+                if channel is REJECTED or channel.ends is not None or channel is CHANNELS["trades"]:
                     continue
                 rows = _rows_until(pieces_of(folder, channel), moment_us)
                 wanted = min(rows, left.get(channel.name, max_rows))
@@ -280,10 +277,10 @@ def _rows_until(pieces: Sequence[Piece], moment_us: int) -> int:
 class _Cursor:
     """One channel of a capture: its rows in batches, of which the present one is used up piece by piece."""
 
-    def __init__(self, folder: Folder, channel: Channel, first_row: int) -> None:
+    def __init__(self, folder: Folder, channel: Channel, first_row: int, stop_row: int) -> None:
         names = ["timestamp", "received_at", *(column.name for column in channel.columns), "arrival", EXTRA]
         self.channel = channel
-        self._batches = batches(folder, channel, names, BLOCK_ROWS, first_row)
+        self._batches = batches(folder, channel, names, BLOCK_ROWS, first_row, stop_row)
         self._held: Any = None
         self.last = FOREVER  # the arrival of the last row that is held
         self.next()
@@ -306,9 +303,10 @@ class _Cursor:
         return Stretch(self.channel, some) if len(some) else None
 
 
-def _merged(folder: Folder, first: dict[Channel, int]) -> Iterator[Block]:
-    cursors = [_Cursor(folder, channel, row) for channel, row in first.items() if channel is not REJECTED]
-    rejected = _rejections(folder) if REJECTED in first else []
+def _merged(folder: Folder, rows: dict[Channel, tuple[int, int]]) -> Iterator[Block]:
+    """Yield what a capture's channels hold from one row number up to another."""
+    cursors = [_Cursor(folder, channel, *which) for channel, which in rows.items() if channel is not REJECTED]
+    rejected = _rejections(folder)[: rows[REJECTED][1]] if REJECTED in rows else []
     while cursors := [cursor for cursor in cursors if not cursor.ended]:
         bound = min(cursor.last for cursor in cursors)
         stretches = [s for cursor in cursors if (s := cursor.take(bound)) is not None]

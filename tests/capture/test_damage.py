@@ -11,11 +11,13 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 import fxlive
 from fxlive.capture import layout
@@ -146,6 +148,38 @@ def test_a_part_that_goes_while_the_capture_is_open_is_missed_when_it_is_read(ca
     assert len(pd.read_csv(file)) == 40
 
 
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_read_error_that_passes_gives_up_no_part_and_is_an_error_where_it_lasts(
+    capture: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    failures = 0
+    really_open = LocalFileSystem._open
+
+    def flaky(self: LocalFileSystem, path: str, *args: Any, **options: Any) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0 and path.endswith(".parquet"):
+            raise TimeoutError("the storage does not answer")
+        return really_open(self, path, *args, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "_open", flaky)
+    opened = fxlive.open_capture(f"file://{capture}")
+    if warm:
+        assert volumes(opened) == list(range(50))
+
+    for failures in (1, 2):  # noqa: B007
+        assert volumes(opened) == list(range(50))
+    failures = 10**9
+    with pytest.raises(fxlive.CaptureError, match=r"\.parquet cannot be read at present: the storage does not answer"):
+        opened.frame("market-data")
+    with pytest.raises(fxlive.CaptureError, match="cannot be read at present"):
+        opened.export(capture.parent / "out", ["market-data"], format="csv")
+    failures = 0
+    assert volumes(opened) == list(range(50))
+    assert opened.gaps().empty
+    assert not opened.incomplete
+
+
 @pytest.mark.parametrize("number", [0, 4])
 def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: Path, number: int) -> None:
     part(capture, number).unlink()
@@ -153,6 +187,60 @@ def test_a_part_that_is_gone_at_the_beginning_or_the_end_is_missed_too(capture: 
 
     with pytest.warns(fxlive.IncompleteCapture, match="lacks 10 rows"):
         assert len(opened.frame("market-data")) == 40
+    assert opened.gaps()["lost_rows"].tolist() == [10]
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_the_lost_folder_of_a_channel_is_told_and_is_a_gap_here_and_in_a_replay(tmp_path: Path, cut_off: bool) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(quotes(0, 10))
+        recorder.put(decode([message("depth", "depth", {"q": 1}, 10), trade(11)], MAY_8 + SECOND, 10))
+    capture = recorder.path
+    if cut_off:
+        about = json.loads((capture / "_manifest.json").read_text())
+        (capture / "_manifest.json").write_text(json.dumps({**about, "end": None}))
+    shutil.rmtree(capture / "channel=trades")
+    shutil.rmtree(capture / "channel=depth")
+    opened = fxlive.open_capture(capture)
+
+    with pytest.warns(fxlive.IncompleteCapture, match=r"channel=(trades|depth) lacks 1 rows"):
+        assert opened.gaps()[["channels", "lost_rows"]].to_numpy().tolist() == [[("depth",), 1], [("trades",), 1]]
+    assert len(opened.incomplete) == 2
+    assert "depth" in opened.channels
+    with pytest.warns(fxlive.IncompleteCapture):
+        replayed = fxlive.replay(capture, speed=None)
+    with replayed:
+        replayed.wait_until_end(timeout=20)
+        assert len(replayed.frame("market-data")) == 10
+        assert sorted(replayed.gaps()["channels"]) == [("depth",), ("trades",)]
+
+
+def test_lost_gaps_are_those_of_the_manifest_and_lost_rejections_are_told(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(quotes(0, 10))
+        recorder.gap(MAY_8, MAY_8 + SECOND, "connection lost", ["market-data"])
+        recorder.put(decode([b"what?"], MAY_8))
+    before = fxlive.open_capture(recorder.path).gaps()
+    shutil.rmtree(recorder.path / "channel=_gaps")
+    shutil.rmtree(recorder.path / "channel=_rejected")
+    opened = fxlive.open_capture(recorder.path)
+
+    with pytest.warns(fxlive.IncompleteCapture) as told:
+        found = opened.gaps()
+    assert len(told) == 2
+    assert "lacks 1 gaps" in str(told[0].message)
+    assert "_rejected lacks 1 rows" in str(told[1].message)
+    assert sorted(found["channels"]) == [("_rejected",), ("market-data",)]
+    pd.testing.assert_frame_equal(found[found["lost_rows"].isna()].reset_index(drop=True), before)
+
+
+def test_a_foreign_part_does_not_hide_those_that_it_claims_to_hold(capture: Path) -> None:
+    part(capture, 4).unlink()
+    (part(capture, 0).parent / "000000000-000999999.parquet").write_text("no Parquet at all")
+    opened = fxlive.open_capture(capture)
+
+    with pytest.warns(fxlive.IncompleteCapture, match=r"000999999\.parquet cannot be read.*: 10 rows are missing"):
+        assert volumes(opened) == list(range(40))
     assert opened.gaps()["lost_rows"].tolist() == [10]
 
 
