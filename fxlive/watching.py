@@ -69,13 +69,17 @@ class Hold:
 
     def __init__(self, hold_s: float) -> None:
         self.hold_s = hold_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as if the condition had not held up to now."""
         self._since: float | None = None
         self._told = False
 
     def fires(self, at_s: float, true: bool) -> bool:
         """Return whether it is time to tell, given whether the condition holds at a moment."""
         if not true:
-            self._since, self._told = None, False
+            self.reset()
             return False
         if self._since is None:
             self._since = at_s
@@ -130,6 +134,8 @@ class Watch:
         Gives the time in microseconds; that of a replay runs as its market does.
     ended
         Says whether there is nothing to look at any more.
+    paused
+        Says whether there is nothing to look at for now: how long the condition has held counts anew after that.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class Watch:
         every_s: float,
         clock: Callable[[], int],
         ended: Callable[[], bool],
+        paused: Callable[[], bool],
     ) -> None:
         self.calls = 0
         self.errors = 0
@@ -150,6 +157,7 @@ class Watch:
         self._every_s = every_s
         self._clock = clock
         self._ended = ended
+        self._paused = paused
         self._kinds: set[str] = set()
         self._cancelled = threading.Event()
         name = getattr(callback, "__name__", type(callback).__name__)
@@ -166,7 +174,10 @@ class Watch:
 
     def _work(self) -> None:
         while not self._cancelled.is_set() and not self._ended():
-            self._look()
+            if self._paused():
+                self._rule.reset()
+            else:
+                self._look()
             self._cancelled.wait(self._every_s)
         self._cancelled.set()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.loop import call
+from fxlive.loop import background_loop, call
 from fxlive.watching import Hold, firings, holds
 from tests.handmade import quote, wait_until
 
@@ -84,6 +84,26 @@ def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogC
     for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}):
         with pytest.raises(fxlive.UnknownOption):
             open_session.when(lambda s: True, **option)
+
+
+def test_it_waits_while_a_session_has_failed_and_goes_on_after_a_reconnect() -> None:
+    with fxlive.Session.offline("failing") as session:
+        looks: list[str] = []
+        told: list[int] = []
+
+        def high(watched: fxlive.Session) -> int:
+            looks.append(watched.state)
+            return len(watched.latest("market-data").query("bid > 10"))
+
+        watch = session.when(high, every=0.01)(told.append)
+        put(session, quote(11))
+        wait_until(lambda: told == [1], "the first call")
+        background_loop().call_soon_threadsafe(session._pipeline.failed, fxlive.ReconnectsExhausted("five failed"))
+        wait_until(lambda: session.state == "failed" and not watch._rule._told, "a hold that begins anew")
+        assert watch._thread.is_alive()
+        session.reconnect()
+        wait_until(lambda: told == [1, 1], "the call after the reconnect")
+    wait_until(lambda: not watch._thread.is_alive(), "the end of the watch")
 
 
 def test_on_a_recording_it_is_the_same_rule() -> None:
