@@ -440,8 +440,8 @@ class Session(Readings, Pictures):
         Parameters
         ----------
         condition
-            Takes the session and returns a frame (holds where it has rows), a number (where it is not 0 or NaN), or a
-            bool. It should be quick: it is asked ten times a second.
+            Takes the session and returns a frame (holds where it has rows), a mask (where one is True), a number (where
+            it is not 0 or missing), or a bool. It should be quick: it is asked ten times a second.
         hold
             How long it must hold, such as ``"10s"``, by the session's clock; default: told at once.
         every

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.errors import UnknownOption
 
@@ -38,16 +40,24 @@ def span_s(name: str, time: str | float | pd.Timedelta) -> float:
 
 
 def holds(value: Any) -> bool:
-    """Return whether what a condition returned says yes: a frame with rows, a number that is not 0 or NaN, or True.
+    """Return whether what a condition returned says yes.
 
-    >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(True)
-    (True, False, True)
+    A column or a frame of nothing but truth values is a mask, and says yes where one of them is True; any other says
+    yes where it has rows. A number says yes where it is not 0 or missing.
+
+    >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(pd.Series([5.0, 7.0]) < -100)
+    (True, False, False)
     """
-    if value is None or value is pd.NA:
-        return False
-    if isinstance(value, pd.DataFrame | pd.Series | pd.Index):
+    if isinstance(value, pd.DataFrame):
+        columns = [column for _, column in value.items()]
+        if columns and all(is_bool_dtype(column.dtype) for column in columns):
+            return any(map(holds, columns))
         return len(value) > 0
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, np.ndarray):
+        return bool(value.any()) if value.dtype == bool or value.ndim == 0 else value.size > 0
+    if isinstance(value, pd.Series | pd.Index):
+        return bool(pd.Series(value).any()) if is_bool_dtype(value.dtype) else len(value) > 0
+    if value is None or (is_scalar(value) and pd.isna(value)):
         return False
     return bool(value)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -32,10 +33,19 @@ def test_a_condition_is_told_once_when_it_has_held_so_long_and_again_after_a_pau
 @pytest.mark.parametrize(
     ("value", "yes"),
     [(True, True), (0, False), (0.5, True), (float("nan"), False), (None, False), (pd.NA, False),
-     (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True)],
+     (pd.NaT, False), (np.float32("nan"), False), (np.float64(2), True), ("late", True),
+     (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True),
+     (np.array([]), False), (np.array([0.0, 0.0]), True), (np.array(0), False)],
 )  # fmt: skip
 def test_frames_and_numbers_say_yes_in_their_own_way(value: Any, yes: bool) -> None:
     assert holds(value) is yes
+
+
+@pytest.mark.parametrize("kind", [pd.Series, np.array, pd.Index, lambda m: pd.DataFrame({"a": m, "b": False}),
+                                  lambda m: pd.Series([*m, None], dtype="boolean")])  # fmt: skip
+def test_a_mask_says_yes_where_one_is_true(kind: Any) -> None:
+    assert holds(kind([False, True]))
+    assert not holds(kind([False, False]))
 
 
 def put(session: fxlive.Session, *frames: str) -> None:
