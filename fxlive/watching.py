@@ -65,6 +65,8 @@ def holds(value: Any) -> bool:
 class Hold:
     """Says yes once when a condition has held for so long, and again only after it has ceased to.
 
+    Where time goes backwards, as in a replay that is sought back, it begins anew.
+
     Parameters
     ----------
     hold_s
@@ -84,12 +86,15 @@ class Hold:
     def reset(self) -> None:
         """Begin anew, as if the condition had not held up to now."""
         self._since: float | None = None
+        self._newest_s = -math.inf
         self._told = False
 
     def fires(self, at_s: float, true: bool) -> bool:
         """Return whether it is time to tell, given whether the condition holds at a moment."""
-        if not true:
+        if not true or at_s < self._newest_s:
             self.reset()
+        self._newest_s = at_s
+        if not true:
             return False
         if self._since is None:
             self._since = at_s
@@ -194,11 +199,20 @@ class Watch:
     def _look(self) -> None:
         try:
             value = self._condition()
-            if self._rule.fires(self._clock() / 1e6, holds(value)) and not self._cancelled.is_set():
-                self.calls += 1
-                self._callback(value)
+            true = holds(value)
         except Exception as error:  # the user's own: it must not end the watch
-            self.errors += 1
-            if type(error).__name__ not in self._kinds:
-                self._kinds.add(type(error).__name__)
-                log.exception("a condition or its callback raised; more of this kind are only counted")
+            self._rule.reset()  # nobody knows whether it held
+            self._count(error)
+            return
+        if self._rule.fires(self._clock() / 1e6, true) and not self._cancelled.is_set():
+            self.calls += 1
+            try:
+                self._callback(value)
+            except Exception as error:
+                self._count(error)
+
+    def _count(self, error: Exception) -> None:
+        self.errors += 1
+        if type(error).__name__ not in self._kinds:
+            self._kinds.add(type(error).__name__)
+            log.error("a condition or its callback raised; more of this kind are only counted", exc_info=error)

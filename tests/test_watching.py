@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fxlive
 from fxlive.loop import background_loop, call
-from fxlive.watching import Hold, firings, holds
+from fxlive.watching import Hold, Watch, firings, holds
 from tests.handmade import quote, wait_until
 
 
@@ -28,6 +28,12 @@ def test_a_condition_is_told_once_when_it_has_held_so_long_and_again_after_a_pau
     assert told == [
         start + hold for start in runs if all(truths[start : start + hold + 1]) and start + hold < len(truths)
     ]
+
+
+def test_it_begins_anew_where_time_goes_backwards() -> None:
+    rule = Hold(10)
+    assert [rule.fires(at, True) for at in (3600, 10, 15, 20, 21)] == [False, False, False, True, False]
+    assert [rule.fires(at, True) for at in (12, 22)] == [False, True]  # it has been told, but not on this way
 
 
 @pytest.mark.parametrize(
@@ -94,6 +100,36 @@ def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogC
     for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}):
         with pytest.raises(fxlive.UnknownOption):
             open_session.when(lambda s: True, **option)
+
+
+def test_a_condition_that_raises_has_not_held() -> None:
+    clock_s, moods, told, looks = 0, ["holds", "raises"], [], []
+
+    def condition() -> bool:
+        looks.append(clock_s)
+        if moods[0] == "raises":
+            raise RuntimeError("no idea")
+        return True
+
+    watch = Watch(
+        condition,
+        told.append,
+        hold_s=10,
+        every_s=0.001,
+        clock=lambda: clock_s * 1_000_000,
+        ended=lambda: False,
+        paused=lambda: False,
+    )
+    wait_until(lambda: len(looks) > 1, "a look at 0 s")
+    moods.reverse()
+    wait_until(lambda: watch.errors > 1, "an error")
+    clock_s = 30
+    moods.reverse()
+    wait_until(lambda: looks.count(30) > 2, "looks at 30 s")
+    assert told == []
+    clock_s = 40
+    wait_until(lambda: told == [True], "the call")
+    watch.cancel()
 
 
 def test_it_waits_while_a_session_has_failed_and_goes_on_after_a_reconnect() -> None:
