@@ -434,13 +434,14 @@ class Session(Readings, Pictures):
         """Call a function when a condition of one's own has held for a while; usable as a decorator.
 
         It is told once, and again only after the condition has ceased to hold. Condition and function run on a thread
-        of their own; what they raise is logged and counted. It ends with the session.
+        of their own; what they raise is logged and counted. It ends when the session is closed; while the session is
+        ``failed`` it waits for a `reconnect`.
 
         Parameters
         ----------
         condition
-            Takes the session and returns a frame (holds where it has rows), a number (where it is not 0 or NaN), or a
-            bool. It should be quick: it is asked ten times a second.
+            Takes the session and returns a frame (holds where it has rows), a mask (where one is True), a number (where
+            it is not 0 or missing), or a bool. It should be quick: it is asked ten times a second.
         hold
             How long it must hold, such as ``"10s"``, by the session's clock; default: told at once.
         every
@@ -477,7 +478,8 @@ class Session(Readings, Pictures):
                 hold_s=hold_s,
                 every_s=every_s,
                 clock=self._pipeline.now_us,
-                ended=lambda: self.state in ("closed", "failed"),
+                ended=lambda: self.state == "closed",
+                paused=lambda: self.state == "failed",  # a reconnect revives it
             )
 
         return watch

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.errors import UnknownOption
 
@@ -38,22 +40,32 @@ def span_s(name: str, time: str | float | pd.Timedelta) -> float:
 
 
 def holds(value: Any) -> bool:
-    """Return whether what a condition returned says yes: a frame with rows, a number that is not 0 or NaN, or True.
+    """Return whether what a condition returned says yes.
 
-    >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(True)
-    (True, False, True)
+    A column or a frame of nothing but truth values is a mask, and says yes where one of them is True; any other says
+    yes where it has rows. A number says yes where it is not 0 or missing.
+
+    >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(pd.Series([5.0, 7.0]) < -100)
+    (True, False, False)
     """
-    if value is None or value is pd.NA:
-        return False
-    if isinstance(value, pd.DataFrame | pd.Series | pd.Index):
+    if isinstance(value, pd.DataFrame):
+        columns = [column for _, column in value.items()]
+        if columns and all(is_bool_dtype(column.dtype) for column in columns):
+            return any(map(holds, columns))
         return len(value) > 0
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, np.ndarray):
+        return bool(value.any()) if value.dtype == bool or value.ndim == 0 else value.size > 0
+    if isinstance(value, pd.Series | pd.Index):
+        return bool(pd.Series(value).any()) if is_bool_dtype(value.dtype) else len(value) > 0
+    if value is None or (is_scalar(value) and pd.isna(value)):
         return False
     return bool(value)
 
 
 class Hold:
     """Says yes once when a condition has held for so long, and again only after it has ceased to.
+
+    Where time goes backwards, as in a replay that is sought back, it begins anew.
 
     Parameters
     ----------
@@ -69,13 +81,20 @@ class Hold:
 
     def __init__(self, hold_s: float) -> None:
         self.hold_s = hold_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as if the condition had not held up to now."""
         self._since: float | None = None
+        self._newest_s = -math.inf
         self._told = False
 
     def fires(self, at_s: float, true: bool) -> bool:
         """Return whether it is time to tell, given whether the condition holds at a moment."""
+        if not true or at_s < self._newest_s:
+            self.reset()
+        self._newest_s = at_s
         if not true:
-            self._since, self._told = None, False
             return False
         if self._since is None:
             self._since = at_s
@@ -130,6 +149,8 @@ class Watch:
         Gives the time in microseconds; that of a replay runs as its market does.
     ended
         Says whether there is nothing to look at any more.
+    paused
+        Says whether there is nothing to look at for now: how long the condition has held counts anew after that.
     """
 
     def __init__(
@@ -141,6 +162,7 @@ class Watch:
         every_s: float,
         clock: Callable[[], int],
         ended: Callable[[], bool],
+        paused: Callable[[], bool],
     ) -> None:
         self.calls = 0
         self.errors = 0
@@ -150,6 +172,7 @@ class Watch:
         self._every_s = every_s
         self._clock = clock
         self._ended = ended
+        self._paused = paused
         self._kinds: set[str] = set()
         self._cancelled = threading.Event()
         name = getattr(callback, "__name__", type(callback).__name__)
@@ -166,18 +189,30 @@ class Watch:
 
     def _work(self) -> None:
         while not self._cancelled.is_set() and not self._ended():
-            self._look()
+            if self._paused():
+                self._rule.reset()
+            else:
+                self._look()
             self._cancelled.wait(self._every_s)
         self._cancelled.set()
 
     def _look(self) -> None:
         try:
             value = self._condition()
-            if self._rule.fires(self._clock() / 1e6, holds(value)) and not self._cancelled.is_set():
-                self.calls += 1
-                self._callback(value)
+            true = holds(value)
         except Exception as error:  # the user's own: it must not end the watch
-            self.errors += 1
-            if type(error).__name__ not in self._kinds:
-                self._kinds.add(type(error).__name__)
-                log.exception("a condition or its callback raised; more of this kind are only counted")
+            self._rule.reset()  # nobody knows whether it held
+            self._count(error)
+            return
+        if self._rule.fires(self._clock() / 1e6, true) and not self._cancelled.is_set():
+            self.calls += 1
+            try:
+                self._callback(value)
+            except Exception as error:
+                self._count(error)
+
+    def _count(self, error: Exception) -> None:
+        self.errors += 1
+        if type(error).__name__ not in self._kinds:
+            self._kinds.add(type(error).__name__)
+            log.error("a condition or its callback raised; more of this kind are only counted", exc_info=error)

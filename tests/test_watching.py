@@ -3,14 +3,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.loop import call
-from fxlive.watching import Hold, firings, holds
+from fxlive.loop import background_loop, call
+from fxlive.watching import Hold, Watch, firings, holds
 from tests.handmade import quote, wait_until
 
 
@@ -29,13 +30,28 @@ def test_a_condition_is_told_once_when_it_has_held_so_long_and_again_after_a_pau
     ]
 
 
+def test_it_begins_anew_where_time_goes_backwards() -> None:
+    rule = Hold(10)
+    assert [rule.fires(at, True) for at in (3600, 10, 15, 20, 21)] == [False, False, False, True, False]
+    assert [rule.fires(at, True) for at in (12, 22)] == [False, True]  # it has been told, but not on this way
+
+
 @pytest.mark.parametrize(
     ("value", "yes"),
     [(True, True), (0, False), (0.5, True), (float("nan"), False), (None, False), (pd.NA, False),
-     (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True)],
+     (pd.NaT, False), (np.float32("nan"), False), (np.float64(2), True), ("late", True),
+     (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True),
+     (np.array([]), False), (np.array([0.0, 0.0]), True), (np.array(0), False)],
 )  # fmt: skip
 def test_frames_and_numbers_say_yes_in_their_own_way(value: Any, yes: bool) -> None:
     assert holds(value) is yes
+
+
+@pytest.mark.parametrize("kind", [pd.Series, np.array, pd.Index, lambda m: pd.DataFrame({"a": m, "b": False}),
+                                  lambda m: pd.Series([*m, None], dtype="boolean")])  # fmt: skip
+def test_a_mask_says_yes_where_one_is_true(kind: Any) -> None:
+    assert holds(kind([False, True]))
+    assert not holds(kind([False, False]))
 
 
 def put(session: fxlive.Session, *frames: str) -> None:
@@ -84,6 +100,56 @@ def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogC
     for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}):
         with pytest.raises(fxlive.UnknownOption):
             open_session.when(lambda s: True, **option)
+
+
+def test_a_condition_that_raises_has_not_held() -> None:
+    clock_s, moods, told, looks = 0, ["holds", "raises"], [], []
+
+    def condition() -> bool:
+        looks.append(clock_s)
+        if moods[0] == "raises":
+            raise RuntimeError("no idea")
+        return True
+
+    watch = Watch(
+        condition,
+        told.append,
+        hold_s=10,
+        every_s=0.001,
+        clock=lambda: clock_s * 1_000_000,
+        ended=lambda: False,
+        paused=lambda: False,
+    )
+    wait_until(lambda: len(looks) > 1, "a look at 0 s")
+    moods.reverse()
+    wait_until(lambda: watch.errors > 1, "an error")
+    clock_s = 30
+    moods.reverse()
+    wait_until(lambda: looks.count(30) > 2, "looks at 30 s")
+    assert told == []
+    clock_s = 40
+    wait_until(lambda: told == [True], "the call")
+    watch.cancel()
+
+
+def test_it_waits_while_a_session_has_failed_and_goes_on_after_a_reconnect() -> None:
+    with fxlive.Session.offline("failing") as session:
+        looks: list[str] = []
+        told: list[int] = []
+
+        def high(watched: fxlive.Session) -> int:
+            looks.append(watched.state)
+            return len(watched.latest("market-data").query("bid > 10"))
+
+        watch = session.when(high, every=0.01)(told.append)
+        put(session, quote(11))
+        wait_until(lambda: told == [1], "the first call")
+        background_loop().call_soon_threadsafe(session._pipeline.failed, fxlive.ReconnectsExhausted("five failed"))
+        wait_until(lambda: session.state == "failed" and not watch._rule._told, "a hold that begins anew")
+        assert watch._thread.is_alive()
+        session.reconnect()
+        wait_until(lambda: told == [1, 1], "the call after the reconnect")
+    wait_until(lambda: not watch._thread.is_alive(), "the end of the watch")
 
 
 def test_on_a_recording_it_is_the_same_rule() -> None:

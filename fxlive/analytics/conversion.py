@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, Floats, Micros, check_columns, floats, texts, times_us
+from fxlive.columns import STR
 from fxlive.errors import InvalidFrame
 from fxlive.instruments import Instrument, Instruments
 
@@ -27,13 +28,19 @@ class QuoteBook:
         left out; crossed ones count.
     instruments
         Default: the market's conventions, and an account in USD.
+    positions
+        As of `newest_positions`: symbols without a quote are taken at the newest `current_price` of theirs.
     """
 
-    def __init__(self, quotes: pd.DataFrame, instruments: Instruments | None = None) -> None:
+    def __init__(
+        self, quotes: pd.DataFrame, instruments: Instruments | None = None, positions: pd.DataFrame | None = None
+    ) -> None:
         self.instruments = instruments or Instruments()
         if isinstance(quotes, pd.DataFrame) and quotes.index.name == "symbol" and "timestamp" in quotes.columns:
             quotes = quotes.reset_index().set_index("timestamp")
         check_columns(quotes, "quotes", "symbol", "bid", "ask")
+        if positions is not None and {"timestamp", "current_price"} <= set(positions.columns):
+            quotes = _with_prices(quotes, positions)
         self._bid, self._ask = floats(quotes, "bid"), floats(quotes, "ask")
         self._quotes = self._by_symbol(quotes["symbol"].array, times_us(quotes, "quotes"))
         self._paths: dict[str, Path | None] = {}
@@ -119,6 +126,17 @@ class QuoteBook:
             for name, start, end in zip(names, ends[:-1], ends[1:], strict=True)
             if end > start
         }
+
+
+def _with_prices(quotes: pd.DataFrame, positions: pd.DataFrame) -> pd.DataFrame:
+    """Return quotes, and for each symbol that has none the price that its positions were last worth."""
+    whole = quotes[["symbol", "bid", "ask"]].dropna()
+    priced = positions[["timestamp", "symbol", "current_price"]].dropna().astype({"symbol": STR})
+    priced = priced[~priced["symbol"].isin(whole["symbol"].unique())].set_index("timestamp")
+    prices = pd.DataFrame({"symbol": priced["symbol"], "bid": priced["current_price"], "ask": priced["current_price"]})
+    if not len(prices):
+        return quotes
+    return pd.concat([whole.astype({"symbol": STR}), prices]) if len(whole) else prices
 
 
 def _path(currency: str, instruments: Instruments, symbols: Iterable[str]) -> Path | None:

@@ -35,11 +35,13 @@ class Exposure:
         Indexed by `shock_pct`, a column for each currency: what unrealized profit changes by when that currency moves
         so many percent.
     totals
-        `unrealized`; `gross` (sum of the symbols'); `margin` and `equity`; `leverage` (gross / equity); `margin_level`
-        (equity in percent of margin); `to_margin_call` (how much equity may still be lost until the level is at
-        `margin_call_pct`), and that in percent of `gross`.
+        `unrealized` and `margin` of all positions (`margin` is NaN where one does not say its own); `gross` (sum of the
+        symbols'; NaN while a symbol is `missing`, because it would be too small); `equity`; `leverage` (gross /
+        equity); `margin_level` (equity in percent of margin); `to_margin_call` (how much equity may still be lost until
+        the level is at `margin_call_pct`), and that in percent of `gross`.
     missing
-        Symbols without a way to the account's currency, or that are no pairs: they are in no sum.
+        Symbols without a way to the account's currency, that are no pairs, or whose position lacks side, volume or
+        opening price: they are in no row of `by_symbol`, `by_currency` and `shocks`.
     """
 
     by_symbol: pd.DataFrame
@@ -63,12 +65,14 @@ def exposure(
     A position is two legs: one lot of EURUSD bought at 1.08 is 100,000 EUR held and 108,000 USD owed. The second leg is
     at the opening price, which is what is owed; so the legs of all positions, at today's rates, add up to the
     unrealized profit, and a currency's net is exactly what its moves are felt on. Rates are mid prices of the newest
-    quotes, by the fewest pairs that lead to the account's currency.
+    quotes, by the fewest pairs that lead to the account's currency. A symbol without a quote is taken at the newest
+    `current_price` of its positions, which is half a spread away from the mid.
 
     Parameters
     ----------
     positions
         Rows of positions, or their `latest`; the newest row of each ticket counts, those with volume 0 are closed.
+        `current_price` may be among the columns.
     quotes
         Rows of market-data, or their `latest`.
     equity
@@ -104,7 +108,7 @@ def exposure(
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
     held = newest_positions(positions, *columns)
-    book = QuoteBook(quotes, instruments)
+    book = QuoteBook(quotes, instruments, held)
     legs, missing = _legs(held, book)
     by_currency = _by_currency(legs, book)
     by_symbol = _by_symbol(held, legs)
@@ -117,7 +121,8 @@ def exposure(
         index=pd.Index(shocks_pct, dtype="float64", name="shock_pct"),
         dtype="float64",
     )
-    return Exposure(by_symbol, by_currency, shocks, _totals(held, by_symbol, equity, margin_call_pct), tuple(missing))
+    gross = math.nan if missing else float(by_symbol["gross"].sum())
+    return Exposure(by_symbol, by_currency, shocks, _totals(held, gross, equity, margin_call_pct), tuple(missing))
 
 
 @dataclass(frozen=True)
@@ -206,13 +211,10 @@ def _shocked(legs: list[_Leg | None], rates: pd.Series[float], currency: str, pc
     return change
 
 
-def _totals(
-    held: pd.DataFrame, by_symbol: pd.DataFrame, equity: float | None, margin_call_pct: float
-) -> pd.Series[float]:
-    margin = float(np.nan_to_num(floats(held, "margin")).sum())
+def _totals(held: pd.DataFrame, gross: float, equity: float | None, margin_call_pct: float) -> pd.Series[float]:
+    margin = float(floats(held, "margin").sum())
     if equity is None:
         equity = _said_equity(held, margin)
-    gross = float(by_symbol["gross"].sum())
     left = equity - margin * margin_call_pct / 100
     totals: dict[str, Any] = {
         "unrealized": float(_unrealized(held).sum()),

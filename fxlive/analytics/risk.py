@@ -50,12 +50,13 @@ def period_returns(total: pd.Series[float], capital: float, freq: str | pd.Timed
     Series
         float64, indexed by the start of each period (``timestamp``): equity at its end / equity at its start - 1, where
         equity is capital + total. A period in which nothing was said has the return 0. The last, which may go on, is
-        not in it; the first begins with the first point.
+        not in it; the first begins with the first point. Equity that is lost makes one return of -1 or less; from there
+        on they are NaN, for there is no base.
 
     Raises
     ------
     InvalidFrame, UnknownOption
-        For times without a zone; for capital that is not above 0.
+        For times without a zone; for capital that is not above 0, or was lost before the first point.
 
     Examples
     --------
@@ -79,7 +80,10 @@ def period_returns(total: pd.Series[float], capital: float, freq: str | pd.Timed
         equity = capital + np.concatenate((values[:1], values[before]))
         ends = np.concatenate(([True], grid.trading(starts[:-1])))  # equity at these is that of a trading period's end
         starts, equity = starts[:-1][ends[1:]], equity[ends]
-        returns = equity[1:] / equity[:-1] - 1
+        if not equity[0] > 0:
+            raise UnknownOption("capital", capital, (f"more than {-values[0]:,.2f}, the loss that it begins with",))
+        there = np.logical_and.accumulate(equity[:-1] > 0)
+        returns = np.divide(equity[1:], equity[:-1], out=np.full(len(equity) - 1, np.nan), where=there) - 1
     index = pd.DatetimeIndex(pd.array(starts, dtype=UTC), name="timestamp")
     return pd.Series(returns, index, name="return")
 
@@ -89,7 +93,8 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
 
     Below, r is a return (a fraction of equity), n their number, P periods a year, E the product of 1 + r up to a
     period, sd the sample standard deviation (n - 1). The riskless rate is taken as 0. What has too few returns, or
-    divides by nothing, is NaN, and ``attrs["reasons"]`` says why.
+    divides by nothing, is NaN, and ``attrs["reasons"]`` says why; so is all of an account whose equity was lost (a
+    return of -1 or less), for what its returns would say has no meaning.
 
     Parameters
     ----------
@@ -141,10 +146,13 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
     r: Floats = np.asarray(known, np.float64)
     n = len(r)
     reasons: dict[str, str] = {}
+    ruined = bool((r <= -1).any())
     values: dict[str, Any] = {"returns": n, "periods_per_year": float(periods)}
 
     def put(name: str, value: Callable[[], Any], nothing: str | None = None) -> float:
-        if n < min_returns:
+        if ruined:
+            nothing = "equity was lost"
+        elif n < min_returns:
             nothing = f"{n} returns, fewer than {min_returns}"
         figure = math.nan
         if nothing is None:
@@ -162,18 +170,17 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
     drawdowns = 1 - equity / peaks
     mean, sd = (float(r.mean()), float(r.std(ddof=1))) if n > 1 else (math.nan, math.nan)
     flat = "the returns do not differ" if n and (r == r[0]).all() else None
-    ruined = "equity was lost" if n and equity.min() <= 0 else None
     no_loss = None if (r < 0).any() else "no return is below 0"
     no_drawdown = None if (drawdowns > 0).any() else "there was no drawdown"
     put("total_return", lambda: equity[-1] - 1)
-    annual = put("annual_return", lambda: equity[-1] ** (periods / n) - 1, ruined)
+    annual = put("annual_return", lambda: equity[-1] ** (periods / n) - 1)
     put("volatility", lambda: sd * math.sqrt(periods))
     put("sharpe", lambda: mean / sd * math.sqrt(periods), flat)
     put("sortino", lambda: mean * math.sqrt(periods) / np.sqrt(np.mean(np.minimum(r, 0) ** 2)), no_loss)
     deepest = put("max_drawdown", lambda: drawdowns.max())
     moments = _drawdown_moments(known.index, equity, peaks, drawdowns) if deepest > 0 else (pd.NaT,) * 3
     values |= zip(("max_drawdown_start", "max_drawdown_trough", "max_drawdown_recovery"), moments, strict=True)
-    put("calmar", lambda: annual / deepest, ruined or no_drawdown)
+    put("calmar", lambda: annual / deepest, no_drawdown)
     put("omega", lambda: r[r > 0].sum() / -r[r < 0].sum(), no_loss)
     worst = float(np.quantile(r, 0.05)) if n else math.nan
     put("var_95", lambda: -worst)

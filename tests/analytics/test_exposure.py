@@ -131,6 +131,28 @@ def test_what_cannot_be_converted_is_named_and_in_no_sum() -> None:
     told = exposure(rows, quotes())
     assert told.missing == ("EURSEK", "GOLD")
     assert told.by_symbol.index.tolist() == ["EURUSD"]
+    too_small = ["gross", "leverage", "to_margin_call_pct"]
+    assert told.totals[too_small].isna().all()
+    assert told.totals["unrealized"] == pytest.approx(rows["unrealized_pnl"].sum())
+    assert told.totals["to_margin_call"] == 15_000 - 300  # of equity and margin alone
+
+
+def test_a_symbol_without_a_quote_is_taken_at_its_positions_own_price() -> None:
+    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "USDJPY", "SELL", 0.2, 151.0), (3, "EURJPY", "BUY", 0.1, 160.0))
+    rows["current_price"] = [1.3, 150.0, 162.9]
+    told = exposure(rows, quotes({"EURUSD": 1.0860}))
+    assert told.missing == ()
+    pd.testing.assert_frame_equal(told.by_currency, exposure(rows, quotes()).by_currency)
+    assert told.totals["gross"] == pytest.approx(10_860 + 20_000 + 10_860)
+    older = rows.iloc[[1]].assign(ticket=4, current_price=90.0).set_index(index([T0 - S]))
+    without = exposure(pd.concat([rows, older]), quotes({}))
+    assert without.by_currency.loc[["EUR", "JPY"], "rate"].tolist() == [1.3, 1 / 150]
+
+
+def test_a_position_that_does_not_say_its_margin_makes_no_distance_to_a_call() -> None:
+    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), margin=[100.0, math.nan])
+    told = exposure(rows, quotes()).totals
+    assert told[["margin", "equity", "margin_level", "to_margin_call"]].isna().all()
 
 
 def test_an_account_in_another_currency_counts_in_it() -> None:

@@ -108,9 +108,23 @@ def test_what_divides_by_nothing_gives_no_figure_but_a_reason() -> None:
     rising = risk(hourly([0.01, 0.02] * 15), 260)
     assert rising.attrs["reasons"]["sortino"] == "no return is below 0"
     assert rising.attrs["reasons"]["calmar"] == "there was no drawdown"
-    ruined = risk(hourly([-1.5, *([0.01] * 30)]), 260)
-    assert ruined.attrs["reasons"]["annual_return"] == "equity was lost"
     assert risk(hourly([0.5] * 29 + [0.4]), 6e7).attrs["reasons"]["annual_return"] == "it is beyond all numbers"
+
+
+@pytest.mark.parametrize("lost", [-1000.0, -1200.0, -5000.0])
+def test_where_equity_is_lost_returns_end_and_no_figure_is_given(lost: float) -> None:
+    total = hourly([*range(30), lost, *range(2000)])  # what comes in again later is another account
+    returns = period_returns(total, 1000)
+    assert returns[:31].notna().all()
+    assert returns.iloc[30] == pytest.approx((1000 + lost) / 1029 - 1)
+    assert returns[31:].isna().all()
+    told = risk(returns, 6240)
+    figures = told.drop(["returns", "periods_per_year"])
+    assert figures.isna().all()
+    assert set(told.attrs["reasons"].values()) == {"equity was lost"}
+    for capital in (-lost, -lost / 2):
+        with pytest.raises(UnknownOption, match="the loss that it begins with"):
+            period_returns(total[30:], capital)
 
 
 def test_periods_without_news_return_nothing_and_the_last_is_not_complete() -> None:
