@@ -77,6 +77,7 @@ from fxlive.face import (
 )
 from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
+from fxlive.magics import load_ipython_extension
 from fxlive.opened import Capture, open_capture
 from fxlive.opening import connect, connect_async, current, sessions, use
 from fxlive.pipeline import Health
@@ -134,6 +135,7 @@ __all__ = [
     "health",
     "latency",
     "latest",
+    "load_ipython_extension",
     "metrics_chart",
     "on",
     "open_capture",

@@ -374,7 +374,7 @@ class Analysis(ABC):
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
         asked = {name: _table(frame) for name, frame in frames.items() if name.lower() in query.lower()}
-        return run(query, {}, asked, Files("."))
+        return run(query, {}, asked, Files("."), frames)
 
     def report(
         self,

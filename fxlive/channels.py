@@ -147,6 +147,15 @@ CHANNEL_OF_TYPE: dict[str, Channel] = {str(channel.type): channel for channel in
 assert {channel.message for channel in CHANNELS.values()} == set(DATA_MESSAGES)
 
 
+def has_symbols(channel: str) -> bool:
+    """Return whether the `symbol` of a channel's rows is a currency pair's: of one undocumented it may be anything.
+
+    >>> has_symbols("trades"), has_symbols("alerts")
+    (True, False)
+    """
+    return channel in CHANNELS and any(column.kind is Kind.SYMBOL for column in CHANNELS[channel].columns)
+
+
 def channel_name(name: str, also: tuple[str, ...] = ()) -> str:
     """Return the wire's name of a channel, with an underscore accepted for the hyphen.
 
@@ -159,6 +168,9 @@ def channel_name(name: str, also: tuple[str, ...] = ()) -> str:
     'market-data'
     """
     known = (*CHANNELS, *(n for n in also if n not in CHANNELS))
+    several: object = name
+    if isinstance(several, list | tuple | set):
+        raise InvalidChannel(f"A channel is one name, not {several!r}. It knows: {', '.join(known)}.", known=known)
     for candidate in (name, str(name).replace("_", "-")):
         if candidate in known:
             return candidate

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fxlive.errors import UnknownSymbol
 
@@ -89,6 +90,22 @@ def known_symbol(symbol: str, seen: list[str]) -> str:
     if not is_pair(symbol):
         raise UnknownSymbol(symbol, seen)
     return letters if "." not in symbol else symbol
+
+
+def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
+    """Return values by column in which those of `symbol` are known ones, each as `known_symbol` has it.
+
+    Examples
+    --------
+    >>> with_known_symbols({"symbol": ["eur/usd", "USDJPY"]}, ["EURUSD"])
+    {'symbol': ['EURUSD', 'USDJPY']}
+    """
+    asked = where.get("symbol")
+    if isinstance(asked, str):
+        return {**where, "symbol": known_symbol(asked, seen)}
+    if isinstance(asked, list | tuple | set | frozenset):
+        return {**where, "symbol": [known_symbol(s, seen) if isinstance(s, str) else s for s in asked]}
+    return dict(where)
 
 
 def _letters(symbol: str) -> str:

@@ -222,7 +222,7 @@ class Capture(RecordedReadings):
         self._refresh()
         channels = {n: (self._recorded(of), self._known(n, whole=True)) for n, of in self._channels().items()}
         frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
-        return tools.query(query, channels, frames, self._files)
+        return tools.query(query, channels, frames, self._files, [*map(tools.view_name, channels), *frames])
 
     @property
     def _files(self) -> Files:

@@ -17,10 +17,13 @@ R = TypeVar("R")
 
 
 def _opens(session: Callable[P, Session]) -> Callable[[Callable[..., R]], Callable[P, R]]:
-    """Give a function the parameters of Session."""
+    """Give a function the parameters of Session, in its docstring too: that is what a tooltip shows."""
 
     def sign(function: Callable[..., R]) -> Callable[P, R]:
         function.__signature__ = inspect.signature(session)  # type: ignore[attr-defined]
+        told = inspect.getdoc(session) or ""
+        parameters = told.partition("Parameters\n----------\n")[2].partition("\n\nExamples\n")[0]
+        function.__doc__ = (inspect.getdoc(function) or "").replace("(those of Session)", parameters)
         return function
 
     return sign
@@ -34,8 +37,7 @@ def connect(*args: Any, **options: Any) -> Session:
 
     Parameters
     ----------
-    url, token, ...
-        As for `Session`.
+    (those of Session)
 
     Returns
     -------
@@ -54,7 +56,12 @@ def connect(*args: Any, **options: Any) -> Session:
 
 @_opens(Session)
 async def connect_async(*args: Any, **options: Any) -> Session:
-    """Connect to the platform, as `connect`, for ``await``."""
+    """Connect to the platform, as `connect`, for ``await``.
+
+    Parameters
+    ----------
+    (those of Session)
+    """
     return await Session(*args, **options).open_async()
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from fxlive.channels import has_symbols
+from fxlive.instruments import with_known_symbols
 from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -283,7 +285,7 @@ class Pictures:
 
         Raises
         ------
-        InvalidChannel, UnknownColumn, UnknownOption
+        InvalidChannel, UnknownColumn, UnknownSymbol, UnknownOption
             For what cannot be; lists what can.
 
         Examples
@@ -294,6 +296,8 @@ class Pictures:
         """
         from fxlive.widgets.grid import grid
 
+        if "symbol" in where and has_symbols(self._channel(channel)):
+            where = with_known_symbols(where, sorted(self._pipeline.store.symbols))
         return grid(
             self._pipeline,
             self.name,

@@ -374,8 +374,13 @@ class Pipeline:
                     raise SessionClosed(f"The session was closed while waiting for {what}.")
                 left = ends - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeout(f"{what} did not come within {timeout_s:g} s; state: {self.state}.")
+                    raise WaitTimeout(f"{what} did not come within {timeout_s:g} s; state: {self._shown_state()}")
                 self._moved.wait(left)
+
+    def _shown_state(self) -> str:
+        if self.state == "connecting" and self._starting is None:
+            return "never opened. Call session.open(), or fxlive.connect(...) in the first place."
+        return f"{self.state}."
 
     def _notify(self) -> None:
         with self._moved:

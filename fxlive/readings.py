@@ -12,7 +12,8 @@ import pandas as pd
 
 from fxlive.analysis import Analysis
 from fxlive.capture.export import write_frames
-from fxlive.channels import CHANNELS, channel_name
+from fxlive.channels import CHANNELS, channel_name, has_symbols
+from fxlive.instruments import with_known_symbols
 from fxlive.selection import select
 
 
@@ -46,8 +47,17 @@ class Readings(Analysis, ABC):
         """The channels that can be read: the seven documented ones, and any other that has sent something."""
         return list(CHANNELS)
 
+    @property
+    @abstractmethod
+    def symbols(self) -> list[str]:
+        """The symbols that any channel has had, sorted."""
+
     def _channel(self, name: str) -> str:
         return channel_name(name, tuple(self.channels))
+
+    def _meant(self, channel: str, where: dict[str, Any]) -> dict[str, Any]:
+        """Return values by column with symbols as the platform writes them."""
+        return with_known_symbols(where, self.symbols) if "symbol" in where and has_symbols(channel) else where
 
     def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
         frame.attrs = {
@@ -72,7 +82,7 @@ class Readings(Analysis, ABC):
         since, until
             Only rows between these times, both included; without a zone they are UTC.
         **where
-            Only rows with this value in this column; a list takes any of its values.
+            Only rows with this value in this column; a list takes any of its values. ``symbol="eur/usd"`` is EURUSD.
 
         Returns
         -------
@@ -82,8 +92,8 @@ class Readings(Analysis, ABC):
 
         Raises
         ------
-        InvalidChannel, UnknownColumn
-            For a wrong name; lists the right ones.
+        InvalidChannel, UnknownColumn, UnknownSymbol
+            For a wrong name; lists the right ones. A pair that has not ticked may still: its frame is empty.
         ValueError
             Where `last` is neither a number of rows nor a time.
 
@@ -95,7 +105,7 @@ class Readings(Analysis, ABC):
         True
         """
         channel = self._channel(channel)
-        return self._labelled(self._selected(channel, last, since, until, where), channel)
+        return self._labelled(self._selected(channel, last, since, until, self._meant(channel, where)), channel)
 
     def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
         """Return the newest row of each key of a channel, indexed by the key and sorted by it.
@@ -128,7 +138,7 @@ class Readings(Analysis, ABC):
         'symbol'
         """
         channel = self._channel(channel)
-        return self._labelled(select(self._newest(channel), channel, where=where), channel)
+        return self._labelled(select(self._newest(channel), channel, where=self._meant(channel, where)), channel)
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frames of all channels at one and the same moment, by channel.

@@ -78,6 +78,16 @@ class RecordedReadings(Readings):
         """The channels that can be read: the seven documented ones, and any other that is in it."""
         return list(self._channels())
 
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that any channel has had, sorted."""
+        self._refresh()
+        for folder in self._folders:
+            self._symbols.encode([] if folder.manifest is None else folder.manifest.symbols)
+        if any(folder.manifest is None for folder in self._folders):  # then only the rows tell
+            self._windows()
+        return sorted(self._symbols.names)
+
     def _channels(self) -> dict[str, Channel]:
         found = {c.name: c for folder in self._folders for c in folder.channels() if c not in _OWN}
         return {**CHANNELS, **found}

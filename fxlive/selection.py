@@ -12,7 +12,7 @@ import pandas as pd
 
 from fxlive.channels import Channel
 from fxlive.columns import STR
-from fxlive.errors import UnknownColumn
+from fxlive.errors import UnknownColumn, UnknownOption
 
 _NUMBER = re.compile(r"[-+]?[\d.]*")
 
@@ -109,13 +109,44 @@ def span_of(last: Any) -> int | pd.Timedelta:
     return span
 
 
+def time_of(option: str, value: Any) -> pd.Timedelta:
+    """Return a length of time that an option names.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is none, or not longer than nothing. A number alone is none: pandas would take it for nanoseconds.
+
+    >>> time_of("window", "15min")
+    Timedelta('0 days 00:15:00')
+    """
+    wrong = UnknownOption(option, value, ('a time such as "15min"',))
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip())):
+        raise wrong
+    try:
+        span = pd.Timedelta(value)
+    except ValueError:
+        raise wrong from None
+    if not span > pd.Timedelta(0):
+        raise wrong
+    return span
+
+
 def utc(time: Any) -> pd.Timestamp:
     """Return a moment in UTC; without a zone it is taken as UTC.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is no moment.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
     """
-    stamp = pd.Timestamp(time)
+    try:
+        stamp = pd.Timestamp(time)
+    except (ValueError, TypeError):
+        raise UnknownOption("a moment", time, ('a time such as "2024-01-31 12:00", which is UTC',)) from None
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 

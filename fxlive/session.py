@@ -15,7 +15,7 @@ import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
+from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
@@ -26,6 +26,7 @@ from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline, now_us
 from fxlive.readings import Readings
+from fxlive.selection import time_of
 from fxlive.store import Store
 from fxlive.watching import Watch, span_s
 
@@ -107,7 +108,7 @@ class Session(Readings, Pictures):
             _wanted(channels),
             auth=auth,
             ca=ca,
-            timeout_s=timeout,
+            timeout_s=span_s("timeout", timeout),
             reconnect_attempts=reconnect_attempts,
         )
         stale_after_s = {**STALE_AFTER_S, **{channel_name(channel): float(s) for channel, s in stale_after.items()}}
@@ -128,7 +129,8 @@ class Session(Readings, Pictures):
             raise ValueError(f"max_rows must be a whole number of at least 1, not {max_rows!r}")
         self.name = name
         max_rows = int(max_rows)  # 1e6 is a number of rows too
-        store = Store(max_rows=max_rows, window_us=None if window is None else _microseconds(window))
+        kept = None if window is None else time_of("window", window)
+        store = Store(max_rows=max_rows, window_us=None if kept is None else kept // pd.Timedelta("1us"))
         self._pipeline = Pipeline(
             feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
         )
@@ -318,6 +320,11 @@ class Session(Readings, Pictures):
         """The channels that can be read: the seven documented ones, and any other that has sent something."""
         return list(self._pipeline.store.tables)
 
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that any channel has had, sorted."""
+        return sorted(self._pipeline.store.symbols)
+
     def gaps(self) -> pd.DataFrame:
         """Return the times in which messages may have been lost.
 
@@ -403,6 +410,11 @@ class Session(Readings, Pictures):
         Handle
             With `cancel()`, `calls`, `errors` and `dropped`.
 
+        Raises
+        ------
+        UnknownOption
+            Where the callback is no function.
+
         Examples
         --------
         >>> session = Session.offline()
@@ -412,9 +424,11 @@ class Session(Readings, Pictures):
         >>> told.cancel()
         """
         name = self._channel(channel)
-        if callback is None:
-            return lambda function: self._pipeline.listen(name, function, on_error)
-        return self._pipeline.listen(name, callback, on_error)
+
+        def listen(function: Callable[[Any], Any]) -> Handle:
+            return self._pipeline.listen(name, _function("callback", function, "message"), on_error)
+
+        return listen if callback is None else listen(callback)
 
     def stream(self, channel: str) -> Stream:
         """Return an async iterator over the messages of a channel that come from now on.
@@ -456,7 +470,7 @@ class Session(Readings, Pictures):
         Raises
         ------
         UnknownOption
-            Where `hold` or `every` is no time.
+            Where `hold` or `every` is no time, or what should be called is no function.
 
         Examples
         --------
@@ -468,13 +482,14 @@ class Session(Readings, Pictures):
         ``fxlive.watching.firings(condition, ((t, capture.at(t)) for t in times), "10s")`` tells when it would have been
         told in a recorded session.
         """
+        _function("condition", condition, "session")
         hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every))
         self._pipeline.check_open()
 
         def watch(callback: Callable[[Any], Any]) -> Watch:
             return Watch(
                 lambda: condition(self),
-                callback,
+                _function("callback", callback, "value"),
                 hold_s=hold_s,
                 every_s=every_s,
                 clock=self._pipeline.now_us,
@@ -493,8 +508,14 @@ class Session(Readings, Pictures):
             When `timeout` seconds are over.
         ConnectionFailed, SessionClosed
             Where the session ends before that.
+        UnknownOption
+            Where `rows` is no number of rows, or `timeout` no time.
         """
         name = self._channel(channel)
+        timeout = span_s("timeout", timeout)
+        given: object = rows
+        if isinstance(given, str):
+            raise UnknownOption("rows", given, ("a whole number",))
         tables = self._pipeline.store.tables
         self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"{rows:,} row(s) of {name}")
         return self.frame(name)
@@ -574,6 +595,14 @@ class Session(Readings, Pictures):
         return session_html(self.name, self.url, self.health())
 
 
+def _function(what: str, function: Any, argument: str) -> Callable[[Any], Any]:
+    """Return what is to be called, where it can be: a thread of ours has nobody to tell."""
+    if not callable(function):
+        raise UnknownOption(what, function, (f"a function of one {argument}",))
+    called: Callable[[Any], Any] = function
+    return called
+
+
 def _wanted(channels: Channels) -> dict[str, Filters | None]:
     if channels is None:
         return dict.fromkeys(CHANNELS)
@@ -588,10 +617,3 @@ def _wanted(channels: Channels) -> dict[str, Filters | None]:
                 )
         return {channel_name(name): filters for name, filters in channels.items()}
     return {channel_name(name): None for name in channels}
-
-
-def _microseconds(window: str | pd.Timedelta) -> int:
-    micros = int(pd.Timedelta(window) / pd.Timedelta("1us"))
-    if micros <= 0:
-        raise ValueError(f"window must be longer than nothing, not {window!r}")
-    return micros

@@ -20,18 +20,19 @@ T = TypeVar("T")
 
 
 def span_s(name: str, time: str | float | pd.Timedelta) -> float:
-    """Return a time as seconds: a number of them, or a text such as "10s".
+    """Return a time as seconds: a number of them (as text too), or a text such as "10s".
 
     Raises
     ------
     UnknownOption
         Where it is no time, or a negative one.
 
-    >>> span_s("hold", "1min"), span_s("hold", 2)
-    (60.0, 2.0)
+    >>> span_s("hold", "1min"), span_s("hold", 2), span_s("timeout", "10")
+    (60.0, 2.0, 10.0)
     """
+    number = isinstance(time, int | float) or str(time).strip().replace(".", "", 1).isdecimal()
     try:
-        seconds = float(time) if isinstance(time, int | float) else pd.Timedelta(time).total_seconds()
+        seconds = float(str(time)) if number else pd.Timedelta(time).total_seconds()
     except ValueError:
         seconds = math.nan
     if not seconds >= 0:

@@ -77,7 +77,10 @@ def test_connecting_takes_what_the_design_says() -> None:
     }  # fmt: skip
     assert dict(list(defaults.items())[: len(expected)]) == expected
     for opener in (fxlive.connect, fxlive.connect_async):
-        assert inspect.signature(opener).parameters == inspect.signature(fxlive.Session).parameters
+        parameters = inspect.signature(opener).parameters
+        assert parameters == inspect.signature(fxlive.Session).parameters
+        told = inspect.getdoc(opener) or ""  # what a tooltip shows
+        assert [name for name in parameters if f"\n{name}\n    " not in told] == []
 
 
 def test_every_error_is_public_and_is_an_fxlive_error() -> None:
@@ -229,6 +232,23 @@ health: fxlive.Health = fxlive.health()
 late: bool = health.latency_p99_ms > 50 and health.state == "connected"
 with session.record("captures") as recording:
     rows: int = recording.status.rows
+chart = fxlive.price_chart("EURUSD", "candles", freq="5s", tz="Europe/London")
+chart.figure.update_layout(title=chart.name)
+parts: list[str] = list(session.dashboard("EURUSD").parts)
+bars: pd.DataFrame = fxlive.bars("EURUSD", "5s", "bid", fill=True)
+change: float = fxlive.explain()["change"]
+shocks: pd.DataFrame = session.exposure().shocks
+
+
+@session.when(lambda s: s.latest("positions").query("profit < -100"), hold="10s")
+def losing(positions: pd.DataFrame) -> None:
+    print(positions)
+
+
+fired: int = losing.calls
+capture: fxlive.Capture = fxlive.open_capture("captures")
+size: int = capture.export("out", ["trades"], format="csv")["trades"].stat().st_size
+fxlive.replay("captures", speed=None).seek(capture.start)
 try:
     fxlive.subscribe("trades", strategy_id="s1")
 except fxlive.RateLimitError as error:
@@ -243,6 +263,9 @@ session = fxlive.connect(42)
 fxlive.frame()
 fxlive.latest("positions", 3)
 told = fxlive.on("trades", "not a function")
+fxlive.price_chart("EURUSD", "candle")
+fxlive.pnl(by="strategy")
+fxlive.connect_async("wss://host/api/ws", "token").frame("trades")
 session.stat
 """
 

@@ -61,7 +61,9 @@ class Files:
 
             remote, self.root = url_to_fs(text)
         except (ImportError, ValueError) as error:
-            raise CaptureError(f"{text} cannot be opened: {error}. Install what fsspec needs for it.") from error
+            raise CaptureError(
+                f"{text} cannot be opened: {error}. Install what it needs, such as pip install fsspec s3fs."
+            ) from error
         self.filesystem = fs.PyFileSystem(fs.FSSpecHandler(remote))
 
     def entries(self, folder: str, *, deep: bool = False) -> list[Entry]:

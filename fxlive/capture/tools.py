@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -35,7 +35,7 @@ def needed(library: str, extra: str) -> Any:
         return import_module(library)
     except ImportError as error:
         raise CaptureError(
-            f"{library} is not installed: {error}. Install it with pip install 'fxlive[{extra}]'."
+            f"{library} is not installed ({error}). Install it with pip install 'fxlive[{extra}]'."
         ) from error
 
 
@@ -52,11 +52,16 @@ def view_name(channel: str) -> str:
 
 
 def query(
-    sql: str, channels: Mapping[str, tuple[Recorded, Drift]], frames: Mapping[str, pd.DataFrame], files: Files
+    sql: str,
+    channels: Mapping[str, tuple[Recorded, Drift]],
+    frames: Mapping[str, pd.DataFrame],
+    files: Files,
+    known: Iterable[str],
 ) -> pd.DataFrame:
     """Return the result of a query in which each channel is a view, and each frame a table.
 
-    Nothing is read but what the query needs: a view is a scan of the capture's Parquet files.
+    Nothing is read but what the query needs: a view is a scan of the capture's Parquet files. `known` is what can be
+    asked for, which an error lists.
     """
     duckdb = needed("duckdb", "duckdb")
     with duckdb.connect(":memory:") as connection:
@@ -71,7 +76,11 @@ def query(
                 connection.execute(f"create view {_identifier(view)} as {_select(recorded, drift, files)}")
         for name, frame in frames.items():
             connection.register(name, frame)
-        found = connection.sql(sql)
+        try:
+            found = connection.sql(sql)
+        except duckdb.CatalogException as error:  # of a wrong name it would suggest tables of its own
+            error.add_note(f"The tables are: {', '.join(known)}.")
+            raise
         if found is None:
             return pd.DataFrame()
         answer: pd.DataFrame = found.df()

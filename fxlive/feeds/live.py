@@ -95,6 +95,9 @@ class LiveFeed:
         timeout_s: float = 10.0,
         reconnect_attempts: int = DEFAULT_ATTEMPTS,
     ) -> None:
+        given: object = url
+        if not isinstance(given, str):
+            raise ConnectionFailed(f"The URL is text such as wss://host/api/ws, not {type(given).__name__}.")
         try:
             parts = urlsplit(url)
             self.url = without_secrets(url)
@@ -104,8 +107,10 @@ class LiveFeed:
         if "://" not in url:  # it may be the token, which is not to be repeated
             raise ConnectionFailed("That is no URL. It must look like wss://host/api/ws. Are url and token swapped?")
         if not right:
+            sockets = {"http": "ws", "https": "wss"}.get(parts.scheme) if self.url != "(unreadable)" else None
+            instead = f" Write {sockets} for {parts.scheme}." if sockets else ""
             raise ConnectionFailed(
-                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.", url=self.url
+                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{instead}", url=self.url
             )
         in_query = query_token(url)
         if token is None and in_query:
@@ -173,6 +178,10 @@ class LiveFeed:
         async with self._subscribing:
             _check_count(len(self._wanted.keys() | wanted.keys()))
             for name, filters in wanted.items():  # one by one, so that what is granted is known when another is refused
+                if self._task is None:
+                    raise SubscriptionError(
+                        "The session was never opened. Call session.open(), or fxlive.connect(...)."
+                    )
                 if self._connection is None:
                     raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
                 await self._request(self._connection, "subscribe", {name: filters})

@@ -47,7 +47,8 @@ def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str,
         return ServerUnavailable(
             f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
         )
-    return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}).", url=url)
+    ask = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
+    return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {ask}", url=url)
 
 
 def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:

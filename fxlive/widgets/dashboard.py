@@ -13,7 +13,7 @@ from fxlive.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.grid import grid
-from fxlive.widgets.live import LiveWidget, in_a_kernel, still_of
+from fxlive.widgets.live import LiveWidget, in_a_kernel, in_words, still_of
 from fxlive.widgets.pnl import PnlPickers
 from fxlive.widgets.prices import QUOTES, PricePickers
 from fxlive.widgets.slider import time_slider
@@ -76,8 +76,7 @@ class Dashboard(ipywidgets.Box):  # type: ignore[misc]  # ipywidgets has no type
             publish(*still_of(*self.parts.values(), *self.tabs.values()))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        data = super()._repr_mimebundle_()
-        return {**data, "text/plain": repr(self)}, {}
+        return {**super()._repr_mimebundle_(), "text/plain": in_words(self)}, {}
 
     def __repr__(self) -> str:
         return f"<fxlive Dashboard {self.name!r}>"

@@ -148,9 +148,9 @@ class LiveWidget(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         """Show the widget, and below it room for a still picture, which is what stays in a saved notebook."""
-        data, metadata = super()._repr_mimebundle_() or ({"text/plain": repr(self)}, {})
+        data, metadata = super()._repr_mimebundle_() or ({}, {})
         publish: Any = publish_display_data
-        publish(data, metadata)
+        publish({**data, "text/plain": in_words(self)}, metadata)
         if in_a_kernel():  # in a terminal there is nobody to take the picture
             publish(*still_of(self))
 
@@ -304,6 +304,14 @@ def _cells() -> Cells:
 def in_a_kernel() -> bool:
     """Return whether what is shown goes to a page rather than to a terminal."""
     return hasattr(get_ipython(), "kernel")
+
+
+def in_words(widget: object) -> str:
+    """Return what a front-end shows of a widget that can show none."""
+    return (
+        f"{widget!r}\nIt shows in JupyterLab, Notebook 7 and VS Code. "
+        "Elsewhere: fxlive.latest(...), or the figure of a chart: chart.figure.show()."
+    )
 
 
 def still_of(*widgets: LiveWidget) -> tuple[dict[str, str], dict[str, list[str]]]:

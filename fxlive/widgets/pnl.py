@@ -16,10 +16,11 @@ from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
 from fxlive.errors import UnknownOption
 from fxlive.loop import submit
 from fxlive.pipeline import Pipeline
+from fxlive.selection import time_of
 from fxlive.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised
-from fxlive.widgets.wording import MOST_LINES, left_out, short, shown_name, time_of
+from fxlive.widgets.wording import MOST_LINES, left_out, short, shown_name
 
 CHANNELS = ("positions", "trades")
 MOST = pd.Timedelta("1D")

@@ -14,11 +14,12 @@ from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments, is_pair, known_symbol
 from fxlive.newest import Mark as Since
 from fxlive.pipeline import Pipeline
+from fxlive.selection import time_of
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
-from fxlive.widgets.wording import short, shown_name, time_of
+from fxlive.widgets.wording import short, shown_name
 
 QUOTES = "market-data"
 _X = Column("x")

@@ -14,11 +14,11 @@ from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments
 from fxlive.messages import Kind
 from fxlive.pipeline import Pipeline
+from fxlive.selection import time_of
 from fxlive.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window
 from fxlive.widgets.live import LiveWidget
 from fxlive.widgets.thinning import thinned
-from fxlive.widgets.wording import time_of
 
 ANALYTICS = "analytics"
 SYSTEM = "system"

@@ -1,14 +1,10 @@
-"""Words: what a length of time that a user names means, and how names of others are shown."""
+"""Words: a length of time in few characters, and how names of others are shown."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from html import escape
-from typing import Any
 
 import pandas as pd
-
-from fxlive.errors import UnknownOption
 
 MOST_LINES = 40
 """What a chart can tell apart."""
@@ -22,31 +18,6 @@ def shown_name(name: str) -> str:
     '&lt;b&gt;EURUSD&lt;/b&gt;'
     """
     return escape(name if len(name) <= _MOST_CHARS else f"{name[: _MOST_CHARS - 1]}…", quote=False)
-
-
-def time_of(option: str, value: Any) -> pd.Timedelta:
-    """Return a length of time that an option names, such as "15min".
-
-    Raises
-    ------
-    UnknownOption
-        Where it is none, or not longer than nothing.
-    """
-    try:
-        span = pd.Timedelta("nan" if _is_number(value) else value)  # of which pandas would make nanoseconds
-    except ValueError as error:
-        raise UnknownOption(option, value, ('a time such as "15min"',)) from error
-    if not span > pd.Timedelta(0):
-        raise UnknownOption(option, value, ('a time such as "15min"',))
-    return span
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, timedelta)
 
 
 def left_out(count: int) -> str:

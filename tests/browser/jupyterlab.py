@@ -140,6 +140,10 @@ class JupyterLabServer:
             self.folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings",
             {"windowingMode": "none"},
         )
+        self.write_kernels()
+
+    def write_kernels(self, **environment: str) -> None:
+        """Say what kernels there are, and with what in their environment those begin that are started from now on."""
         path = os.environ.get("PYTHONPATH")
         for name, former in (("python3", []), ("ipykernel6", [str(IPYKERNEL6)])):
             write_json(
@@ -149,7 +153,7 @@ class JupyterLabServer:
                     "display_name": f"{name} (fxlive's tests)",
                     "language": "python",
                     "metadata": {"debugger": False},
-                    "env": {"PYTHONPATH": os.pathsep.join([*former, *([path] if path else [])])},
+                    "env": {"PYTHONPATH": os.pathsep.join([*former, *([path] if path else [])]), **environment},
                 },
             )
 

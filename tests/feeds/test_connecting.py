@@ -155,7 +155,7 @@ def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
     with pytest.raises(ValueError, match="max_rows must be a whole number of at least 1, not 0"):
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
-    with pytest.raises(ValueError, match="window must be longer than nothing"):
+    with pytest.raises(ValueError, match="window cannot be '0s'"):
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
 
 

@@ -220,3 +220,10 @@ class Kernel:
                 cell_result.traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
             case "comm_open" | "comm_msg" | "comm_close":
                 cell_result.comms.append(message)
+
+
+def ran(kernel: Kernel, code: str) -> CellResult:
+    """What a cell did that must not raise."""
+    cell = kernel.run(code)
+    assert cell.error is None, cell.traceback
+    return cell

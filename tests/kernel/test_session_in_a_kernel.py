@@ -7,19 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from fxlive.simulator.thread import SimulatorThread
-from tests.kernel.kernel import CellResult, Kernel
+from tests.kernel.kernel import Kernel, ran
 
 
 @pytest.fixture
 def simulator() -> Iterator[SimulatorThread]:
     with SimulatorThread(speed=50.0, connections_per_minute=None) as simulator:
         yield simulator
-
-
-def ran(kernel: Kernel, code: str) -> CellResult:
-    cell = kernel.run(code)
-    assert cell.error is None, cell.traceback
-    return cell
 
 
 def prepare(kernel: Kernel, simulator: SimulatorThread) -> None:

@@ -8,20 +8,30 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from fxlive.simulator.fixture import SimulatorFactory
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_to_its_end(path: Path, tmp_path: Path) -> None:
+def test_it_runs_to_its_end(
+    path: Path, tmp_path: Path, fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = fx_simulator.token()
+    monkeypatch.setenv("FXLIVE_URL", fx_simulator.url)  # for the notebook that connects to a platform of one's own
+    monkeypatch.setenv("FXLIVE_TOKEN", token)
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        nbformat.read(path, as_version=4),
+        notebook,
         timeout=240,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+
+    assert token not in nbformat.writes(notebook)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,110 @@
+"""Every error in docs/errors-first-hour.md is made as a newcomer makes it, and says what is written there."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+import fxlive
+from fxlive.simulator.thread import SimulatorThread
+from tests.handmade import clean_slate, grant_everything, platform, wait_until  # noqa: F401
+
+PAGE = (Path(__file__).parents[1] / "docs" / "errors-first-hour.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([^`]+)`(.*) \| `([^`]+)` \|$", re.MULTILINE)
+
+
+def rows(heading: str) -> list[Any]:
+    """What is done in the section's table, where it says a word about that, and what is said then."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    written = [line for line in section.splitlines() if line.startswith("| `")]
+    found = [pytest.param(*match.groups(), id=match[1]) for match in ROW.finditer(section)]
+    assert len(found) == len(written) > 0
+    return found
+
+
+def check(did: str, remark: str, says: str, names: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do it, and compare what an error, or the result, says."""
+    url = names.get("url", "")
+    without = re.search(r" without (\w+)", remark)
+    if without:
+        for name in [without[1].lower(), f"{without[1].lower()}.dataframe", f"{without[1].lower()}.core"]:
+            monkeypatch.setitem(sys.modules, name, None)
+    try:
+        said = str(eval(did, {"fxlive": fxlive, **names}))
+    except Exception as error:
+        said = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+    said = " ".join(said.replace(url.partition("://")[2].partition("/")[0] or "-", "your-platform").split())
+    assert re.fullmatch(re.escape(says).replace(r"\.\.\.", ".*"), said), said
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[SimulatorThread]:
+    with SimulatorThread(symbols=["EURUSD", "USDJPY"], speed=20.0, connections_per_minute=None) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def tls_url() -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with platform(grant_everything, ssl=context) as url:
+        yield url
+
+
+@pytest.mark.parametrize(("did", "remark", "says"), rows("Connecting"))
+def test_connecting(
+    did: str, remark: str, says: str, simulator: SimulatorThread, tls_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"url": simulator.url, "tls_url": tls_url}
+    names |= {"token": simulator.token(), "expired": simulator.token(expires_in_s=-60.0)}
+    check(did, remark, says, names, monkeypatch)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine 'connect_async' was never awaited")
+@pytest.mark.parametrize(("did", "remark", "says"), rows("Asking"))
+def test_asking(
+    did: str,
+    remark: str,
+    says: str,
+    simulator: SimulatorThread,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, token = simulator.url, simulator.token()
+    with fxlive.connect(url, token, channels=["market-data", "positions"], record=tmp_path) as session:
+        wait_until(lambda: len(session.symbols) == 2, "a quote of each")
+        assert session.recording is not None
+        names: dict[str, Any] = {"session": session, "capture": fxlive.open_capture(session.recording.path)}
+        with closing(fxlive.connect_async(url, token)) as awaitable:
+            check(did, remark, says, names | {"url": url, "awaitable": awaitable}, monkeypatch)
+
+
+@pytest.mark.parametrize(("did", "remark", "says"), rows("After the end"))
+def test_after_the_end(
+    did: str, remark: str, says: str, simulator: SimulatorThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = fxlive.connect(simulator.url, simulator.token())
+    session.close()
+    assert len(session.frame("trades")) >= 0
+    check(did, remark, says, {"session": session}, monkeypatch)
+
+
+def test_in_a_terminal_a_widget_is_its_words(tmp_path: Path) -> None:
+    code = "import fxlive; fxlive.Session.offline('default').price_chart('EURUSD')"
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--no-confirm-exit", "--colors=NoColor", "-c", code]
+    environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    shown = [line.strip() for line in PAGE.splitlines() if line.startswith("    ")]
+
+    assert ran.stderr == ""
+    assert [line.removeprefix("Out[0]: ") for line in ran.stdout.splitlines() if line] == shown

@@ -1,0 +1,98 @@
+"""What is completed with Tab: channels, symbols and columns, where they belong. (The magics are in kernel/.)"""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fxlive
+from fxlive.magics import completions
+from tests.capture.sessions import path_of
+from tests.handmade import clean_slate  # noqa: F401
+
+
+@pytest.fixture
+def session() -> fxlive.Session:
+    session = fxlive.Session.offline()
+    session._pipeline.store.expect(["USDJPY", "EURUSD", "EURGBP"], {})
+    return session
+
+
+@pytest.mark.parametrize(
+    ("before", "written", "found"),
+    [
+        ('session.frame("', "", ["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]),
+        ("session.latest('pos", "pos", ["positions"]),
+        ('session.frame(channel="mar', "mar", ["market-data"]),
+        ('session.subscribe("trades", "or', "or", ["orders"]),
+        ('fxlive.connect(url, token, channels=["trades", "or', "or", ["orders"]),
+        ('fxlive.on("al', "al", ["alerts"]),
+        ('frame("al', "al", ["alerts"]),  # from fxlive import frame
+        ('session.price_chart("eur', "eur", ["EURGBP", "EURUSD"]),
+        ('chart = session.price_chart(\n    "USD', "USD", ["USDJPY"]),
+        ('session.frame("trades", symbol="USD', "USD", ["USDJPY"]),
+        ('session.frame("trades", symbol=["EURUSD", "USD', "USD", ["USDJPY"]),
+        ('session.frame("trades", prof', "prof", ["profit="]),
+        ('session.frame("trades", last=5, stra', "stra", ["strategy_id="]),
+        ('session.chart("positions", "unr', "unr", ["unrealized_pnl"]),
+        ('session.chart("positions", ["profit", "unr', "unr", ["unrealized_pnl"]),
+        ('session.chart("positions", ["profit", "margin"], "sym', "sym", ["symbol"]),
+        ('session.chart("positions", y=["profit"], by="sym', "sym", ["symbol"]),
+        ('session.grid("orders", columns=["symbol", "sta', "sta", ["status"]),
+        ('session.frame("trades", last=5)["comm', "comm", ["commission"]),
+        ('fxlive.latest("trades")[["profit", "comm', "comm", ["commission"]),
+    ],
+)
+def test_channels_symbols_and_columns_are_completed_where_they_belong(
+    session: fxlive.Session, before: str, written: str, found: list[str]
+) -> None:
+    assert completions(before, {"session": session, "fxlive": fxlive, "frame": fxlive.frame}) == (written, found)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "sess",
+        'print("tr',
+        'other.frame("tr',
+        'number.frame("tr',
+        'frame("tr',  # of somebody else
+        'session.bars("EURUSD", "1',
+        'session.chart("quotes", "pro',
+        'session.frame("trades").plot(y="pro',
+        'session.sql("select tr',
+        "session.frame(",
+        'session.frame("trades", ("tr',
+    ],
+)
+def test_what_is_not_ours_is_left_to_others(session: fxlive.Session, before: str) -> None:
+    names = {"session": session, "number": 42, "frame": types.SimpleNamespace()}
+
+    assert completions(before, names)[1] == []
+
+
+def test_the_module_completes_for_the_current_session_and_without_one_the_channels_alone(
+    session: fxlive.Session,
+) -> None:
+    assert completions('fxlive.price_chart("', {"fxlive": fxlive}) == ("", [])
+    assert completions('fxlive.frame("mar', {"fxlive": fxlive}) == ("mar", ["market-data"])
+    fxlive.use(session)
+    assert completions('fxlive.price_chart("USD', {"fxlive": fxlive}) == ("USD", ["USDJPY"])
+    session.close()
+
+
+def test_a_capture_knows_its_symbols_too(fx_simulator: Any, tmp_path: Path) -> None:
+    with fxlive.connect(fx_simulator.url, fx_simulator.token(), record=tmp_path) as live:
+        live.wait_for("market-data", rows=20)
+    capture = fxlive.open_capture(path_of(live))
+
+    assert capture.symbols == live.symbols
+    assert completions('capture.bars("EURU', {"capture": capture}) == ("EURU", ["EURUSD"])
+    for manifest in Path(capture.path).glob("*.json"):  # what is left of a capture when its manifest is lost
+        manifest.unlink()
+    with pytest.warns(fxlive.IncompleteCapture):
+        assert fxlive.open_capture(path_of(live)).symbols == live.symbols
