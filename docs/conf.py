@@ -15,7 +15,7 @@ release = version = fxlive.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_build"]
 highlight_language = "none"  # an indented block may be anything
-default_role = "py:obj"  # `frame` in a docstring is a link where there is such a name, and code where not
+default_role = "py:obj"  # `fxlive.run` in a docstring is a link, `frame` is code
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -88,7 +89,7 @@ def error_tree(_: str) -> str:
 
 def functions(_: str) -> str:
     """Return the functions of the module that act on the current session."""
-    names = [name for name in fxlive.__all__ if callable(getattr(face, name, None))]
+    names = [name for name in fxlive.__all__ if hasattr(getattr(face, name, None), "__wrapped__")]
     return ", ".join(f"{{py:meth}}`{name} <fxlive.Session.{name}>`" for name in names) + "."
 
 
@@ -184,10 +185,19 @@ def mend_links(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = inside(source[0])
 
 
+def unlink(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave `open` as it is: it may be a bar's price as well as a method. What has a dot in it names one thing."""
+    for reference in list(doctree.findall(pending_xref)):
+        in_text = isinstance(reference[0], nodes.literal)  # and not in a signature
+        if in_text and reference["reftype"] == "obj" and "." not in reference["reftarget"]:
+            reference.replace_self(reference.children)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Tell Sphinx of all this."""
     for name, written in DIRECTIVES.items():
         app.add_directive(name, _directive(written))
     app.connect("builder-inited", bring_notebooks)
     app.connect("source-read", mend_links)
+    app.connect("doctree-read", unlink)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
