@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest format chromium bench soak constraints clean distclean
+.PHONY: help demo test lint types pytest docs format chromium bench soak constraints clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,7 +40,8 @@ endif
 
 # --------------------------------------------------------------------------------------------------------------- to check
 
-test: lint types pytest  ## every check and every test, as CI runs them
+test: lint types pytest  ## every check, every test and the documentation, as CI runs them
+	@$(MAKE) --no-print-directory docs  # last: it shows the notebooks as the tests have just run them
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -51,6 +52,12 @@ types: $(VENV)/.ready-dev
 
 pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(PYTEST_ARGS)
+
+docs: $(VENV)/.ready-dev chromium  ## the documentation, into build/docs; a warning is an error
+	@for notebook in notebooks/*.ipynb; do \
+	  [ build/$$notebook -nt $$notebook ] || { $(BIN)/python -m pytest -q tests/browser/test_notebooks.py; break; }; done
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@echo "the documentation: build/docs/index.html"
 
 chromium:
 	@sh tools/chromium.sh
@@ -84,7 +91,7 @@ $(VENV)/.ready-all: $(NEEDS)
 	@touch $@
 
 $(VENV)/.ready-dev: $(NEEDS)
-	@$(call INSTALL,.[all$(,)dev])
+	@$(call INSTALL,.[all$(,)dev$(,)docs])
 	@touch $(VENV)/.ready-all $@
 
 # Beside the newest ipykernel, for the tests of widgets in both.
@@ -94,7 +101,7 @@ $(VENV)/.ready-ipykernel6: $(NEEDS)
 	@touch $@
 
 $(VENV)/.ready-bench: $(NEEDS)
-	@$(call INSTALL,.[all$(,)dev$(,)bench])
+	@$(call INSTALL,.[all$(,)dev$(,)bench$(,)docs])
 	@touch $(VENV)/.ready-all $(VENV)/.ready-dev $@
 
 , := ,

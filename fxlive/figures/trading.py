@@ -62,6 +62,7 @@ def pnl_figure(pnl: pd.DataFrame, title: str = "Profit and loss") -> go.Figure:
     return figure(
         title,
         traces,
+        xaxis={"anchor": "y2"},  # the times stand below both, not between them
         yaxis={"domain": [0.3, 1], "title": {"text": "account currency"}},
         yaxis2={"domain": [0, 0.22], "title": {"text": "drawdown"}, "anchor": "x"},
     )

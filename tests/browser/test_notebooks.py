@@ -1,5 +1,9 @@
-"""Every notebook runs to its end in JupyterLab, as a user would run it: without an error in a cell or on the page."""
+"""Every notebook runs to its end in JupyterLab, as a user would run it: without an error in a cell or on the page.
 
+As it is then saved, with the pictures of what moved, it is shown in the documentation.
+"""
+
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,15 +11,33 @@ import pytest
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.browser.jupyterlab import Notebook
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RUN = ROOT / "build" / "notebooks"
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_in_jupyterlab_without_an_error(notebook: Notebook, path: Path, fx_simulator: SimulatorFactory) -> None:
+def test_it_runs_in_jupyterlab_without_an_error_and_leaves_its_pictures(
+    notebook: Notebook, path: Path, fx_simulator: SimulatorFactory
+) -> None:
     notebook.server.write_kernels(FXLIVE_URL=fx_simulator.url, FXLIVE_TOKEN=fx_simulator.token())
+    notebook.page.set_viewport_size({"width": 1280, "height": 12_000})  # all of it is in view, and so is drawn
     notebook.open_copy_of(path)
     notebook.run_all(timeout_s=240)
     notebook.server.write_kernels()
 
     assert notebook.errors() == []
+
+    notebook.page.wait_for_function(
+        """async () => {
+            await jupyterapp.commands.execute("docmanager:save");
+            const cells = jupyterapp.shell.currentWidget.content.widgets;
+            const outputs = cells.flatMap((cell) => cell.model.outputs?.toJSON() ?? []);
+            return outputs.filter((o) => o.metadata?.fxlive_still).every((o) => o.data["text/html"]);
+        }""",
+        polling=500,
+        timeout=60_000,
+    )
+    RUN.mkdir(parents=True, exist_ok=True)
+    shutil.copy(notebook.server.root / path.name, RUN)

@@ -1,0 +1,203 @@
+"""What the documentation takes from the code: columns, errors, functions, the command's help, the notebooks.
+
+Each directive writes Markdown where it stands. What the code has and this module cannot tell, such as a number of
+which nobody has said the unit, ends the build.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+import fxlive
+from fxlive import cli, errors, face
+from fxlive.channels import CHANNELS, Channel, Column
+from fxlive.messages import Kind, camel
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+RUN_NOTEBOOKS = ROOT / "build" / "notebooks"
+"""Where the tests leave the notebooks that they have run, outputs and all."""
+
+MONEY = "account currency"
+PRICE = "quote currency for one of the base"
+UNITS = {
+    "volume": "lots (100,000 of the base)",
+    "market-data volume": "as the platform counts",
+    "filled_volume": "lots",
+    "remaining_volume": "lots",
+    **dict.fromkeys(("open_price", "current_price", "stop_loss", "take_profit", "price", "fill_price"), PRICE),
+    **dict.fromkeys(("bid", "ask", "last", "change", "day_high", "day_low", "open", "close"), PRICE),
+    **dict.fromkeys(("profit", "commission", "swap", "unrealized_pnl", "margin"), MONEY),
+    "margin_level": "percent",
+    "duration": "s",
+    "spread": "points (a tenth of a pip)",
+    "change_percent": "percent",
+    "threshold": "the alert's own",
+    "current": "the alert's own",
+    "metrics_total_trades": "closing executions",
+    "metrics_win_rate": "percent, 0 to 100",
+    "metrics_net_profit": MONEY,
+    "metrics_current_drawdown": f"{MONEY}, positive",
+}
+
+
+def columns(channel_name: str) -> str:
+    """Return the table of a channel's frame; dtypes are those of a real one."""
+    channel = CHANNELS[channel_name]
+    frame = fxlive.Session.offline().frame(channel_name)
+    rows = [("`timestamp` of the envelope", "`timestamp` (index)", str(frame.index.dtype), "UTC")]
+    rows.append(("when the bytes arrived", "`received_at`", str(frame["received_at"].dtype), "UTC"))
+    for column in channel.columns:
+        field = f"`{'.'.join(map(camel, column.path))}`" if column.path else "`id` of the envelope"
+        needed = ", required" if column.required else ""
+        rows.append((field + needed, f"`{column.name}`", str(frame[column.name].dtype), _unit(channel, column)))
+    key = ", ".join(f"`{name}`" for name in channel.key)
+    said = f"Messages of type `{channel.type}`; the key is {key}{', one row in all' if channel.single else ''}."
+    return f"{said}\n\n{_table(('field', 'column', 'dtype', 'unit'), rows)}"
+
+
+def _unit(channel: Channel, column: Column) -> str:
+    if column.kind is Kind.TIME:
+        return "UTC"
+    if column.kind is not Kind.NUMBER:
+        return ""
+    return UNITS.get(f"{channel.name} {column.name}") or UNITS[column.name]
+
+
+def error_tree(_: str) -> str:
+    """Return every exception as nested lists, each with its fields and a link to what to do."""
+
+    def branch(error: type, depth: int) -> list[str]:
+        about = (error.__doc__ or "").strip().splitlines()[0]
+        lines = [f"{'  ' * depth}- [`{error.__name__}`](#{error.__name__.lower()}): {about}"]
+        for child in error.__subclasses__():
+            if child.__module__ == errors.__name__ and child.__base__ is error:
+                lines += branch(child, depth + 1)
+        return lines
+
+    return "\n".join(branch(errors.FxliveError, 0))
+
+
+def functions(_: str) -> str:
+    """Return the functions of the module that act on the current session."""
+    names = [name for name in fxlive.__all__ if hasattr(getattr(face, name, None), "__wrapped__")]
+    return ", ".join(f"{{py:meth}}`{name} <fxlive.Session.{name}>`" for name in names) + "."
+
+
+def help_of(command: str) -> str:
+    """Return what `fxlive COMMAND --help` prints."""
+    parser: Any = cli._parser()
+    for name in shlex.split(command):
+        parser = next(a for a in parser._subparsers._group_actions).choices[name]
+    return f"```text\n{parser.format_help().strip()}\n```"
+
+
+def changelog(_: str) -> str:
+    """Return the changelog without its title."""
+    return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n", 1)[1]
+
+
+def contributing(_: str) -> str:
+    """Return the rules of the house without their title."""
+    return inside((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n", 1)[1]).replace("](docs/", "](/")
+
+
+DIRECTIVES = {
+    f.__name__.replace("_", "-"): f for f in (columns, error_tree, functions, help_of, changelog, contributing)
+}
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _directive(written: Any) -> type[SphinxDirective]:
+    class Generated(SphinxDirective):
+        optional_arguments = 1
+        final_argument_whitespace = True
+
+        def run(self) -> list[nodes.Node]:
+            text = written(self.arguments[0] if self.arguments else "")
+            return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+    return Generated
+
+
+# The notebooks: as their tests have run them, or without outputs where nobody has.
+
+
+def bring_notebooks(app: Sphinx) -> None:
+    """Put the notebooks below docs/, without what only a kernel can show."""
+    folder = DOCS / "notebooks"
+    folder.mkdir(exist_ok=True)
+    sources = {path.name: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
+    for stale in set(folder.glob("*.ipynb")) - {folder / name for name in sources}:
+        stale.unlink()
+    for name, source in sources.items():
+        notebook = json.loads(source.read_text(encoding="utf-8"))
+        if (RUN_NOTEBOOKS / name).exists():
+            run = json.loads((RUN_NOTEBOOKS / name).read_text(encoding="utf-8"))
+            if _cells(run) == _cells(notebook):
+                notebook = run
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"] = [shown for output in cell["outputs"] if (shown := _shown(output)) is not None]
+        text = json.dumps(notebook)
+        target = folder / name
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def _cells(notebook: dict[str, Any]) -> list[str]:
+    return ["".join(cell["source"]) for cell in notebook["cells"]]
+
+
+def _shown(output: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what Sphinx can show of an output: of plotly's figures, and of what needs a kernel, the picture."""
+    data = output.get("data", {})
+    data.pop("application/vnd.plotly.v1+json", None)  # a PNG is with it
+    return None if "application/vnd.jupyter.widget-view+json" in data else output  # the next output is its picture
+
+
+# Links that leave docs/, as GitHub needs them, and what they are in the built pages.
+
+OUTSIDE = re.compile(r"\]\((?:\.\./)*(?:(notebooks/[\w-]+\.ipynb)|(README|CHANGELOG|CONTRIBUTING)\.md)")
+PAGES = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "contributing"}
+
+
+def inside(text: str) -> str:
+    """Return a text in which such links lead to the built pages."""
+    return OUTSIDE.sub(lambda m: f"](/{m[1] or PAGES[m[2]] + '.md'}", text)
+
+
+def mend_links(app: Sphinx, page: str, source: list[str]) -> None:
+    """Mend the links of a page before it is read."""
+    source[0] = inside(source[0])
+
+
+def unlink(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave `open` as it is: it may be a bar's price as well as a method. What has a dot in it names one thing."""
+    for reference in list(doctree.findall(pending_xref)):
+        in_text = isinstance(reference[0], nodes.literal)  # and not in a signature
+        if in_text and reference["reftype"] == "obj" and "." not in reference["reftarget"]:
+            reference.replace_self(reference.children)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of all this."""
+    for name, written in DIRECTIVES.items():
+        app.add_directive(name, _directive(written))
+    app.connect("builder-inited", bring_notebooks)
+    app.connect("source-read", mend_links)
+    app.connect("doctree-read", unlink)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
