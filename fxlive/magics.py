@@ -54,10 +54,10 @@ def load_ipython_extension(shell: Any) -> None:
 def session_magic(line: str) -> Session:
     """Show the current session, open one, or close it.
 
-    ``%fxlive``           how the current session fares
-    ``%fxlive demo``      a session on the built-in simulated platform
-    ``%fxlive connect``   a session on the platform of FXLIVE_URL, with the token of FXLIVE_TOKEN
-    ``%fxlive close``     the current session is closed
+    - ``%fxlive``: how the current session fares
+    - ``%fxlive demo``: a session on the built-in simulated platform
+    - ``%fxlive connect``: a session on the platform of FXLIVE_URL, with the token of FXLIVE_TOKEN
+    - ``%fxlive close``: the current session is closed
     """
     command = line.strip()
     if command and command not in _COMMANDS:
