@@ -55,24 +55,40 @@ class Simulator:
 
     Parameters
     ----------
-    host, port : where it listens; port 0 takes a free one.
-    seed : of the simulated market and of the strategies; same seed (and ticks), same quotes and trades.
-    ticks : a CSV, .csv.gz or Parquet file or a DataFrame with the columns timestamp, symbol, bid, ask, to be replayed;
+    host, port
+        Where it listens; port 0 takes a free one.
+    seed
+        Of the simulated market and of the strategies; same seed (and ticks), same quotes and trades.
+    ticks
+        A CSV, .csv.gz or Parquet file or a DataFrame with the columns timestamp, symbol, bid, ask, to be replayed;
         without, correlated pairs are simulated.
-    speed : market seconds a second; None for as fast as the clients take it.
-    symbols : pairs to simulate, or symbols of the ticks to replay (default: all).
-    secret : signs the tokens.
-    wait_for_subscriber : start the market at the first subscription to market-data, so that a replay loses nothing.
-    account : False sends market data alone.
-    start : market time at which a simulated market starts: ISO text, datetime, or milliseconds since 1970
+    speed
+        Market seconds a second; None for as fast as the clients take it.
+    symbols
+        Pairs to simulate, or symbols of the ticks to replay (default: all).
+    secret
+        Signs the tokens.
+    wait_for_subscriber
+        Start the market at the first subscription to market-data, so that a replay loses nothing.
+    account
+        False sends market data alone.
+    start
+        Market time at which a simulated market starts: ISO text, datetime, or milliseconds since 1970
         (default: now).
-    quotes : end a simulated market after so many quotes (default: never).
-    quotes_per_s : quotes a market second of all simulated symbols together (default: 4 each).
-    ping_interval_s, ping_timeout_s : the server's keepalive; None turns off.
-    ssl : a server's SSL context, for wss.
-    subscriptions_limit, messages_per_s, connections_per_minute : the limits of the platform; None turns off.
-    random_faults_seed : bring random faults upon all clients (default: none).
-    first_id : number of the first message id. A server that comes back at the same URL must not repeat ids.
+    quotes
+        End a simulated market after so many quotes (default: never).
+    quotes_per_s
+        Quotes a market second of all simulated symbols together (default: 4 each).
+    ping_interval_s, ping_timeout_s
+        The server's keepalive; None turns off.
+    ssl
+        A server's SSL context, for wss.
+    subscriptions_limit, messages_per_s, connections_per_minute
+        The limits of the platform; None turns off.
+    random_faults_seed
+        Bring random faults upon all clients (default: none).
+    first_id
+        Number of the first message id. A server that comes back at the same URL must not repeat ids.
     """
 
     def __init__(
