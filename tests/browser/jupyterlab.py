@@ -33,7 +33,7 @@ BROWSER_ARGUMENTS = [
 
 # What others write to the console as an error, each with the reason why it says nothing about fxlive.
 CONSOLE_NOISE = {
-    r"\[anywidget\] Failed to initialize model": "it gives a page two seconds, also one that is busy; the view is drawn",
+    r"\[anywidget\] Failed to initialize model": "it gives a page two seconds; the view is drawn after them",
 }
 
 
