@@ -411,7 +411,7 @@ class Session(Telling, Pictures):
         from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
 
         self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
-        self._pipeline.recording = self.recording
+        self._pipeline.record_into(self.recording)
         return self.recording
 
     def _end_recording(self) -> None:
