@@ -95,9 +95,10 @@ class Analysis(ABC):
         -------
         DataFrame
             Indexed by `timestamp`, or by the group and `timestamp`: `unrealized`, `realized` (net of costs),
-            `commission`, `swap`, `total`, `peak`, `drawdown`. ``attrs["known_since"]`` is when the first of these rows
-            came: what was realized before is in only as far as the platform told it then. Where trades have left the
-            window, it is when the first that is still in it came.
+            `commission`, `swap`, `total`, `peak`, `drawdown`, from where the open positions are known; what was
+            realized before is in the first point. ``attrs["known_since"]`` is when the first of the rows came: what was
+            realized before is in only as far as the platform told it then. Where trades have left the window, it is
+            when the first that is still in it came.
 
         Examples
         --------

@@ -95,7 +95,7 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
         session._begin(session._pipeline.feed, "small", None, 3)
         session._pipeline.deliver(decode([wire(one) for one in said], T0_US))
         assert session["positions"]["ticket"].unique().tolist() == [2]
-        assert session.pnl()["unrealized"].tolist() == [5.0, 11.0, 12.0, 13.0]
+        assert session.pnl()["unrealized"].tolist() == [11.0, 12.0, 13.0]  # it begins where both are known
 
 
 def test_where_trades_have_left_the_window_it_is_known_since_the_first_that_has_not() -> None:
