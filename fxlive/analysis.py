@@ -433,7 +433,9 @@ class Analysis(ABC):
         frames["all positions"] = window
         if len(older):
             rows = older.reset_index().set_index("timestamp")[window.columns.intersection(["ticket", *older.columns])]
-            frames["all positions"] = pd.concat([rows, window]).sort_index(kind="stable")
+            # As if told with the window's first row: only there are all open positions known.
+            told_at = window["received_at"].iloc[0] if len(window) else rows["received_at"].max()
+            frames["all positions"] = pd.concat([rows.assign(received_at=told_at), window])
         return frames
 
 

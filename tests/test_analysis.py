@@ -93,7 +93,8 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
     ]
     with fxlive.Session.offline("small") as session:
         session._begin(session._pipeline.feed, "small", None, 3)
-        session._pipeline.deliver(decode([wire(one) for one in said], T0_US))
+        for second, one in enumerate(said):
+            session._pipeline.deliver(decode([wire(one)], T0_US + second * 1_000_000))
         assert session["positions"]["ticket"].unique().tolist() == [2]
         assert session.pnl()["unrealized"].tolist() == [11.0, 12.0, 13.0]  # it begins where both are known
 
