@@ -195,7 +195,7 @@ class Analysis(ABC):
         Parameters
         ----------
         **options
-            `horizons`, `realised_after`, `instruments`, as in `fxlive.analytics.execution.execution`.
+            `horizons`, `realised_after`, `max_quote_age`, `instruments`, as in `fxlive.analytics.execution.execution`.
 
         Returns
         -------
