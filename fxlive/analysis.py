@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fxlive.analytics.bars import Price
     from fxlive.analytics.events import By
     from fxlive.analytics.exposure import Exposure
+    from fxlive.instruments import Instruments
 
 
 class Analysis(ABC):
@@ -214,8 +215,13 @@ class Analysis(ABC):
         frames = self.snapshot()
         return execution(frames["trades"], frames["orders"], frames["market-data"], **options)
 
-    def order_life(self) -> pd.DataFrame:
+    def order_life(self, /, **options: Any) -> pd.DataFrame:
         """Return what became of each order: time to fill, filled share, and how far it stood from the market.
+
+        Parameters
+        ----------
+        **options
+            `instruments`, as in `fxlive.analytics.execution.order_life`.
 
         Returns
         -------
@@ -231,7 +237,7 @@ class Analysis(ABC):
         from fxlive.analytics.execution import order_life
 
         frames = self.snapshot()
-        return order_life(frames["orders"], frames["market-data"])
+        return order_life(frames["orders"], frames["market-data"], **options)
 
     def exposure(self, /, **options: Any) -> Exposure:
         """Return what the open positions amount to, by symbol and by currency, and what moves of the market would do.
@@ -326,13 +332,15 @@ class Analysis(ABC):
 
         return correlation(self.frame("market-data"), freq, **options)
 
-    def spread_profile(self, zone: str = "UTC") -> pd.DataFrame:
+    def spread_profile(self, /, zone: str = "UTC", **options: Any) -> pd.DataFrame:
         """Return the spreads of each symbol by the hour of the day, in pips.
 
         Parameters
         ----------
         zone
             Whose hours.
+        **options
+            `instruments`, as in `fxlive.analytics.market.spread_profile`.
 
         Returns
         -------
@@ -347,7 +355,7 @@ class Analysis(ABC):
         """
         from fxlive.analytics.market import spread_profile
 
-        return spread_profile(self.frame("market-data"), zone)
+        return spread_profile(self.frame("market-data"), zone, **options)
 
     def sql(self, query: str) -> pd.DataFrame:
         """Return the result of a SQL query over the frames of one moment, as DuckDB understands it.
@@ -383,6 +391,7 @@ class Analysis(ABC):
         *,
         capital: float | None = None,
         freq: str | pd.Timedelta = "1h",
+        instruments: Instruments | None = None,
     ) -> Path:
         """Write one HTML page of all this, figures included (5 MB); it needs no network and no other file.
 
@@ -392,6 +401,8 @@ class Analysis(ABC):
             Where to; what is there is replaced.
         capital, freq
             As in `performance`; without capital the page has no returns.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -411,7 +422,7 @@ class Analysis(ABC):
         """
         from fxlive.reporting import write_report
 
-        return write_report(self, Path(path), capital=capital, freq=freq)
+        return write_report(self, Path(path), capital=capital, freq=freq, instruments=instruments)
 
     def _rolled(self, channel: str) -> bool:
         """Return whether rows of a channel have left its window."""

@@ -146,6 +146,25 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.S
     assert "Nothing to show yet" not in body
 
 
+def test_a_report_of_an_account_in_euros_counts_in_euros(session: fxlive.Session, tmp_path: Path) -> None:
+    euros = fxlive.Instruments(account_currency="EUR")
+    pages = [
+        session.report(tmp_path / "report.html", instruments=instruments).read_text(encoding="utf-8").split("<body>")[1]
+        for instruments in (None, euros)
+    ]
+    usd, eur = (f"{session.exposure(instruments=i).totals['gross']:,.2f}" for i in (None, euros))
+    assert usd != eur
+    assert [(usd in page, eur in page) for page in pages] == [(True, False), (False, True)]
+    assert "currency, EUR;" in pages[1]
+    pip = fxlive.Instrument("EURUSD", "EUR", "USD", pip=0.001)
+    coarse = fxlive.Instruments({"EURUSD": pip})
+    fine, tenth = (session.spread_profile(instruments=i).loc["EURUSD", "mean_pips"] for i in (None, coarse))
+    assert tenth.tolist() == pytest.approx((fine / 10).tolist())
+    lives = [session.order_life(instruments=i).query("symbol == 'EURUSD'")["distance_pips"] for i in (None, coarse)]
+    assert lives[0].notna().any()
+    assert lives[1].dropna().tolist() == pytest.approx((lives[0].dropna() / 10).tolist())
+
+
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     page = fxlive.Session.offline().report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Nothing to show yet" in page
