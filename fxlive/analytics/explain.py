@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.analytics.events import check_positions, check_trades
+from fxlive.analytics.events import Beginning, check_positions, check_trades
 from fxlive.analytics.inputs import MILLION, utc
 from fxlive.analytics.pnl import Execution, Held, PnlStream
 
@@ -20,7 +20,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
         As in `pnl`, from before `start` on.
     start, end
         What has happened up to and with `start` is the beginning, and up to and with `end` the end; without a zone they
-        are UTC. Default: before the first row, and after the last.
+        are UTC. Default: before the first row, and after the last. What is earlier than the first point of `pnl` is
+        before the first row, too.
 
     Returns
     -------
@@ -55,8 +56,12 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     """
     check_positions(positions)
     check_trades(trades, None)
-    ledger = PnlStream()
-    if start is not None:
+    ledger, beginning = PnlStream(), Beginning()
+    beginning.take(positions)
+    begins = None if beginning.time is None else pd.Timestamp(beginning.time, unit="us", tz="UTC")
+    if begins is not None and end is not None and utc(end) < begins:
+        positions, trades = positions[:0], trades[:0]
+    if start is not None and (begins is None or utc(start) >= begins):
         first = utc(start)
         ledger.update(_newest(positions[positions.index <= first]), trades[trades.index <= first])
         positions, trades = positions[positions.index > first], trades[trades.index > first]
