@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest docs format chromium bench soak constraints clean distclean
+.PHONY: help demo test lint types pytest docs picture format chromium bench soak constraints clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ docs: $(VENV)/.ready-dev chromium  ## the documentation, into build/docs; a warn
 	  [ build/$$notebook -nt $$notebook ] || { $(BIN)/python -m pytest -q tests/browser/test_notebooks.py; break; }; done
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "the documentation: build/docs/index.html"
+
+picture: $(VENV)/.ready-dev chromium  ## the moving picture of README and documentation, taken anew
+	$(BIN)/python tools/moving_picture.py docs/dashboard.webp
 
 chromium:
 	@sh tools/chromium.sh

@@ -150,6 +150,8 @@ def bring_notebooks(app: Sphinx) -> None:
             if _cells(run) == _cells(notebook):
                 notebook = run
         for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = "".join(cell["source"]).replace("](../docs/", "](../")
             if cell["cell_type"] == "code":
                 cell["outputs"] = [shown for output in cell["outputs"] if (shown := _shown(output)) is not None]
         text = json.dumps(notebook)

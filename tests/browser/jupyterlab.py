@@ -152,7 +152,7 @@ class JupyterLabServer:
                 self.folder / "data" / "kernels" / name / "kernel.json",
                 {
                     "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                    "display_name": f"{name} (fxlive's tests)",
+                    "display_name": name,
                     "language": "python",
                     "metadata": {"debugger": False},
                     "env": {"PYTHONPATH": os.pathsep.join([*former, *([path] if path else [])]), **environment},
