@@ -96,7 +96,10 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     exposure = source.exposure(instruments=instruments)
     yield "<h2>Exposure</h2>"
     if exposure.missing:
-        yield f"<p class='note'>Not counted, for want of quotes: {escape(', '.join(exposure.missing))}.</p>"
+        yield (
+            f"<p class='note'>Not counted, for want of quotes or because `instruments` does not name them: "
+            f"{escape(', '.join(exposure.missing))}.</p>"
+        )
     yield _table(exposure.totals.rename("value").to_frame())
     yield _table(exposure.by_symbol) + _table(exposure.by_currency)
     yield as_html(exposure_figure(exposure.by_currency)) + as_html(shock_figure(exposure.shocks))

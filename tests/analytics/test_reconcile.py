@@ -69,7 +69,10 @@ def test_a_positions_profit_is_worked_out_from_its_prices() -> None:
     assert told["ours"].iloc[:4].tolist() == [10.0, 67.11, 133.33, -10.0]
     assert told["within"].iloc[:4].tolist() == [True, True, True, False]
     assert told["within"].iloc[4:].isna().all()
-    assert told["note"].tolist()[4:] == ["no quotes lead from SEK to USD", "GOLD is no pair"]
+    assert told["note"].tolist()[4:] == [
+        "no quotes lead from SEK to USD",
+        "GOLD is no pair of currencies: name it in instruments",
+    ]
 
 
 def test_of_nothing_there_is_nothing_but_all_columns() -> None:
