@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,18 @@ def test_each_period_counts_its_own_trades_up_to_the_platforms_row() -> None:
     wrong = reconcile(analytics((26 * HOUR, "DAY", 2, 50.0, -3.01, 3.0)), said, held(), quotes({}))
     assert wrong["within"].tolist() == [True, True, False, True]
     assert wrong.loc["DAY net_profit", "difference"] == pytest.approx(0.01)
+
+
+def test_a_row_of_another_type_or_without_metrics_does_not_take_the_place_of_the_performance() -> None:
+    rows = [(20, "DAY", 0, 0, 0, 0), (21, "DAY", 99, 1.0, -5000.0, 6000.0), (22, "DAY", *[math.nan] * 4)]
+    theirs = analytics(*rows, (23, "WEEK", 7, 50.0, 1.0, 2.0))
+    theirs["type"] = ["PERFORMANCE_UPDATE", "STRATEGY_UPDATE", "PERFORMANCE_UPDATE", "STRATEGY_UPDATE"]
+    latest = theirs.iloc[[0, 1, 3]].reset_index().set_index(["type", "period"])
+    for frame in (theirs, theirs.astype({"type": "category"}), latest):
+        told = reconcile(frame, trades([]), held(), quotes({}))["theirs"]
+        assert told.loc["DAY total_trades":"DAY current_drawdown"].tolist() == [0, 0, 0, 0]
+        assert told["WEEK total_trades"] == 7  # where there is no other, it is better than nothing
+    assert reconcile(theirs.iloc[[2]], trades([]), held(), quotes({})).empty
 
 
 def test_what_may_lack_trades_says_since_when_they_are_known() -> None:
