@@ -17,7 +17,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.grid import Grid
-from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, check_columns, floats, one_symbol, times_us
+from fxlive.analytics.inputs import (
+    MILLION,
+    MISSING,
+    Floats,
+    Micros,
+    check_columns,
+    check_positive,
+    floats,
+    one_symbol,
+    times_us,
+)
 from fxlive.columns import UTC
 from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import PIP, Instruments
@@ -142,7 +152,7 @@ def tick_bars(
     >>> tick_bars(quotes, 2, "bid")["complete"].tolist()
     [True, False]
     """
-    if not isinstance(ticks, int) or ticks < 1:
+    if not isinstance(ticks, int | np.integer) or ticks < 1:
         raise UnknownOption("ticks", ticks, ("a whole number of at least 1",))
     times, prices, spread = _quoted(quotes, price, instruments)
     starts = np.arange(0, len(times), ticks)
@@ -179,8 +189,7 @@ def range_bars(
     >>> range_bars(quotes, 2, "bid")[["ticks", "complete"]].to_numpy().tolist()
     [[2, True], [1, False]]
     """
-    if not pips > 0:
-        raise UnknownOption("pips", pips, ("a number above 0",))
+    check_positive("pips", pips, "a number above 0")
     times, prices, spread = _quoted(quotes, price, instruments)
     pip = pip_of(quotes, instruments)
     if pip != pip:
