@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from fxlive.errors import CaptureError
@@ -96,7 +97,10 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     exposure = source.exposure(instruments=instruments)
     yield "<h2>Exposure</h2>"
     if exposure.missing:
-        yield f"<p class='note'>Not counted, for want of quotes: {escape(', '.join(exposure.missing))}.</p>"
+        yield (
+            f"<p class='note'>Not counted, for want of quotes or because `instruments` does not name them: "
+            f"{escape(', '.join(exposure.missing))}.</p>"
+        )
     yield _table(exposure.totals.rename("value").to_frame())
     yield _table(exposure.by_symbol) + _table(exposure.by_currency)
     yield as_html(exposure_figure(exposure.by_currency)) + as_html(shock_figure(exposure.shocks))
@@ -126,10 +130,18 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     yield as_html(latency_figure(source.latency()))
 
 
-def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return at most so many points, the last among them, so that a page of a long session can still be opened."""
-    step = -(-len(frame) // _POINTS_SHOWN) or 1
-    return frame.iloc[::-1].iloc[::step].iloc[::-1]
+def _thinned(pnl: pd.DataFrame) -> pd.DataFrame:
+    """Return at most about so many points, so that a page of a long session can still be opened.
+
+    Of each stretch those stay that have the least and the greatest of each line: the deepest drawdown is among them.
+    """
+    if len(pnl) <= _POINTS_SHOWN:
+        return pnl
+    lines = pnl[["unrealized", "realized", "total", "drawdown"]].reset_index(drop=True)
+    stretches = _POINTS_SHOWN // (2 * lines.shape[1])
+    groups = lines.groupby(np.arange(len(lines)) * stretches // len(lines))
+    extremes = pd.concat([groups.idxmin(), groups.idxmax()]).to_numpy()
+    return pnl.iloc[np.union1d(extremes, [0, len(pnl) - 1])]
 
 
 def _thinned_groups(frame: pd.DataFrame) -> pd.DataFrame:
@@ -141,6 +153,9 @@ def _table(frame: pd.DataFrame) -> str:
     if not len(frame):
         return "<p class='note'>Nothing to show yet.</p>"
     html: str = frame.to_html(
-        border=0, na_rep="", float_format=lambda value: f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+        border=0,
+        na_rep="",
+        float_format=lambda value: f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}",
+        formatters={column: "{:.6g}".format for column in frame.columns if column == "rate"},
     )
     return html

@@ -15,6 +15,7 @@ from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.loop import call
 from fxlive.protocol import decode
+from fxlive.reporting import _thinned
 from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Platform
 from fxlive.simulator.wire import payload
@@ -163,6 +164,35 @@ def test_a_report_of_an_account_in_euros_counts_in_euros(session: fxlive.Session
     lives = [session.order_life(instruments=i).query("symbol == 'EURUSD'")["distance_pips"] for i in (None, coarse)]
     assert lives[0].notna().any()
     assert lives[1].dropna().tolist() == pytest.approx((lives[0].dropna() / 10).tolist())
+
+
+def test_the_picture_of_a_long_session_has_its_extremes(tmp_path: Path) -> None:
+    seconds = range(12_000)
+    said = [
+        message(POSITION, {"timestamp": stamp(s * 1_000_000), "id": f"p{s}"}, unrealizedPnL=p, profit=p)
+        for s, p in ((s, {3_333: -987.0, 7_777: 876.0}.get(s, s % 5 / 10)) for s in seconds)
+    ]
+    with fxlive.Session.offline("long") as session:
+        for start in range(0, len(said), 1_000):
+            session._pipeline.deliver(decode([wire(one) for one in said[start : start + 1_000]], T0_US + start))
+        whole, shown = session.pnl(), _thinned(session.pnl())
+        page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(whole) == 12_000
+    assert 1_000 < len(shown) <= 5_002
+    assert shown[["total", "drawdown"]].max().tolist() == whole[["total", "drawdown"]].max().tolist()
+    assert shown["total"].min() == -987
+    assert [shown.index[0], shown.index[-1]] == [whole.index[0], whole.index[-1]]
+    assert shown.index.is_monotonic_increasing
+    assert shown.index.is_unique
+    assert len(page) < 6_000_000
+
+
+def test_a_report_has_rates_to_six_digits(session: fxlive.Session, tmp_path: Path) -> None:
+    page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    rates = session.exposure().by_currency["rate"]
+    assert set(rates.index) >= {"EUR", "JPY"}
+    for rate in rates:
+        assert f"<td>{rate:.6g}</td>" in page
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from fxlive.analytics.inputs import MISSING, Money, check_columns, millionths, numbers, texts, times_us
 from fxlive.errors import InvalidFrame, UnknownOption
@@ -85,12 +86,14 @@ def check_positions(frame: pd.DataFrame) -> None:
     """Raise where rows of positions cannot be counted."""
     check_columns(frame, "positions", *_POSITIONS)
     _check_keys(frame["ticket"], "positions")
+    _check_tickets(frame["ticket"], "positions")
 
 
 def check_trades(frame: pd.DataFrame, by: str | None) -> None:
     """Raise where trades cannot be counted, or not grouped like that."""
     check_columns(frame, "trades", *_TRADES, *([] if by is None else [by]))
     _check_keys(frame["execution_id"], "trades")
+    _check_tickets(frame["ticket"], "trades")
 
 
 def trade_events(frame: pd.DataFrame, by: str | None) -> list[Trade]:
@@ -140,6 +143,15 @@ def position_events(frame: pd.DataFrame, by: str | None) -> list[Row]:
 def _check_keys(keys: pd.Series[Any], what: str) -> None:
     if keys.isna().any():
         raise InvalidFrame(what, f"has rows without {keys.name}: drop them with frame.dropna(subset={keys.name!r})")
+
+
+def _check_tickets(tickets: pd.Series[Any], what: str) -> None:
+    if is_numeric_dtype(tickets.dtype):
+        return
+    try:
+        tickets.dropna().to_numpy(np.int64)
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame(what, f"has a ticket that is no whole number: {error}") from error
 
 
 def known(amounts: Money) -> Money:

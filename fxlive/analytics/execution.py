@@ -13,7 +13,7 @@ from fxlive.analytics.grid import DAY_US
 from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
 from fxlive.channels import WORKING_ENDS
 from fxlive.columns import STR, UTC
-from fxlive.errors import UnknownOption
+from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import Instruments
 from fxlive.timestamps import NAT
 
@@ -258,7 +258,10 @@ def _places(symbols: pd.Series[str]) -> Mapping[str, npt.NDArray[np.intp]]:
 
 def _moments(times: pd.Series[pd.Timestamp]) -> Micros:
     """Return a column of times as microseconds since 1970 UTC, NAT where one is missing."""
-    moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    try:
+        moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True, format="ISO8601")).as_unit("us")
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame(f"column {times.name!r}", f"must hold times: {error}") from error
     micros: Micros = moments.asi8
     return micros
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.errors import InvalidFrame, UnknownColumn
+from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 from fxlive.timestamps import NAT
 
 Floats = npt.NDArray[np.float64]
@@ -29,6 +30,9 @@ def check_columns(frame: pd.DataFrame, what: str, *columns: str) -> None:
     for column in columns:
         if column not in frame.columns:
             raise UnknownColumn(column, what, [str(c) for c in frame.columns])
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidFrame(what, f"has two columns {twice!r}: rename one")
 
 
 def times_us(frame: pd.DataFrame, what: str) -> Micros:
@@ -63,8 +67,11 @@ def utc(time: Any) -> pd.Timestamp:
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:
-    """Return a column as float64, NaN where a value is missing."""
-    values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)
+    """Return a column as float64, NaN where a value is missing; raises InvalidFrame where one is no number."""
+    try:
+        values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame(f"column {column!r}", f"must hold numbers: {error}") from error
     return values
 
 
@@ -102,6 +109,12 @@ def millionths(frame: pd.DataFrame, column: str, what: str) -> Money:
     if missing.any():
         whole[missing] = MISSING
     return whole
+
+
+def check_positive(option: str, value: Any, *known: str) -> None:
+    """Raise UnknownOption where a value is no number above 0; `known` says what could be."""
+    if not isinstance(value, Real) or not value > 0:  # type: ignore[operator]
+        raise UnknownOption(option, value, known)
 
 
 def one_symbol(frame: pd.DataFrame, what: str) -> str | None:

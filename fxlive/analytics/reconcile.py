@@ -146,7 +146,7 @@ def _profits(positions: pd.DataFrame, book: QuoteBook) -> list[tuple[Any, ...]]:
         theirs = float(held["profit"].iloc[place])
         ours, tolerance, note = np.nan, _CENT, ""
         if pair is None:
-            note = f"{symbol} is no pair"
+            note = f"{symbol} is no pair of currencies: name it in instruments"
         elif pair.quote == account:
             ours = moved[place] * pair.contract_size
         elif pair.base == account:  # its own price says what the quote currency is worth

@@ -69,7 +69,7 @@ def at_once(
     tickets = _tickets(trades["ticket"], positions["ticket"])[order]
     closed = np.zeros(len(trades), np.int64)
     if len(trades):
-        shut = (trades["status"] == "CLOSED").to_numpy(bool)
+        shut = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False)
         closed[shut] = known(millionths(trades, "volume", "trades"))[shut]
     nothing = np.zeros(len(positions), np.int64)
     labels = np.concatenate((trade_labels, np.full(len(positions), -1) if joined else row_labels))[order]
