@@ -31,7 +31,9 @@ from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACap
 
 log = logging.getLogger("fxlive")
 
-FORMAT = ds.ParquetFileFormat()
+FORMAT = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 _ALWAYS = ("timestamp", "received_at")
 
 

@@ -120,6 +120,24 @@ def test_of_a_part_that_is_no_good_the_rest_is_read_and_the_hole_is_told_and_is_
     assert len(opened.frame("alerts")) == 1
 
 
+def test_a_bit_that_flipped_is_no_wrong_number(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(quotes(0, 5_000))
+    [whole] = layout.parts(recorder.path)
+    content, good = whole.file.read_bytes(), fxlive.open_capture(recorder.path).frame("market-data")
+    told = 0
+    for place in range(100, len(content) * 3 // 4, len(content) // 40):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        whole.file.write_bytes(flipped)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = fxlive.open_capture(recorder.path).frame("market-data")
+        told += bool(said)
+        assert said or found.equals(good)
+    assert told > 20
+
+
 @pytest.mark.parametrize("harm", [*HARMS, Path.unlink])
 def test_a_replay_plays_the_rest_and_its_gaps_tell_of_the_hole(capture: Path, harm: Callable[[Path], None]) -> None:
     harm(part(capture, 2))
