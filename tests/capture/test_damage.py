@@ -304,13 +304,39 @@ def test_a_lost_manifest_costs_no_row_and_is_told(capture: Path) -> None:
     assert opened.state == "unfinished"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"format_version": 1}', b"\xff", b'{"format_version": "x"}'])
+NO_MANIFESTS = [
+    b"",
+    b"{",
+    b"[]",
+    b'{"format_version": 1}',
+    b"\xff",
+    b'{"format_version": "x"}',
+    b'{"a":"\xff"}',
+    b"[" * 10**5,
+]
+
+
+@pytest.mark.parametrize("text", NO_MANIFESTS)
 def test_a_manifest_that_is_none_costs_no_row_and_is_told(capture: Path, text: bytes) -> None:
     (capture / "_manifest.json").write_bytes(text)
 
     with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
         opened = fxlive.open_capture(capture)
     assert volumes(opened) == list(range(50))
+
+
+@pytest.mark.parametrize("time", ["junk", "2014-99-01T00:00:00Z", "2014-05-08", "NaT", "", "2014-05-08T12:30:00+01:00"])
+def test_a_time_in_a_manifest_that_is_none_is_told(capture: Path, time: str) -> None:
+    file = capture / "_manifest.json"
+    about = json.loads(file.read_text())
+    trades = {**about["channels"], "trades": {**about["channels"]["trades"], "last_received_at": time}}
+    gap = {"start": "2014-05-08T12:30:00Z", "end": time, "reason": "x", "channels": []}
+    for change in ({"start": time}, {"end": time}, {"channels": trades}, {"gaps": [gap]}):
+        file.write_text(json.dumps({**about, **change}))
+        with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
+            opened = fxlive.open_capture(capture)
+        assert volumes(opened) == list(range(50))
+        assert "without an end" in repr(opened)
 
 
 def test_without_its_manifest_a_capture_finds_its_undocumented_columns_whatever_is_read(tmp_path: Path) -> None:
