@@ -304,6 +304,20 @@ def test_a_lost_manifest_costs_no_row_and_is_told(capture: Path) -> None:
     assert opened.state == "unfinished"
 
 
+def test_without_its_manifest_a_channel_of_a_very_long_name_is_read(tmp_path: Path) -> None:
+    names = ["L" * 300, "Größe" * 40, "short"]
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(decode([message("x", name, {"q": 1}, n) for n, name in enumerate(names)], MAY_8))
+    (recorder.path / "_manifest.json").unlink()
+    shutil.copytree(recorder.path / "channel=short", recorder.path / "channel=No name of ours")
+
+    with pytest.warns(fxlive.IncompleteCapture):
+        opened = fxlive.open_capture(recorder.path)
+    with pytest.warns(fxlive.IncompleteCapture, match="is not named as the folder of a channel"):
+        assert set(names) < set(opened.channels)
+    assert [len(opened.frame(name)) for name in names] == [1, 1, 1]
+
+
 NO_MANIFESTS = [
     b"",
     b"{",
