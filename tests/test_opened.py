@@ -153,6 +153,20 @@ def test_the_gaps_and_the_rejections_are_those_of_the_session(day: tuple[fxlive.
     assert positions.attrs["unconfirmed"] == positions.index.tolist()
 
 
+def test_what_is_open_in_a_capture_says_since_when_it_is_known(tmp_path: Path) -> None:
+    session = started()
+    bring(session, position(1))
+    session.record(tmp_path)
+    bring(session, position(2))
+    session.close()
+    capture = fxlive.open_capture(path_of(session))
+
+    positions = capture.latest("positions")
+    assert len(positions) == 1
+    assert pd.Timestamp(positions.attrs["known_since"]) == capture.start
+    assert "known_since" not in capture.latest("market-data").attrs
+
+
 def test_a_recording_that_begins_in_an_outage_knows_of_it_at_once_and_two_of_them_tell_it_once(tmp_path: Path) -> None:
     session = started()
     bring(session, quote(1))

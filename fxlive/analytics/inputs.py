@@ -26,13 +26,18 @@ _MOST = 1e12
 def check_columns(frame: pd.DataFrame, what: str, *columns: str) -> None:
     """Raise UnknownColumn where a frame lacks one of these columns; `what` is what to call the frame."""
     if not isinstance(frame, pd.DataFrame):
-        raise InvalidFrame(what, f"is a {type(frame).__name__}, not a DataFrame")
+        raise InvalidFrame(what, f"is a {_kind(frame)}, not a DataFrame of pandas; compute() a lazy one first")
     for column in columns:
         if column not in frame.columns:
             raise UnknownColumn(column, what, [str(c) for c in frame.columns])
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InvalidFrame(what, f"has two columns {twice!r}: rename one")
+
+
+def _kind(thing: Any) -> str:
+    library, name = type(thing).__module__.partition(".")[0], type(thing).__name__
+    return name if library == "builtins" else f"{library} {name}"
 
 
 def times_us(frame: pd.DataFrame, what: str) -> Micros:
