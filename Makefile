@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest docs picture format chromium bench soak constraints clean distclean
+.PHONY: help demo test lint types pytest docs picture format chromium bench soak dist constraints clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,19 @@ bench: $(VENV)/.ready-bench chromium  ## the benchmarks, beside what a user woul
 
 soak: $(VENV)/.ready-bench  ## ten million messages, a hundred kills, an hour of faults
 	$(BIN)/python -m benchmarks.soak
+
+# ------------------------------------------------------------------------------------------------------------- to release
+
+# What was built is installed into an empty environment, as a user will, and tried there; then the sdist in its place.
+dist: $(VENV)/.ready-dev  ## a wheel and an sdist in dist/, each tried in an empty environment
+	rm -rf dist build/dist
+	$(BIN)/python -m build
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/python -m pip install --quiet dist/*.whl
+	cd build && dist/bin/python ../tools/smoke.py dist
+	build/dist/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
+	cd build && dist/bin/python ../tools/smoke.py dist
+	@ls -l dist
 
 # --------------------------------------------------------------------------------------------------------- the environment
 

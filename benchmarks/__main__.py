@@ -3,8 +3,10 @@
     python -m benchmarks                          all of them
     python -m benchmarks ingest socket_rate       only these
     python -m benchmarks --write docs/benchmarks.md
+    python -m benchmarks peers --write docs/benchmarks.md
 
-The table in the document stands between two marks, which are kept.
+The document has two tables, figures with their bars and the comparison with the peers, each between marks, which are
+kept. A table of which nothing was measured stays as it is.
 """
 
 from __future__ import annotations
@@ -18,10 +20,9 @@ from pathlib import Path
 
 from benchmarks.data import source
 from benchmarks.isolate import in_a_process, measured_by
-from benchmarks.report import Figure
+from benchmarks.report import Comparison, Figure, short
 
-ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures", "charts", "analytics")
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures", "charts", "analytics", "peers")
 LIBRARIES = (
     "pandas",
     "numpy",
@@ -31,6 +32,10 @@ LIBRARIES = (
     "polars",
     "duckdb",
     "bokeh",
+    "jupyter_bokeh",
+    "perspective-python",
+    "streamz",
+    "ib_async",
     "plotly",
     "jupyterlab",
     "ipykernel",
@@ -43,26 +48,37 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=ALL, help=f"of {', '.join(ALL)}")
     parser.add_argument("--write", type=Path, help="a document with the two marks of a table")
     arguments = parser.parse_args()
-    figures: list[Figure] = []
+    measured: list[Figure | Comparison] = []
     for name in arguments.names:
-        for figure in in_a_process(measured_by, name):
-            print(figure, flush=True)
-            figures.append(figure)
+        for result in in_a_process(measured_by, name):
+            print(result, flush=True)
+            measured.append(result)
     if arguments.write:
-        write(arguments.write, figures)
+        write(arguments.write, measured)
 
 
-def write(document: Path, figures: list[Figure]) -> None:
-    """Replace the table of a document."""
-    text = document.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    rows = [f"| {f.name} | {_short(f.value)} | {f.unit} | {f.bar or ''} | {f.verdict} |" for f in figures]
-    table = ["| what | measured | unit | bar | |", "| --- | ---: | --- | --- | --- |", *rows]
-    document.write_text(before + "\n".join([BEGIN, "", _circumstances(), "", *table, "", END]) + after)
+def write(document: Path, measured: list[Figure | Comparison]) -> None:
+    """Replace the tables of a document of which something was measured."""
+    figures = [result for result in measured if isinstance(result, Figure)]
+    comparisons = [result for result in measured if isinstance(result, Comparison)]
+    if figures:
+        rows = [f"| {f.name} | {short(f.value)} | {f.unit} | {f.bar or ''} | {f.verdict} |" for f in figures]
+        _put(document, "benchmarks", "| what | measured | unit | bar | |", "| --- | ---: | --- | --- | --- |", *rows)
+    if comparisons:
+        rows = [row for comparison in comparisons for row in _table_rows(comparison)]
+        _put(document, "peers", "| | median | least..most | |", "| --- | ---: | ---: | --- |", *rows)
 
 
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:.3g}"
+def _table_rows(comparison: Comparison) -> list[str]:
+    unit = f"{comparison.unit}, {comparison.better} is better"
+    return [f"| **{comparison.name}** | | | *{unit}* |", *(f"| {' | '.join(row)} |" for row in comparison.rows())]
+
+
+def _put(document: Path, section: str, *table: str) -> None:
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    before, rest = document.read_text().split(begin)
+    after = rest.split(end)[1]
+    document.write_text(before + "\n".join([begin, "", _circumstances(), "", *table, "", end]) + after)
 
 
 def _circumstances() -> str:

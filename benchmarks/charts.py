@@ -141,7 +141,6 @@ def _kernel() -> Iterator[Kernel]:
 
 # In a page: what the browser does for an update, when a quote is there, and what remains in memory.
 
-_BUSY = "ends = time.monotonic() + {seconds}\nwhile time.monotonic() < ends: sum(range(1000))"
 _LATENCIES = """seconds => new Promise(resolve => {
     const plot = document.querySelector('.fxlive-plot');
     const latencies = [];
@@ -165,7 +164,7 @@ def _in_a_page() -> list[Figure]:
         figures += [Figure(f"{what}: FigureWidget", theirs, "ms"), Figure(f"{what}: fxlive", ours, "ms")]
         figures.append(Figure(f"{what}: FigureWidget / fxlive", theirs / ours, "x"))
         figures += _latencies(notebook, "idle kernel", 20, 10, ("<= 150", "<= 300"), None)
-        figures += _latencies(notebook, "kernel busy with Python", 20, 10, (None, "<= 400"), _BUSY.format(seconds=14))
+        figures += _latencies(notebook, "kernel busy with Python", 20, 10, (None, "<= 400"), computing(14))
         figures += _latencies(notebook, "1,000 quotes a second", 1000, 10, ("<= 150", "<= 300"), None)
         figures += _heap(notebook, cdp)
     return figures
@@ -189,7 +188,13 @@ def _notebook() -> Iterator[tuple[Notebook, CDPSession]]:
             server.stop()
 
 
-def _metric(cdp: CDPSession, name: str) -> float:
+def computing(seconds: float) -> str:
+    """Return a cell that computes for so long, and never waits."""
+    return f"ends = time.monotonic() + {seconds}\nwhile time.monotonic() < ends: sum(range(1000))"
+
+
+def metric(cdp: CDPSession, name: str) -> float:
+    """Return one of the page's own figures."""
     metrics = cdp.send("Performance.getMetrics")["metrics"]
     return float(next(metric["value"] for metric in metrics if metric["name"] == name))
 
@@ -215,9 +220,9 @@ def _browser_ms(notebook: Notebook, cdp: CDPSession, setup: str) -> float:
     notebook.run_cell(1)  # to be warm
     busy = []
     for cell in (1, 2):
-        before = _metric(cdp, "TaskDuration")
+        before = metric(cdp, "TaskDuration")
         notebook.run_cell(cell)
-        busy.append(_metric(cdp, "TaskDuration") - before)
+        busy.append(metric(cdp, "TaskDuration") - before)
     return (busy[0] - busy[1]) / 100 * 1e3
 
 
@@ -258,7 +263,7 @@ def _heap(notebook: Notebook, cdp: CDPSession) -> list[Figure]:
     for cell in (1, 2, 3):
         notebook.run_cell(cell, timeout_s=900)
         cdp.send("HeapProfiler.collectGarbage")
-        heaps.append(_metric(cdp, "JSHeapUsedSize") / 1e6)
+        heaps.append(metric(cdp, "JSHeapUsedSize") / 1e6)
     return [
         Figure("heap of the page after 2,000 updates", heaps[0], "MB"),
         Figure("heap of the page after 10,000 updates", heaps[1], "MB"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fxlive.analytics.bars import Price
     from fxlive.analytics.events import By
     from fxlive.analytics.exposure import Exposure
+    from fxlive.instruments import Instruments
 
 
 class Analysis(ABC):
@@ -95,9 +96,10 @@ class Analysis(ABC):
         -------
         DataFrame
             Indexed by `timestamp`, or by the group and `timestamp`: `unrealized`, `realized` (net of costs),
-            `commission`, `swap`, `total`, `peak`, `drawdown`. ``attrs["known_since"]`` is when the first of these rows
-            came: what was realized before is in only as far as the platform told it then. Where trades have left the
-            window, it is when the first that is still in it came.
+            `commission`, `swap`, `total`, `peak`, `drawdown`, from where the open positions are known; what was
+            realized before is in the first point. ``attrs["known_since"]`` is when the first of the rows came: what was
+            realized before is in only as far as the platform told it then. Where trades have left the window, it is
+            when the first that is still in it came.
 
         Examples
         --------
@@ -194,7 +196,7 @@ class Analysis(ABC):
         Parameters
         ----------
         **options
-            `horizons`, `realised_after`, `instruments`, as in `fxlive.analytics.execution.execution`.
+            `horizons`, `realised_after`, `max_quote_age`, `instruments`, as in `fxlive.analytics.execution.execution`.
 
         Returns
         -------
@@ -213,8 +215,13 @@ class Analysis(ABC):
         frames = self.snapshot()
         return execution(frames["trades"], frames["orders"], frames["market-data"], **options)
 
-    def order_life(self) -> pd.DataFrame:
+    def order_life(self, /, **options: Any) -> pd.DataFrame:
         """Return what became of each order: time to fill, filled share, and how far it stood from the market.
+
+        Parameters
+        ----------
+        **options
+            `instruments`, as in `fxlive.analytics.execution.order_life`.
 
         Returns
         -------
@@ -230,7 +237,7 @@ class Analysis(ABC):
         from fxlive.analytics.execution import order_life
 
         frames = self.snapshot()
-        return order_life(frames["orders"], frames["market-data"])
+        return order_life(frames["orders"], frames["market-data"], **options)
 
     def exposure(self, /, **options: Any) -> Exposure:
         """Return what the open positions amount to, by symbol and by currency, and what moves of the market would do.
@@ -325,13 +332,15 @@ class Analysis(ABC):
 
         return correlation(self.frame("market-data"), freq, **options)
 
-    def spread_profile(self, zone: str = "UTC") -> pd.DataFrame:
+    def spread_profile(self, /, zone: str = "UTC", **options: Any) -> pd.DataFrame:
         """Return the spreads of each symbol by the hour of the day, in pips.
 
         Parameters
         ----------
         zone
             Whose hours.
+        **options
+            `instruments`, as in `fxlive.analytics.market.spread_profile`.
 
         Returns
         -------
@@ -346,7 +355,7 @@ class Analysis(ABC):
         """
         from fxlive.analytics.market import spread_profile
 
-        return spread_profile(self.frame("market-data"), zone)
+        return spread_profile(self.frame("market-data"), zone, **options)
 
     def sql(self, query: str) -> pd.DataFrame:
         """Return the result of a SQL query over the frames of one moment, as DuckDB understands it.
@@ -382,6 +391,7 @@ class Analysis(ABC):
         *,
         capital: float | None = None,
         freq: str | pd.Timedelta = "1h",
+        instruments: Instruments | None = None,
     ) -> Path:
         """Write one HTML page of all this, figures included (5 MB); it needs no network and no other file.
 
@@ -391,6 +401,8 @@ class Analysis(ABC):
             Where to; what is there is replaced.
         capital, freq
             As in `performance`; without capital the page has no returns.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -410,7 +422,7 @@ class Analysis(ABC):
         """
         from fxlive.reporting import write_report
 
-        return write_report(self, Path(path), capital=capital, freq=freq)
+        return write_report(self, Path(path), capital=capital, freq=freq, instruments=instruments)
 
     def _rolled(self, channel: str) -> bool:
         """Return whether rows of a channel have left its window."""
@@ -432,7 +444,9 @@ class Analysis(ABC):
         frames["all positions"] = window
         if len(older):
             rows = older.reset_index().set_index("timestamp")[window.columns.intersection(["ticket", *older.columns])]
-            frames["all positions"] = pd.concat([rows, window]).sort_index(kind="stable")
+            # As if told with the window's first row: only there are all open positions known.
+            told_at = window["received_at"].iloc[0] if len(window) else rows["received_at"].max()
+            frames["all positions"] = pd.concat([rows.assign(received_at=told_at), window])
         return frames
 
 

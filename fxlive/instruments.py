@@ -1,7 +1,8 @@
 """What one needs to know of a currency pair: its two currencies, its pip, its point and the size of a lot.
 
 A pip is 0.0001 of the quote currency (0.01 where that is the yen), a point a tenth of a pip, a standard lot 100,000 of
-the base currency. Where a platform differs, `Instruments` takes the exceptions.
+the base currency. That holds for pairs of currencies alone: a lot of XAUUSD is no 100,000 ounces. Where a platform
+differs, and for everything that is no such pair, `Instruments` takes the exceptions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,17 @@ from fxlive.errors import UnknownSymbol
 STANDARD_LOT = 100_000.0
 PIP = 0.0001
 PIP_JPY = 0.01
+CURRENCIES = frozenset(
+    """
+    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNH
+    CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR
+    ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT
+    MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD
+    SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND
+    VUV WST XAF XCD XOF XPF YER ZAR ZMW
+    """.split()
+)
+"""ISO 4217's currencies that one pays with, and CNH, as the yuan is traded outside China; no metals, no funds."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class Instruments:
     Parameters
     ----------
     exceptions
-        Instruments that do not follow the conventions, by symbol.
+        Instruments that do not follow the conventions, or are no pairs of currencies, by symbol.
     account_currency
         The currency in which the platform reports money.
 
@@ -51,6 +63,9 @@ class Instruments:
     >>> book = Instruments()
     >>> book["USDJPY"].pip, book["EURUSD"].quote
     (0.01, 'USD')
+    >>> gold = Instrument("XAUUSD", "XAU", "USD", pip=0.1, contract_size=100)
+    >>> Instruments({"XAUUSD": gold})["XAUUSD"].contract_size
+    100
     """
 
     def __init__(self, exceptions: Mapping[str, Instrument] | None = None, account_currency: str = "USD") -> None:
@@ -58,18 +73,27 @@ class Instruments:
         self.account_currency = account_currency
 
     def __getitem__(self, symbol: str) -> Instrument:
-        """Return the instrument of a symbol such as EURUSD, EUR/USD or EURUSD.m (six letters, however written)."""
+        """Return the instrument of a symbol: an exception, or a pair such as EURUSD, EUR/USD or EURUSD.m.
+
+        Raises
+        ------
+        KeyError
+            Of anything but two currencies: nobody knows its pip, nor how much a lot of it is.
+        """
         if symbol in self._exceptions:
             return self._exceptions[symbol]
-        letters = "".join(c for c in symbol.split(".")[0] if c.isalpha()).upper()
-        if len(letters) != 6:
-            raise KeyError(f"{symbol!r} is not a currency pair; name it in Instruments(exceptions={{...}})")
+        if not is_pair(symbol):
+            raise KeyError(
+                f"{symbol!r} is not a pair of currencies: say what it is with "
+                f"Instruments(exceptions={{{symbol!r}: Instrument({symbol!r}, base, quote, pip, contract_size)}})"
+            )
+        letters = _letters(symbol)
         base, quote = letters[:3], letters[3:]
         return Instrument(symbol, base, quote, PIP_JPY if quote == "JPY" else PIP)
 
 
 def known_symbol(symbol: str, seen: list[str]) -> str:
-    """Return the symbol that is meant: one that has been seen, however written, or any pair that may still tick.
+    """Return the symbol that is meant: one that has been seen, however written, or six letters that may still tick.
 
     Raises
     ------
@@ -87,7 +111,7 @@ def known_symbol(symbol: str, seen: list[str]) -> str:
     alike = [other for other in seen if _letters(other) == letters]
     if alike:
         return alike[0]
-    if not is_pair(symbol):
+    if not (len(letters) == 6 and letters.isalpha()):
         raise UnknownSymbol(symbol, seen)
     return letters if "." not in symbol else symbol
 
@@ -113,6 +137,10 @@ def _letters(symbol: str) -> str:
 
 
 def is_pair(symbol: str) -> bool:
-    """Return whether a symbol is six letters, however written."""
+    """Return whether a symbol is two currencies, however written.
+
+    >>> is_pair("eur/usd"), is_pair("XAUUSD"), is_pair("US500")
+    (True, False, False)
+    """
     letters = _letters(symbol)
-    return len(letters) == 6 and letters.isalpha()
+    return len(letters) == 6 and {letters[:3], letters[3:]} <= CURRENCIES

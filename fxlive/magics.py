@@ -41,7 +41,7 @@ def load_ipython_extension(shell: Any) -> None:
     def matcher(context: Any) -> dict[str, Any]:
         before = "\n".join([*context.full_text.split("\n")[: context.cursor_line], context.text_until_cursor])
         written, names = completions(before, shell.user_ns)
-        found = [SimpleCompletion(name) for name in names]
+        found = [SimpleCompletion(name, type="fxlive") for name in names]
         return {"completions": found, "matched_fragment": written, "suppress": bool(found), "ordered": True}
 
     fxsql.__doc__ = sql_magic.__doc__

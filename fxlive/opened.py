@@ -12,6 +12,7 @@ import pandas as pd
 from fxlive.display import capture_html, capture_text
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.recorded import RecordedReadings
+from fxlive.stills import Stills
 
 if TYPE_CHECKING:
     from fxlive.capture.files import Files
@@ -65,7 +66,7 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     return Capture(find(Files(path)))
 
 
-class Capture(RecordedReadings):
+class Capture(RecordedReadings, Stills):
     """A recorded session, or several as one; `open_capture` opens it.
 
     `start` is when the recording began, and `end` when it was stopped (None while it goes on, or where it was cut off).

@@ -20,7 +20,9 @@ def _opens(session: Callable[P, Session]) -> Callable[[Callable[..., R]], Callab
     """Give a function the parameters of Session, in its docstring too: that is what a tooltip shows."""
 
     def sign(function: Callable[..., R]) -> Callable[P, R]:
-        function.__signature__ = inspect.signature(session)  # type: ignore[attr-defined]
+        returns = inspect.signature(function).return_annotation
+        signature = inspect.signature(session).replace(return_annotation=returns)
+        function.__signature__ = signature  # type: ignore[attr-defined]
         told = inspect.getdoc(session) or ""
         parameters = told.partition("Parameters\n----------\n")[2].partition("\n\nExamples\n")[0]
         function.__doc__ = (inspect.getdoc(function) or "").replace("(those of Session)", parameters)

@@ -271,6 +271,13 @@ class Pipeline:
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
         return rows.take([place for place in range(len(rows)) if place not in duplicates])
 
+    def record_into(self, recording: Recording) -> None:
+        """Hand everything that comes to a recording from now on; and the gap that lasts, which it would not know of."""
+        self.recording = recording
+        gap = self.store.gaps[-1] if self.store.gaps else None
+        if gap is not None and gap.end is None:
+            recording.gap(gap.start, None, gap.reason, gap.channels)
+
     def connected(self, at: int) -> None:
         """Note that the feed is up, for the first time or again."""
         if self.state == "reconnecting":

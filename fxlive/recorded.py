@@ -207,6 +207,7 @@ class RecordedReadings(Readings):
     def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
         frame = super()._labelled(frame, channel)
         if frame.index.name != "timestamp" and self._of(channel).ends:
+            frame.attrs["known_since"] = self.start.isoformat()  # what was open then is here once it moved
             begins = self.gaps()["start"]
             if len(begins):
                 frame.attrs["unconfirmed"] = frame.index[frame["received_at"] <= begins.iloc[-1]].tolist()

@@ -9,9 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from fxlive.errors import CaptureError
+from fxlive.instruments import Instruments
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem; color: #202124 }
@@ -43,17 +45,24 @@ class Source(Protocol):
     def spread_profile(self, *args: Any, **options: Any) -> Any: ...
 
 
-def write_report(source: Source, path: Path, *, capital: float | None, freq: str | pd.Timedelta) -> Path:
+def write_report(
+    source: Source,
+    path: Path,
+    *,
+    capital: float | None,
+    freq: str | pd.Timedelta,
+    instruments: Instruments | None,
+) -> Path:
     """Write the page; what the method `report` does."""
     from fxlive.figures.style import script
 
-    now = datetime.now(UTC)
-    parts = "\n".join(_parts(source, capital, freq))
+    now, instruments = datetime.now(UTC), instruments or Instruments()
+    parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
         f"<title>fxlive: {escape(source.name)}</title><style>{_STYLE}</style><script>{script()}</script></head><body>"
         f"<h1>{escape(source.name)}</h1><p class='note'>As of {now:%Y-%m-%d %H:%M:%S} UTC. Money is in the account's "
-        f"currency, times are UTC.</p>\n{parts}\n</body></html>\n"
+        f"currency, {escape(instruments.account_currency)}; times are UTC.</p>\n{parts}\n</body></html>\n"
     )
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
@@ -65,7 +74,7 @@ def write_report(source: Source, path: Path, *, capital: float | None, freq: str
     return path
 
 
-def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta) -> Iterator[str]:
+def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, instruments: Instruments) -> Iterator[str]:
     from fxlive.analytics.risk import period_returns
     from fxlive.figures.book import correlation_figure, exposure_figure, shock_figure
     from fxlive.figures.quality import fill_time_figure, latency_figure, markout_figure, slippage_figure, spread_figure
@@ -85,37 +94,54 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta) -> I
     if capital is not None:
         yield as_html(returns_figure(period_returns(pnl["total"], capital, freq)))
 
-    exposure = source.exposure()
+    exposure = source.exposure(instruments=instruments)
     yield "<h2>Exposure</h2>"
     if exposure.missing:
-        yield f"<p class='note'>Not counted, for want of quotes: {escape(', '.join(exposure.missing))}.</p>"
+        yield (
+            f"<p class='note'>Not counted, for want of quotes or because `instruments` does not name them: "
+            f"{escape(', '.join(exposure.missing))}.</p>"
+        )
     yield _table(exposure.totals.rename("value").to_frame())
     yield _table(exposure.by_symbol) + _table(exposure.by_currency)
     yield as_html(exposure_figure(exposure.by_currency)) + as_html(shock_figure(exposure.shocks))
 
-    fills = source.execution()
+    fills = source.execution(instruments=instruments)
     yield "<h2>Execution</h2>"
     figures = [c for c in fills.columns if c.endswith("_pips") or c == "slippage"]
     yield _table(fills.groupby(fills["symbol"].astype("str"))[figures].mean())
     yield as_html(slippage_figure(fills)) + as_html(markout_figure(fills))
-    yield as_html(fill_time_figure(source.order_life()))
+    yield as_html(fill_time_figure(source.order_life(instruments=instruments)))
 
     yield "<h2>The platform's figures beside ours</h2>"
-    yield _table(source.reconcile())
+    yield _table(source.reconcile(instruments=instruments))
 
     yield "<h2>Market and feed</h2>"
     quotes = source.frame("market-data")
     if len(quotes):
         symbol = str(quotes["symbol"].astype("str").value_counts().index[0])
-        yield as_html(bars_figure(source.bars(symbol, "1min").tail(_BARS_SHOWN), f"{symbol}, bars of a minute"))
-    yield as_html(spread_figure(source.spread_profile())) + as_html(correlation_figure(source.correlation()))
+        yield as_html(
+            bars_figure(
+                source.bars(symbol, "1min", instruments=instruments).tail(_BARS_SHOWN), f"{symbol}, bars of a minute"
+            )
+        )
+    yield as_html(spread_figure(source.spread_profile(instruments=instruments))) + as_html(
+        correlation_figure(source.correlation())
+    )
     yield as_html(latency_figure(source.latency()))
 
 
-def _thinned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return at most so many points, the last among them, so that a page of a long session can still be opened."""
-    step = -(-len(frame) // _POINTS_SHOWN) or 1
-    return frame.iloc[::-1].iloc[::step].iloc[::-1]
+def _thinned(pnl: pd.DataFrame) -> pd.DataFrame:
+    """Return at most about so many points, so that a page of a long session can still be opened.
+
+    Of each stretch those stay that have the least and the greatest of each line: the deepest drawdown is among them.
+    """
+    if len(pnl) <= _POINTS_SHOWN:
+        return pnl
+    lines = pnl[["unrealized", "realized", "total", "drawdown"]].reset_index(drop=True)
+    stretches = _POINTS_SHOWN // (2 * lines.shape[1])
+    groups = lines.groupby(np.arange(len(lines)) * stretches // len(lines))
+    extremes = pd.concat([groups.idxmin(), groups.idxmax()]).to_numpy()
+    return pnl.iloc[np.union1d(extremes, [0, len(pnl) - 1])]
 
 
 def _thinned_groups(frame: pd.DataFrame) -> pd.DataFrame:
@@ -127,6 +153,9 @@ def _table(frame: pd.DataFrame) -> str:
     if not len(frame):
         return "<p class='note'>Nothing to show yet.</p>"
     html: str = frame.to_html(
-        border=0, na_rep="", float_format=lambda value: f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+        border=0,
+        na_rep="",
+        float_format=lambda value: f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}",
+        formatters={column: "{:.6g}".format for column in frame.columns if column == "rate"},
     )
     return html

@@ -9,26 +9,25 @@ import ssl
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
+from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.listeners import Handle, Stream
 from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline, now_us
-from fxlive.readings import Readings
 from fxlive.selection import time_of
 from fxlive.store import Store
-from fxlive.watching import Watch, span_s
+from fxlive.telling import Telling
+from fxlive.watching import span_s
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
@@ -40,7 +39,7 @@ open_sessions: dict[str, Session] = {}
 session_order: list[Session] = []
 
 
-class Session(Readings, Pictures):
+class Session(Telling, Pictures):
     """A connection to the platform and everything it has brought: rolling DataFrames that follow the market.
 
     It only reads: it has no way to send an order. Every method may be called from any thread.
@@ -373,156 +372,7 @@ class Session(Readings, Pictures):
             frame.attrs["unconfirmed"] = frame.index[before].tolist()
         return frame
 
-    # Being told.
-
-    @overload
-    def on(
-        self, channel: str, callback: None = None, on_error: Callable[[Exception], Any] | None = None
-    ) -> Callable[[Callable[[Any], Any]], Handle]: ...
-
-    @overload
-    def on(
-        self, channel: str, callback: Callable[[Any], Any], on_error: Callable[[Exception], Any] | None = None
-    ) -> Handle: ...
-
-    def on(
-        self,
-        channel: str,
-        callback: Callable[[Any], Any] | None = None,
-        on_error: Callable[[Exception], Any] | None = None,
-    ) -> Any:
-        """Call a function, plain or async, with every new message of a channel; also usable as a decorator.
-
-        It runs on a thread of its own, behind a queue of 10,000 messages; when it is too slow the oldest are dropped
-        and counted. What it raises is logged, counted and given to `on_error`.
-
-        Parameters
-        ----------
-        channel
-            Such as ``"trades"``.
-        callback
-            Takes the message: ``message.data.symbol``, ``message.timestamp`` (text), ``message.id``.
-        on_error
-            Takes the exception.
-
-        Returns
-        -------
-        Handle
-            With `cancel()`, `calls`, `errors` and `dropped`.
-
-        Raises
-        ------
-        UnknownOption
-            Where the callback is no function.
-
-        Examples
-        --------
-        >>> session = Session.offline()
-        >>> @session.on("trades")
-        ... def told(trade):
-        ...     print(trade.data.symbol, trade.data.profit)
-        >>> told.cancel()
-        """
-        name = self._channel(channel)
-
-        def listen(function: Callable[[Any], Any]) -> Handle:
-            return self._pipeline.listen(name, _function("callback", function, "message"), on_error)
-
-        return listen if callback is None else listen(callback)
-
-    def stream(self, channel: str) -> Stream:
-        """Return an async iterator over the messages of a channel that come from now on.
-
-        ``async for trade in session.stream("trades"): ...``; it ends when the session is closed, and raises when the
-        session fails.
-        """
-        return self._pipeline.stream(self._channel(channel))
-
-    def when(
-        self,
-        condition: Callable[[Session], Any],
-        hold: str | float | pd.Timedelta = 0,
-        *,
-        every: str | float | pd.Timedelta = 0.1,
-    ) -> Callable[[Callable[[Any], Any]], Watch]:
-        """Call a function when a condition of one's own has held for a while; usable as a decorator.
-
-        It is told once, and again only after the condition has ceased to hold. Condition and function run on a thread
-        of their own; what they raise is logged and counted. It ends when the session is closed; while the session is
-        ``failed`` it waits for a `reconnect`.
-
-        Parameters
-        ----------
-        condition
-            Takes the session and returns a frame (holds where it has rows), a mask (where one is True), a number (where
-            it is not 0 or missing), or a bool. It should be quick: it is asked ten times a second.
-        hold
-            How long it must hold, such as ``"10s"``, by the session's clock; default: told at once.
-        every
-            How often it is looked at.
-
-        Returns
-        -------
-        Callable
-            Takes the function, which is given what the condition returned; returns a `Watch` with `cancel()`, `calls`
-            and `errors`.
-
-        Raises
-        ------
-        UnknownOption
-            Where `hold` or `every` is no time, or what should be called is no function.
-
-        Examples
-        --------
-        >>> session = Session.offline()
-        >>> losing = session.when(lambda s: s.latest("positions").query("unrealized_pnl < -100"), hold="10s")
-        >>> watch = losing(lambda positions: print(positions[["symbol", "unrealized_pnl"]]))
-        >>> watch.cancel()
-
-        ``fxlive.watching.firings(condition, ((t, capture.at(t)) for t in times), "10s")`` tells when it would have been
-        told in a recorded session.
-        """
-        _function("condition", condition, "session")
-        hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every))
-        self._pipeline.check_open()
-
-        def watch(callback: Callable[[Any], Any]) -> Watch:
-            return Watch(
-                lambda: condition(self),
-                _function("callback", callback, "value"),
-                hold_s=hold_s,
-                every_s=every_s,
-                clock=self._pipeline.now_us,
-                ended=lambda: self.state == "closed",
-                paused=lambda: self.state == "failed",  # a reconnect revives it
-            )
-
-        return watch
-
-    def wait_for(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
-        """Block until a channel's frame has at least so many rows, and return it.
-
-        Raises
-        ------
-        WaitTimeout
-            When `timeout` seconds are over.
-        ConnectionFailed, SessionClosed
-            Where the session ends before that.
-        UnknownOption
-            Where `rows` is no number of rows, or `timeout` no time.
-        """
-        name = self._channel(channel)
-        timeout = span_s("timeout", timeout)
-        given: object = rows
-        if isinstance(given, str):
-            raise UnknownOption("rows", given, ("a whole number",))
-        tables = self._pipeline.store.tables
-        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"{rows:,} row(s) of {name}")
-        return self.frame(name)
-
-    async def wait_for_async(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
-        """Wait, as `wait_for`, for ``await``."""
-        return await asyncio.to_thread(self.wait_for, channel, rows, timeout)
+    # Recording.
 
     def record(self, path: str | Path) -> Recorder:
         """Record everything that comes from now on as Parquet, safe against a crash, until it is stopped or closed.
@@ -561,7 +411,7 @@ class Session(Readings, Pictures):
         from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
 
         self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
-        self._pipeline.recording = self.recording
+        self._pipeline.record_into(self.recording)
         return self.recording
 
     def _end_recording(self) -> None:
@@ -593,14 +443,6 @@ class Session(Readings, Pictures):
 
     def _repr_html_(self) -> str:
         return session_html(self.name, self.url, self.health())
-
-
-def _function(what: str, function: Any, argument: str) -> Callable[[Any], Any]:
-    """Return what is to be called, where it can be: a thread of ours has nobody to tell."""
-    if not callable(function):
-        raise UnknownOption(what, function, (f"a function of one {argument}",))
-    called: Callable[[Any], Any] = function
-    return called
 
 
 def _wanted(channels: Channels) -> dict[str, Filters | None]:

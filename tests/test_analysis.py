@@ -15,6 +15,7 @@ from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.loop import call
 from fxlive.protocol import decode
+from fxlive.reporting import _thinned
 from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Platform
 from fxlive.simulator.wire import payload
@@ -93,9 +94,10 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
     ]
     with fxlive.Session.offline("small") as session:
         session._begin(session._pipeline.feed, "small", None, 3)
-        session._pipeline.deliver(decode([wire(one) for one in said], T0_US))
+        for second, one in enumerate(said):
+            session._pipeline.deliver(decode([wire(one)], T0_US + second * 1_000_000))
         assert session["positions"]["ticket"].unique().tolist() == [2]
-        assert session.pnl()["unrealized"].tolist() == [5.0, 11.0, 12.0, 13.0]
+        assert session.pnl()["unrealized"].tolist() == [11.0, 12.0, 13.0]  # it begins where both are known
 
 
 def test_where_trades_have_left_the_window_it_is_known_since_the_first_that_has_not() -> None:
@@ -143,6 +145,54 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.S
     for words in ("Profit and loss", "sharpe", "JPY", "slippage_pips", "DAY net_profit", "EURUSD"):
         assert words in page
     assert "Nothing to show yet" not in body
+
+
+def test_a_report_of_an_account_in_euros_counts_in_euros(session: fxlive.Session, tmp_path: Path) -> None:
+    euros = fxlive.Instruments(account_currency="EUR")
+    pages = [
+        session.report(tmp_path / "report.html", instruments=instruments).read_text(encoding="utf-8").split("<body>")[1]
+        for instruments in (None, euros)
+    ]
+    usd, eur = (f"{session.exposure(instruments=i).totals['gross']:,.2f}" for i in (None, euros))
+    assert usd != eur
+    assert [(usd in page, eur in page) for page in pages] == [(True, False), (False, True)]
+    assert "currency, EUR;" in pages[1]
+    pip = fxlive.Instrument("EURUSD", "EUR", "USD", pip=0.001)
+    coarse = fxlive.Instruments({"EURUSD": pip})
+    fine, tenth = (session.spread_profile(instruments=i).loc["EURUSD", "mean_pips"] for i in (None, coarse))
+    assert tenth.tolist() == pytest.approx((fine / 10).tolist())
+    lives = [session.order_life(instruments=i).query("symbol == 'EURUSD'")["distance_pips"] for i in (None, coarse)]
+    assert lives[0].notna().any()
+    assert lives[1].dropna().tolist() == pytest.approx((lives[0].dropna() / 10).tolist())
+
+
+def test_the_picture_of_a_long_session_has_its_extremes(tmp_path: Path) -> None:
+    seconds = range(12_000)
+    said = [
+        message(POSITION, {"timestamp": stamp(s * 1_000_000), "id": f"p{s}"}, unrealizedPnL=p, profit=p)
+        for s, p in ((s, {3_333: -987.0, 7_777: 876.0}.get(s, s % 5 / 10)) for s in seconds)
+    ]
+    with fxlive.Session.offline("long") as session:
+        for start in range(0, len(said), 1_000):
+            session._pipeline.deliver(decode([wire(one) for one in said[start : start + 1_000]], T0_US + start))
+        whole, shown = session.pnl(), _thinned(session.pnl())
+        page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert len(whole) == 12_000
+    assert 1_000 < len(shown) <= 5_002
+    assert shown[["total", "drawdown"]].max().tolist() == whole[["total", "drawdown"]].max().tolist()
+    assert shown["total"].min() == -987
+    assert [shown.index[0], shown.index[-1]] == [whole.index[0], whole.index[-1]]
+    assert shown.index.is_monotonic_increasing
+    assert shown.index.is_unique
+    assert len(page) < 6_000_000
+
+
+def test_a_report_has_rates_to_six_digits(session: fxlive.Session, tmp_path: Path) -> None:
+    page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    rates = session.exposure().by_currency["rate"]
+    assert set(rates.index) >= {"EUR", "JPY"}
+    for rate in rates:
+        assert f"<td>{rate:.6g}</td>" in page
 
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:

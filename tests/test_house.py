@@ -49,6 +49,8 @@ FLOORS: dict[str, float] = {
     "widgets": 7,
     "display": 7,
     "pictures": 7.5,
+    "stills": 7.5,  # the same of what was recorded
+    "telling": 7.5,
     "recorded": 5,  # the methods that read, of a capture
     "session": 8,
     "opened": 8,  # a capture: session's neighbour

@@ -48,7 +48,7 @@ def test_exceptions_given_are_not_shared() -> None:
         book["US30"]
 
 
-@pytest.mark.parametrize("symbol", ["", "EUR", "US30", "EURUSDX", "123456", ".EURUSD"])
+@pytest.mark.parametrize("symbol", ["", "EUR", "US30", "EURUSDX", "123456", ".EURUSD", "XAUUSD", "BTCUSD", "NATGAS"])
 def test_what_is_no_pair_says_what_to_do(symbol: str) -> None:
     with pytest.raises(KeyError, match="Instruments\\(exceptions="):
         Instruments()[symbol]

@@ -16,6 +16,7 @@ import fxlive
 from fxlive.capture.recording import Recorder
 from fxlive.channels import CHANNELS
 from fxlive.demo import demo
+from fxlive.loop import call
 from tests.capture.recordings import (
     DAY_US,
     MAY_8,
@@ -32,6 +33,10 @@ from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA, POSITION, TRADE, stamp, wire
 from tests.samples import message as sample
 from tests.test_table import Source
+
+
+def utc(micros: int) -> pd.Timestamp:
+    return pd.Timestamp(micros, unit="us", tz="UTC")
 
 
 def wild(seed: int, count: int) -> list[bytes]:
@@ -146,6 +151,43 @@ def test_the_gaps_and_the_rejections_are_those_of_the_session(day: tuple[fxlive.
     equal(capture.rejected(), session.rejected())
     positions = capture.latest("positions")
     assert positions.attrs["unconfirmed"] == positions.index.tolist()
+
+
+def test_what_is_open_in_a_capture_says_since_when_it_is_known(tmp_path: Path) -> None:
+    session = started()
+    bring(session, position(1))
+    session.record(tmp_path)
+    bring(session, position(2))
+    session.close()
+    capture = fxlive.open_capture(path_of(session))
+
+    positions = capture.latest("positions")
+    assert len(positions) == 1
+    assert pd.Timestamp(positions.attrs["known_since"]) == capture.start
+    assert "known_since" not in capture.latest("market-data").attrs
+
+
+def test_a_recording_that_begins_in_an_outage_knows_of_it_at_once_and_two_of_them_tell_it_once(tmp_path: Path) -> None:
+    session = started()
+    bring(session, quote(1))
+    session.record(tmp_path)
+    lose(session, MAY_8 + SECOND, None, "the cable")
+    first = session.recording
+    second = session.record(tmp_path)
+    assert first is not None
+    wait_until(lambda: not second.status.waiting)
+
+    [gap] = fxlive.open_capture(second.path).gaps().to_dict("records")  # as it is found after a kill
+    assert (gap["reason"], gap["start"], gap["channels"]) == ("the cable", utc(MAY_8 + SECOND), ())
+    assert pd.isna(gap["end"])
+
+    async def back() -> None:
+        session._pipeline.connected(MAY_8 + 2 * SECOND)
+
+    call(back())
+    session.close()
+    both = fxlive.open_capture(tmp_path).gaps()
+    assert both.loc[both["reason"] == "the cable", "end"].tolist() == [utc(MAY_8 + 2 * SECOND)]
 
 
 def test_a_capture_shows_what_is_in_it_with_its_gaps_drawn(day: tuple[fxlive.Session, fxlive.Capture]) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 import fxlive
 from fxlive.capture.recording import Recorder
 from fxlive.protocol import decode
-from tests.capture.recordings import MAY_8, message, position, quote, quotes
+from tests.capture.recordings import MAY_8, message, position, quote, quotes, wait_until
 from tests.capture.sessions import bring_all, equal, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA
@@ -216,3 +217,41 @@ def test_names_of_channels_that_sql_does_not_tell_apart_cost_nothing(tmp_path: P
     crafted = fxlive.open_capture(recorder.path)
     assert crafted.sql("select count(*) as n from positions")["n"].tolist() == [1]
     assert crafted.sql('select count(*) as n from "x""; drop view trades; __"')["n"].tolist() == [1]
+
+
+def test_who_reads_with_other_tools_while_parts_are_merged_sees_every_row(tmp_path: Path) -> None:
+    """Parts that have been listed are merged before they are opened; each tool looks for them anew."""
+    with Recorder(tmp_path / "captures", name="default", url="memory:", flush_s=0.02) as recorder:
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.rows == 10)
+        opened = fxlive.open_capture(recorder.path)
+        [folder] = opened._folders
+        lazily = opened.polars("market-data")
+        listed = folder.parts()
+        for number in range(10, 40):
+            recorder.put(quotes(number, number + 1))
+            wait_until(lambda: not recorder.status.waiting)
+        wait_until(lambda: not listed["channel=market-data"][0].file.exists())
+        refreshed = folder.refresh
+
+        def stay_behind() -> None:
+            folder._parts = listed
+
+        for count in (
+            lambda: int(opened.sql("select count(*) n from market_data")["n"][0]),
+            lambda: lazily.collect().height,
+            lambda: lazily.filter(polars.col("bid") > 0).select(polars.len()).collect().item(),
+            lambda: opened.polars("market-data").collect().height,
+            lambda: unpacked(opened, tmp_path).frame("market-data").shape[0],
+        ):
+            folder.refresh = stay_behind  # type: ignore[method-assign]
+            stay_behind()
+            assert count() == 40
+        folder.refresh = refreshed  # type: ignore[method-assign]
+
+
+def unpacked(capture: fxlive.Capture, folder: Path) -> fxlive.Capture:
+    [file] = capture.export(folder / "zip", format="zip").values()
+    with ZipFile(file) as archive:
+        archive.extractall(folder / "unpacked")
+    return fxlive.open_capture(folder / "unpacked")

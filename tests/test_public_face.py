@@ -79,6 +79,7 @@ def test_connecting_takes_what_the_design_says() -> None:
     for opener in (fxlive.connect, fxlive.connect_async):
         parameters = inspect.signature(opener).parameters
         assert parameters == inspect.signature(fxlive.Session).parameters
+        assert inspect.signature(opener).return_annotation == "Session"
         told = inspect.getdoc(opener) or ""  # what a tooltip shows
         assert [name for name in parameters if f"\n{name}\n    " not in told] == []
 

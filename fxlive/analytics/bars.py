@@ -17,9 +17,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.grid import Grid
-from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, check_columns, floats, one_symbol, times_us
+from fxlive.analytics.inputs import (
+    MILLION,
+    MISSING,
+    Floats,
+    Micros,
+    check_columns,
+    check_positive,
+    floats,
+    one_symbol,
+    times_us,
+)
 from fxlive.columns import UTC
-from fxlive.errors import UnknownOption, UnknownSymbol
+from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import PIP, Instruments
 
 Price = Literal["mid", "bid", "ask", "last"]
@@ -85,9 +95,9 @@ def bars(
     DataFrame
         Indexed by `timestamp`, the start of the bar (``datetime64[us, UTC]``): `open`, `high`, `low`, `close`
         (float64), `ticks` (int64, quotes that count), `spread_pips` (float64, mean of (ask - bid) / pip, NaN where no
-        quote has both) and `complete` (bool): whether a later bar has begun. The last is not; the first may lack what
-        came before the frame. ``attrs["late"]`` counts the quotes that came after their bar was complete, which are in
-        no bar.
+        quote has both, or nobody says what a pip of the symbol is) and `complete` (bool): whether a later bar has
+        begun. The last is not; the first may lack what came before the frame. ``attrs["late"]`` counts the quotes that
+        came after their bar was complete, which are in no bar.
 
     Raises
     ------
@@ -142,7 +152,7 @@ def tick_bars(
     >>> tick_bars(quotes, 2, "bid")["complete"].tolist()
     [True, False]
     """
-    if not isinstance(ticks, int) or ticks < 1:
+    if not isinstance(ticks, int | np.integer) or ticks < 1:
         raise UnknownOption("ticks", ticks, ("a whole number of at least 1",))
     times, prices, spread = _quoted(quotes, price, instruments)
     starts = np.arange(0, len(times), ticks)
@@ -179,10 +189,12 @@ def range_bars(
     >>> range_bars(quotes, 2, "bid")[["ticks", "complete"]].to_numpy().tolist()
     [[2, True], [1, False]]
     """
-    if not pips > 0:
-        raise UnknownOption("pips", pips, ("a number above 0",))
+    check_positive("pips", pips, "a number above 0")
     times, prices, spread = _quoted(quotes, price, instruments)
-    reach = pips * pip_of(quotes, instruments) * (1 - 1e-9)  # differences of prices carry binary dust
+    pip = pip_of(quotes, instruments)
+    if pip != pip:
+        raise InvalidFrame("quotes", "are of no pair of currencies: say what a pip is, instruments=Instruments({...})")
+    reach = pips * pip * (1 - 1e-9)  # differences of prices carry binary dust
     starts, start, width, complete = [], 0, 16, False
     while start < len(prices):
         part = prices[start : start + width]
@@ -327,13 +339,13 @@ class BarStream:
 
 
 def pip_of(quotes: pd.DataFrame, instruments: Instruments | None, *columns: str) -> float:
-    """Return the pip of the one symbol of quotes, which have bid, ask and these columns."""
+    """Return the pip of the one symbol of quotes, which have bid, ask and these columns; NaN where nobody knows it."""
     check_columns(quotes, "quotes", "symbol", "bid", "ask", *columns)
     symbol = one_symbol(quotes, "quotes")
     try:
         return PIP if symbol is None else (instruments or Instruments())[symbol].pip
     except KeyError:
-        raise UnknownSymbol(str(symbol), ()) from None
+        return float("nan")
 
 
 def _updated(stream: BarStream, times: Micros, bid: Floats, ask: Floats, last: Floats | None) -> Bars:

@@ -13,7 +13,7 @@ from fxlive.analytics.grid import DAY_US
 from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
 from fxlive.channels import WORKING_ENDS
 from fxlive.columns import STR, UTC
-from fxlive.errors import UnknownOption
+from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import Instruments
 from fxlive.timestamps import NAT
 
@@ -32,12 +32,14 @@ def execution(
     *,
     horizons: tuple[str, ...] = HORIZONS,
     realised_after: str = "30s",
+    max_quote_age: str = "60s",
     instruments: Instruments | None = None,
 ) -> pd.DataFrame:
     """Return each fill beside the market: slippage, spreads paid, and what the market did after it.
 
-    The market at a fill is the last quote of its symbol at or before it. What comes after counts only where the quotes
-    go that far: else it is NaN, never the last price that happens to be known. s is 1 for a fill that buys and -1 for
+    The market at a fill is the last quote of its symbol at or before it, that of a mark the last at or before its
+    moment: where that quote is older than `max_quote_age`, or the quotes do not go that far, the figure is NaN, never
+    made from the last price that happens to be known. s is 1 for a fill that buys and -1 for
     one that sells; a pip is the instrument's.
 
     Parameters
@@ -53,6 +55,8 @@ def execution(
         Times after the fill to mark it out at.
     realised_after
         The time after the fill of the mid price behind `realised_spread_pips`.
+    max_quote_age
+        How old a quote may be that counts, at a fill and at each mark: in a gap of the quotes nobody knows the market.
     instruments
         Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
@@ -63,7 +67,8 @@ def execution(
         execution: `execution_id`, `ticket`, `symbol`, `action`, `volume` (lots), `price`, `status`, `strategy_id`,
         `connection_id`, `order_id`, `order_type`, `order_price`, and as float64:
 
-        - `bid`, `ask`, `mid`, `quote_age_s`: the quote, and how old it was; `spread_pips`: (ask - bid) / pip;
+        - `bid`, `ask`, `mid`, `quote_age_s`: the quote, and how old it was (also of one too old to count);
+          `spread_pips`: (ask - bid) / pip;
         - `slippage_pips`: s * (price - the side it takes: ask for a buy, bid for a sell) / pip; positive is a cost;
         - `slippage`: the same as money in the account's currency;
         - `effective_spread_pips`: 2 * s * (price - mid) / pip (SEC Rule 605), positive is a cost;
@@ -91,6 +96,7 @@ def execution(
     """
     check_columns(trades, "trades", *_FILLS)
     spans = {horizon: _span_us(horizon) for horizon in (*horizons, realised_after)}
+    oldest = _span_us(max_quote_age, "max_quote_age")
     book = QuoteBook(quotes, instruments)
     said = trades.assign(said_at=times_us(trades, "trades"))
     last = said.sort_values("said_at", kind="stable").drop_duplicates("execution_id", keep="last")
@@ -105,9 +111,9 @@ def execution(
     quoted = np.zeros(len(last), np.int64)
     for symbol, places in _places(last["symbol"]).items():
         pair, moments = book.instrument(symbol), at[places]
-        bid[places], ask[places], quoted[places] = book.at(symbol, moments)
+        bid[places], ask[places], quoted[places] = _fresh(book, symbol, moments, oldest)
         for name, span in spans.items():
-            then_bid, then_ask, _ = book.at(symbol, moments + span)
+            then_bid, then_ask, _ = _fresh(book, symbol, moments + span, oldest)
             after[name][places] = np.where(moments + span <= book.until(symbol), (then_bid + then_ask) / 2, np.nan)
         if pair is not None:
             pip[places], lot[places] = pair.pip, pair.contract_size
@@ -118,7 +124,7 @@ def execution(
         "bid": bid,
         "ask": ask,
         "mid": mid,
-        "quote_age_s": np.where(np.isnan(bid), np.nan, seconds(at - quoted)),
+        "quote_age_s": np.where(quoted == 0, np.nan, seconds(at - quoted)),
         "spread_pips": (ask - bid) / pip,
         "slippage_pips": slipped / pip,
         "slippage": slipped * volume * lot * rate,
@@ -237,6 +243,13 @@ def _orders_of(fills: pd.DataFrame, at: Micros, side: Floats, orders: pd.DataFra
     return told.astype({"order_id": STR, "order_type": STR})
 
 
+def _fresh(book: QuoteBook, symbol: str, times: Micros, oldest_us: int) -> tuple[Floats, Floats, Micros]:
+    """Return bid, ask and time of the quote at each time as `QuoteBook.at`, without the prices of one too old."""
+    bid, ask, quoted = book.at(symbol, times)
+    stale = times - quoted > oldest_us
+    return np.where(stale, np.nan, bid), np.where(stale, np.nan, ask), quoted
+
+
 def _places(symbols: pd.Series[str]) -> Mapping[str, npt.NDArray[np.intp]]:
     """Return the rows of each symbol."""
     codes, names = pd.factorize(symbols)
@@ -245,16 +258,19 @@ def _places(symbols: pd.Series[str]) -> Mapping[str, npt.NDArray[np.intp]]:
 
 def _moments(times: pd.Series[pd.Timestamp]) -> Micros:
     """Return a column of times as microseconds since 1970 UTC, NAT where one is missing."""
-    moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).as_unit("us")
+    try:
+        moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True, format="ISO8601")).as_unit("us")
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame(f"column {times.name!r}", f"must hold times: {error}") from error
     micros: Micros = moments.asi8
     return micros
 
 
-def _span_us(horizon: str) -> int:
+def _span_us(horizon: str, option: str = "horizon") -> int:
     try:
         span = int(pd.Timedelta(horizon) / pd.Timedelta("1us"))
     except ValueError:
         span = 0
     if not 0 < span <= 30 * DAY_US:
-        raise UnknownOption("horizon", horizon, ('a time such as "30s"',))
+        raise UnknownOption(option, horizon, ('a time such as "30s"',))
     return span

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.analytics.events import check_positions, check_trades
-from fxlive.analytics.inputs import MILLION, utc
+from fxlive.analytics.events import Beginning, check_positions, check_trades
+from fxlive.analytics.inputs import MILLION, times_us, utc
 from fxlive.analytics.pnl import Execution, Held, PnlStream
+from fxlive.errors import UnknownOption
 
 
 def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, end: Any = None) -> pd.Series[float]:
@@ -20,7 +21,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
         As in `pnl`, from before `start` on.
     start, end
         What has happened up to and with `start` is the beginning, and up to and with `end` the end; without a zone they
-        are UTC. Default: before the first row, and after the last.
+        are UTC. Default: before the first row, and after the last. What is earlier than the first point of `pnl` is
+        before the first row, too.
 
     Returns
     -------
@@ -38,6 +40,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     ------
     InvalidFrame, UnknownColumn
         As in `pnl`.
+    UnknownOption
+        Where `start` or `end` is no time, or the one is later than the other.
 
     Examples
     --------
@@ -55,14 +59,21 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     """
     check_positions(positions)
     check_trades(trades, None)
-    ledger = PnlStream()
-    if start is not None:
-        first = utc(start)
+    times_us(positions, "positions")
+    times_us(trades, "trades")
+    first, last = _moment("start", start), _moment("end", end)
+    if first is not None and last is not None and first > last:
+        raise UnknownOption("start", start, (f"a time up to the end, {last}",))
+    ledger, beginning = PnlStream(), Beginning()
+    beginning.take(positions)
+    begins = None if beginning.time is None else pd.Timestamp(beginning.time, unit="us", tz="UTC")
+    if begins is not None and last is not None and last < begins:
+        positions, trades = positions[:0], trades[:0]
+    if first is not None and (begins is None or first >= begins):
         ledger.update(_newest(positions[positions.index <= first]), trades[trades.index <= first])
         positions, trades = positions[positions.index > first], trades[trades.index > first]
     held, executions, totals = dict(ledger.held), dict(ledger.executions), ledger.totals.get(None)
-    if end is not None:
-        last = utc(end)
+    if last is not None:
         positions, trades = positions[positions.index <= last], trades[trades.index <= last]
     ledger.update(_newest(positions), trades)
     after = ledger.totals.get(None)
@@ -86,6 +97,15 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
                 new += execution.profit
     parts = {"price": price, "new_trades": new, "costs": costs, "remainder": change - price - new - costs}
     return pd.Series({name: amount / MILLION for name, amount in {**parts, "change": change}.items()})
+
+
+def _moment(option: str, time: Any) -> pd.Timestamp | None:
+    if time is None:
+        return None
+    try:
+        return utc(time)
+    except (ValueError, TypeError) as error:
+        raise UnknownOption(option, time, ('a time, such as "2024-01-01 12:00"',)) from error
 
 
 def _newest(positions: pd.DataFrame) -> pd.DataFrame:

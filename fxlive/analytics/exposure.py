@@ -12,6 +12,7 @@ import pandas as pd
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
 from fxlive.analytics.inputs import Floats, floats, texts
 from fxlive.columns import STR
+from fxlive.errors import UnknownOption
 from fxlive.instruments import Instrument, Instruments
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
@@ -78,7 +79,7 @@ def exposure(
     equity
         Of the account. Default: what the newest position's `margin_level` says: that percent of all margin.
     shocks_pct
-        The moves to work out.
+        The moves to work out, above -100.
     margin_call_pct
         The margin level at which the platform calls.
     instruments
@@ -91,8 +92,8 @@ def exposure(
 
     Raises
     ------
-    InvalidFrame, UnknownColumn
-        For frames that cannot be counted.
+    InvalidFrame, UnknownColumn, UnknownOption
+        For frames that cannot be counted; for a move by which a currency would be worth nothing.
 
     Examples
     --------
@@ -108,6 +109,9 @@ def exposure(
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
     held = newest_positions(positions, *columns)
+    for pct in shocks_pct:
+        if not pct > -100:
+            raise UnknownOption("shocks_pct", pct, ("moves above -100, in percent",))
     book = QuoteBook(quotes, instruments, held)
     legs, missing = _legs(held, book)
     by_currency = _by_currency(legs, book)

@@ -102,7 +102,7 @@ class _Days:
         try:
             clock, zone = day_start.split()
             self._time, self._zone = time.fromisoformat(clock), ZoneInfo(zone)
-        except (ValueError, AttributeError, ZoneInfoNotFoundError) as error:
+        except (ValueError, AttributeError, OSError, ZoneInfoNotFoundError) as error:  # a folder of zones is no zone
             raise UnknownOption("day_start", day_start, _DAY_STARTS) from error
         self._calendar = np.empty(0, np.int64)
 

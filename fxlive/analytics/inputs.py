@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.errors import InvalidFrame, UnknownColumn
+from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 from fxlive.timestamps import NAT
 
 Floats = npt.NDArray[np.float64]
@@ -25,10 +26,18 @@ _MOST = 1e12
 def check_columns(frame: pd.DataFrame, what: str, *columns: str) -> None:
     """Raise UnknownColumn where a frame lacks one of these columns; `what` is what to call the frame."""
     if not isinstance(frame, pd.DataFrame):
-        raise InvalidFrame(what, f"is a {type(frame).__name__}, not a DataFrame")
+        raise InvalidFrame(what, f"is a {_kind(frame)}, not a DataFrame of pandas; compute() a lazy one first")
     for column in columns:
         if column not in frame.columns:
             raise UnknownColumn(column, what, [str(c) for c in frame.columns])
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidFrame(what, f"has two columns {twice!r}: rename one")
+
+
+def _kind(thing: Any) -> str:
+    library, name = type(thing).__module__.partition(".")[0], type(thing).__name__
+    return name if library == "builtins" else f"{library} {name}"
 
 
 def times_us(frame: pd.DataFrame, what: str) -> Micros:
@@ -63,8 +72,11 @@ def utc(time: Any) -> pd.Timestamp:
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:
-    """Return a column as float64, NaN where a value is missing."""
-    values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)
+    """Return a column as float64, NaN where a value is missing; raises InvalidFrame where one is no number."""
+    try:
+        values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame(f"column {column!r}", f"must hold numbers: {error}") from error
     return values
 
 
@@ -102,6 +114,12 @@ def millionths(frame: pd.DataFrame, column: str, what: str) -> Money:
     if missing.any():
         whole[missing] = MISSING
     return whole
+
+
+def check_positive(option: str, value: Any, *known: str) -> None:
+    """Raise UnknownOption where a value is no number above 0; `known` says what could be."""
+    if not isinstance(value, Real) or not value > 0:  # type: ignore[operator]
+        raise UnknownOption(option, value, known)
 
 
 def one_symbol(frame: pd.DataFrame, what: str) -> str | None:

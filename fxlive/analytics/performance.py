@@ -200,7 +200,7 @@ class PerformanceStream:
             For rows that cannot be counted; nothing has been taken then.
         """
         events = trade_events(trades, self._by)
-        closing = (trades["status"] == "CLOSED").tolist() if events else []
+        closing = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False).tolist() if events else []
         anew = False
         for trade, closed in zip(events, closing, strict=True):
             former = self._said.get(trade.execution)

@@ -3,6 +3,10 @@
 An amount of money is counted in whole millionths of the account's currency. Whole numbers have the same sum in any
 order, so groups add up to the whole, and a series fed in pieces is the one computed at once, to the last bit.
 
+The series begins where the open positions are known (`events.Beginning`); what was realized before is in its first
+point. To begin earlier, with the old trades that a late comer is told, would show their sum without the positions that
+were open then, and a fall or a jump where these come in.
+
 The ledger takes events in the order of their envelopes' times; of equal times trades first, then positions, each in the
 order of arrival. There is a point for each time, holding what is true after all its events. An event that comes late is
 put where it belongs, and the points from there on are corrected.
@@ -25,6 +29,7 @@ import pandas as pd
 
 from fxlive.analytics.events import (
     UNKNOWN,
+    Beginning,
     By,
     Event,
     Row,
@@ -36,7 +41,7 @@ from fxlive.analytics.events import (
     trade_events,
 )
 from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
-from fxlive.analytics.series import Series, at_once
+from fxlive.analytics.series import Series, at_once, begun
 from fxlive.columns import UTC
 
 MAX_REVISED = 10_000
@@ -140,6 +145,8 @@ class PnlStream:
         self.executions: dict[str, Execution] = {}
         self.totals: dict[str | None, _Totals] = {}
         self._by = by
+        self._beginning = Beginning()
+        self._begins: int | None = None
         self._of_ticket: dict[int, str] = {}
         self._steps: deque[_Step] = deque()
         self._forgotten = False
@@ -176,9 +183,14 @@ class PnlStream:
         series = at_once(*old, self._by, _VOLUME_TOLERANCE)
         if series is None:
             return self.update(positions, trades)
+        self._beginning.take(positions)
+        self._begins = self._beginning.time
+        points = {}
+        if self._begins is None or self._begins <= cut:
+            series = {group: begun(one, self._begins) for group, one in series.items()}
+            points = {group: _amounts(int(one.times[0]), *one) for group, one in series.items()}
         self._remember(*old, cut, series)
-        points = {group: _amounts(int(one.times[0]), *one) for group, one in series.items()}
-        for group, more in self.update(positions[of_positions > cut], trades[of_trades > cut]).items():
+        for group, more in self._update(positions[of_positions > cut], trades[of_trades > cut]).items():
             former = points.get(group)
             if former is not None:
                 more = PnlPoints(
@@ -215,13 +227,19 @@ class PnlStream:
         -------
         dict
             By group; without `by` the one group is None. Usually a group's points follow those that it had; where the
-            first time is not later than the last one had, they replace all from `since` on.
+            first time is not later than the last one had, they replace all from `since` on; so do those of the first
+            positions, all that there was before.
 
         Raises
         ------
         InvalidFrame, UnknownColumn
             For rows that cannot be counted; nothing has been taken then.
         """
+        return self._update(positions, trades, self._beginning)
+
+    def _update(
+        self, positions: pd.DataFrame | None, trades: pd.DataFrame | None, beginning: Beginning | None = None
+    ) -> dict[str | None, PnlPoints]:
         events: list[Event] = []
         if trades is not None:
             events += trade_events(trades, self._by)
@@ -234,10 +252,15 @@ class PnlStream:
         if self._steps and events[0].time <= self._steps[-1].time:
             events = self._rewound(events, touched)
         since = events[0].time
+        if positions is not None and beginning is not None and beginning.take(positions):
+            assert beginning.time is not None
+            self._begins = max(beginning.time, self._steps[0].time if self._forgotten and self._steps else 0)
+            since = 0  # all points from there on come now, and those before go
         points: dict[str | None, list[tuple[int, ...]]] = {}
         for step in self._taken(events):
-            for group, totals in step.groups.items():
-                points.setdefault(group, []).append((step.time, *totals))
+            if self._begins is None or step.time >= self._begins:
+                for group, totals in step.groups.items():
+                    points.setdefault(group, []).append((step.time, *totals))
         touched.update(dict.fromkeys(points))
         return {group: _points(since, points.get(group, [])) for group in touched}
 
@@ -278,10 +301,14 @@ class PnlStream:
             yield self._ended(step)
 
     def _ended(self, step: _Step) -> _Step:
+        begins = step.time == self._begins
+        if begins:
+            for group in self.totals:
+                self._add(group, step)
         for group in step.groups:
             totals = self.totals[group]
             total = totals.unrealized + totals.realized
-            if total > totals.peak:
+            if begins or total > totals.peak:
                 totals = self.totals[group] = totals._replace(peak=total)
             step.groups[group] = totals
         self._steps.append(step)
@@ -412,8 +439,12 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
         - `realized`: sum of profit - commission + swap over executions, each once, with its last word;
         - `commission` (what it cost, positive) and `swap` (what it brought), which are in `realized`;
         - `total`: unrealized + realized;
-        - `peak`: the highest total so far, at least 0, where everything began;
+        - `peak`: the highest total so far, from the first point on (at least 0 in a group that begins later, and where
+          no positions are told);
         - `drawdown`: peak - total, never negative. A group has its own peak, so these two do not add up.
+
+        The first point is where the open positions are known: the newest time of the rows of positions that came with
+        the first one. What was realized before, as far as it was told, is in it.
 
         ``attrs["known_since"]`` is when the first row came (ISO 8601, None where none has): what was realized before is
         in only as far as the platform told it then.
@@ -445,7 +476,9 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     if plain is None:
         series = PnlStream(by).update(positions, trades)
     else:
-        series = {group: _amounts(0, *one) for group, one in plain.items()}
+        beginning = Beginning()
+        beginning.take(positions)
+        series = {group: _amounts(0, *begun(one, beginning.time)) for group, one in plain.items()}
     if by is None:
         frame = (series[None] if series else _points(0, [])).frame()
     elif series:

@@ -18,6 +18,7 @@ from fxlive.instruments import Instruments
 
 METRICS = ("total_trades", "win_rate", "net_profit", "current_drawdown")
 _PERIODS = {"DAY": "day", "WEEK": "week", "MONTH": "month"}
+_PERFORMANCE = "PERFORMANCE_UPDATE"
 _CENT = 0.01
 _HALF_A_TENTH = 0.05 + 1e-9  # the platform rounds its win rate to tenths of a percent
 _RATE_SHARE = 1e-3
@@ -41,7 +42,8 @@ def reconcile(
     Parameters
     ----------
     analytics
-        Rows of analytics, or their `latest`: the newest of each period counts.
+        Rows of analytics, or their `latest`: of each period the newest counts that has one of the metrics, of type
+        ``PERFORMANCE_UPDATE`` where there is one.
     trades
         Rows of trades, from before the periods' beginning on.
     positions
@@ -97,7 +99,10 @@ def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) ->
     moments_us(analytics.index, "analytics")
     check_trades(trades, None)
     times_us(trades, "trades")
-    newest = analytics.sort_index(kind="stable").drop_duplicates("period", keep="last")
+    reports = analytics.dropna(subset=[f"metrics_{name}" for name in METRICS], how="all").sort_index(kind="stable")
+    if "type" in reports.columns:  # of each period the performance updates come last, by time
+        reports = reports.iloc[np.argsort((reports["type"].astype(STR) == _PERFORMANCE).to_numpy(bool), kind="stable")]
+    newest = reports.drop_duplicates("period", keep="last").sort_index(kind="stable")
     rows = []
     for period, (at, said) in zip(texts(newest, "period"), newest.iterrows(), strict=True):
         start = period_start(str(period), at)  # type: ignore[arg-type]
@@ -146,7 +151,7 @@ def _profits(positions: pd.DataFrame, book: QuoteBook) -> list[tuple[Any, ...]]:
         theirs = float(held["profit"].iloc[place])
         ours, tolerance, note = np.nan, _CENT, ""
         if pair is None:
-            note = f"{symbol} is no pair"
+            note = f"{symbol} is no pair of currencies: name it in instruments"
         elif pair.quote == account:
             ours = moved[place] * pair.contract_size
         elif pair.base == account:  # its own price says what the quote currency is worth

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.grid import DAY_US, Grid
-from fxlive.analytics.inputs import Floats, moments_us
+from fxlive.analytics.inputs import Floats, check_positive, floats, moments_us
 from fxlive.columns import UTC
 from fxlive.errors import InvalidFrame, UnknownOption
 
@@ -56,7 +56,8 @@ def period_returns(total: pd.Series[float], capital: float, freq: str | pd.Timed
     Raises
     ------
     InvalidFrame, UnknownOption
-        For times without a zone; for capital that is not above 0, or was lost before the first point.
+        For times without a zone and totals that are missing; for capital that is not above 0, or was lost before the
+        first point.
 
     Examples
     --------
@@ -64,10 +65,13 @@ def period_returns(total: pd.Series[float], capital: float, freq: str | pd.Timed
     >>> period_returns(total, 1000, "1h").round(6).tolist()
     [0.0, 0.1]
     """
-    if not capital > 0:
-        raise UnknownOption("capital", capital, ("an amount above 0, in the account's currency",))
+    check_positive("capital", capital, "an amount above 0, in the account's currency")
+    if not isinstance(total, pd.Series):
+        raise InvalidFrame("total", f'is a {type(total).__name__}, not a Series: pass pnl(...)["total"]')
     times = moments_us(total.index, "total")
-    values = total.to_numpy(np.float64)
+    values = floats(total.to_frame("total"), "total")
+    if np.isnan(values).any():
+        raise InvalidFrame("total", "holds NaN: leave them out with total.dropna()")
     if len(times) and (np.diff(times) < 0).any():
         raise InvalidFrame("total", "has times that do not grow: sort it with total.sort_index()")
     grid = Grid(freq, TRADING_DAY)
@@ -140,8 +144,7 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
     >>> told["returns"], round(told["sharpe"], 2), told["omega"]
     (40, 26.0, 2.0)
     """
-    if not periods > 0:
-        raise UnknownOption("periods", periods, ("a number above 0, such as periods_per_year('1h')",))
+    check_positive("periods", periods, "a number above 0, such as periods_per_year('1h')")
     known = returns.dropna()
     r: Floats = np.asarray(known, np.float64)
     n = len(r)

@@ -29,6 +29,16 @@ class Series(NamedTuple):
     peak: Money
 
 
+def begun(series: Series, begins: int | None) -> Series:
+    """Return a group's points from a time on: what was before is in the point of that time, where the peak begins."""
+    if begins is None or series.times[0] > begins:
+        return series
+    places = np.arange(np.searchsorted(series.times, begins, side="right") - 1, len(series.times))
+    kept = Series(*(amounts[places] for amounts in series))
+    kept.times[0] = begins
+    return kept._replace(peak=np.maximum.accumulate(kept.unrealized + kept.realized))
+
+
 class _Changes(NamedTuple):
     """What is added to a group's amounts at a time."""
 
@@ -59,7 +69,7 @@ def at_once(
     tickets = _tickets(trades["ticket"], positions["ticket"])[order]
     closed = np.zeros(len(trades), np.int64)
     if len(trades):
-        shut = (trades["status"] == "CLOSED").to_numpy(bool)
+        shut = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False)
         closed[shut] = known(millionths(trades, "volume", "trades"))[shut]
     nothing = np.zeros(len(positions), np.int64)
     labels = np.concatenate((trade_labels, np.full(len(positions), -1) if joined else row_labels))[order]

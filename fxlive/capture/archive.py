@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -12,14 +13,16 @@ from zipfile import ZIP_STORED, ZipFile
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import csv, fs
 
 from fxlive.capture.folder import Folder
 from fxlive.capture.layout import MANIFEST
+from fxlive.capture.reading import while_merging
 from fxlive.errors import CaptureError
 
 Progress = Callable[[str, int, int], None]
 _PIECE_BYTES = 2**22
+_MOST_HELD = 500  # a process may open some thousand files
 
 
 def write_csv(frames: Iterable[pd.DataFrame], file: Path) -> None:
@@ -65,23 +68,39 @@ def write_zip(folders: Sequence[Folder], file: Path, progress: Progress) -> None
     CaptureError
         Where the file cannot be written.
     """
-    inside = [(folder, path, size) for folder in folders for path, size in _files(folder)]
-    total, done = sum(size for _, _, size in inside), 0
-    with _whole(file) as unfinished, ZipFile(unfinished, "w", ZIP_STORED) as archive:
-        for folder, path, _ in inside:
-            name = f"{folder.name}{path.removeprefix(folder.path)}"
-            with folder.files.filesystem.open_input_stream(path) as source, archive.open(name, "w") as target:
-                while some := source.read(_PIECE_BYTES):
-                    target.write(some)
-                    done += len(some)
-                    progress(file.name, done, total)
+    with _whole(file) as unfinished, ExitStack() as held:
+        inside = [
+            (f"{folder.name}{info.path.removeprefix(folder.path)}", info.size, open_it)
+            for folder in folders
+            for info, open_it in while_merging([folder], partial(_files, folder, held), FileNotFoundError)
+        ]
+        total, done = sum(size for _, size, _ in inside), 0
+        with ZipFile(unfinished, "w", ZIP_STORED) as archive:
+            for name, _, open_it in inside:
+                with open_it() as source, archive.open(name, "w") as target:
+                    while some := source.read(_PIECE_BYTES):
+                        target.write(some)
+                        done += len(some)
+                        progress(file.name, done, total)
 
 
-def _files(folder: Folder) -> list[tuple[str, int]]:
-    """Return the files of a capture that count: its manifest and its parts."""
-    sizes = {entry.path: entry.size_bytes for entry in folder.files.entries(folder.path, deep=True) if not entry.folder}
+def _files(folder: Folder, held: ExitStack) -> list[tuple[Any, Callable[[], Any]]]:
+    """Return the files of a capture that count, its manifest and its parts, each with what opens it.
+
+    Those of a capture that has no end are open already: a recorder may take them away. One that is at work leaves few;
+    where there are many, the recording was cut off.
+    """
+    filesystem = folder.files.filesystem
     parts = [part.file.as_posix() for parts in folder.parts().values() for part in parts]
-    return [(path, sizes[path]) for path in [f"{folder.path}/{MANIFEST}", *parts] if path in sizes]
+    about, *found = filesystem.get_file_info([f"{folder.path}/{MANIFEST}", *parts])
+    for info in found:
+        if info.type == fs.FileType.NotFound:
+            raise FileNotFoundError(info.path)
+    kept = [*([] if about.type == fs.FileType.NotFound else [about]), *found]
+    if folder.ended or len(kept) > _MOST_HELD:
+        return [(info, partial(filesystem.open_input_stream, info.path)) for info in kept]
+    streams = [held.enter_context(filesystem.open_input_stream(info.path)) for info in kept]
+    return [(info, partial(nullcontext, stream)) for info, stream in zip(kept, streams, strict=True)]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACap
 
 log = logging.getLogger("fxlive")
 
-FORMAT = ds.ParquetFileFormat()
+FORMAT = ds.ParquetFileFormat(
+    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+)
 _ALWAYS = ("timestamp", "received_at")
 
 
@@ -151,9 +154,26 @@ class Folder:
             names[layout.channel_folder(REJECTED)] = REJECTED.name
         found = []
         for folder in dict.fromkeys([*names, *self.parts()]):
-            name = names.get(folder, layout.channel_of(folder))
+            name = names.get(folder) or self._name_of(folder)
+            if name is None:
+                self.tell(f"{self.path}/{folder}", "is not named as the folder of a channel: its rows were left out.")
+                continue
             found.append(_OWN.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
         return found
+
+    def _name_of(self, folder: str) -> str | None:
+        """Return the channel whose folder this is; a very long name is in its parts alone, where no manifest is."""
+        if folder in _OWN:
+            return _OWN[folder].name
+        names = chain([layout.channel_of(folder)], map(self._noted_in, self.parts().get(folder, [])))
+        return next((name for name in names if layout.channel_folder(Channel(name)) == folder), None)
+
+    def _noted_in(self, part: Part) -> str:
+        try:
+            noted = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem).physical_schema.metadata or {}
+            return str(noted.get(b"fxlive.channel", b"").decode())
+        except (OSError, pa.ArrowException, UnicodeDecodeError):  # who reads it says what is wrong with it
+            return ""
 
     def _entries(self) -> dict[str, manifest.ChannelEntry]:
         """Return what the manifest says of channels whose folders are named as they should be."""

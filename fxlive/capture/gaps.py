@@ -28,7 +28,7 @@ def gaps_of(folders: Sequence[Folder], until_us: int | None = None) -> list[Gap]
 
 
 def noted(folders: Sequence[Folder]) -> list[Gap]:
-    """Return the gaps that were recorded: of one that was written again when it ended, the later row counts.
+    """Return the gaps that were recorded: of one that was written again when it ended, the row with the end counts.
 
     In those without `lost_rows` the session was away; the others are what the recorder dropped.
     """
@@ -46,7 +46,8 @@ def _noted(folder: Folder) -> dict[tuple[int, str], Gap]:
     columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
     for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
         ends = None if end is None else micros_of(end)
-        found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
+        if ends is not None or (start, reason) not in found:  # it may end just when a recording is told that it lasts
+            found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
     lost = 0
     for entry in [] if folder.manifest is None else folder.manifest.gaps:
         ends = None if entry.end is None else manifest.micros(entry.end)

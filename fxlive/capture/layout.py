@@ -45,7 +45,7 @@ GAPS = Channel(
 """Times in which something may be missing: `timestamp` is where one begins.
 
 A gap that has no `end` yet is written without; once it ends it is written again, with the same beginning and reason,
-and the later row counts. `lost_rows` is known only of what the recorder itself had to drop.
+and the row with the end counts. `lost_rows` is known only of what the recorder itself had to drop.
 """
 
 _PART = re.compile(r"(\d{9,18})-(\d{9,18})\.parquet")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ from fxlive.capture.disk import Disk
 from fxlive.capture.layout import MANIFEST
 from fxlive.capture.schema import FORMAT_VERSION
 from fxlive.errors import CaptureError, NewerCapture
+
+_MOMENT = re.compile(r"-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
 
 
 class ChannelEntry(msgspec.Struct):
@@ -99,9 +103,22 @@ def decode(text: bytes, file: str) -> Manifest:
         version = found["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise NewerCapture(file, version, FORMAT_VERSION)
-        return msgspec.convert(found, Manifest)
-    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        manifest = msgspec.convert(found, Manifest)
+        for time in _times(manifest):
+            micros(time)
+        return manifest
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CaptureError(f"{file} is not the manifest of a capture: {error}.") from error
+
+
+def _times(manifest: Manifest) -> Iterator[str]:
+    yield manifest.start
+    for channel in manifest.channels.values():
+        yield from (channel.first_received_at, channel.last_received_at)
+    for gap in manifest.gaps:
+        yield gap.start
+        yield from [] if gap.end is None else [gap.end]
+    yield from [] if manifest.end is None else [manifest.end]
 
 
 def moment(micros: int) -> str:
@@ -116,9 +133,16 @@ def moment(micros: int) -> str:
 def micros(moment: str) -> int:
     """Return the microseconds since 1970 of a manifest's time.
 
+    Raises
+    ------
+    ValueError
+        Where it is none as `moment` gives it.
+
     >>> micros("2014-05-08T12:30:00.000000Z")
     1399552200000000
     """
+    if _MOMENT.fullmatch(moment) is None:
+        raise ValueError(f"{moment[:40]!r} is not a time")
     return int(np.datetime64(moment.removesuffix("Z"), "us").astype(np.int64))
 
 

@@ -95,7 +95,8 @@ class GapBook:
         columns = (rows.values[name] for name in ("end", "reason", "channels", "lost_rows"))
         for start, end, reason, channels, lost in zip(rows.timestamp.tolist(), *columns, strict=True):
             ends = None if end == NAT else moment(int(end))
-            self._gaps[start, reason] = GapEntry(moment(start), ends, reason, channels, lost)
+            if ends is not None or (start, reason) not in self._gaps:
+                self._gaps[start, reason] = GapEntry(moment(start), ends, reason, channels, lost)
         while len(self._gaps) > MAX_MANIFEST_GAPS:
             del self._gaps[next(iter(self._gaps))]
 

@@ -61,7 +61,7 @@ def _regrouped(sources: Sequence[Path]) -> Iterator[Any]:
     held: list[Any] = []
     rows = size = 0
     for source in sources:
-        with ParquetFile(source) as file:
+        with ParquetFile(source, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number, use_threads=False)  # the other cores are the user's
                 if held and (rows + len(group) > GROUP_ROWS or size + group.nbytes > GROUP_BYTES):
@@ -81,6 +81,7 @@ def _writer(file: Path, schema: Any, encodings: dict[str, str | None], level: in
         schema,
         compression="zstd",
         compression_level=level,
+        write_page_checksum=True,
         use_dictionary=[name for name, encoding in encodings.items() if encoding is None],
         column_encoding={name: encoding for name, encoding in encodings.items() if encoding not in (None, "PLAIN")},
     )

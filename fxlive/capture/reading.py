@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,8 @@ from fxlive.capture.schema import TIME, schema
 from fxlive.channels import Channel
 from fxlive.drift import EXTRA
 from fxlive.errors import CaptureError
+
+T = TypeVar("T")
 
 _MERGED_MEANWHILE = 20  # how often a recorder may take a part away before it is read
 
@@ -36,7 +38,7 @@ class Recorded:
     def __init__(self, channel: Channel, folders: Sequence[Folder], until_us: int | None = None) -> None:
         self.channel = channel
         self.until_us = until_us
-        self._folders = folders
+        self.folders = folders
         self._until = received_until(until_us)
 
     def pieces(self) -> list[Piece]:
@@ -132,7 +134,7 @@ class Recorded:
         """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
         held = [schema(self.channel).empty_table().select(columns := [*self._names(), EXTRA])]
         yielded = False
-        for folder in self._folders:
+        for folder in self.folders:
             for batch in batches(folder, self.channel, columns, max_rows):
                 some = pa.Table.from_batches([batch])
                 held.append(some if self._until is None else some.filter(_mask(some, self._until)))
@@ -143,18 +145,18 @@ class Recorded:
             yield pa.concat_tables(held)
 
     def _dataset(self, fragments: Sequence[Any]) -> Any:
-        return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self._folders[0].files.filesystem)
+        return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self.folders[0].files.filesystem)
 
     def _again(self, read: Any) -> Any:
         """Read; look anew where a recorder merged parts meanwhile, and leave out what turns out to be damaged."""
         failed = False
         for _ in range(_MERGED_MEANWHILE):
             try:
-                found = [(folder, folder.pieces(self.channel)) for folder in self._folders]
+                found = [(folder, folder.pieces(self.channel)) for folder in self.folders]
                 self._tell_of_overlaps([(folder, pieces) for folder, pieces in found if pieces])
                 return read([piece for _, pieces in found for piece in pieces])
             except FileNotFoundError:
-                for folder in self._folders:
+                for folder in self.folders:
                     folder.look_anew()
             except (OSError, pa.ArrowException) as error:
                 if not self._leave_out_damaged() and failed:
@@ -170,7 +172,7 @@ class Recorded:
 
     def _leave_out_damaged(self) -> bool:
         found = False
-        for folder in self._folders:
+        for folder in self.folders:
             for piece in folder.pieces(self.channel):
                 try:
                     for _ in self._dataset([piece.fragment]).to_batches():
@@ -189,6 +191,30 @@ def _fragments(pieces: Sequence[Piece]) -> list[Any]:
 def pieces_of(folder: Folder, channel: Channel) -> list[Piece]:
     """Return the parts of one capture that can be read now, whatever a recorder does meanwhile."""
     return Recorded(channel, [folder]).pieces()
+
+
+def while_merging(folders: Sequence[Folder], read: Callable[[], T], *errors: type[Exception]) -> T:
+    """Return what another tool reads of captures' files, tried anew where parts were merged before it had opened them.
+
+    Parameters
+    ----------
+    folders
+        The captures.
+    read
+        Lists the parts, and reads.
+    *errors
+        What the tool raises where a file is gone.
+    """
+    for _ in range(_MERGED_MEANWHILE):
+        known = [folder.parts() for folder in folders]
+        try:
+            return read()
+        except errors:
+            for folder in folders:
+                folder.look_anew()
+            if known == [folder.parts() for folder in folders]:
+                raise
+    return read()
 
 
 def received_until(until_us: int | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from fxlive.capture.files import Files
 from fxlive.capture.folder import FORMAT, Piece
 from fxlive.capture.frames import to_frame
-from fxlive.capture.reading import Recorded, received_until
+from fxlive.capture.reading import Recorded, received_until, while_merging
 from fxlive.capture.schema import schema
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import STR, Vocabulary
@@ -64,6 +64,21 @@ def query(
     asked for, which an error lists.
     """
     duckdb = needed("duckdb", "duckdb")
+    folders = next((recorded.folders for recorded, _ in channels.values()), [])
+    try:
+        return while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
+    except duckdb.CatalogException as error:  # of a wrong name it would suggest tables of its own
+        error.add_note(f"The tables are: {', '.join(known)}.")
+        raise
+
+
+def _answer(
+    duckdb: Any,
+    sql: str,
+    channels: Mapping[str, tuple[Recorded, Drift]],
+    frames: Mapping[str, pd.DataFrame],
+    files: Files,
+) -> pd.DataFrame:
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone = 'UTC'")
         if not files.local:
@@ -76,11 +91,7 @@ def query(
                 connection.execute(f"create view {_identifier(view)} as {_select(recorded, drift, files)}")
         for name, frame in frames.items():
             connection.register(name, frame)
-        try:
-            found = connection.sql(sql)
-        except duckdb.CatalogException as error:  # of a wrong name it would suggest tables of its own
-            error.add_note(f"The tables are: {', '.join(known)}.")
-            raise
+        found = connection.sql(sql)
         if found is None:
             return pd.DataFrame()
         answer: pd.DataFrame = found.df()
@@ -152,8 +163,29 @@ def _address(piece: Piece, files: Files) -> str:
 
 
 def lazy_frame(recorded: Recorded, files: Files) -> Any:
-    """Return the rows as a Polars LazyFrame, with the columns of the files."""
+    """Return the rows as a Polars LazyFrame, with the columns of the files.
+
+    Of a capture that has no end yet, the files are looked up when the frame is collected: by then they may be others.
+    """
     polars = needed("polars", "polars")
+    if all(folder.ended for folder in recorded.folders):
+        return _scan(polars, recorded, files)
+    errors = (OSError, polars.exceptions.PolarsError)
+
+    def source(columns: list[str] | None, predicate: Any, rows: int | None, _batch: int | None) -> Iterator[Any]:
+        def read() -> Any:
+            frame = _scan(polars, recorded, files)
+            frame = frame if predicate is None else frame.filter(predicate)
+            frame = frame if columns is None else frame.select(columns)
+            return (frame if rows is None else frame.head(rows)).collect()
+
+        yield while_merging(recorded.folders, read, *errors)
+
+    known = while_merging(recorded.folders, lambda: _scan(polars, recorded, files).collect_schema(), *errors)
+    return needed("polars.io.plugins", "polars").register_io_source(source, schema=known)
+
+
+def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
     pieces = recorded.pieces()
     if not pieces:
         return polars.from_arrow(schema(recorded.channel).empty_table()).lazy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from errno import ENOENT
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,9 @@ class ChannelWriter:
                     self._live[date][which] = [_Live(merged, 1 + max(live.level for live in old), size)]
                     self._replaced += [live.part.file for live in old if live.part.file != target]
                 yield
-        except (pa.ArrowException, FileNotFoundError):
-            self._damaged.add(date)  # somebody damaged or took a part: leave what there is as it is
+        except (pa.ArrowException, OSError) as error:
+            if not isinstance(error, OSError) or error.errno in (None, ENOENT):
+                self._damaged.add(date)  # somebody damaged or took a part: leave what there is as it is
             raise
         self.remove_replaced()
 

@@ -41,6 +41,26 @@ def test_profit_and_loss_is_the_accounts_to_the_cent_at_every_report(play: Calla
     assert stream.late == 0
 
 
+def test_who_comes_late_sees_what_the_account_makes_from_then_on() -> None:
+    played = week()
+    joined = len(played.books) // 2
+    rows = {channel: played.books[joined].rows[channel] for channel in ("positions", "trades")}
+    before = played.frame("positions").iloc[: rows["positions"]]
+    newest = before.drop_duplicates("ticket", keep="last").query("volume > 0")  # what a new subscriber is told
+    assert len(newest) > 1
+    newest = newest.assign(received_at=before["received_at"].iloc[-1])
+    told = pd.concat([newest, played.frame("positions").iloc[rows["positions"] :]])
+    late = pnl(told, played.frame("trades").iloc[rows["trades"] - 60 :])
+    whole = pnl(played.frame("positions"), played.frame("trades"))["total"]
+    since = whole[whole.index >= late.index[0]]
+    gained = since - since.iloc[0]
+    assert late.index[0] == newest.index.max()
+    assert (late["total"] - late["total"].iloc[0]).round(6).tolist() == gained.round(6).tolist()
+    assert late["drawdown"].round(6).tolist() == (gained.cummax() - gained).round(6).tolist()
+    books = [b.equity / 100 for b in played.books[joined:]]
+    assert round(late["total"].iloc[-1] - late["total"].iloc[0], 2) == round(books[-1] - books[0], 2)
+
+
 @PLAYED
 def test_the_platforms_metrics_are_ours_at_every_report(play: Callable[[], Played]) -> None:
     played = play()

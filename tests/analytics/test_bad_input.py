@@ -25,7 +25,8 @@ from fxlive.analytics.market import correlation, latency, spread_profile
 from fxlive.analytics.performance import performance
 from fxlive.analytics.pnl import pnl
 from fxlive.analytics.reconcile import reconcile
-from fxlive.errors import FxliveError, UnknownColumn
+from fxlive.analytics.risk import period_returns
+from fxlive.errors import FxliveError, InvalidFrame, UnknownColumn, UnknownOption
 from tests.analytics import test_execution as fills
 from tests.analytics.frames import T0, S, index, quotes, trades
 from tests.analytics.test_exposure import held
@@ -153,6 +154,43 @@ def test_a_column_that_is_missing_is_named(name: str) -> None:
             with pytest.raises(UnknownColumn, match=f"has no column '{column}'"):
                 function(made)
     assert needed
+
+
+ODD: dict[str, Callable[[Frames], Any]] = {
+    "text in a column of prices": lambda f: bars(f["quotes"].assign(bid="abc"), "1s"),
+    "text in a column of money": lambda f: pnl(f["positions"], f["trades"].assign(profit="x")),
+    "a column twice": lambda f: bars(pd.concat([f["quotes"], f["quotes"][["bid"]]], axis=1), "1s"),
+    "a ticket of letters": lambda f: pnl(f["positions"].assign(ticket="a"), f["trades"]),
+    "a trade's ticket of letters": lambda f: pnl(f["positions"], f["trades"].assign(ticket="a")),
+    "a time that is none": lambda f: execution(f["trades"].assign(executed_at="soon"), None, f["quotes"]),
+    "a folder of zones": lambda f: bars(f["quotes"], "1h", day_start="17:00 America"),
+    "a range in letters": lambda f: range_bars(f["quotes"], "5"),  # type: ignore[arg-type]
+    "half a quote": lambda f: tick_bars(f["quotes"], 1.5),  # type: ignore[arg-type]
+    "a currency that is worth nothing": lambda f: exposure(f["positions"], f["quotes"], shocks_pct=(-100.0,)),
+    "no capital but text": lambda f: period_returns(pnl(f["positions"], f["trades"])["total"], "1000"),  # type: ignore
+    "frames in place of totals": lambda f: period_returns(f["quotes"], 1000),  # type: ignore[arg-type]
+    "totals that are missing": lambda f: period_returns(f["quotes"]["bid"].mask(f["quotes"]["bid"] > 1.0852), 1000),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_cannot_be_counted_is_a_typed_error(odd: str) -> None:
+    with pytest.raises((InvalidFrame, UnknownOption)) as refused:
+        ODD[odd](frames())
+    assert str(refused.value).endswith((".", '"'))
+
+
+def test_a_status_that_is_missing_closes_nothing_whatever_the_kind_of_text() -> None:
+    made = frames()
+    for kind in ("string[python]", "object", "category"):
+        status = pd.array([None, "CLOSED", "FILLED"], "string[python]").astype(kind)
+        said = made["trades"].assign(status=status)
+        assert performance(said)["total_trades"] == 1
+        assert pnl(made["positions"], said)["realized"].iloc[-1] == 1.5
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    pd.testing.assert_frame_equal(tick_bars(frames()["quotes"], np.int64(7)), tick_bars(frames()["quotes"], 7))
 
 
 @EVERY

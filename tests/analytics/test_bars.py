@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.analytics.bars import Bars, BarStream, bars, range_bars, tick_bars
-from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption, UnknownSymbol
+from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 from fxlive.instruments import Instrument, Instruments
 from tests.analytics.frames import T0, S, index, quotes, real_day
 
@@ -244,7 +244,6 @@ def test_last_is_a_price_too() -> None:
     [
         (lambda f: f.assign(symbol=["EURUSD", "USDJPY"]), InvalidFrame, "holds EURUSD, USDJPY: pass one"),
         (lambda f: f.assign(symbol=["EURUSD", None]), InvalidFrame, "pass one"),
-        (lambda f: f.assign(symbol="euro"), UnknownSymbol, "'euro'"),
         (lambda f: f.drop(columns="ask"), UnknownColumn, "quotes has no column 'ask'"),
         (lambda f: f.tz_localize(None), InvalidFrame, "without a zone"),
         (lambda f: f.reset_index(), InvalidFrame, "needs an index of times"),
@@ -286,3 +285,14 @@ def test_times_of_another_zone_or_unit_are_the_same_times() -> None:
     elsewhere = frame.set_index(frame.index.tz_convert("Asia/Tokyo").as_unit("ns"))
     pd.testing.assert_frame_equal(bars(elsewhere, "1s"), bars(frame, "1s"))
     assert bars(frame, "1s").index.equals(index([T0, T0 + S]))
+
+
+def test_bars_of_what_is_no_pair_have_prices_but_no_spread_in_pips() -> None:
+    frame = quotes([(0, 2000.0, 2000.3), (1, 2000.1, 2000.4)], "XAUUSD")
+    for made in (bars(frame, "1s"), tick_bars(frame, 1)):
+        assert made["close"].tolist() == pytest.approx([2000.15, 2000.25])
+        assert made["spread_pips"].isna().all()
+    with pytest.raises(InvalidFrame, match="what a pip is"):
+        range_bars(frame, 1)
+    gold = Instruments({"XAUUSD": Instrument("XAUUSD", "XAU", "USD", pip=0.1, contract_size=100)})
+    assert bars(frame, "1s", instruments=gold)["spread_pips"].tolist() == pytest.approx([3, 3])

@@ -46,6 +46,7 @@ def test_a_buy_and_a_sell_worked_out_by_hand() -> None:
         ),
         None,
         MARKET,
+        max_quote_age="10min",
     )
     buy, sell = told.iloc[0], told.iloc[1]
     assert (buy["bid"], buy["ask"], buy["quote_age_s"]) == (1.0850, 1.0852, 1.0)
@@ -61,12 +62,28 @@ def test_a_buy_and_a_sell_worked_out_by_hand() -> None:
 
 
 def test_what_is_not_known_yet_is_nan() -> None:
-    told = execution(fills((398, {}), (-5, {"execution_id": "e2"}), (500, {"execution_id": "e3"})), None, MARKET)
+    late = fills((398, {}), (-5, {"execution_id": "e2"}), (500, {"execution_id": "e3"}))
+    told = execution(late, None, MARKET, max_quote_age="10min")
     assert told["execution_id"].tolist() == ["e2", "exec_1", "e3"]  # by time
     assert told["mid"].isna().tolist() == [True, False, False]
     assert told["quote_age_s"].round(6).fillna(-1).tolist() == [-1, 394, 100]
     assert told["markout_1s_pips"].isna().tolist() == [True, False, True]
     assert math.isnan(told["markout_5s_pips"].iloc[1])  # the quotes end before
+
+
+def test_in_a_gap_of_the_quotes_nobody_knows_the_market() -> None:
+    market = quotes([(0, 1.0850, 1.0852), (7200, 1.1000, 1.1002), (7600, 1.1000, 1.1002)])
+    told = execution(fills((3600, {}), (30, {"execution_id": "e2"}), (7195, {"execution_id": "e3"})), None, market)
+    assert told["quote_age_s"].tolist() == [30, 3600, 7195]
+    figures = ["bid", "ask", "mid", "spread_pips", "slippage_pips", "slippage", "effective_spread_pips"]
+    assert told[figures].isna().all(axis=1).tolist() == [False, True, True]
+    assert told["markout_30s_pips"].isna().tolist() == [False, True, False]
+    assert told["realised_spread_pips"].isna().tolist() == [False, True, False]
+    assert told["markout_5min_pips"].isna().all()
+    longer = execution(fills((3600, {})), None, market, max_quote_age="2h")
+    assert longer["markout_5min_pips"].notna().all()
+    with pytest.raises(UnknownOption, match="max_quote_age"):
+        execution(fills((3600, {})), None, market, max_quote_age="long")
 
 
 def test_slippage_is_money_in_the_accounts_currency() -> None:

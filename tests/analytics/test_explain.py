@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fxlive.analytics.explain import explain
 from fxlive.analytics.pnl import pnl
+from fxlive.errors import InvalidFrame, UnknownOption
 from tests.analytics.frames import T0, S, positions, trades
 from tests.analytics.test_pnl import wild_positions, wild_trades
 
@@ -49,3 +50,17 @@ def test_nothing_is_explained_by_nothing() -> None:
     assert explain(positions([]), trades([])).to_dict() == dict.fromkeys(
         ("price", "new_trades", "costs", "remainder", "change"), 0.0
     )
+
+
+def test_what_is_no_stretch_of_time_is_said() -> None:
+    frames = positions([(0, 1, "EURUSD", 0.1, 1.0)]), trades([(0, {})])
+    with pytest.raises(InvalidFrame, match="trades has times without a zone"):
+        explain(frames[0], frames[1].tz_localize(None), at(0))
+    with pytest.raises(InvalidFrame, match="positions has times without a zone"):
+        explain(frames[0].tz_localize(None), frames[1], None, at(0))
+    with pytest.raises(UnknownOption, match=r"start cannot be .* a time up to the end"):
+        explain(*frames, at(2), at(1))
+    for option in ("start", "end"):
+        with pytest.raises(UnknownOption, match=f"{option} cannot be 'yesterday-ish'"):
+            explain(*frames, **{option: "yesterday-ish"})
+    assert explain(*frames, at(1), at(1))["change"] == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fxlive.analytics.conversion import QuoteBook
 from fxlive.analytics.exposure import exposure
 from fxlive.errors import InvalidFrame, UnknownColumn
-from fxlive.instruments import Instruments
+from fxlive.instruments import Instrument, Instruments
 from tests.analytics.frames import T0, S, index
 
 PRICES = {"EURUSD": 1.0860, "USDJPY": 150.0, "GBPUSD": 1.25, "EURJPY": 162.9}
@@ -127,9 +127,9 @@ def test_only_the_newest_row_of_an_open_position_counts() -> None:
 
 def test_what_cannot_be_converted_is_named_and_in_no_sum() -> None:
     rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), (3, "EURUSD", "BUY", 1.0, 1.1))
-    rows["symbol"] = ["EURUSD", "EURSEK", "GOLD"]
-    told = exposure(rows, quotes())
-    assert told.missing == ("EURSEK", "GOLD")
+    rows["symbol"] = ["EURUSD", "EURSEK", "XAUUSD"]
+    told = exposure(rows, quotes({**PRICES, "XAUUSD": 2000.0}))
+    assert told.missing == ("EURSEK", "XAUUSD")  # a lot of gold is no 100,000 ounces
     assert told.by_symbol.index.tolist() == ["EURUSD"]
     too_small = ["gross", "leverage", "to_margin_call_pct"]
     assert told.totals[too_small].isna().all()
@@ -153,6 +153,15 @@ def test_a_position_that_does_not_say_its_margin_makes_no_distance_to_a_call() -
     rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), margin=[100.0, math.nan])
     told = exposure(rows, quotes()).totals
     assert told[["margin", "equity", "margin_level", "to_margin_call"]].isna().all()
+
+
+def test_what_is_no_pair_counts_as_one_has_said_it_is() -> None:
+    gold = Instruments({"XAUUSD": Instrument("XAUUSD", "XAU", "USD", pip=0.1, contract_size=100)})
+    rows = held((1, "EURUSD", "BUY", 1.0, 1999.0)).assign(symbol="XAUUSD")
+    told = exposure(rows, quotes({"XAUUSD": 2000.0}), instruments=gold)
+    assert told.missing == ()
+    assert told.totals["gross"] == 200_000.0
+    assert told.by_currency["net"].to_dict() == {"USD": -199_900.0, "XAU": 100.0}
 
 
 def test_an_account_in_another_currency_counts_in_it() -> None:

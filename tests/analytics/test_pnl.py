@@ -114,10 +114,13 @@ def test_every_point_is_that_of_a_ledger_worked_out_anew_from_all_that_was_said(
 ) -> None:
     got = listed(pnl(positions(rows), trades(said), by), by)
     expected = brute(rows, [(t, {"connection_id": "c1", **trade}) for t, trade in said], by)
+    begins = T0 + rows[0][0] * S if rows else 0  # where the open positions are known
+    expected = {group: {t: v for t, v in points.items() if t >= begins} for group, points in expected.items()}
     assert set(expected) <= {g or "" for g in got}
     for group, points in got.items():
         worked_out = expected.get(group or "", {})
-        peak = 0.0
+        assert points[0][0] >= begins
+        peak = points[0][5] if points[0][0] == begins else 0.0
         # Where a group has nothing in `worked_out`, something was said of it and unsaid at the same time.
         for time, unrealized, realized, commission, swap, total, top, drawdown in points:
             np.testing.assert_allclose(
@@ -166,7 +169,7 @@ def test_a_stream_that_begins_with_all_at_once_goes_on_as_one_that_was_told_even
         patched.setattr(module, "MAX_CORRECTED_AT_FIRST", more)
         begun = stream.begin(positions(early[0]), trades(early[1]))
     later = stream.update(positions(late[0]), trades(late[1]))
-    assert held([begun, later]) == listed(pnl(positions(rows), trades(said), by), by)
+    assert held([begun, later]) == listed(pnl(positions(early[0] + late[0]), trades(early[1] + late[1]), by), by)
 
 
 @given(rows=wild_positions, said=wild_trades, by=st.sampled_from(BYS[1:]))
@@ -201,8 +204,8 @@ def test_a_life_of_a_position_from_its_opening_to_its_end() -> None:
     assert frame["unrealized"].tolist() == [0.0, 20.0, 10.0, 0.0]
     assert frame["realized"].tolist() == [-1.0, -1.0, 8.5, 11.7]
     assert frame["total"].tolist() == [-1.0, 19.0, 18.5, 11.7]
-    assert frame["peak"].tolist() == [0.0, 19.0, 19.0, 19.0]
-    assert frame["drawdown"].tolist() == [1.0, 0.0, 0.5, 7.3]
+    assert frame["peak"].tolist() == [-1.0, 19.0, 19.0, 19.0]
+    assert frame["drawdown"].tolist() == [0.0, 0.0, 0.5, 7.3]
     assert frame["commission"].tolist()[-1] == 2.0
     assert frame["swap"].tolist()[-1] == -0.3
 
@@ -221,7 +224,8 @@ def test_a_position_whose_volume_is_covered_by_closing_trades_is_gone_without_a_
     ]
     assert pnl(positions([(0, 1, "EURUSD", 0.3, 30.0)]), trades(closes))["unrealized"].tolist() == [30.0, 20.0, 0.0]
     # A trade of the row's own moment is in the row already.
-    assert pnl(positions([(2, 1, "EURUSD", 0.3, 30.0)]), trades(closes))["unrealized"].tolist() == [0.0, 30.0]
+    rows = positions([(0, 2, "EURUSD", 0.1, 0.0), (2, 1, "EURUSD", 0.3, 30.0)])
+    assert pnl(rows, trades(closes))["unrealized"].tolist() == [0.0, 0.0, 30.0]
 
 
 def test_an_execution_that_is_said_again_counts_once_with_its_last_word() -> None:
@@ -332,7 +336,29 @@ def test_rows_that_cannot_be_counted_leave_a_stream_as_it_was() -> None:
 
 def test_times_of_one_group_only_grow() -> None:
     frame = pnl(
-        positions([(3, 1, "EURUSD", 0.1, 1.0), (1, 1, "EURUSD", 0.1, 2.0), (3, 1, "EURUSD", 0.1, 5.0)]), trades([])
-    )
+        positions([(0, 1, "EURUSD", 0.1, 0.0), (3, 1, "EURUSD", 0.1, 1.0), (1, 1, "EURUSD", 0.1, 2.0),
+                   (3, 1, "EURUSD", 0.1, 5.0)]), trades([])
+    )  # fmt: skip
     assert all(a < b for a, b in pairwise(frame.index))
-    assert frame["unrealized"].tolist() == [2.0, 5.0]
+    assert frame["unrealized"].tolist() == [0.0, 2.0, 5.0]
+
+
+def test_who_comes_late_begins_where_all_open_positions_are_known() -> None:
+    told = [
+        (n, {"execution_id": f"e{n}", "ticket": 50 + n, "profit": 100.0, "commission": 1.0, "status": "CLOSED"})
+        for n in range(4)
+    ]
+    later = [(9, {"execution_id": "e9", "ticket": 1, "volume": 0.1, "profit": -4900.0, "status": "CLOSED"})]
+    rows = [(2, 1, "EURUSD", 0.1, -5000.0), (5, 2, "EURUSD", 0.1, -10.0), (8, 1, "EURUSD", 0.1, -4950.0)]
+    frame = positions(rows).assign(received_at=pd.to_datetime(["2024-01-01T00:00:06Z"] * 2 + ["2024-01-01T00:00:08Z"]))
+    got = pnl(frame, trades([*told, *later]))
+    assert got.index.asi8.tolist() == [T0 + s * S for s in (5, 8, 9)]
+    assert got["realized"].tolist() == [396.0, 396.0, -4504.0]
+    assert got["total"].tolist() == [-4614.0, -4564.0, -4514.0]
+    assert got["drawdown"].tolist() == [0.0, 0.0, 0.0]
+    # However it is split: what was drawn of the old trades goes when the positions come.
+    stream = PnlStream()
+    updates = [stream.update(None, trades(told))]
+    updates += [stream.update(frame.iloc[n : n + 1]) for n in range(3)]
+    updates.append(stream.update(None, trades(later)))
+    assert held(updates) == listed(got, None)

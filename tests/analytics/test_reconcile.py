@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -47,6 +48,18 @@ def test_each_period_counts_its_own_trades_up_to_the_platforms_row() -> None:
     assert wrong.loc["DAY net_profit", "difference"] == pytest.approx(0.01)
 
 
+def test_a_row_of_another_type_or_without_metrics_does_not_take_the_place_of_the_performance() -> None:
+    rows = [(20, "DAY", 0, 0, 0, 0), (21, "DAY", 99, 1.0, -5000.0, 6000.0), (22, "DAY", *[math.nan] * 4)]
+    theirs = analytics(*rows, (23, "WEEK", 7, 50.0, 1.0, 2.0))
+    theirs["type"] = ["PERFORMANCE_UPDATE", "STRATEGY_UPDATE", "PERFORMANCE_UPDATE", "STRATEGY_UPDATE"]
+    latest = theirs.iloc[[0, 1, 3]].reset_index().set_index(["type", "period"])
+    for frame in (theirs, theirs.astype({"type": "category"}), latest):
+        told = reconcile(frame, trades([]), held(), quotes({}))["theirs"]
+        assert told.loc["DAY total_trades":"DAY current_drawdown"].tolist() == [0, 0, 0, 0]
+        assert told["WEEK total_trades"] == 7  # where there is no other, it is better than nothing
+    assert reconcile(theirs.iloc[[2]], trades([]), held(), quotes({})).empty
+
+
 def test_what_may_lack_trades_says_since_when_they_are_known() -> None:
     theirs = analytics((HOUR, "DAY", 0, 0.0, 0.0, 0.0), (HOUR, "YEAR", 0, 0.0, 0.0, 0.0))
     told = reconcile(theirs, trades([]), held(), quotes({}), known_since="2024-01-01 00:30")
@@ -69,7 +82,10 @@ def test_a_positions_profit_is_worked_out_from_its_prices() -> None:
     assert told["ours"].iloc[:4].tolist() == [10.0, 67.11, 133.33, -10.0]
     assert told["within"].iloc[:4].tolist() == [True, True, True, False]
     assert told["within"].iloc[4:].isna().all()
-    assert told["note"].tolist()[4:] == ["no quotes lead from SEK to USD", "GOLD is no pair"]
+    assert told["note"].tolist()[4:] == [
+        "no quotes lead from SEK to USD",
+        "GOLD is no pair of currencies: name it in instruments",
+    ]
 
 
 def test_of_nothing_there_is_nothing_but_all_columns() -> None:

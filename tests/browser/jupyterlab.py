@@ -31,8 +31,10 @@ BROWSER_ARGUMENTS = [
     "--disable-sync",
 ]
 
-# What JupyterLab itself writes to the console as an error, each with the reason why it says nothing about fxlive.
-CONSOLE_NOISE: dict[str, str] = {}
+# What others write to the console as an error, each with the reason why it says nothing about fxlive.
+CONSOLE_NOISE = {
+    r"\[anywidget\] Failed to initialize model": "it gives a page two seconds; the view is drawn after them",
+}
 
 
 IPYKERNEL6 = Path(sys.prefix) / "ipykernel6"
@@ -188,11 +190,15 @@ class Notebook:
         self.page = page
         self.console_errors: list[str] = []
         page.on("console", self._on_console)
-        page.on("pageerror", lambda error: self.console_errors.append(f"uncaught: {error}"))
+        page.on("pageerror", lambda error: self._on_error(f"uncaught: {error}"))
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(re.search(noise, message.text) for noise in CONSOLE_NOISE):
-            self.console_errors.append(f"{message.text} ({message.location.get('url', '')})")
+        if message.type == "error":
+            self._on_error(f"{message.text} ({message.location.get('url', '')})")
+
+    def _on_error(self, text: str) -> None:
+        if not any(re.search(noise, text) for noise in CONSOLE_NOISE):
+            self.console_errors.append(text)
 
     def open(self, *cells: str, name: str = "test.ipynb", kernel: str = "python3", timeout_s: float = 60.0) -> None:
         """Write a notebook of these code cells, and open it; the kernel may be ``"ipykernel6"``."""

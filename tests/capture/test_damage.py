@@ -120,6 +120,24 @@ def test_of_a_part_that_is_no_good_the_rest_is_read_and_the_hole_is_told_and_is_
     assert len(opened.frame("alerts")) == 1
 
 
+def test_a_bit_that_flipped_is_no_wrong_number(tmp_path: Path) -> None:
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(quotes(0, 5_000))
+    [whole] = layout.parts(recorder.path)
+    content, good = whole.file.read_bytes(), fxlive.open_capture(recorder.path).frame("market-data")
+    told = 0
+    for place in range(100, len(content) * 3 // 4, len(content) // 40):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        whole.file.write_bytes(flipped)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = fxlive.open_capture(recorder.path).frame("market-data")
+        told += bool(said)
+        assert said or found.equals(good)
+    assert told > 20
+
+
 @pytest.mark.parametrize("harm", [*HARMS, Path.unlink])
 def test_a_replay_plays_the_rest_and_its_gaps_tell_of_the_hole(capture: Path, harm: Callable[[Path], None]) -> None:
     harm(part(capture, 2))
@@ -286,13 +304,53 @@ def test_a_lost_manifest_costs_no_row_and_is_told(capture: Path) -> None:
     assert opened.state == "unfinished"
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"format_version": 1}', b"\xff", b'{"format_version": "x"}'])
+def test_without_its_manifest_a_channel_of_a_very_long_name_is_read(tmp_path: Path) -> None:
+    names = ["L" * 300, "Größe" * 40, "short"]
+    with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
+        recorder.put(decode([message("x", name, {"q": 1}, n) for n, name in enumerate(names)], MAY_8))
+    (recorder.path / "_manifest.json").unlink()
+    shutil.copytree(recorder.path / "channel=short", recorder.path / "channel=No name of ours")
+
+    with pytest.warns(fxlive.IncompleteCapture):
+        opened = fxlive.open_capture(recorder.path)
+    with pytest.warns(fxlive.IncompleteCapture, match="is not named as the folder of a channel"):
+        assert set(names) < set(opened.channels)
+    assert [len(opened.frame(name)) for name in names] == [1, 1, 1]
+
+
+NO_MANIFESTS = [
+    b"",
+    b"{",
+    b"[]",
+    b'{"format_version": 1}',
+    b"\xff",
+    b'{"format_version": "x"}',
+    b'{"a":"\xff"}',
+    b"[" * 10**5,
+]
+
+
+@pytest.mark.parametrize("text", NO_MANIFESTS)
 def test_a_manifest_that_is_none_costs_no_row_and_is_told(capture: Path, text: bytes) -> None:
     (capture / "_manifest.json").write_bytes(text)
 
     with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
         opened = fxlive.open_capture(capture)
     assert volumes(opened) == list(range(50))
+
+
+@pytest.mark.parametrize("time", ["junk", "2014-99-01T00:00:00Z", "2014-05-08", "NaT", "", "2014-05-08T12:30:00+01:00"])
+def test_a_time_in_a_manifest_that_is_none_is_told(capture: Path, time: str) -> None:
+    file = capture / "_manifest.json"
+    about = json.loads(file.read_text())
+    trades = {**about["channels"], "trades": {**about["channels"]["trades"], "last_received_at": time}}
+    gap = {"start": "2014-05-08T12:30:00Z", "end": time, "reason": "x", "channels": []}
+    for change in ({"start": time}, {"end": time}, {"channels": trades}, {"gaps": [gap]}):
+        file.write_text(json.dumps({**about, **change}))
+        with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
+            opened = fxlive.open_capture(capture)
+        assert volumes(opened) == list(range(50))
+        assert "without an end" in repr(opened)
 
 
 def test_without_its_manifest_a_capture_finds_its_undocumented_columns_whatever_is_read(tmp_path: Path) -> None:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import fxlive
+from fxlive.analytics.bars import bars
+from fxlive.analytics.execution import execution
+from fxlive.analytics.market import spread_profile
+from fxlive.analytics.pnl import pnl
 from fxlive.capture.recording import Recorder
 from fxlive.protocol import decode
-from tests.capture.recordings import DAY_US, MAY_8, quote, quotes
+from tests.capture.recordings import DAY_US, MAY_8, quote, quotes, trade
 
-distributed = pytest.importorskip("distributed")
+dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))
 
 # dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
 DAYS, A_DAY = 4, 5_000
+SYMBOLS = ["EURUSD", "NZDUSD"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,12 @@ def client() -> Iterator[object]:
         yield client
 
 
+def fill(number: int) -> bytes:
+    side = {"action": ["BUY", "SELL"][number % 2], "symbol": ["EURUSD", "NZDUSD"][number // 300 % 2]}
+    cost = {"openPrice": 1.385, "volume": 0.1, "commission": 0.07, "profit": 1.5, "status": "CLOSED"}
+    return trade(DAYS * A_DAY + number, ticket=number // 600, **side, **cost)
+
+
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
     """A few days of quotes, of which one has an undocumented field, each day a file."""
@@ -42,6 +54,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
             start = day * A_DAY
             for first in range(start, start + A_DAY, 500):
                 recorder.put(quotes(first, first + 500, MAY_8 + day * DAY_US))
+            recorder.put(decode([fill(start + n) for n in range(100, 4_000, 300)], MAY_8 + day * DAY_US, start))
         recorder.put(decode([quote(DAYS * A_DAY, liquidity=2.5)], MAY_8 + (DAYS - 1) * DAY_US))
     return fxlive.open_capture(recorder.path)
 
@@ -75,6 +88,45 @@ def test_a_function_of_frames_runs_on_each_partition_as_it_is(client: object, ca
     assert together["size"].sum().to_dict() == expected["size"].to_dict()
     assert together["max"].max().to_dict() == expected["max"].to_dict()
     assert np.allclose(together["sum"].sum().sort_index(), expected["sum"].sort_index())
+
+
+def of_symbol(lazy: Any, symbol: str) -> Any:
+    """The rows of a symbol in the order in which they came, as one partition."""
+    return lazy[lazy["symbol"] == symbol].repartition(npartitions=1)
+
+
+def test_bars_and_spreads_of_each_symbol_are_those_of_one_process(client: object, capture: fxlive.Capture) -> None:
+    lazy, whole = capture.dask("market-data"), capture.frame("market-data")
+    lazily = {s: of_symbol(lazy, s).map_partitions(bars, "1s", meta=bars(_none(capture), "1s")) for s in SYMBOLS}
+    for symbol, found in zip(SYMBOLS, dask.compute(*lazily.values()), strict=True):
+        pd.testing.assert_frame_equal(found, bars(whole[whole["symbol"] == symbol], "1s"), check_exact=True)
+        assert len(found) > 10
+
+    hours = [dask.delayed(spread_profile)(of_symbol(lazy, symbol)) for symbol in SYMBOLS]
+    found = pd.concat(dask.compute(*hours))
+    expected = spread_profile(whole)
+    assert found.reset_index().to_dict("records") == expected.reset_index().to_dict("records")
+
+
+def test_executions_of_each_symbol_and_the_pnl_of_all_are_those_of_one_process(
+    client: object, capture: fxlive.Capture
+) -> None:
+    quoted, traded, held = (capture.dask(name) for name in ("market-data", "trades", "positions"))
+    fills = [dask.delayed(execution)(of_symbol(traded, s), None, of_symbol(quoted, s)) for s in SYMBOLS]
+    total = dask.delayed(pnl)(held.repartition(npartitions=1), traded.repartition(npartitions=1))
+    *parts, found = dask.compute(*fills, total)
+
+    expected = execution(capture.frame("trades"), None, capture.frame("market-data")).set_index("execution_id")
+    together = pd.concat(parts).set_index("execution_id").loc[expected.index]
+    numbers = ["slippage_pips", "slippage", "spread_pips", "markout_1s_pips"]
+    pd.testing.assert_frame_equal(together[numbers], expected[numbers], check_exact=True)
+    assert expected["slippage_pips"].notna().sum() > 10
+    pd.testing.assert_frame_equal(found, pnl(capture.frame("positions"), capture.frame("trades")), check_exact=True)
+
+
+def test_a_lazy_frame_in_the_place_of_one_is_an_error_that_says_what_to_do(capture: fxlive.Capture) -> None:
+    with pytest.raises(fxlive.InvalidFrame, match=r"quotes is a dask DataFrame, not .* of pandas; .*compute\(\)"):
+        bars(capture.dask("market-data"), "1s")
 
 
 def test_the_workers_read_the_files_themselves(client: object, capture: fxlive.Capture) -> None:
