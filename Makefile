@@ -134,7 +134,7 @@ constraints:  ## newest versions of everything into constraints.txt
 	rm -rf build/constraints
 
 clean:  ## remove what builds, tests and demos left behind
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## and the environment
