@@ -101,19 +101,7 @@ def help_of(command: str) -> str:
     return f"```text\n{parser.format_help().strip()}\n```"
 
 
-def changelog(_: str) -> str:
-    """Return the changelog without its title."""
-    return (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n", 1)[1]
-
-
-def contributing(_: str) -> str:
-    """Return the rules of the house without their title."""
-    return inside((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n", 1)[1]).replace("](docs/", "](/")
-
-
-DIRECTIVES = {
-    f.__name__.replace("_", "-"): f for f in (columns, error_tree, functions, help_of, changelog, contributing)
-}
+DIRECTIVES = {f.__name__.replace("_", "-"): f for f in (columns, error_tree, functions, help_of)}
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -128,7 +116,7 @@ def _directive(written: Any) -> type[SphinxDirective]:
 
         def run(self) -> list[nodes.Node]:
             text = written(self.arguments[0] if self.arguments else "")
-            return self.parse_text_to_nodes(text, allow_section_headings=True)
+            return self.parse_text_to_nodes(text)
 
     return Generated
 
@@ -177,14 +165,10 @@ OUTSIDE = re.compile(r"\]\((?:\.\./)*(?:(notebooks/[\w-]+\.ipynb)|(README|CHANGE
 PAGES = {"README": "index", "CHANGELOG": "changelog", "CONTRIBUTING": "contributing"}
 
 
-def inside(text: str) -> str:
-    """Return a text in which such links lead to the built pages."""
-    return OUTSIDE.sub(lambda m: f"](/{m[1] or PAGES[m[2]] + '.md'}", text)
-
-
-def mend_links(app: Sphinx, page: str, source: list[str]) -> None:
-    """Mend the links of a page before it is read."""
-    source[0] = inside(source[0])
+def mend_links(app: Sphinx, *args: Any) -> None:
+    """Mend such links of a page, or of a file that a page includes, before it is read."""
+    text = args[-1]
+    text[0] = OUTSIDE.sub(lambda m: f"](/{m[1] or PAGES[m[2]] + '.md'}", text[0])
 
 
 def unlink(app: Sphinx, doctree: nodes.document) -> None:
@@ -201,5 +185,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
         app.add_directive(name, _directive(written))
     app.connect("builder-inited", bring_notebooks)
     app.connect("source-read", mend_links)
+    app.connect("include-read", mend_links)
     app.connect("doctree-read", unlink)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

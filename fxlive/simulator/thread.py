@@ -70,7 +70,7 @@ class SimulatorThread:
 
     @property
     def progress(self) -> tuple[int, int | None, int]:
-        """Quotes sent, quotes in all (None: no end), and market time in milliseconds since 1970."""
+        """Quotes sent, quotes in all (None where there is no end), and market time in milliseconds since 1970."""
         return self.simulator.progress
 
     def token(self, expires_in_s: float = 3600.0, **claims: Any) -> str:

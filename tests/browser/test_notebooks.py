@@ -16,14 +16,17 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN = ROOT / "build" / "notebooks"
 
-# Every widget has left its picture; of alerts there may be none to show.
+# Every widget has left its picture, but where there are no alerts to show.
 PICTURED = """async () => {
     document.querySelector(".jp-Notebook .jp-Cell").scrollIntoView();
     await jupyterapp.commands.execute("docmanager:save");
     const cells = jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.toJSON());
-    const shown = cells.filter((cell) => !cell.source.includes("alerts_feed")).flatMap((cell) => cell.outputs ?? []);
-    const stills = shown.filter((output) => output.metadata?.fxlive_still);
-    return stills.every((still) => [still.data["text/html"]].flat().join("") !== '<div class="fxlive-still"></div>');
+    return cells.every(({ source, outputs }) => {
+        const stills = (outputs ?? []).filter((output) => output.metadata?.fxlive_still);
+        const html = stills.flatMap((still) => still.data["text/html"]).join("");
+        if (source.includes("dashboard()")) return html.split("<img ").length > 2; // both charts
+        return !stills.length || html !== '<div class="fxlive-still"></div>' || source.includes("alerts_feed");
+    });
 }"""
 
 
