@@ -35,6 +35,7 @@ class Source(Protocol):
     def frame(self, *args: Any, **options: Any) -> Any: ...
     def bars(self, *args: Any, **options: Any) -> Any: ...
     def pnl(self, *args: Any, **options: Any) -> Any: ...
+    def explain(self, *args: Any, **options: Any) -> Any: ...
     def performance(self, *args: Any, **options: Any) -> Any: ...
     def execution(self, *args: Any, **options: Any) -> Any: ...
     def order_life(self, *args: Any, **options: Any) -> Any: ...
@@ -79,13 +80,16 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     from fxlive.figures.book import correlation_figure, exposure_figure, shock_figure
     from fxlive.figures.quality import fill_time_figure, latency_figure, markout_figure, slippage_figure, spread_figure
     from fxlive.figures.style import as_html
-    from fxlive.figures.trading import bars_figure, pnl_figure, returns_figure
+    from fxlive.figures.trading import bars_figure, explain_figure, pnl_figure, returns_figure
 
     pnl = source.pnl()
     yield "<h2>Profit and loss</h2>"
     yield f"<p class='note'>Known since {escape(str(pnl.attrs['known_since'] or 'never'))}.</p>"
     yield as_html(pnl_figure(_thinned(pnl)))
     yield as_html(pnl_figure(_thinned_groups(source.pnl("strategy_id")), "Total by strategy"))
+    explained = source.explain(pnl.index[0] if len(pnl) else None)
+    yield _table(explained.rename("since the first point").to_frame())
+    yield as_html(explain_figure(explained))
 
     told = source.performance(capital=capital, freq=freq)
     yield "<h2>Performance</h2>"

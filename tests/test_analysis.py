@@ -138,11 +138,14 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.S
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
     page = path.read_text(encoding="utf-8")
     _, *figures = page.split('class="plotly-graph-div"')
-    assert len(figures) == 12
+    assert len(figures) == 13
     body = "".join(figures)
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page.split("<script>")[0] + body)
     assert "sendChartToCloud" in body  # among what is removed
-    for words in ("Profit and loss", "sharpe", "JPY", "slippage_pips", "DAY net_profit", "EURUSD"):
+    explained = session.explain(session.pnl().index[0])
+    assert explained["change"] != 0
+    assert f"<td>{explained['change']:,.2f}</td>" in page
+    for words in ("Profit and loss", "new_trades", "sharpe", "JPY", "slippage_pips", "DAY net_profit", "EURUSD"):
         assert words in page
     assert "Nothing to show yet" not in body
 
