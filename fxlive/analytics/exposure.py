@@ -30,8 +30,8 @@ class Exposure:
         money, by the base currency's worth), `unrealized` and `margin`.
     by_currency
         Indexed by `currency`: `net` and `gross` in units of that currency, `rate` (what one is worth), `net_value`,
-        `gross_value`, and `up_1pct`: what a rise of that currency by 1 % against all others brings (a fall brings the
-        opposite); 0 for the account's own.
+        `gross_value`, and `up_1pct`: what a rise of that currency by 1 % against all others brings, as in `shocks`: of
+        the account's own, what it costs that all others are worth 1 / 1.01 of what they were.
     shocks
         Indexed by `shock_pct`, a column for each currency: what unrealized profit changes by when that currency moves
         so many percent.
@@ -172,8 +172,9 @@ def _by_currency(legs: list[_Leg | None], book: QuoteBook) -> pd.DataFrame:
     )
     frame["net_value"] = frame["net"] * frame["rate"]
     frame["gross_value"] = frame["gross"] * frame["rate"]
+    others = frame["net_value"].drop(book.instruments.account_currency, errors="ignore").sum()
     own = frame.index == book.instruments.account_currency
-    frame["up_1pct"] = np.where(own, 0.0, frame["net_value"] / 100)
+    frame["up_1pct"] = np.where(own, others * (1 / 1.01 - 1), frame["net_value"] / 100)
     return frame
 
 

@@ -54,7 +54,7 @@ def test_a_position_is_two_legs_that_add_up_to_its_profit() -> None:
     assert told.by_symbol.loc["EURUSD", ["net_lots", "gross_lots"]].tolist() == [0.1, 0.1]
     assert told.by_symbol.loc["EURUSD", "net"] == pytest.approx(10_860.0)
     assert told.by_currency.loc["EUR", "up_1pct"] == pytest.approx(108.6)
-    assert told.by_currency.loc["USD", "up_1pct"] == 0.0
+    assert told.by_currency.loc["USD", "up_1pct"] == pytest.approx(-10_860 * (1 - 1 / 1.01))
 
 
 def test_yen_and_crosses_are_worth_dollars_through_the_pairs_that_lead_there() -> None:
@@ -98,8 +98,7 @@ def test_shocks_are_what_the_profit_changes_by_when_it_is_worked_out_anew(rows: 
                 moved[pair] *= (f if pair[:3] == currency else 1) / (f if pair[3:] == currency else 1)
             anew = sum(worth(s, side, lots, p, moved) - worth(s, side, lots, p, prices) for _, s, side, lots, p in rows)
             assert change == pytest.approx(anew, abs=1e-6), (currency, pct)
-        if currency != "USD":
-            assert told.shocks.loc[1.0, currency] == pytest.approx(told.by_currency.loc[currency, "up_1pct"], abs=1e-6)
+        assert told.shocks.loc[1.0, currency] == pytest.approx(told.by_currency.loc[currency, "up_1pct"], abs=1e-6)
 
 
 def test_the_distance_to_a_margin_call_follows_from_equity_and_margin() -> None:
@@ -167,7 +166,7 @@ def test_what_is_no_pair_counts_as_one_has_said_it_is() -> None:
 def test_an_account_in_another_currency_counts_in_it() -> None:
     told = exposure(held((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes(), instruments=Instruments(account_currency="EUR"))
     assert told.by_currency.loc["USD", "rate"] == 1 / 1.0860
-    assert told.by_currency.loc["EUR", "up_1pct"] == 0.0
+    assert told.by_currency.loc["EUR", "up_1pct"] == pytest.approx(told.shocks.loc[1.0, "EUR"])
 
 
 def test_of_no_positions_there_is_nothing_but_all_columns() -> None:
