@@ -24,8 +24,10 @@ PICTURED = """async () => {
     return cells.every(({ source, outputs }) => {
         const stills = (outputs ?? []).filter((output) => output.metadata?.fxlive_still);
         const html = stills.flatMap((still) => still.data["text/html"]).join("");
-        if (source.includes("dashboard()")) return html.split("<img ").length > 2; // both charts
-        return !stills.length || html !== '<div class="fxlive-still"></div>' || source.includes("alerts_feed");
+        if (!stills.length || source.includes("alerts_feed")) return true;
+        return source.includes("dashboard()")
+            ? html.split("<img ").length > 2 // both of its charts
+            : html !== '<div class="fxlive-still"></div>';
     });
 }"""
 
