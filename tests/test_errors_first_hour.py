@@ -104,7 +104,7 @@ def test_in_a_terminal_a_widget_is_its_words(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "IPython", "--no-banner", "--no-confirm-exit", "--colors=NoColor", "-c", code]
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path)}
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
-    shown = [line.strip() for line in PAGE.splitlines() if line.startswith("    ")]
+    shown = PAGE.partition("\n```text\n")[2].partition("\n```\n")[0].splitlines()
 
     assert ran.stderr == ""
     assert [line.removeprefix("Out[0]: ") for line in ran.stdout.splitlines() if line] == shown
