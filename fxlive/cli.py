@@ -134,7 +134,12 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 def _speed(text: str) -> float | None:
     """Return a speed; None for the highest."""
-    return None if text == "max" else float(text)
+    if text == "max":
+        return None
+    with suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"not a speed: {text!r} (a number above 0, or max)")
 
 
 def _replay(arguments: argparse.Namespace) -> int:

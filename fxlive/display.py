@@ -64,7 +64,7 @@ def _shown(health: Health) -> list[tuple[str, dict[Any, Any]]]:
 
 
 def capture_text(
-    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, incomplete: Sequence[Exception]
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, remarks: Sequence[str]
 ) -> str:
     """Return a capture as text: what is in it, from when to when, and what is missing."""
     lines = [f"<fxlive capture of {name!r}: {_summary(path, state, contents, gaps)}>"]
@@ -73,11 +73,11 @@ def capture_text(
             f"  {channel:<12} {row['rows']:>12,} rows {row['bytes'] / 1e6:>9,.1f} MB   "
             f"{_clock(row['first_received_at'])} to {_clock(row['last_received_at'])}"
         )
-    return "\n".join([*lines, *(f"  {error}" for error in incomplete)])
+    return "\n".join([*lines, *(f"  {remark}" for remark in remarks)])
 
 
 def capture_html(
-    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, incomplete: Sequence[Exception]
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, remarks: Sequence[str]
 ) -> str:
     """Return a capture as HTML: a table of its channels, each with its coverage, in which the gaps are drawn."""
     filled = _filled(contents)
@@ -88,7 +88,7 @@ def capture_html(
         f"<td>{_coverage(channel, row, gaps, begin, end)}</td></tr>"
         for channel, row in filled
     )
-    wrong = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(str(error))}</div>" for error in incomplete)
+    wrong = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(remark)}</div>" for remark in remarks)
     dot = f"<span style='color:{_COLOURS['connected' if state == 'recorded' else 'connecting']}'>&#9679;</span>"
     return (
         f"<div>{dot} <b>{escape(name)}</b> {escape(_summary(path, state, contents, gaps))}</div>{wrong}"
@@ -122,11 +122,15 @@ def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, begin: pd.T
         return f"{rect}<title>{escape(title)}</title></rect>"
 
     drawn = [bar(row["first_received_at"], row["last_received_at"], _COLOURS["connected"], f"{row['rows']:,} rows")]
-    for gap in gaps.itertuples():
-        if not gap.channels or channel in gap.channels:  # type: ignore[operator]
-            until = end if pd.isna(gap.end) else gap.end  # type: ignore[arg-type]
-            title = f"{_clock(gap.start)} to {'its end' if pd.isna(gap.end) else _clock(gap.end)}: {gap.reason}"  # type: ignore[arg-type]
-            drawn.append(bar(gap.start, until, _COLOURS["failed"], title))  # type: ignore[arg-type]
+    own = gaps.loc[[not names or channel in names for names in gaps["channels"]]]
+    until = own["end"].fillna(end)
+    pixels = ((own["start"] - begin).dt.total_seconds() / whole * _WIDTH).clip(0, _WIDTH).astype(int)
+    for _, some in own.groupby(pixels):  # however many there are, each pixel is drawn once
+        first = some.iloc[0]
+        ends = _clock(first["end"]) if pd.notna(first["end"]) else "its end"
+        title = f"{_clock(first['start'])} to {ends}: {first['reason']}"
+        title += f", and {len(some) - 1:,} more" if len(some) > 1 else ""
+        drawn.append(bar(first["start"], until[some.index].max(), _COLOURS["failed"], title))
     return f"<svg width='{_WIDTH}' height='12' role='img'>{''.join(drawn)}</svg>"
 
 

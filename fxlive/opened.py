@@ -137,6 +137,7 @@ class Capture(RecordedReadings, Stills):
             taken.add(safe.lower())
             files[name] = Path(path) / f"{safe}.{format}"
             if format == "parquet":
+                told(name, 0, int(counts[name]))
                 write_frame(self.frame(name), files[name])
                 told(name, int(counts[name]), int(counts[name]))
             else:
@@ -206,7 +207,8 @@ class Capture(RecordedReadings, Stills):
         """Return the result of a SQL query; DuckDB reads only what it needs of the files.
 
         Each channel is a view, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp` too;
-        `extra` holds all undocumented fields as JSON. ``gaps`` and ``rejected`` are what the methods of that name give.
+        `extra` holds all undocumented fields as JSON. ``gaps`` and ``rejected`` are what the methods of that name give
+        (and hide channels of those names, which the platform's document does not know).
 
         Parameters
         ----------
@@ -232,7 +234,18 @@ class Capture(RecordedReadings, Stills):
     # Showing itself.
 
     def __repr__(self) -> str:
-        return capture_text(self.name, self.path, self.state, self.contents(), self.gaps(), self.incomplete)
+        return capture_text(self.name, self.path, self.state, self.contents(), self.gaps(), self._remarks())
 
     def _repr_html_(self) -> str:
-        return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self.incomplete)
+        return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self._remarks())
+
+    def _remarks(self) -> list[str]:
+        """Return what is wrong with its files: what is missing, and what other tools would count twice."""
+        twice = [part for folder in self._folders for part in folder.superseded]
+        told = [str(lost) for lost in self.incomplete]
+        if twice:
+            told.append(
+                f"{len(twice):,} files were merged into larger ones and not taken away, such as {twice[0].file}. "
+                f"They are not counted here; delete them before other tools read {sum(map(len, twice)):,} rows twice."
+            )
+        return told

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fxlive.display import session_text
-from fxlive.errors import WaitTimeout
+from fxlive.errors import UnknownOption, WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.selection import micros_of
@@ -220,7 +220,7 @@ def _checked(speed: float | None) -> float | None:
     if speed is None:
         return None
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < float("inf"):
-        raise ValueError(f"speed must be a number above 0, or None for as fast as it goes, not {speed!r}")
+        raise UnknownOption("speed", speed, ("a number above 0", "None for as fast as it goes"))
     return float(speed)
 
 

@@ -64,6 +64,13 @@ def test_what_is_no_capture_is_said_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast"])
+def test_a_speed_that_is_none_is_said_in_words(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["replay", "captures", f"--speed={speed}"])
+    assert f"not a speed: '{speed}' (a number above 0, or max)" in capsys.readouterr().err
+
+
 def test_parquet_files_read_back_as_equal_frames(
     capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

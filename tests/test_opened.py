@@ -205,6 +205,18 @@ def test_a_capture_shows_what_is_in_it_with_its_gaps_drawn(day: tuple[fxlive.Ses
     assert capture.start < capture.end
 
 
+@pytest.mark.parametrize("count", [0, 5_000])
+def test_however_many_gaps_there_are_a_capture_draws_each_pixel_once(tmp_path: Path, count: int) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, quote(1))
+        for second in range(count):
+            lose(session, MAY_8 + second * SECOND, MAY_8 + second * SECOND + 1, "the cable")
+        bring(session, quote(2), at=MAY_8 + 5_000 * SECOND)
+    html = fxlive.open_capture(path_of(session))._repr_html_()
+    assert html.count("<rect") == (1 if count == 0 else 241)
+    assert html.count("the cable, and 20 more") > 100 or count == 0
+
+
 def test_at_a_moment_a_capture_is_what_the_session_was_then(tmp_path: Path) -> None:
     then: list[tuple[int, dict[str, pd.DataFrame], dict[str, pd.DataFrame], pd.DataFrame]] = []
     with recorded(tmp_path) as session:

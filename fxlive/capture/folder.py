@@ -109,6 +109,7 @@ class Folder:
         self.path = path
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
         self.lost: list[IncompleteCapture] = []
+        self.superseded: list[Part] = []  # merged into larger ones, but not taken away: the recorder was cut off
         self.quiet = False  # what is read on a background thread warns nobody: it is logged
         self._told: set[tuple[str, str]] = set()
         self._pieces: dict[Path, Piece] = {}
@@ -195,8 +196,11 @@ class Folder:
                     if part not in self._damaged:  # it must not hide those that it claims to have been merged from
                         by_date.setdefault((part.channel_folder, part.date), []).append(part)
         parts: dict[str, list[Part]] = {}
+        self.superseded = []
         for (channel, _), some in by_date.items():
-            parts.setdefault(channel, []).extend(layout.uncovered(some))
+            counted = layout.uncovered(some)
+            parts.setdefault(channel, []).extend(counted)
+            self.superseded += sorted(set(some) - set(counted), key=lambda part: part.file)
         there = {part.file for some in parts.values() for part in some}
         self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
         self._sizes = {file: size for file, size in self._sizes.items() if file in there}

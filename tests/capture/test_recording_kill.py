@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import fxlive
@@ -75,5 +76,12 @@ def test_a_kill_while_parts_are_merged_loses_no_row_and_shows_none_twice(tmp_pat
     assert found == list(range(len(found)))
     assert len(found) >= int(out.split()[-1])
     assert fxlive.open_capture(capture).frame("market-data")["volume"].tolist() == found
-    count = len(list(capture.rglob("*.parquet")))
-    assert (count > len(layout.parts(capture))) == (moment != "before the name")
+    files = set(capture.rglob("*.parquet"))
+    superseded = files - {part.file for part in layout.parts(capture)}
+    assert (len(superseded) > 0) == (moment != "before the name")
+    remark = f"{len(superseded)} files were merged into larger ones"
+    assert (remark in repr(fxlive.open_capture(capture))) == (moment != "before the name")
+    for file in superseded:  # as the remark advises
+        file.unlink()
+    plain = pd.read_parquet(capture / "channel=market-data")
+    assert sorted(plain["volume"]) == found
