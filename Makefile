@@ -4,12 +4,12 @@
 #   HEADLESS=1           `make demo` without JupyterLab: runs the notebook to its end and says where its Parquet lies
 #   LAB_ARGS="--port 9"  more arguments for JupyterLab in `make demo`
 #   PYTEST_ARGS="-k x"   more arguments for pytest in `make test`
-#   JOBS=2               test processes; the default is one, because some tests watch the clock
+#   JOBS=1               test processes; the default is two: one for the tests that look at a page, one for the rest
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 1
+JOBS ?= 2
 HEADLESS ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
@@ -51,7 +51,7 @@ types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
-	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup --no-loadscope-reorder) $(PYTEST_ARGS)
 
 docs: $(VENV)/.ready-dev chromium  ## the documentation, into build/docs; a warning is an error
 	@for notebook in notebooks/*.ipynb; do \

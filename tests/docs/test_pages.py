@@ -32,7 +32,7 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name not in ("
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 
 STAND_INS = {
-    'Client("tcp://scheduler:8786")': "Client(processes=False)",
+    'Client("tcp://scheduler:8786")': "Client(processes=False, dashboard_address=':0')",
     "s3://bucket/captures": "captures",
     'getpass("Token: ")': "token",
     "ExecStart=/opt/fxlive/bin/": "",

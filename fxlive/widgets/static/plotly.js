@@ -51,7 +51,7 @@ export function template(el) {
     linecolor: grid,
     zerolinecolor: grid,
     tickfont: { color: faint },
-    title: { font: { color: faint, size: 11 }, standoff: 0 },
+    title: { font: { color: faint, size: 11 } }, // no standoff: plotly would look for the place of labels that may not be
     automargin: true,
   };
   return {
