@@ -20,8 +20,8 @@ from benchmarks.report import Figure
 from benchmarks.socket_rate import flood, taken
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
-from fxlive.pipeline import Seen
 from fxlive.protocol import decode
+from fxlive.seen import Seen
 from fxlive.store import Store
 
 COUNT = 10_000_000

@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.pipeline import Seen
 from fxlive.protocol import decode
+from fxlive.seen import Seen
 from fxlive.store import Store
 
 COUNT = 200_000

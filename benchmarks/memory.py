@@ -11,8 +11,8 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Figure
-from fxlive.pipeline import Seen
 from fxlive.protocol import decode
+from fxlive.seen import Seen
 from fxlive.store import Store
 
 ROWS = 1_000_000

@@ -38,7 +38,7 @@ import fxlive
 from benchmarks.report import Figure
 from fxlive.channels import CHANNELS
 from fxlive.loop import background_loop
-from fxlive.pipeline import REMEMBERED_IDS, Seen
+from fxlive.seen import REMEMBERED_IDS, Seen
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.server import Simulator
 from tests.capture.killing import kill_under_load

@@ -75,12 +75,12 @@ from fxlive.face import (
     wait_for,
     when,
 )
+from fxlive.health import Health
 from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
 from fxlive.magics import load_ipython_extension
 from fxlive.opened import Capture, open_capture
 from fxlive.opening import connect, connect_async, current, sessions, use
-from fxlive.pipeline import Health
 from fxlive.replaying import Replay, replay
 from fxlive.session import Session
 

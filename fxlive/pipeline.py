@@ -1,4 +1,4 @@
-"""Pipeline: runs a feed into the store, drops duplicates, tells the listeners, and knows how all of it fares."""
+"""Pipeline: runs a feed into recorder and store, drops duplicates, tells the listeners, and has a lifecycle."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-import pandas as pd
 
 from fxlive.batch import Batch, Rejection, Rows
 from fxlive.channels import CHANNELS
@@ -19,87 +15,18 @@ from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
+from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
 
 log = logging.getLogger("fxlive")
 
-REMEMBERED_IDS = 100_000
-_NO_ID = frozenset((None, ""))
 MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
-_ONE_HOUR_MS = 3_600_000.0
 
 
 def now_us() -> int:
     """Return the present in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
-
-
-class Seen:
-    """The ids among the last 100,000 of a channel; an empty one is none.
-
-    >>> seen = Seen()
-    >>> seen.duplicates(["a", "b", "a", None]), seen.duplicates(["b"])
-    ([2], [0])
-    """
-
-    def __init__(self, size: int = REMEMBERED_IDS) -> None:
-        self._size = size
-        self._ids: set[str] = set()
-        self._order: deque[str] = deque()
-
-    def duplicates(self, ids: list[str | None]) -> list[int]:
-        """Return the places of the ids that were seen before, and remember the others."""
-        fresh = set(ids)
-        if len(fresh) == len(ids) <= self._size and fresh.isdisjoint(self._ids) and fresh.isdisjoint(_NO_ID):
-            self._order.extend(ids)  # type: ignore[arg-type]
-            self._ids |= fresh  # type: ignore[arg-type]
-            self._forget()
-            return []
-        found = []
-        for place, name in enumerate(ids):
-            if not name:
-                continue
-            if name in self._ids:
-                found.append(place)
-            else:
-                self._ids.add(name)
-                self._order.append(name)
-                self._forget()
-        return found
-
-    def _forget(self) -> None:
-        excess = len(self._order) - self._size
-        if excess > 0:
-            self._ids.difference_update([self._order.popleft() for _ in range(excess)])
-
-
-@dataclass(frozen=True)
-class Health:
-    """How a session fares, at one moment.
-
-    Times are in seconds where named `_s`, in milliseconds where named `_ms`. Latency is from the envelope's timestamp
-    to receipt, corrected by the clock offset where that is known; it is NaN where the timestamps are not of this hour
-    (a market that is played again). `channels` has a row for each channel.
-    """
-
-    state: State
-    error: str | None
-    connected_s: float | None
-    reconnects: int
-    gaps: int
-    messages: int
-    rate_per_s: float
-    duplicates: int
-    rejected: int
-    dropped: int
-    callback_errors: int
-    latency_p50_ms: float
-    latency_p99_ms: float
-    clock_offset_ms: float | None
-    stale: tuple[str, ...]
-    drift: Mapping[str, Mapping[str, str]]
-    channels: pd.DataFrame = field(repr=False, compare=False)
 
 
 class Recording(Protocol):
@@ -428,55 +355,3 @@ class Pipeline:
     def callback_errors(self) -> int:
         """How often callbacks have raised."""
         return sum(handle.errors for handle in self._handles)
-
-    def latency_ms(self) -> tuple[float, float]:
-        """Return the median and the 99th percentile of the latency of all channels, in milliseconds, as in `Health`."""
-        return _latency(self.store, (self.feed.clock_offset_us or 0) / 1000)
-
-    def health(self) -> Health:
-        """Return how everything fares now."""
-        now, counters = self._clock(), dict(self.store.counters)
-        offset_us = self.feed.clock_offset_us
-        rows = {name: self._channel_health(name, c, now, (offset_us or 0) / 1000) for name, c in counters.items()}
-        channels = pd.DataFrame.from_dict(rows, orient="index").rename_axis("channel")
-        p50, p99 = self.latency_ms()
-        return Health(
-            state=self.state,
-            error=None if self.error is None else str(self.error),
-            connected_s=self.connected_s,
-            reconnects=self.reconnects,
-            gaps=len(self.store.gaps),
-            messages=int(channels["messages"].sum()),
-            rate_per_s=float(channels["rate_per_s"].sum()),
-            duplicates=int(channels["duplicates"].sum()),
-            rejected=self.store.rejections,
-            dropped=self.dropped,
-            callback_errors=self.callback_errors,
-            latency_p50_ms=p50,
-            latency_p99_ms=p99,
-            clock_offset_ms=None if offset_us is None else offset_us / 1000,
-            stale=tuple(name for name in counters if self.stale(name)),
-            drift=self.store.drift(),
-            channels=channels,
-        )
-
-    def _channel_health(self, name: str, counters: Counters, now: int, offset_ms: float) -> dict[str, Any]:
-        p50, p99 = _latency(counters, offset_ms)
-        last = counters.last_received_at
-        return {
-            "subscribed": name in self.feed.subscriptions,
-            "rows": len(self.store.tables[name]) if name in self.store.tables else 0,
-            "messages": counters.messages,
-            "rate_per_s": counters.rate(now),
-            "duplicates": counters.duplicates,
-            "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
-            "age_s": float("nan") if last is None else max(0.0, (now - last) / 1e6),
-            "stale": self.stale(name),
-            "latency_p50_ms": p50,
-            "latency_p99_ms": p99,
-        }
-
-
-def _latency(of: Counters | Store, offset_ms: float) -> tuple[float, float]:
-    p50, p99 = (value + offset_ms for value in of.latency_ms((0.5, 0.99)))
-    return (p50, p99) if abs(p50) < _ONE_HOUR_MS else (float("nan"), float("nan"))

@@ -21,9 +21,10 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
+from fxlive.health import Health, health_of
 from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
-from fxlive.pipeline import STALE_AFTER_S, Health, Pipeline, now_us
+from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.selection import time_of
 from fxlive.store import Store
 from fxlive.telling import Telling
@@ -346,7 +347,7 @@ class Session(Telling, Pictures):
 
     def health(self) -> Health:
         """Return how the session fares: state, rates, latency, duplicates, drift, and a table by channel."""
-        return self._pipeline.health()
+        return health_of(self._pipeline)
 
     def _window(self, channel: str) -> pd.DataFrame:
         return self._pipeline.store.tables[channel].frame()

@@ -18,8 +18,10 @@ from websockets.sync.server import ServerConnection
 import fxlive
 from fxlive.channels import CHANNELS
 from fxlive.feeds.memory import MemoryFeed
+from fxlive.health import health_of, latency_ms
 from fxlive.loop import call
-from fxlive.pipeline import Pipeline, Seen
+from fxlive.pipeline import Pipeline
+from fxlive.seen import Seen
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.store import Store
 from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
@@ -51,7 +53,7 @@ class Bench:
 
     @property
     def health(self) -> fxlive.Health:
-        return self.pipeline.health()
+        return health_of(self.pipeline)
 
 
 @pytest.fixture
@@ -291,7 +293,7 @@ def test_the_latency_of_a_session_is_that_of_all_its_channels() -> None:
     pipeline = Pipeline(MemoryFeed(), Store())
     for channel, late_us in (("trades", 45_000), ("market-data", 5_000)):
         pipeline.store.counters[channel].latencies.extend([late_us] * 9_000)
-    health = pipeline.health()
+    health = health_of(pipeline)
     assert (health.latency_p50_ms, health.latency_p99_ms) == (25.0, 45.0)
-    assert pipeline.latency_ms() == (25.0, 45.0)
+    assert latency_ms(pipeline) == (25.0, 45.0)
     assert health.channels.loc["market-data", "latency_p99_ms"] == 5.0

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fxlive.capture.recording import Recorder, RecordingStatus
+from fxlive.health import latency_ms
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.layers import Badge
 from fxlive.widgets.live import LiveWidget
@@ -126,7 +127,7 @@ class StatusBar(LiveWidget):
         pipeline = self._pipeline
         store, now = pipeline.store, pipeline.now_us()
         counters = tuple(store.counters.items())
-        p50, p99 = pipeline.latency_ms()
+        p50, p99 = latency_ms(pipeline)
         connected_s = pipeline.connected_s
         return {
             "messages": sum(counted.messages for _, counted in counters),

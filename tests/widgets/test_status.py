@@ -14,6 +14,7 @@ import pytest
 import fxlive
 from fxlive.errors import CaptureError, ServerUnavailable
 from fxlive.loop import call
+from fxlive.widgets import status
 from fxlive.widgets.status import Controls, StatusBar, host_of
 from tests.widgets.kernel_side import Here, look
 from tests.widgets.recording_comm import Recorded
@@ -112,8 +113,8 @@ def test_counters_are_read_once_a_second_and_only_what_is_new_is_sent(
     on.quotes(10)
     look(on.bar)
     asked = []
-    latency = on.pipeline.latency_ms
-    monkeypatch.setattr(on.pipeline, "latency_ms", lambda: asked.append(1) or latency())
+    latency = status.latency_ms
+    monkeypatch.setattr(status, "latency_ms", lambda pipeline: asked.append(1) or latency(pipeline))
     for _ in range(30):
         on.quotes(5)
         on.tick(0.1)
