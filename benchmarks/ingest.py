@@ -1,4 +1,4 @@
-"""From bytes to a validated, queryable row: fxlive beside what one would write instead."""
+"""From bytes to a validated, queryable row: fxlive beside what one would write instead (libraries: peers/)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.data import messages
@@ -33,7 +32,6 @@ def measure() -> list[Figure]:
         "fxlive, 1 message a read": (lambda raw: _fxlive(raw, 1), COUNT // 50),
         "fxlive, an undocumented field in each message": (_drifting, COUNT // 10),
     }
-    ways |= _installed()
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(RUNS):
         for name, (way, count) in ways.items():
@@ -78,35 +76,6 @@ def _concat(raw: list[bytes]) -> pd.DataFrame:
         message = json.loads(text)
         frame = pd.concat([frame, pd.DataFrame([message["data"] | {"id": message["id"]}])], ignore_index=True)
     return frame
-
-
-def _installed() -> dict[str, tuple[Callable[[list[bytes]], object], int]]:
-    """Return the peers that are installed."""
-    peers: dict[str, tuple[Callable[[list[bytes]], object], int]] = {}
-    try:
-        import polars as pl
-
-        peers["json.loads, then polars.DataFrame"] = (
-            lambda raw: pl.DataFrame([m["data"] | {"id": m["id"]} for m in map(json.loads, raw)]),
-            COUNT,
-        )
-    except ImportError:
-        pass
-    try:
-        from bokeh.models import ColumnDataSource
-
-        def stream(raw: list[bytes]) -> object:
-            first = json.loads(raw[0])["data"]
-            source = ColumnDataSource({name: np.array([], object) for name in first})
-            for start in range(0, len(raw), BATCH):
-                rows = [json.loads(text)["data"] for text in raw[start : start + BATCH]]
-                source.stream({name: [row[name] for row in rows] for name in first}, rollover=1_000_000)
-            return source
-
-        peers["json.loads, then bokeh ColumnDataSource.stream, 500 a call"] = (stream, COUNT // 10)
-    except ImportError:
-        pass
-    return peers
 
 
 if __name__ == "__main__":
