@@ -51,7 +51,7 @@ types: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
-	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadgroup --no-loadscope-reorder) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
 
 docs: $(VENV)/.ready-dev chromium  ## the documentation, into build/docs; a warning is an error
 	@for notebook in notebooks/*.ipynb; do \

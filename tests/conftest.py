@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
-PAGES = Path(__file__).parent / "browser"
+PAGES = "tests/browser/"
 
 
-@pytest.hookimpl(tryfirst=True)
+class PagesTogether(LoadFileScheduling):
+    """The tests of a file run in one process, and those of all files that look at a page."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return PAGES if nodeid.startswith(PAGES) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PagesTogether:
+    return PagesTogether(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that look at a page, which take half of the time, and keep the tests of a file together."""
-    items.sort(key=lambda item: PAGES not in item.path.parents)
-    for item in items:
-        group = "pages" if PAGES in item.path.parents else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Begin with the pages, which take half of the time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(PAGES))

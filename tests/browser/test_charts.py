@@ -152,7 +152,7 @@ def test_zoom_survives_a_hundred_updates_and_a_new_style_brings_detail_and_follo
     page = notebook.page
     hidden = WAIT.format(condition="not chart.visible")
     style = "chart.figure.update_layout(title='Mine');"
-    long = START.replace("rows=50", "rows=20_000, timeout=60").replace("speed=20", "speed=400")
+    long = START.replace("rows=50", "rows=60_000, timeout=60").replace("speed=20", "speed=400")
     notebook.open(long, "chart = fxlive.price_chart('EURUSD', window='4h'); chart", style, hidden)
     notebook.run_cell(0)
     notebook.run_cell(1)

@@ -85,11 +85,10 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
 
     # As a pane is dragged almost shut, and open again: an error in the console fails the test.
     plot = "document.querySelector('.fxlive-at-pnl .fxlive-plot')"
-    wide = page.evaluate(f"() => {plot}._fullLayout.width")
     was = page.evaluate(f"() => {plot}.style.width")
-    for width, condition in (("10px", "< wide"), (was, "=== wide")):
+    for width in ("10px", was):
         page.evaluate(f"width => {{ {plot}.style.width = width; }}", width)
-        page.wait_for_function(f"wide => {plot}._fullLayout.width {condition}", arg=wide)
+        page.wait_for_function(f"() => {plot}._fullLayout.width === {plot}.clientWidth")
 
     notebook.run_cell(3)  # the same again takes the place of the first
     page.wait_for_function("() => document.querySelectorAll('.fxlive-places').length === 1")
