@@ -1,8 +1,7 @@
-"""Return-based figures beside empyrical-reloaded's, and by hand where it has none.
+"""Return-based figures beside those of empyrical-reloaded and quantstats, and by hand where they have none.
 
 Where we differ on purpose: losses (VaR, CVaR, drawdown) are positive here and negative there; too few returns give NaN
-here. quantstats is no oracle of ours: it brings a plotting library, a downloader of market data and fifteen packages
-more.
+here; VaR and CVaR are those of the returns that were, quantstats' those of a normal distribution.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
+import quantstats.stats
 import scipy.stats
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -60,6 +60,36 @@ def test_the_figures_are_those_of_empyrical(returns: list[float], periods: float
             assert math.isnan(told[name]), name
             assert told.attrs["reasons"][name]
     assert (told["returns"], told["periods_per_year"]) == (len(returns), periods)
+
+
+@given(returns=st.lists(st.integers(-300, 320).map(lambda n: n / 1e4), min_size=20, max_size=60, unique=True))
+@settings(max_examples=30, deadline=None)
+def test_the_figures_are_those_of_quantstats(returns: list[float]) -> None:
+    r, n = hourly(returns), len(returns)
+    told = risk(r, 260)
+    expected = {
+        "total_return": quantstats.stats.comp(r),
+        "annual_return": quantstats.stats.cagr(r, periods=260),
+        "volatility": quantstats.stats.volatility(r, periods=260, prepare_returns=False),
+        "sharpe": quantstats.stats.sharpe(r, periods=260),
+        "sortino": quantstats.stats.sortino(r, periods=260),
+        "max_drawdown": -quantstats.stats.max_drawdown(r),
+        "calmar": quantstats.stats.calmar(r, periods=260),
+        "omega": quantstats.stats.omega(r, periods=260),
+        "tail_ratio": quantstats.stats.tail_ratio(r, prepare_returns=False),
+        # A fraction there, percent here as Martin has it, who divides by the number of returns and not by one less.
+        "ulcer_index": quantstats.stats.ulcer_index(r) * 100 * math.sqrt((n - 1) / n),
+    }
+    for name, value in expected.items():
+        if not math.isnan(told[name]):
+            assert told[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
+    # Estimated for the population that the returns are a sample of there; here of the returns themselves.
+    assert quantstats.stats.skew(r, prepare_returns=False) == pytest.approx(
+        told["skew"] * math.sqrt(n * (n - 1)) / (n - 2), rel=1e-9, abs=1e-12
+    )
+    assert quantstats.stats.kurtosis(r, prepare_returns=False) == pytest.approx(
+        ((n + 1) * told["kurtosis"] + 6) * (n - 1) / ((n - 2) * (n - 3)), rel=1e-9, abs=1e-12
+    )
 
 
 @given(returns=st.lists(st.integers(-300, 320).map(lambda n: n / 1e4), min_size=20, max_size=60, unique=True))
