@@ -177,12 +177,7 @@ def _tell_of_trouble() -> None:
 def _shown(session: Session) -> str:
     if session.recording is None:
         return repr(session)
-    status = session.recording.status
-    parts = [f"{status.rows:,} rows", f"{status.bytes / 1e6:,.1f} MB", f"{status.rows_per_s:,.0f} rows/s"]
-    parts += [f"{status.dropped:,} rows lost"] if status.dropped else []
-    parts += [f"{status.disk_free_bytes / 1e9:,.1f} GB left"] if status.disk_free_bytes is not None else []
-    parts += [status.error] if status.error else []
-    return f"{session!r}\n  {status.state}: {', '.join(parts)} in {status.path}"
+    return f"{session!r}\n  {session.recording.status}"
 
 
 class _Status:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
 import threading
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
-from fxlive.errors import ServerUnavailable
+import pandas as pd
+
+from fxlive.errors import ServerUnavailable, UnknownOption
 from fxlive.opening import connect
-from fxlive.session import Session
+from fxlive.session import Channels, Session
 
 _START = [
     sys.executable,
@@ -31,8 +35,12 @@ def demo(
     seed: int = 7,
     ticks: str | None = None,
     speed: float | None = 1.0,
-    symbols: list[str] | None = None,
-    **options: Any,
+    symbols: str | Sequence[str] | None = None,
+    channels: Channels = None,
+    window: str | pd.Timedelta | None = None,
+    max_rows: int = 1_000_000,
+    record: str | Path | None = None,
+    name: str = "default",
 ) -> Session:
     """Start the simulated platform in a process of its own, and return a session on it.
 
@@ -48,8 +56,15 @@ def demo(
         How many times faster than real time; None: as fast as it goes.
     symbols
         Which pairs to trade; default: all.
-    **options
-        As for `fxlive.Session`, such as `channels`, `window` and `name`.
+    channels, window, max_rows, record, name
+        As for `fxlive.connect`.
+
+    Raises
+    ------
+    UnknownOption
+        Where `seed` is no whole number, or `speed` none above 0.
+    ServerUnavailable
+        Where the simulator does not start, and why: a pair or a file that it does not know.
 
     Examples
     --------
@@ -58,6 +73,12 @@ def demo(
     'timestamp'
     >>> session.close()
     """
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UnknownOption("seed", seed, ("a whole number",))
+    number = isinstance(speed, int | float) and not isinstance(speed, bool)
+    if speed is not None and not (number and 0 < speed < math.inf):
+        raise UnknownOption("speed", speed, ("a number above 0", "None for as fast as it goes"))
+    symbols = [symbols] if isinstance(symbols, str) else symbols
     command = [*_START, "--seed", str(seed), "--speed", "max" if speed is None else str(speed), "--expires-in", "30d"]
     command += ["--ticks", str(ticks)] if ticks is not None else []
     command += ["--symbols", ",".join(symbols)] if symbols is not None else []
@@ -87,7 +108,15 @@ def demo(
         raise ServerUnavailable(f"The simulator did not start: {reason[-1] if reason else 'no reason given'}")
     address = json.loads(line)
     try:
-        session = connect(address["url"], address["token"], **options)
+        session = connect(
+            address["url"],
+            address["token"],
+            channels=channels,
+            window=window,
+            max_rows=max_rows,
+            record=record,
+            name=name,
+        )
     except BaseException:
         end()
         raise

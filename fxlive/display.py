@@ -52,6 +52,8 @@ def _headline(url: str, health: Health) -> str:
     if not math.isnan(health.latency_p50_ms):
         parts.append(f"latency {health.latency_p50_ms:.1f} ms (p99 {health.latency_p99_ms:.1f})")
     parts += [f"{count:,} {what}" for count, what in ((health.gaps, "gaps"), (health.rejected, "rejected")) if count]
+    if health.callback_error:
+        parts.append(f"callbacks: {health.callback_error}")
     if health.error:
         parts.append(health.error)
     return ", ".join(parts)

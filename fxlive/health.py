@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pandas as pd
 
 from fxlive.feeds.feed import State
+from fxlive.listeners import errors_text
 from fxlive.pipeline import Pipeline
 from fxlive.store import Counters, Store
 
-_ONE_HOUR_MS = 3_600_000.0
+_LATENCIES_MS = (-1000.0, 3_600_000.0)  # others are the difference of two clocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Health:
     """How a session fares, at one moment.
 
     Times are in seconds where named `_s`, in milliseconds where named `_ms`. Latency is from the envelope's timestamp
-    to receipt, corrected by the clock offset where that is known; it is NaN where the timestamps are not of this hour
-    (a market that is played again). `channels` has a row for each channel.
+    to receipt, corrected by the clock offset where that is known; it is NaN where the timestamps are not of this hour,
+    or of a time that is yet to come (a market that is played again, or faster). `callback_error` tells what callbacks
+    and alerts have raised. `channels` has a row for each channel.
     """
 
     state: State
@@ -35,12 +37,25 @@ class Health:
     rejected: int
     dropped: int
     callback_errors: int
+    callback_error: str | None
     latency_p50_ms: float
     latency_p99_ms: float
     clock_offset_ms: float | None
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
-    channels: pd.DataFrame = field(repr=False, compare=False)
+    channels: pd.DataFrame = field(compare=False)
+
+    def __repr__(self) -> str:
+        told = "\n".join(f"  {name:<17} {value}" for name, value in self._told().items())
+        return f"<fxlive health>\n{told}\n{self.channels.to_string(float_format='{:.1f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        told = pd.Series({name: str(value) for name, value in self._told().items()})
+        return f"{told.to_frame().to_html(header=False)}{self.channels.to_html(float_format='{:.1f}'.format)}"
+
+    def _told(self) -> dict[str, Any]:
+        values = {name.name: getattr(self, name.name) for name in fields(self) if name.name != "channels"}
+        return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def health_of(pipeline: Pipeline) -> Health:
@@ -62,6 +77,7 @@ def health_of(pipeline: Pipeline) -> Health:
         rejected=pipeline.store.rejections,
         dropped=pipeline.dropped,
         callback_errors=pipeline.callback_errors,
+        callback_error=errors_text(*pipeline.callbacks) if pipeline.callback_errors else None,
         latency_p50_ms=p50,
         latency_p99_ms=p99,
         clock_offset_ms=None if offset_us is None else offset_us / 1000,
@@ -76,7 +92,7 @@ def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[fl
     of: Counters | Store = pipeline.store if counters is None else counters
     offset_ms = (pipeline.feed.clock_offset_us or 0) / 1000
     p50, p99 = (value + offset_ms for value in of.latency_ms((0.5, 0.99)))
-    return (p50, p99) if abs(p50) < _ONE_HOUR_MS else (float("nan"), float("nan"))
+    return (p50, p99) if _LATENCIES_MS[0] < p50 < _LATENCIES_MS[1] else (float("nan"), float("nan"))
 
 
 def _of_channel(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:

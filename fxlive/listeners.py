@@ -1,7 +1,7 @@
 """Who is told of new messages: callbacks, each on a thread of its own, and streams, on the caller's loop.
 
 Each listens behind a bounded mailbox. One that is slow loses its oldest messages, counted, and never slows the feed;
-one that raises is counted and logged, and goes on with the next message.
+one that raises is counted and logged, its last error is kept, and it goes on with the next message.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fxlive.errors import FxliveError
 from fxlive.messages import Message, Undocumented
@@ -66,7 +66,7 @@ class Mailbox:
 
 
 class Handle:
-    """A registered callback: `cancel()` ends it; `calls`, `errors` and `dropped` say how it fares.
+    """A registered callback: `cancel()` ends it; `calls`, `errors`, `error` (the last) and `dropped` say how it fares.
 
     It can still be called like the function that it holds.
     """
@@ -77,6 +77,7 @@ class Handle:
         self.channel = channel
         self.calls = 0
         self.errors = 0
+        self.error: BaseException | None = None
         self._callback = callback
         self._on_error = on_error
         self._wakes = threading.Event()
@@ -90,7 +91,7 @@ class Handle:
 
     def __repr__(self) -> str:
         state = "cancelled" if self.mailbox.closed else "active"
-        counts = f"{self.calls} calls, {self.errors} errors, {self.dropped} dropped"
+        counts = f"{self.calls} calls, {errors_text(self)}, {self.dropped} dropped"
         return f"<callback on {self.channel}: {state}, {counts}>"
 
     @property
@@ -119,6 +120,7 @@ class Handle:
             if inspect.iscoroutine(result):
                 runner.run(result)
         except BaseException as error:  # sys.exit() and a cancelled task end no more than the callback itself
+            self.error = error
             self.errors += 1
             log.exception("a callback on %s raised", self.channel)
             if self._on_error is not None:
@@ -126,6 +128,33 @@ class Handle:
                     self._on_error(error)
                 except BaseException:
                     log.exception("the on_error of a callback on %s raised", self.channel)
+
+
+class Counted(Protocol):
+    """Something of the user's that is called: how often it has raised, and what at last."""
+
+    @property
+    def errors(self) -> int: ...
+    @property
+    def error(self) -> BaseException | None: ...
+
+
+def errors_text(*called: Counted) -> str:
+    """Return how often something of the user's has raised, and what at last, as one line.
+
+    >>> handle = Handle("trades", print, None)
+    >>> errors_text(handle)
+    '0 errors'
+    >>> handle.errors, handle.error = 2, KeyError("profit")
+    >>> errors_text(handle)
+    "2 errors, the last KeyError: 'profit'"
+    """
+    count = sum(one.errors for one in called)
+    last = next((one.error for one in reversed(called) if one.error is not None), None)
+    if last is None:
+        return f"{count:,} errors"
+    said = (str(last).strip().splitlines() or [""])[0][:200]
+    return f"{count:,} errors, the last {type(last).__name__}" + (f": {said}" if said else "")
 
 
 class Stream:

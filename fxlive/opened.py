@@ -114,6 +114,7 @@ class Capture(RecordedReadings, Stills):
         from fxlive.capture.export import file_name, write_frame
 
         self._refresh()
+        folder = Path(path).expanduser()
         told = progress or (lambda what, done, total: None)
         if format not in _FORMATS:
             raise UnknownOption("format", format, _FORMATS)
@@ -124,7 +125,7 @@ class Capture(RecordedReadings, Stills):
                     "or export as 'parquet' or 'csv'."
                 )
             name = self.path.rstrip("/").rsplit("/", 1)[-1]
-            file = Path(path) / f"{name}.zip"
+            file = folder / f"{name}.zip"
             write_zip(self._folders, file, told)
             return {name: file}
         counts = self.contents()["rows"]
@@ -135,7 +136,7 @@ class Capture(RecordedReadings, Stills):
         for name in names:
             safe = file_name(name, taken)
             taken.add(safe.lower())
-            files[name] = Path(path) / f"{safe}.{format}"
+            files[name] = folder / f"{safe}.{format}"
             if format == "parquet":
                 told(name, 0, int(counts[name]))
                 write_frame(self.frame(name), files[name])

@@ -17,6 +17,7 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
 from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
+from fxlive.watching import Watch
 
 log = logging.getLogger("fxlive")
 
@@ -79,6 +80,7 @@ class Pipeline:
         self._seen: dict[str, Seen] = {}
         self._mailboxes: tuple[Mailbox, ...] = ()
         self._handles: tuple[Handle, ...] = ()
+        self._watches: tuple[Watch, ...] = ()
         self._moved = threading.Condition()
         self._ticker: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
@@ -113,7 +115,7 @@ class Pipeline:
         """Be closed, in a forked process: the connection, the loop and the threads are the parent's."""
         self._moved = threading.Condition()
         self._ticker = self._starting = self.recording = None
-        self._mailboxes = self._handles = ()
+        self._mailboxes = self._handles = self._watches = ()
         self.feed = MemoryFeed()
         self.state = "closed"
 
@@ -278,6 +280,10 @@ class Pipeline:
         self._add_mailbox(stream.mailbox)
         return stream
 
+    def watch(self, watch: Watch) -> None:
+        """Count what an alert of the user's raises."""
+        self._watches = (*(w for w in self._watches if not w.ended), watch)
+
     def _add_mailbox(self, mailbox: Mailbox) -> None:
         with self._moved:  # replaced as a whole, so that `deliver` can iterate without a lock
             self._mailboxes = (*(m for m in self._mailboxes if not m.closed), mailbox)
@@ -352,6 +358,11 @@ class Pipeline:
         return sum(mailbox.dropped for mailbox in self._mailboxes)
 
     @property
+    def callbacks(self) -> tuple[Handle | Watch, ...]:
+        """The user's functions that are called: callbacks and alerts."""
+        return (*self._handles, *self._watches)
+
+    @property
     def callback_errors(self) -> int:
-        """How often callbacks have raised."""
-        return sum(handle.errors for handle in self._handles)
+        """How often callbacks and alerts have raised."""
+        return sum(called.errors for called in self.callbacks)

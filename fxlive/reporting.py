@@ -57,6 +57,7 @@ def write_report(
     """Write the page; what the method `report` does."""
     from fxlive.figures.style import script
 
+    path = path.expanduser()
     now, instruments = datetime.now(UTC), instruments or Instruments()
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (

@@ -60,7 +60,7 @@ class Telling(Readings):
         Returns
         -------
         Handle
-            With `cancel()`, `calls`, `errors` and `dropped`.
+            With `cancel()`, `calls`, `errors`, `error` (the last) and `dropped`; all but the first are in its repr.
 
         Raises
         ------
@@ -117,8 +117,8 @@ class Telling(Readings):
         Returns
         -------
         Callable
-            Takes the function, which is given what the condition returned; returns a `Watch` with `cancel()`, `calls`
-            and `errors`.
+            Takes the function, which is given what the condition returned; returns a `Watch` with `cancel()`, `calls`,
+            `errors` and `error` (the last).
 
         Raises
         ------
@@ -140,8 +140,8 @@ class Telling(Readings):
         hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every))
         self._pipeline.check_open()
 
-        def watch(callback: Callable[[Any], Any]) -> Watch:
-            return Watch(
+        def begin(callback: Callable[[Any], Any]) -> Watch:
+            watch = Watch(
                 lambda: condition(self),
                 _function("callback", callback, "value"),
                 hold_s=hold_s,
@@ -150,8 +150,10 @@ class Telling(Readings):
                 ended=lambda: self.state == "closed",
                 paused=lambda: self.state == "failed",  # a reconnect revives it
             )
+            self._pipeline.watch(watch)
+            return watch
 
-        return watch
+        return begin
 
     def wait_for(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
         """Block until a channel's frame has at least so many rows, and return it.

@@ -13,6 +13,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.errors import UnknownOption
+from fxlive.listeners import errors_text
 
 log = logging.getLogger("fxlive")
 
@@ -135,8 +136,8 @@ def firings(
 class Watch:
     """A condition that is looked at a few times a second; `cancel()` ends it.
 
-    `calls` and `errors` say how it fares: `errors` counts what the condition or the callback raised, which is logged
-    once for each kind.
+    `calls`, `errors` and `error` say how it fares: `errors` counts what the condition or the callback raised, which is
+    logged once for each kind, and `error` is the last of it.
 
     Parameters
     ----------
@@ -167,6 +168,7 @@ class Watch:
     ) -> None:
         self.calls = 0
         self.errors = 0
+        self.error: Exception | None = None
         self._condition = condition
         self._callback = callback
         self._rule = Hold(hold_s)
@@ -182,7 +184,12 @@ class Watch:
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled.is_set() else "active"
-        return f"<when: {state}, {self.calls} calls, {self.errors} errors>"
+        return f"<when: {state}, {self.calls} calls, {errors_text(self)}>"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it looks no more."""
+        return self._cancelled.is_set()
 
     def cancel(self) -> None:
         """Look no more."""
@@ -213,6 +220,7 @@ class Watch:
                 self._count(error)
 
     def _count(self, error: Exception) -> None:
+        self.error = error
         self.errors += 1
         if type(error).__name__ not in self._kinds:
             self._kinds.add(type(error).__name__)

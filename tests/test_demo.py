@@ -42,7 +42,7 @@ def test_the_demo_runs_again_and_starts_afresh() -> None:
 
 
 def test_two_demos_run_side_by_side_under_two_names() -> None:
-    with fxlive.demo(name="a", symbols=["EURUSD"]) as a, fxlive.demo(name="b", symbols=["USDJPY"]) as b:
+    with fxlive.demo(name="a", symbols=["EURUSD"]) as a, fxlive.demo(name="b", symbols="USDJPY") as b:
         assert set(a.wait_for("market-data", rows=3)["symbol"]) == {"EURUSD"}
         assert set(b.wait_for("market-data", rows=3)["symbol"]) == {"USDJPY"}
         assert len(simulators()) == 2
@@ -55,7 +55,10 @@ def test_a_demo_that_cannot_begin_says_why_and_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(fxlive.InvalidChannel):
         fxlive.demo(channels=["quotes"])
     with pytest.raises(TypeError):
-        fxlive.demo(nonsense=1)
+        fxlive.demo(nonsense=1)  # type: ignore[call-arg]
+    for option in ({"speed": 0}, {"speed": True}, {"speed": "10"}, {"seed": "x"}):
+        with pytest.raises(fxlive.UnknownOption, match=r"a number above 0|a whole number"):
+            fxlive.demo(**option)  # type: ignore[arg-type]
     assert simulators() == []
     assert fxlive.sessions() == []
 

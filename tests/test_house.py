@@ -44,7 +44,7 @@ FLOORS: dict[str, float] = {
     "readings": 4.5,  # they export, and a capture's own room needs none of them
     "feeds": 5,
     "listeners": 5,
-    "watching": 5,
+    "watching": 5.5,  # it counts as callbacks do
     "seen": 5,
     "pipeline": 6,
     "health": 6.5,

@@ -140,6 +140,8 @@ def test_a_callback_that_raises_is_counted_logged_and_goes_on(
     assert [str(e) for e in errors] == ["odd"] * 5
     assert "a callback on market-data raised" in caplog.text
     assert brought.session.health().callback_errors == 5
+    for shown in (repr(handle), repr(brought.session), brought.session._repr_html_()):
+        assert "5 errors, the last LookupError: odd" in shown
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -203,7 +203,14 @@ def test_latency_is_from_event_to_receipt_by_the_platforms_clock(bench: Bench, o
 def test_latency_of_a_market_that_is_played_again_is_not_a_number(bench: Bench) -> None:
     bench.bring(quote(1))  # of 2024-01-01
     assert math.isnan(bench.health.latency_p50_ms)
-    assert "latency" not in repr(bench.health.state)
+
+
+@pytest.mark.parametrize(("late_s", "known"), [(0.05, True), (-0.9, True), (-5.0, False), (4000.0, False)])
+def test_latency_is_not_told_where_it_is_the_difference_of_two_clocks(late_s: float, known: bool) -> None:
+    pipeline = Pipeline(MemoryFeed(), Store())
+    pipeline.store.counters["trades"].latencies.extend([round(late_s * 1e6)] * 100)
+    assert math.isnan(health_of(pipeline).latency_p50_ms) != known
+    assert ("nan" in repr(health_of(pipeline)).partition("latency_p50_ms")[2].splitlines()[0]) != known
 
 
 @pytest.mark.parametrize("ahead_s", [5.0, -5.0, 0.0])

@@ -451,3 +451,30 @@ def test_the_real_day_arrives_whole_in_order_and_once_and_its_export_equals_the_
     assert (exported["symbol"].astype(str).to_numpy() == ticks["symbol"].to_numpy(str)).all()
     assert (exported["bid"].to_numpy() == ticks["bid"].to_numpy()).all()
     assert (exported["ask"].to_numpy() == ticks["ask"].to_numpy()).all()
+
+
+def test_a_path_may_begin_with_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    session = fxlive.Session.offline()
+    recording = session.record("~/captures")
+    assert repr(recording).startswith("<fxlive recording: recording: 0 rows")
+    recording.stop()
+    assert fxlive.open_capture("~/captures").export("~/files", format="zip") != {}
+    files = session.export("~/files")
+    assert files["trades"] == home / "files" / "trades.parquet"
+    assert fxlive.read_export("~/files/trades.parquet").empty
+    assert session.report("~/review.html") == home / "review.html"
+    assert list(elsewhere.iterdir()) == []
+    with pytest.raises(fxlive.CaptureError, match="there is no such file"):
+        fxlive.read_export("~/files/nothing.parquet")
+
+
+def test_health_shows_the_table_of_channels_as_text_and_in_a_notebook() -> None:
+    health = fxlive.Session.offline().health()
+    for shown in (repr(health), health._repr_html_()):
+        assert all(words in shown for words in ("callback_errors", "market-data", "latency_p99_ms"))

@@ -90,6 +90,9 @@ def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogC
         def told(value: object) -> None: ...
 
         wait_until(lambda: told.errors > 2, "errors")
+        for shown in (repr(told), repr(session)):
+            assert "errors, the last ZeroDivisionError: division by zero" in shown
+        assert session.health().callback_errors > 2
     wait_until(lambda: not told._thread.is_alive(), "the end of the watch")
     assert [record.message for record in caplog.records if "condition" in record.message] == [
         "a condition or its callback raised; more of this kind are only counted"

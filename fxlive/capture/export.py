@@ -25,7 +25,7 @@ def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> dict
     CaptureError
         Where a file cannot be written; it names the file.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     files: dict[str, Path] = {}
     taken: set[str] = set()
     for channel, frame in frames.items():
@@ -84,8 +84,11 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     CaptureError
         Where there is no such Parquet file.
     """
+    file = Path(file).expanduser()
     try:
         frame = pd.read_parquet(file, engine="pyarrow")
+    except FileNotFoundError as error:
+        raise CaptureError(f"{file} cannot be read: there is no such file.") from error
     except (OSError, ValueError) as error:
         raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
     categories = frame.attrs.pop(_CATEGORIES, {})

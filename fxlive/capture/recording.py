@@ -61,6 +61,13 @@ class RecordingStatus:
     disk_free_bytes: int | None
     error: str | None
 
+    def __str__(self) -> str:
+        parts = [f"{self.rows:,} rows", f"{self.bytes / 1e6:,.1f} MB", f"{self.rows_per_s:,.0f} rows/s"]
+        parts += [f"{self.dropped:,} rows lost"] if self.dropped else []
+        parts += [f"{self.disk_free_bytes / 1e9:,.1f} GB left"] if self.disk_free_bytes is not None else []
+        parts += [self.error] if self.error else []
+        return f"{self.state}: {', '.join(parts)} in {self.path}"
+
 
 def retry_after_s(failures: int) -> float:
     """Return how long to wait after so many failed tries in a row.
@@ -136,7 +143,7 @@ class Recorder:
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
         start = clock()
-        self.path = _make_folder(Path(folder), capture_name(start, name))
+        self.path = _make_folder(Path(folder).expanduser(), capture_name(start, name))
         self._clock = clock
         self._disk = disk(self.path)
         self._tick_s = flush_s / 2  # the other half is for the writing itself
@@ -194,6 +201,9 @@ class Recorder:
             self._inbox.put(notes.gap_rows(gap, self._clock()), reserve=_RESERVE)
 
     # What a user sees.
+
+    def __repr__(self) -> str:
+        return f"<fxlive recording: {self.status}>"
 
     @property
     def status(self) -> RecordingStatus:

@@ -65,7 +65,8 @@ class AlertsFeed(LiveWidget):
             self._follow()
             for alert_id in alert_ids:
                 if alert_id not in self._rows.numbers:
-                    raise UnknownOption("alert_id", alert_id, reversed(self._rows.numbers))
+                    known = [*reversed(self._rows.numbers)] or ["none, for there is no alert yet"]
+                    raise UnknownOption("alert_id", alert_id, known)
             self._note(list(alert_ids or self._rows.numbers))
 
         self.refresher.ask(work)

@@ -172,6 +172,12 @@ class LiveChart(LiveWidget):
                 raise UnknownOption("tz", zone, ("UTC", "local", 'a zone such as "Europe/London"')) from None
         return zone
 
+    def __getattr__(self, name: str) -> Any:
+        """Say where the methods of a figure are."""
+        if not name.startswith("_") and hasattr(go.Figure, name):
+            raise AttributeError(f"A live chart has no {name}, its figure has: chart.figure.{name}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     @property
     def figure(self) -> go.Figure:
         """The figure: style it and the chart follows; it holds the window as it is now, for a still picture.

@@ -202,8 +202,8 @@ class StatusView extends View {
     const count = (n, more = "", title = "") => [whole(n), more, n > 0, title];
     figures.rate.show(decimal(s.rate_per_s), `${whole(s.messages)} in all`);
     // Of a market that is played again the time is another, and so is that of one which runs faster than ours.
-    const known = s.p50_ms !== null && s.p50_ms > -1000;
-    const latency = known ? [`${decimal(s.p50_ms)} ms`, `p99 ${decimal(s.p99_ms)} ms`] : ["–", s.p50_ms === null ? "" : "clocks differ"];
+    const known = s.p50_ms !== null;
+    const latency = known ? [`${decimal(s.p50_ms)} ms`, `p99 ${decimal(s.p99_ms)} ms`] : ["–", s.messages ? "clocks differ" : ""];
     figures.latency.show(...latency, false, "From the platform's timestamp to receipt: the median, and the 99th percentile");
     figures.connected.show(s.connected_s === null ? "–" : span(s.connected_s), "");
     const { gap } = s;
