@@ -7,11 +7,15 @@ definitions, units and signs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fxlive.analytics.execution import HORIZONS
+from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
+from fxlive.analytics.market import MIN_RETURNS
 from fxlive.columns import STR
 from fxlive.instruments import known_symbol
 
@@ -41,12 +45,13 @@ class Analysis(ABC):
 
     def bars(
         self,
-        /,
         symbol: str,
         freq: str | pd.Timedelta = "1min",
         price: Price = "mid",
         fill: bool = False,
-        **options: Any,
+        *,
+        day_start: str | None = None,
+        instruments: Instruments | None = None,
     ) -> pd.DataFrame:
         """Return the time bars of a symbol, labelled by their start; of the last, `complete` is False.
 
@@ -60,8 +65,11 @@ class Analysis(ABC):
             ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
         fill
             Whether a time without quotes gets a bar of the last close with 0 ticks.
-        **options
-            `day_start` (such as ``"17:00 America/New_York"``) and `instruments`, as in `fxlive.analytics.bars.bars`.
+        day_start
+            Such as ``"17:00 America/New_York"``: bars are counted from the start of each trading day; default: midnight
+            UTC.
+        instruments
+            Say what a pip is; default: the market's conventions.
 
         Returns
         -------
@@ -82,7 +90,8 @@ class Analysis(ABC):
         from fxlive.analytics.bars import bars
 
         seen = [str(name) for name in self.latest("market-data").index]
-        return bars(self.frame("market-data", symbol=known_symbol(symbol, seen)), freq, price, fill, **options)
+        quotes = self.frame("market-data", symbol=known_symbol(symbol, seen))
+        return bars(quotes, freq, price, fill, day_start=day_start, instruments=instruments)
 
     def pnl(self, by: By | None = None) -> pd.DataFrame:
         """Return profit and loss over time, in the account's currency.
@@ -190,13 +199,26 @@ class Analysis(ABC):
             both.attrs[key] = {**told.attrs[key], **{names.get(n, n): v for n, v in risks.attrs[key].items()}}
         return both
 
-    def execution(self, /, **options: Any) -> pd.DataFrame:
+    def execution(
+        self,
+        *,
+        horizons: Sequence[str] = HORIZONS,
+        realised_after: str = "30s",
+        max_quote_age: str = "60s",
+        instruments: Instruments | None = None,
+    ) -> pd.DataFrame:
         """Return each fill beside the market: slippage, spreads paid, and what the market did after it.
 
         Parameters
         ----------
-        **options
-            `horizons`, `realised_after`, `max_quote_age`, `instruments`, as in `fxlive.analytics.execution.execution`.
+        horizons
+            Times after the fill to mark it out at: a column for each.
+        realised_after
+            The time after the fill of the mid price behind the realised spread.
+        max_quote_age
+            How old a quote may be that counts, at a fill and at each mark; with an older one a figure is NaN.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -213,15 +235,23 @@ class Analysis(ABC):
         from fxlive.analytics.execution import execution
 
         frames = self.snapshot()
-        return execution(frames["trades"], frames["orders"], frames["market-data"], **options)
+        return execution(
+            frames["trades"],
+            frames["orders"],
+            frames["market-data"],
+            horizons=horizons,
+            realised_after=realised_after,
+            max_quote_age=max_quote_age,
+            instruments=instruments,
+        )
 
-    def order_life(self, /, **options: Any) -> pd.DataFrame:
+    def order_life(self, *, instruments: Instruments | None = None) -> pd.DataFrame:
         """Return what became of each order: time to fill, filled share, and how far it stood from the market.
 
         Parameters
         ----------
-        **options
-            `instruments`, as in `fxlive.analytics.execution.order_life`.
+        instruments
+            Say what a pip is; default: the market's conventions.
 
         Returns
         -------
@@ -237,15 +267,28 @@ class Analysis(ABC):
         from fxlive.analytics.execution import order_life
 
         frames = self.snapshot()
-        return order_life(frames["orders"], frames["market-data"], **options)
+        return order_life(frames["orders"], frames["market-data"], instruments=instruments)
 
-    def exposure(self, /, **options: Any) -> Exposure:
+    def exposure(
+        self,
+        *,
+        equity: float | None = None,
+        shocks_pct: Sequence[float] = SHOCKS_PCT,
+        margin_call_pct: float = MARGIN_CALL_PCT,
+        instruments: Instruments | None = None,
+    ) -> Exposure:
         """Return what the open positions amount to, by symbol and by currency, and what moves of the market would do.
 
         Parameters
         ----------
-        **options
-            `equity`, `shocks_pct`, `margin_call_pct`, `instruments`, as in `fxlive.analytics.exposure.exposure`.
+        equity
+            Of the account, in its currency. Default: what the newest position's `margin_level` says.
+        shocks_pct
+            The moves of a currency to work out, in percent, above -100.
+        margin_call_pct
+            The margin level, in percent, at which the platform calls.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -260,15 +303,22 @@ class Analysis(ABC):
         """
         from fxlive.analytics.exposure import exposure
 
-        return exposure(self.latest("positions"), self.latest("market-data"), **options)
+        return exposure(
+            self.latest("positions"),
+            self.latest("market-data"),
+            equity=equity,
+            shocks_pct=shocks_pct,
+            margin_call_pct=margin_call_pct,
+            instruments=instruments,
+        )
 
-    def reconcile(self, /, **options: Any) -> pd.DataFrame:
+    def reconcile(self, *, instruments: Instruments | None = None) -> pd.DataFrame:
         """Return the platform's figures beside ours: its performance metrics, and each open position's profit.
 
         Parameters
         ----------
-        **options
-            `instruments`, as in `fxlive.analytics.reconcile.reconcile`.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -284,9 +334,14 @@ class Analysis(ABC):
         from fxlive.analytics.reconcile import reconcile
 
         frames, open_positions = self.snapshot(), self.latest("positions")
-        since = self._known_since(frames)
-        quotes = frames["market-data"]
-        return reconcile(frames["analytics"], frames["trades"], open_positions, quotes, known_since=since, **options)
+        return reconcile(
+            frames["analytics"],
+            frames["trades"],
+            open_positions,
+            frames["market-data"],
+            known_since=self._known_since(frames),
+            instruments=instruments,
+        )
 
     def latency(self, channel: str = "market-data", freq: str | pd.Timedelta = "1min") -> pd.DataFrame:
         """Return how long a channel's messages took from the event to us, over time, in milliseconds.
@@ -307,15 +362,15 @@ class Analysis(ABC):
 
         return latency(self.frame(channel), freq)
 
-    def correlation(self, /, freq: str | pd.Timedelta = "1min", **options: Any) -> pd.DataFrame:
+    def correlation(self, freq: str | pd.Timedelta = "1min", *, min_returns: int = MIN_RETURNS) -> pd.DataFrame:
         """Return how the symbols' mid prices move together: the correlation of their log returns.
 
         Parameters
         ----------
         freq
             The length of a return, at most a day.
-        **options
-            `min_returns`, as in `fxlive.analytics.market.correlation`.
+        min_returns
+            With fewer returns in common, a pair of symbols has NaN; at least 2.
 
         Returns
         -------
@@ -330,17 +385,17 @@ class Analysis(ABC):
         """
         from fxlive.analytics.market import correlation
 
-        return correlation(self.frame("market-data"), freq, **options)
+        return correlation(self.frame("market-data"), freq, min_returns=min_returns)
 
-    def spread_profile(self, /, zone: str = "UTC", **options: Any) -> pd.DataFrame:
+    def spread_profile(self, zone: str = "UTC", *, instruments: Instruments | None = None) -> pd.DataFrame:
         """Return the spreads of each symbol by the hour of the day, in pips.
 
         Parameters
         ----------
         zone
-            Whose hours.
-        **options
-            `instruments`, as in `fxlive.analytics.market.spread_profile`.
+            Whose hours, such as ``"Europe/London"``.
+        instruments
+            Say what a pip is; default: the market's conventions. Symbols that are no pairs are left out.
 
         Returns
         -------
@@ -355,7 +410,7 @@ class Analysis(ABC):
         """
         from fxlive.analytics.market import spread_profile
 
-        return spread_profile(self.frame("market-data"), zone, **options)
+        return spread_profile(self.frame("market-data"), zone, instruments=instruments)
 
     def sql(self, query: str) -> pd.DataFrame:
         """Return the result of a SQL query over the frames of one moment, as DuckDB understands it.

@@ -113,6 +113,27 @@ def test_everything_public_says_what_it_does_in_a_sentence(name: str, value: Any
     assert not first.startswith(f"{name}("), "a signature that dataclasses wrote is no docstring"
 
 
+# Whose ** is what a tooltip should show: the columns, and fields of the wire, are the platform's.
+FILTERS = {"frame": "where", "latest": "where", "grid": "where"}
+FILTERS |= {"subscribe": "filters", "subscribe_async": "filters"}
+OF_ANOTHER = {"demo": "options"}  # which are those of Session, and its docstring says so
+
+
+def test_every_option_is_in_the_signature_by_its_name() -> None:
+    hidden = {
+        (name.rpartition(".")[2], parameter.name)
+        for name, value in documented()
+        if callable(value) and not isinstance(value, type)
+        for parameter in inspect.signature(value).parameters.values()
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD
+    }
+    assert hidden == {*FILTERS.items(), *OF_ANOTHER.items()}
+    for name in "bars execution order_life exposure reconcile correlation spread_profile".split():
+        method = getattr(fxlive.Session, name)
+        told = inspect.getdoc(method) or ""
+        assert [n for n in list(inspect.signature(method).parameters)[1:] if f"\n{n}\n    " not in told] == []
+
+
 def test_every_function_of_the_face_is_the_method_of_that_name() -> None:
     of_the_face = {n for n, f in vars(face).items() if hasattr(f, "__wrapped__")}
     assert of_the_face == set(METHODS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ def execution(
     orders: pd.DataFrame | None,
     quotes: pd.DataFrame,
     *,
-    horizons: tuple[str, ...] = HORIZONS,
+    horizons: Sequence[str] = HORIZONS,
     realised_after: str = "30s",
     max_quote_age: str = "60s",
     instruments: Instruments | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ def exposure(
     quotes: pd.DataFrame,
     *,
     equity: float | None = None,
-    shocks_pct: tuple[float, ...] = SHOCKS_PCT,
+    shocks_pct: Sequence[float] = SHOCKS_PCT,
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
 ) -> Exposure:
