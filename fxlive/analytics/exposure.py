@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
-from fxlive.analytics.inputs import Floats, floats, texts
+from fxlive.analytics.inputs import Floats, check_above, floats, several, texts
 from fxlive.columns import STR
-from fxlive.errors import UnknownOption
 from fxlive.instruments import Instrument, Instruments
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
 MARGIN_CALL_PCT = 100.0
+_MOVES = "moves above -100, in percent, such as (-2, 2)"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def exposure(
     Raises
     ------
     InvalidFrame, UnknownColumn, UnknownOption
-        For frames that cannot be counted; for a move by which a currency would be worth nothing.
+        For frames that cannot be counted; for options that are none, such as a move by which a currency would be worth
+        nothing.
 
     Examples
     --------
@@ -110,9 +111,12 @@ def exposure(
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
     held = newest_positions(positions, *columns)
+    shocks_pct = several("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
-        if not pct > -100:
-            raise UnknownOption("shocks_pct", pct, ("moves above -100, in percent",))
+        check_above(-100, "shocks_pct", pct, _MOVES)
+    if equity is not None:
+        check_above(-math.inf, "equity", equity, "an amount in the account's currency")
+    check_above(-math.inf, "margin_call_pct", margin_call_pct, "a number of percent, such as 100")
     book = QuoteBook(quotes, instruments, held)
     legs, missing = _legs(held, book)
     by_currency = _by_currency(legs, book)
