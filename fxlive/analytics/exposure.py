@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,22 @@ class Exposure:
     shocks: pd.DataFrame
     totals: pd.Series[float]
     missing: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        parts = [f"<Exposure: {_headline(self)}>"]
+        for title, table in _tables(self):
+            shown = table.to_string(**_shown(table), line_width=120, index=title != "totals")
+            parts += ["", f"{title}:", *(line.rstrip() for line in shown.splitlines())]
+        return "\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<div><b>Exposure</b> {escape(_headline(self))}</div>"]
+        for title, table in _tables(self):
+            shown = table.to_html(
+                **_shown(table), border=0, index=title != "totals"
+            )  # which escapes names from the wire
+            parts.append(f"<div>{title}</div>{shown}")
+        return "".join(parts)
 
 
 def exposure(
@@ -132,6 +149,25 @@ def exposure(
     )
     gross = math.nan if missing else float(by_symbol["gross"].sum())
     return Exposure(by_symbol, by_currency, shocks, _totals(held, gross, equity, margin_call_pct), tuple(missing))
+
+
+def _headline(told: Exposure) -> str:
+    open_in = f"{len(told.by_symbol)} symbols" if len(told.by_symbol) != 1 else "1 symbol"
+    missing = f"; not counted, see `missing`: {', '.join(told.missing)}" if told.missing else ""
+    return f"{open_in}, money in the account's currency{missing}"
+
+
+def _tables(told: Exposure) -> list[tuple[str, pd.DataFrame]]:
+    """Return what there is to show, each with its title."""
+    totals = told.totals.to_frame().T
+    tables = {"totals": totals, "by_symbol": told.by_symbol, "by_currency": told.by_currency, "shocks": told.shocks}
+    return [(title, table) for title, table in tables.items() if not table.empty]
+
+
+def _shown(table: pd.DataFrame) -> dict[str, Any]:
+    """Return how pandas is to show a table: short, rates to six digits, what nobody knows as a dash."""
+    rates = {"rate": "{:,.6g}".format} if "rate" in table.columns else None
+    return {"max_rows": 20, "na_rep": "-", "float_format": "{:,.2f}".format, "formatters": rates}
 
 
 @dataclass(frozen=True)
