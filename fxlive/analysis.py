@@ -425,6 +425,9 @@ class Analysis(ABC):
         ------
         CaptureError
             Where DuckDB is not installed.
+        UnknownOption
+            Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
+            the tables.
 
         Examples
         --------

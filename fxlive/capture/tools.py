@@ -18,7 +18,7 @@ from fxlive.capture.schema import schema
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import STR, Vocabulary
 from fxlive.drift import EXTRA, MAX_EXACT_INTEGER, Drift
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, UnknownOption
 
 PARTITION_ROWS = 1_000_000
 
@@ -62,13 +62,22 @@ def query(
 
     Nothing is read but what the query needs: a view is a scan of the capture's Parquet files. `known` is what can be
     asked for, which an error lists.
+
+    Raises
+    ------
+    UnknownOption
+        Where there is no query in the text.
     """
     duckdb = needed("duckdb", "duckdb")
     folders = next((recorded.folders for recorded, _ in channels.values()), [])
+    known = list(known)
     try:
         return while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
-    except duckdb.CatalogException as error:  # of a wrong name it would suggest tables of its own
-        error.add_note(f"The tables are: {', '.join(known)}.")
+    except (duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException) as error:
+        error.add_note(f"The tables are: {', '.join(known)}.")  # of a wrong name it would suggest tables of its own
+        for name in known:
+            if "_" in name and name.replace("_", "-") in sql.lower():
+                error.add_note(f"In SQL {name.replace('_', '-')} is {name}.")
         raise
 
 
@@ -92,6 +101,8 @@ def _answer(
         for name, frame in frames.items():
             connection.register(name, frame)
         found = connection.sql(sql)
+        if found is None and not connection.extract_statements(sql):
+            raise UnknownOption("query", sql, ("a SQL query, such as 'select * from trades'",))
         if found is None:
             return pd.DataFrame()
         answer: pd.DataFrame = found.df()
