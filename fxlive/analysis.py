@@ -15,8 +15,10 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
+from fxlive.analytics.inputs import utc
 from fxlive.analytics.market import MIN_RETURNS
 from fxlive.columns import STR
+from fxlive.errors import UnknownOption
 from fxlive.instruments import known_symbol
 
 if TYPE_CHECKING:
@@ -136,6 +138,12 @@ class Analysis(ABC):
         Series
             `price`, `new_trades`, `costs` and `remainder`, which add up to `change`; in the account's currency.
 
+        Raises
+        ------
+        UnknownOption
+            Where `start` or `end` is no time, or `start` is later than `end` or than the last row of any channel: of
+            that time nothing is known.
+
         Examples
         --------
         >>> import fxlive
@@ -145,7 +153,11 @@ class Analysis(ABC):
         from fxlive.analytics.explain import explain
 
         frames = self._account()
-        return explain(frames["all positions"], frames["trades"], start, end)
+        told = explain(frames["all positions"], frames["trades"], start, end)
+        last = max((frame.index.max() for frame in frames.values() if len(frame)), default=None)
+        if start is not None and last is not None and utc(start) > last:  # five zeros would say that nothing changed
+            raise UnknownOption("start", start, (f"a time up to the last row, {last}",))
+        return told
 
     def performance(
         self,
@@ -184,7 +196,6 @@ class Analysis(ABC):
         from fxlive.analytics.performance import performance
         from fxlive.analytics.risk import period_returns, risk
         from fxlive.analytics.risk import periods_per_year as derived
-        from fxlive.errors import UnknownOption
 
         told = performance(self.frame("trades"), by)
         if capital is None:
