@@ -211,6 +211,15 @@ def test_what_acts_acts_on_the_current_session_alone(
     assert fxlive.sessions() == []
 
 
+def test_what_is_no_session_cannot_be_the_current_one(tmp_path: Path) -> None:
+    with fxlive.Session.offline().record(tmp_path) as recording:
+        pass
+    for wrong in (fxlive.open_capture(recording.path), None):
+        with pytest.raises(fxlive.NoSession, match=r"of type .*capture\.frame\(\.\.\.\).*fxlive\.replay\(capture\)"):
+            fxlive.use(wrong)  # type: ignore[arg-type]
+    assert fxlive.sessions() == []
+
+
 SAMPLE = """
 import pandas as pd
 
