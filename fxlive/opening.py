@@ -104,6 +104,33 @@ def use(session: Session | str) -> Session:
     return session
 
 
+def close(session: Session | str | None = None) -> None:
+    """Close the current session, or that one; what has come stays readable. Where none is open, nothing is to be done.
+
+    Parameters
+    ----------
+    session
+        A session, or the name of an open one. Default: the current one.
+
+    Raises
+    ------
+    NoSession
+        Where none of that name is open, or what is passed is no session.
+
+    Examples
+    --------
+    >>> import fxlive
+    >>> session = fxlive.use(fxlive.Session.offline())
+    >>> fxlive.close()
+    >>> session.state, fxlive.close()
+    ('closed', None)
+    """
+    if session is not None:
+        _meant(session).close()
+    elif session_order:
+        current().close()
+
+
 def _meant(session: Any) -> Session:
     """Return a session, or the open one of that name."""
     if isinstance(session, Session):

@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[1]
 
 # DESIGN's names, as far as they are methods of a session and so functions of the module too.
 METHODS = (
-    "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close "
+    "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect "
     "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard "
     "bars pnl explain performance execution order_life exposure reconcile latency correlation spread_profile sql "
     "report when"
 ).split()
-FUNCTIONS = "connect connect_async demo current sessions use run read_export open_capture replay".split()
+FUNCTIONS = "connect connect_async close demo current sessions use run read_export open_capture replay".split()
 # What a method gives, and whoever opens a session by hand, meets these too.
 GIVEN = (Handle, Stream, Recorder, RecordingStatus, Watch, Exposure)
 
@@ -61,7 +61,7 @@ def test_the_public_names_are_all_listed_in_order_and_once() -> None:
 
 def test_every_name_of_the_design_is_there() -> None:
     assert {*METHODS, *FUNCTIONS, "Session", "FxliveError"} <= set(fxlive.__all__)
-    more = "subscriptions state error channels url when_closed open offline".split()
+    more = "subscriptions state error channels url when_closed open close offline".split()
     assert [name for name in (*METHODS, *more) if not hasattr(fxlive.Session, name)] == []
     awaited = "open close subscribe unsubscribe wait_for".split()
     assert all(inspect.iscoroutinefunction(getattr(fxlive.Session, f"{name}_async")) for name in awaited)
@@ -208,6 +208,24 @@ def test_what_acts_acts_on_the_current_session_alone(
     assert fxlive.current() is first
     fxlive.close()
     assert first.state == "closed"
+    assert fxlive.sessions() == []
+
+
+def test_closing_takes_a_session_or_a_name_and_does_nothing_where_none_is_open(
+    two: tuple[fxlive.Session, fxlive.Session],
+) -> None:
+    first, second = two
+    fxlive.close(first)
+    assert (first.state, fxlive.sessions()) == ("closed", [second])
+    with pytest.raises(fxlive.NoSession, match="No session called 'third' is open"):
+        fxlive.close("third")
+    named = fxlive.Session.offline("named").open()
+    fxlive.use(second)
+    fxlive.close("named")
+    assert (named.state, fxlive.sessions()) == ("closed", [second])
+    for _ in range(2):  # a cell that is run twice
+        fxlive.close()
+        fxlive.close(second)
     assert fxlive.sessions() == []
 
 
