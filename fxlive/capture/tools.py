@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -21,10 +22,11 @@ from fxlive.drift import EXTRA, MAX_EXACT_INTEGER, Drift
 from fxlive.errors import CaptureError, UnknownOption
 
 PARTITION_ROWS = 1_000_000
+_DASK = "dask[dataframe,distributed]"
 
 
-def needed(library: str, extra: str) -> Any:
-    """Return a library, or say how to get it.
+def needed(library: str, package: str) -> Any:
+    """Return a library, or say how to get it: its `package`, whose name fxlive's extra has, too.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def needed(library: str, extra: str) -> Any:
         return import_module(library)
     except ImportError as error:
         raise CaptureError(
-            f"{library} is not installed ({error}). Install it with pip install 'fxlive[{extra}]'."
+            f"{library} is not installed ({error}). Install it with pip install {quote(package)}, "
+            f"or fxlive with its extra [{package.partition('[')[0]}]."
         ) from error
 
 
@@ -215,13 +218,13 @@ def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
 
 def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
     """Return the rows as a Dask DataFrame whose partitions are frames as a session has them."""
-    dataframe = needed("dask.dataframe", "dask")
-    clear_known_categories = needed("dask.dataframe.utils", "dask").clear_known_categories
+    dataframe = needed("dask.dataframe", _DASK)
+    clear_known_categories = needed("dask.dataframe.utils", _DASK).clear_known_categories
     place = files.root if files.local else files.shown
     about = About(place, recorded.channel.name, tuple(symbols), _dtypes(drift), recorded.until_us)
     runs = [run for piece in recorded.pieces() for run in _runs(piece)] or [(None, ())]
     empty = clear_known_categories(partition((None, ()), about))
-    with needed("dask", "dask").config.set({"dataframe.convert-string": False}):  # a frame's text is pandas' str
+    with needed("dask", _DASK).config.set({"dataframe.convert-string": False}):  # a frame's text is pandas' str
         return dataframe.from_map(partition, runs, about=about, meta=empty, label="fxlive")
 
 
