@@ -342,6 +342,7 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         with fxlive.replay(capture, speed=None) as replayed:
             played = replayed.wait_until_end(timeout=20).frame("market-data")
         assert len(played) == (count or len(capture.frame("market-data")))
+        assert not any(folder.quiet for folder in capture._folders)  # what is missing it still warns of
     with pytest.raises(fxlive.CaptureError, match=r"seek\(\.\.\.\) there"):
         fxlive.replay(capture.at(MAY_8))
     with pytest.raises(fxlive.UnknownOption, match=r"path cannot be .* a folder, a URL"):
