@@ -40,7 +40,6 @@ from fxlive.face import (
     alerts_feed,
     bars,
     chart,
-    close,
     correlation,
     dashboard,
     execution,
@@ -80,7 +79,7 @@ from fxlive.instruments import Instrument, Instruments
 from fxlive.loop import run
 from fxlive.magics import load_ipython_extension
 from fxlive.opened import Capture, open_capture
-from fxlive.opening import connect, connect_async, current, sessions, use
+from fxlive.opening import close, connect, connect_async, current, sessions, use
 from fxlive.replaying import Replay, replay
 from fxlive.session import Session
 

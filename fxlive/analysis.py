@@ -7,82 +7,33 @@ definitions, units and signs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fxlive.analytics.execution import HORIZONS
+from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
+from fxlive.analytics.inputs import utc
 from fxlive.columns import STR
-from fxlive.instruments import known_symbol
+from fxlive.errors import UnknownOption
+from fxlive.market import MarketAnalysis
 
 if TYPE_CHECKING:
-    from fxlive.analytics.bars import Price
     from fxlive.analytics.events import By
     from fxlive.analytics.exposure import Exposure
     from fxlive.instruments import Instruments
 
 
-class Analysis(ABC):
+class Analysis(MarketAnalysis, ABC):
     """The methods that analyse what can be read."""
 
     name: str
 
     @abstractmethod
-    def frame(self, /, channel: str, **selection: Any) -> pd.DataFrame:
-        """Return the rows of a channel."""
-
-    @abstractmethod
-    def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
-        """Return the newest row of each key of a channel."""
-
-    @abstractmethod
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frames of all channels at one moment."""
-
-    def bars(
-        self,
-        /,
-        symbol: str,
-        freq: str | pd.Timedelta = "1min",
-        price: Price = "mid",
-        fill: bool = False,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """Return the time bars of a symbol, labelled by their start; of the last, `complete` is False.
-
-        Parameters
-        ----------
-        symbol
-            Such as ``"EURUSD"``, or ``"eur/usd"``; of a pair that has not ticked there are no bars.
-        freq
-            The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``.
-        price
-            ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
-        fill
-            Whether a time without quotes gets a bar of the last close with 0 ticks.
-        **options
-            `day_start` (such as ``"17:00 America/New_York"``) and `instruments`, as in `fxlive.analytics.bars.bars`.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by `timestamp`: `open`, `high`, `low`, `close`, `ticks`, `spread_pips` (mean), `complete`.
-
-        Raises
-        ------
-        UnknownSymbol, UnknownOption
-            For what cannot be; lists what can.
-
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().bars("EURUSD", "1s").columns.tolist()
-        ['open', 'high', 'low', 'close', 'ticks', 'spread_pips', 'complete']
-        """
-        from fxlive.analytics.bars import bars
-
-        seen = [str(name) for name in self.latest("market-data").index]
-        return bars(self.frame("market-data", symbol=known_symbol(symbol, seen)), freq, price, fill, **options)
 
     def pnl(self, by: By | None = None) -> pd.DataFrame:
         """Return profit and loss over time, in the account's currency.
@@ -127,6 +78,12 @@ class Analysis(ABC):
         Series
             `price`, `new_trades`, `costs` and `remainder`, which add up to `change`; in the account's currency.
 
+        Raises
+        ------
+        UnknownOption
+            Where `start` or `end` is no time, or `start` is later than `end` or than the last row of any channel: of
+            that time nothing is known.
+
         Examples
         --------
         >>> import fxlive
@@ -136,7 +93,11 @@ class Analysis(ABC):
         from fxlive.analytics.explain import explain
 
         frames = self._account()
-        return explain(frames["all positions"], frames["trades"], start, end)
+        told = explain(frames["all positions"], frames["trades"], start, end)
+        last = max((frame.index.max() for frame in frames.values() if len(frame)), default=None)
+        if start is not None and last is not None and utc(start) > last:  # five zeros would say that nothing changed
+            raise UnknownOption("start", start, (f"a time up to the last row, {last}",))
+        return told
 
     def performance(
         self,
@@ -175,7 +136,6 @@ class Analysis(ABC):
         from fxlive.analytics.performance import performance
         from fxlive.analytics.risk import period_returns, risk
         from fxlive.analytics.risk import periods_per_year as derived
-        from fxlive.errors import UnknownOption
 
         told = performance(self.frame("trades"), by)
         if capital is None:
@@ -190,13 +150,26 @@ class Analysis(ABC):
             both.attrs[key] = {**told.attrs[key], **{names.get(n, n): v for n, v in risks.attrs[key].items()}}
         return both
 
-    def execution(self, /, **options: Any) -> pd.DataFrame:
+    def execution(
+        self,
+        *,
+        horizons: Sequence[str] = HORIZONS,
+        realised_after: str = "30s",
+        max_quote_age: str = "60s",
+        instruments: Instruments | None = None,
+    ) -> pd.DataFrame:
         """Return each fill beside the market: slippage, spreads paid, and what the market did after it.
 
         Parameters
         ----------
-        **options
-            `horizons`, `realised_after`, `max_quote_age`, `instruments`, as in `fxlive.analytics.execution.execution`.
+        horizons
+            Times after the fill to mark it out at: a column for each.
+        realised_after
+            The time after the fill of the mid price behind the realised spread.
+        max_quote_age
+            How old a quote may be that counts, at a fill and at each mark; with an older one a figure is NaN.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -213,15 +186,23 @@ class Analysis(ABC):
         from fxlive.analytics.execution import execution
 
         frames = self.snapshot()
-        return execution(frames["trades"], frames["orders"], frames["market-data"], **options)
+        return execution(
+            frames["trades"],
+            frames["orders"],
+            frames["market-data"],
+            horizons=horizons,
+            realised_after=realised_after,
+            max_quote_age=max_quote_age,
+            instruments=instruments,
+        )
 
-    def order_life(self, /, **options: Any) -> pd.DataFrame:
+    def order_life(self, *, instruments: Instruments | None = None) -> pd.DataFrame:
         """Return what became of each order: time to fill, filled share, and how far it stood from the market.
 
         Parameters
         ----------
-        **options
-            `instruments`, as in `fxlive.analytics.execution.order_life`.
+        instruments
+            Say what a pip is; default: the market's conventions.
 
         Returns
         -------
@@ -237,15 +218,28 @@ class Analysis(ABC):
         from fxlive.analytics.execution import order_life
 
         frames = self.snapshot()
-        return order_life(frames["orders"], frames["market-data"], **options)
+        return order_life(frames["orders"], frames["market-data"], instruments=instruments)
 
-    def exposure(self, /, **options: Any) -> Exposure:
+    def exposure(
+        self,
+        *,
+        equity: float | None = None,
+        shocks_pct: Sequence[float] = SHOCKS_PCT,
+        margin_call_pct: float = MARGIN_CALL_PCT,
+        instruments: Instruments | None = None,
+    ) -> Exposure:
         """Return what the open positions amount to, by symbol and by currency, and what moves of the market would do.
 
         Parameters
         ----------
-        **options
-            `equity`, `shocks_pct`, `margin_call_pct`, `instruments`, as in `fxlive.analytics.exposure.exposure`.
+        equity
+            Of the account, in its currency. Default: what the newest position's `margin_level` says.
+        shocks_pct
+            The moves of a currency to work out, in percent, above -100.
+        margin_call_pct
+            The margin level, in percent, at which the platform calls.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -260,15 +254,22 @@ class Analysis(ABC):
         """
         from fxlive.analytics.exposure import exposure
 
-        return exposure(self.latest("positions"), self.latest("market-data"), **options)
+        return exposure(
+            self.latest("positions"),
+            self.latest("market-data"),
+            equity=equity,
+            shocks_pct=shocks_pct,
+            margin_call_pct=margin_call_pct,
+            instruments=instruments,
+        )
 
-    def reconcile(self, /, **options: Any) -> pd.DataFrame:
+    def reconcile(self, *, instruments: Instruments | None = None) -> pd.DataFrame:
         """Return the platform's figures beside ours: its performance metrics, and each open position's profit.
 
         Parameters
         ----------
-        **options
-            `instruments`, as in `fxlive.analytics.reconcile.reconcile`.
+        instruments
+            Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
 
         Returns
         -------
@@ -284,78 +285,14 @@ class Analysis(ABC):
         from fxlive.analytics.reconcile import reconcile
 
         frames, open_positions = self.snapshot(), self.latest("positions")
-        since = self._known_since(frames)
-        quotes = frames["market-data"]
-        return reconcile(frames["analytics"], frames["trades"], open_positions, quotes, known_since=since, **options)
-
-    def latency(self, channel: str = "market-data", freq: str | pd.Timedelta = "1min") -> pd.DataFrame:
-        """Return how long a channel's messages took from the event to us, over time, in milliseconds.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by `timestamp`, the start of each bin: `count`, `p50_ms`, `p90_ms`, `p99_ms`, `max_ms`, by the two
-            clocks as they are; how far the server's is ahead is in ``health().clock_offset_ms``.
-
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().latency().empty
-        True
-        """
-        from fxlive.analytics.market import latency
-
-        return latency(self.frame(channel), freq)
-
-    def correlation(self, /, freq: str | pd.Timedelta = "1min", **options: Any) -> pd.DataFrame:
-        """Return how the symbols' mid prices move together: the correlation of their log returns.
-
-        Parameters
-        ----------
-        freq
-            The length of a return, at most a day.
-        **options
-            `min_returns`, as in `fxlive.analytics.market.correlation`.
-
-        Returns
-        -------
-        DataFrame
-            Symbols by symbols.
-
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().correlation().shape
-        (0, 0)
-        """
-        from fxlive.analytics.market import correlation
-
-        return correlation(self.frame("market-data"), freq, **options)
-
-    def spread_profile(self, /, zone: str = "UTC", **options: Any) -> pd.DataFrame:
-        """Return the spreads of each symbol by the hour of the day, in pips.
-
-        Parameters
-        ----------
-        zone
-            Whose hours.
-        **options
-            `instruments`, as in `fxlive.analytics.market.spread_profile`.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by `symbol` and `hour`: `quotes`, `crossed`, `mean_pips`, `median_pips`, `p95_pips`.
-
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().spread_profile().index.names
-        FrozenList(['symbol', 'hour'])
-        """
-        from fxlive.analytics.market import spread_profile
-
-        return spread_profile(self.frame("market-data"), zone, **options)
+        return reconcile(
+            frames["analytics"],
+            frames["trades"],
+            open_positions,
+            frames["market-data"],
+            known_since=self._known_since(frames),
+            instruments=instruments,
+        )
 
     def sql(self, query: str) -> pd.DataFrame:
         """Return the result of a SQL query over the frames of one moment, as DuckDB understands it.
@@ -370,6 +307,9 @@ class Analysis(ABC):
         ------
         CaptureError
             Where DuckDB is not installed.
+        UnknownOption
+            Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
+            the tables.
 
         Examples
         --------

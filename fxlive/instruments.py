@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fxlive.errors import UnknownSymbol
+from fxlive.errors import UnknownOption, UnknownSymbol
 
 STANDARD_LOT = 100_000.0
 PIP = 0.0001
@@ -58,6 +58,11 @@ class Instruments:
     account_currency
         The currency in which the platform reports money.
 
+    Raises
+    ------
+    UnknownOption
+        Where the exceptions are no instruments by symbol, or the currency is no text.
+
     Examples
     --------
     >>> book = Instruments()
@@ -69,7 +74,14 @@ class Instruments:
     """
 
     def __init__(self, exceptions: Mapping[str, Instrument] | None = None, account_currency: str = "USD") -> None:
+        known = "a dict such as {'XAUUSD': Instrument('XAUUSD', 'XAU', 'USD', pip=0.1, contract_size=100)}"
+        if exceptions is not None and not isinstance(exceptions, Mapping):
+            raise UnknownOption("exceptions", exceptions, ("None", known))
         self._exceptions = dict(exceptions or {})
+        if not all(isinstance(instrument, Instrument) for instrument in self._exceptions.values()):
+            raise UnknownOption("exceptions", self._exceptions, ("None", known))
+        if not isinstance(account_currency, str):
+            raise UnknownOption("account_currency", account_currency, ("a currency such as 'USD'",))
         self.account_currency = account_currency
 
     def __getitem__(self, symbol: str) -> Instrument:

@@ -220,6 +220,9 @@ class Capture(RecordedReadings, Stills):
         ------
         CaptureError
             Where DuckDB is not installed.
+        UnknownOption
+            Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
+            the tables.
         """
         from fxlive.capture import tools
 

@@ -86,18 +86,64 @@ def current() -> Session:
 
 
 def use(session: Session | str) -> Session:
-    """Make a session, or the open one of that name, the current one."""
-    if isinstance(session, str):
-        if session not in open_sessions:
-            names = ", ".join(open_sessions) or "none"
-            raise NoSession(f"No session called {session!r} is open. Open: {names}.")
-        session = open_sessions[session]
+    """Make a session, or the open one of that name, the current one.
+
+    Raises
+    ------
+    NoSession
+        Where none of that name is open, or what is passed is no session, such as a capture.
+    SessionClosed
+        Where it is closed.
+    """
+    session = _meant(session)
     if session.state == "closed":
         raise SessionClosed(f"The session {session.name!r} is closed. Open a new one with fxlive.connect(...).")
     if session in session_order:
         session_order.remove(session)
     session_order.append(session)
     return session
+
+
+def close(session: Session | str | None = None) -> None:
+    """Close the current session, or that one; what has come stays readable. Where none is open, nothing is to be done.
+
+    Parameters
+    ----------
+    session
+        A session, or the name of an open one. Default: the current one.
+
+    Raises
+    ------
+    NoSession
+        Where none of that name is open, or what is passed is no session.
+
+    Examples
+    --------
+    >>> import fxlive
+    >>> session = fxlive.use(fxlive.Session.offline())
+    >>> fxlive.close()
+    >>> session.state, fxlive.close()
+    ('closed', None)
+    """
+    if session is not None:
+        _meant(session).close()
+    elif session_order:
+        current().close()
+
+
+def _meant(session: Any) -> Session:
+    """Return a session, or the open one of that name."""
+    if isinstance(session, Session):
+        return session
+    names = ", ".join(open_sessions) or "none"
+    if isinstance(session, str):
+        if session not in open_sessions:
+            raise NoSession(f"No session called {session!r} is open. Open: {names}.")
+        return open_sessions[session]
+    raise NoSession(
+        f"What was passed is no session, but of type {type(session).__name__}. Pass a session, or the name of an open "
+        f"one (open: {names}). Ask a capture itself, as in capture.frame(...), or play it with fxlive.replay(capture)."
+    )
 
 
 # At the end of the process, and when it is copied.

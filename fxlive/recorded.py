@@ -12,7 +12,7 @@ from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import UTC, Vocabulary
 from fxlive.drift import EXTRA, Drift
-from fxlive.errors import IncompleteCapture
+from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.readings import Readings
 from fxlive.selection import keyed, micros_of, select, span_of, utc
 from fxlive.store import Gap, gaps_frame
@@ -116,6 +116,14 @@ class RecordedReadings(Readings):
     def _refresh(self) -> None:
         for folder in self._folders:
             folder.refresh()
+
+    def _folders_anew(self) -> list[Folder]:
+        """Return its folders for who plays them: each is looked at by one reader alone."""
+        from fxlive.capture.folder import Folder
+
+        if self._until_us is not None:
+            raise CaptureError("A capture at a moment is not played: replay the whole capture, and seek(...) there.")
+        return [Folder(folder.files, folder.path) for folder in self._folders]
 
     def _recorded(self, channel: Channel) -> Recorded:
         from fxlive.capture.reading import Recorded

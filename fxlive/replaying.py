@@ -12,6 +12,7 @@ from fxlive.display import session_text
 from fxlive.errors import UnknownOption, WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
+from fxlive.opened import Capture
 from fxlive.selection import micros_of
 from fxlive.session import Session
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def replay(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Capture,
     speed: float | None = 1.0,
     paused: bool = False,
     window: str | pd.Timedelta | None = None,
@@ -37,7 +38,8 @@ def replay(
     Parameters
     ----------
     path
-        A capture, or a folder of captures, which are played one after the other; as `open_capture` takes it.
+        A capture, or a folder of captures, which are played one after the other; as `open_capture` takes it. What that
+        gave is taken too.
     speed
         How many times as fast as it was; None: as fast as it goes.
     paused
@@ -56,6 +58,8 @@ def replay(
     ------
     NotACapture, NewerCapture
         Where there is none that can be played.
+    CaptureError
+        Of a capture at a moment: play the whole, and `seek`.
 
     Examples
     --------
@@ -78,7 +82,7 @@ class Replay(Session):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Capture,
         speed: float | None = 1.0,
         paused: bool = False,
         window: str | pd.Timedelta | None = None,
@@ -90,7 +94,7 @@ class Replay(Session):
         from fxlive.capture.folder import find
         from fxlive.capture.tape import Tape
 
-        folders = find(Files(path))
+        folders = path._folders_anew() if isinstance(path, Capture) else find(Files(path))
         self._feed = ReplayFeed(
             Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=int(max_rows)
         )

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from fxlive.analytics.inputs import book_of
 from fxlive.errors import CaptureError
 from fxlive.instruments import Instruments
 
@@ -58,7 +59,7 @@ def write_report(
     from fxlive.figures.style import script
 
     path = path.expanduser()
-    now, instruments = datetime.now(UTC), instruments or Instruments()
+    now, instruments = datetime.now(UTC), book_of(instruments)
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"

@@ -73,6 +73,13 @@ def test_the_parts_of_a_change_add_up(session: fxlive.Session) -> None:
     assert told.drop("change").sum() == pytest.approx(told["change"])
 
 
+def test_a_change_since_a_time_of_which_nothing_is_known_is_refused(session: fxlive.Session) -> None:
+    newest = max(session[channel].index.max() for channel in session if len(session[channel]))
+    assert session.explain(newest)["change"] == 0  # quotes came until then, and nothing changed
+    with pytest.raises(fxlive.UnknownOption, match=r"start cannot be .* a time up to the last row, 2024-01-01 0"):
+        session.explain(newest + pd.Timedelta("1us"))
+
+
 def test_performance_tells_of_risk_where_there_is_capital(session: fxlive.Session) -> None:
     plain, with_risk = session.performance(), session.performance(capital=100_000, freq="1min")
     assert plain.index.tolist() == with_risk.index[: len(plain)].tolist()

@@ -40,6 +40,7 @@ FLOORS: dict[str, float] = {
     "figures": 3,
     "reporting": 3.5,  # of still figures: it draws nothing live
     "capture": 4,
+    "market": 4.1,  # those of them that ask quotes and the feed
     "analysis": 4.2,  # methods that readings have beside those that read
     "readings": 4.5,  # they export, and a capture's own room needs none of them
     "feeds": 5,

@@ -113,6 +113,19 @@ def test_sql_of_a_channel_without_rows_has_its_columns_and_dtypes(tmp_path: Path
 def test_what_sql_cannot_do_is_an_error_of_duckdbs(capture: fxlive.Capture) -> None:
     with pytest.raises(duckdb.Error, match="nothing"):
         capture.sql("select * from nothing")
+    for query in ("select * from market-data", 'select * from "market-data"', "select bidd from market_data"):
+        with pytest.raises(duckdb.Error) as refused:
+            capture.sql(query)
+        known, *more = refused.value.__notes__
+        assert known.endswith("gaps, rejected.")
+        assert more == (["In SQL market-data is market_data."] if "-" in query else [])
+
+
+@pytest.mark.parametrize("query", ["", " \n", "-- select * from trades", ";"])
+def test_no_query_is_an_error_and_no_empty_frame(capture: fxlive.Capture, query: str) -> None:
+    for asked in (capture, fxlive.Session.offline()):
+        with pytest.raises(fxlive.UnknownOption, match="a SQL query, such as"):
+            asked.sql(query)
 
 
 def test_polars_and_pyarrow_see_the_rows_with_the_columns_of_the_files(capture: fxlive.Capture) -> None:
@@ -205,7 +218,7 @@ def test_a_tool_that_is_not_installed_is_an_error_that_says_how_to_get_it(
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(tools, "import_module", gone)
-    with pytest.raises(fxlive.CaptureError, match=rf"pip install 'fxlive\[{library}\]'"):
+    with pytest.raises(fxlive.CaptureError, match=rf"pip install '?{library}.* or fxlive with its extra \[{library}\]"):
         getattr(capture, method)("trades")
 
 

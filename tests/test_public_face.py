@@ -24,12 +24,12 @@ ROOT = Path(__file__).parents[1]
 
 # DESIGN's names, as far as they are methods of a session and so functions of the module too.
 METHODS = (
-    "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect close "
+    "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect "
     "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard "
     "bars pnl explain performance execution order_life exposure reconcile latency correlation spread_profile sql "
     "report when"
 ).split()
-FUNCTIONS = "connect connect_async demo current sessions use run read_export open_capture replay".split()
+FUNCTIONS = "connect connect_async close demo current sessions use run read_export open_capture replay".split()
 # What a method gives, and whoever opens a session by hand, meets these too.
 GIVEN = (Handle, Stream, Recorder, RecordingStatus, Watch, Exposure)
 
@@ -61,7 +61,7 @@ def test_the_public_names_are_all_listed_in_order_and_once() -> None:
 
 def test_every_name_of_the_design_is_there() -> None:
     assert {*METHODS, *FUNCTIONS, "Session", "FxliveError"} <= set(fxlive.__all__)
-    more = "subscriptions state error channels url when_closed open offline".split()
+    more = "subscriptions state error channels url when_closed open close offline".split()
     assert [name for name in (*METHODS, *more) if not hasattr(fxlive.Session, name)] == []
     awaited = "open close subscribe unsubscribe wait_for".split()
     assert all(inspect.iscoroutinefunction(getattr(fxlive.Session, f"{name}_async")) for name in awaited)
@@ -111,6 +111,26 @@ def test_everything_public_says_what_it_does_in_a_sentence(name: str, value: Any
     first = text.partition("\n\n")[0]
     assert first.endswith("."), f"{name}: {first!r}"
     assert not first.startswith(f"{name}("), "a signature that dataclasses wrote is no docstring"
+
+
+# Whose ** is what a tooltip should show: the columns, and fields of the wire, are the platform's.
+FILTERS = {"frame": "where", "latest": "where", "grid": "where"}
+FILTERS |= {"subscribe": "filters", "subscribe_async": "filters"}
+
+
+def test_every_option_is_in_the_signature_by_its_name() -> None:
+    hidden = {
+        (name.rpartition(".")[2], parameter.name)
+        for name, value in documented()
+        if callable(value) and not isinstance(value, type)
+        for parameter in inspect.signature(value).parameters.values()
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD
+    }
+    assert hidden == set(FILTERS.items())
+    for name in "bars execution order_life exposure reconcile correlation spread_profile".split():
+        method = getattr(fxlive.Session, name)
+        told = inspect.getdoc(method) or ""
+        assert [n for n in list(inspect.signature(method).parameters)[1:] if f"\n{n}\n    " not in told] == []
 
 
 def test_every_function_of_the_face_is_the_method_of_that_name() -> None:
@@ -187,6 +207,33 @@ def test_what_acts_acts_on_the_current_session_alone(
     assert fxlive.current() is first
     fxlive.close()
     assert first.state == "closed"
+    assert fxlive.sessions() == []
+
+
+def test_closing_takes_a_session_or_a_name_and_does_nothing_where_none_is_open(
+    two: tuple[fxlive.Session, fxlive.Session],
+) -> None:
+    first, second = two
+    fxlive.close(first)
+    assert (first.state, fxlive.sessions()) == ("closed", [second])
+    with pytest.raises(fxlive.NoSession, match="No session called 'third' is open"):
+        fxlive.close("third")
+    named = fxlive.Session.offline("named").open()
+    fxlive.use(second)
+    fxlive.close("named")
+    assert (named.state, fxlive.sessions()) == ("closed", [second])
+    for _ in range(2):  # a cell that is run twice
+        fxlive.close()
+        fxlive.close(second)
+    assert fxlive.sessions() == []
+
+
+def test_what_is_no_session_cannot_be_the_current_one(tmp_path: Path) -> None:
+    with fxlive.Session.offline().record(tmp_path) as recording:
+        pass
+    for wrong in (fxlive.open_capture(recording.path), None):
+        with pytest.raises(fxlive.NoSession, match=r"of type .*capture\.frame\(\.\.\.\).*fxlive\.replay\(capture\)"):
+            fxlive.use(wrong)  # type: ignore[arg-type]
     assert fxlive.sessions() == []
 
 

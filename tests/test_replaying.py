@@ -333,6 +333,22 @@ def test_a_folder_of_captures_is_played_as_one(tmp_path: Path) -> None:
         assert replayed.frame("market-data")["volume"].max() == 129
 
 
+def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session, tmp_path: Path) -> None:
+    for number in range(2):
+        with recorded(tmp_path) as session:
+            bring_all(session, [quote(n) for n in range(number * 10, number * 10 + 10)], 10, at=MAY_8 + number * DAY_US)
+    for path, count in ((path_of(minute), None), (tmp_path, 20)):
+        capture = fxlive.open_capture(path)
+        with fxlive.replay(capture, speed=None) as replayed:
+            played = replayed.wait_until_end(timeout=20).frame("market-data")
+        assert len(played) == (count or len(capture.frame("market-data")))
+        assert not any(folder.quiet for folder in capture._folders)  # what is missing it still warns of
+    with pytest.raises(fxlive.CaptureError, match=r"seek\(\.\.\.\) there"):
+        fxlive.replay(capture.at(MAY_8))
+    with pytest.raises(fxlive.UnknownOption, match=r"path cannot be .* a folder, a URL"):
+        fxlive.replay([capture.path])  # type: ignore[arg-type]
+
+
 def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Replay) -> None:
     assert set(paused.subscriptions) == {"market-data", "positions"}
     paused.unsubscribe("positions")

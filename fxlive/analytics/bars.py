@@ -22,6 +22,7 @@ from fxlive.analytics.inputs import (
     MISSING,
     Floats,
     Micros,
+    book_of,
     check_columns,
     check_positive,
     floats,
@@ -341,9 +342,9 @@ class BarStream:
 def pip_of(quotes: pd.DataFrame, instruments: Instruments | None, *columns: str) -> float:
     """Return the pip of the one symbol of quotes, which have bid, ask and these columns; NaN where nobody knows it."""
     check_columns(quotes, "quotes", "symbol", "bid", "ask", *columns)
-    symbol = one_symbol(quotes, "quotes")
+    symbol, book = one_symbol(quotes, "quotes"), book_of(instruments)
     try:
-        return PIP if symbol is None else (instruments or Instruments())[symbol].pip
+        return PIP if symbol is None else book[symbol].pip
     except KeyError:
         return float("nan")
 

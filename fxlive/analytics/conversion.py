@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.analytics.inputs import MILLION, Floats, Micros, check_columns, floats, texts, times_us
+from fxlive.analytics.inputs import MILLION, Floats, Micros, book_of, check_columns, floats, texts, times_us
 from fxlive.columns import STR
 from fxlive.errors import InvalidFrame
 from fxlive.instruments import Instrument, Instruments
@@ -35,7 +35,7 @@ class QuoteBook:
     def __init__(
         self, quotes: pd.DataFrame, instruments: Instruments | None = None, positions: pd.DataFrame | None = None
     ) -> None:
-        self.instruments = instruments or Instruments()
+        self.instruments = book_of(instruments)
         if isinstance(quotes, pd.DataFrame) and quotes.index.name == "symbol" and "timestamp" in quotes.columns:
             quotes = quotes.reset_index().set_index("timestamp")
         check_columns(quotes, "quotes", "symbol", "bid", "ask")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, seconds, sides
 from fxlive.analytics.grid import DAY_US
-from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
+from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, several, times_us
 from fxlive.channels import WORKING_ENDS
 from fxlive.columns import STR, UTC
 from fxlive.errors import InvalidFrame, UnknownOption
@@ -30,7 +30,7 @@ def execution(
     orders: pd.DataFrame | None,
     quotes: pd.DataFrame,
     *,
-    horizons: tuple[str, ...] = HORIZONS,
+    horizons: Sequence[str] = HORIZONS,
     realised_after: str = "30s",
     max_quote_age: str = "60s",
     instruments: Instruments | None = None,
@@ -95,7 +95,9 @@ def execution(
     [0.2, 0.2, 1.4]
     """
     check_columns(trades, "trades", *_FILLS)
-    spans = {horizon: _span_us(horizon) for horizon in (*horizons, realised_after)}
+    horizons = several("horizons", horizons, 'times such as ("1s", "30s")')
+    spans = {horizon: _span_us(horizon) for horizon in horizons}
+    spans[realised_after] = _span_us(realised_after, "realised_after")
     oldest = _span_us(max_quote_age, "max_quote_age")
     book = QuoteBook(quotes, instruments)
     said = trades.assign(said_at=times_us(trades, "trades"))
@@ -269,7 +271,7 @@ def _moments(times: pd.Series[pd.Timestamp]) -> Micros:
 def _span_us(horizon: str, option: str = "horizon") -> int:
     try:
         span = int(pd.Timedelta(horizon) / pd.Timedelta("1us"))
-    except ValueError:
+    except (ValueError, TypeError):
         span = 0
     if not 0 < span <= 30 * DAY_US:
         raise UnknownOption(option, horizon, ('a time such as "30s"',))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
-from fxlive.analytics.inputs import Floats, floats, texts
+from fxlive.analytics.inputs import Floats, check_above, floats, several, texts
 from fxlive.columns import STR
-from fxlive.errors import UnknownOption
 from fxlive.instruments import Instrument, Instruments
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
 MARGIN_CALL_PCT = 100.0
+_MOVES = "moves above -100, in percent, such as (-2, 2)"
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,29 @@ class Exposure:
     totals: pd.Series[float]
     missing: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        parts = [f"<Exposure: {_headline(self)}>"]
+        for title, table in _tables(self):
+            shown = table.to_string(**_shown(table), line_width=120, index=title != "totals")
+            parts += ["", f"{title}:", *(line.rstrip() for line in shown.splitlines())]
+        return "\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        parts = [f"<div><b>Exposure</b> {escape(_headline(self))}</div>"]
+        for title, table in _tables(self):
+            shown = table.to_html(
+                **_shown(table), border=0, index=title != "totals"
+            )  # which escapes names from the wire
+            parts.append(f"<div>{title}</div>{shown}")
+        return "".join(parts)
+
 
 def exposure(
     positions: pd.DataFrame,
     quotes: pd.DataFrame,
     *,
     equity: float | None = None,
-    shocks_pct: tuple[float, ...] = SHOCKS_PCT,
+    shocks_pct: Sequence[float] = SHOCKS_PCT,
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
 ) -> Exposure:
@@ -93,7 +111,8 @@ def exposure(
     Raises
     ------
     InvalidFrame, UnknownColumn, UnknownOption
-        For frames that cannot be counted; for a move by which a currency would be worth nothing.
+        For frames that cannot be counted; for options that are none, such as a move by which a currency would be worth
+        nothing.
 
     Examples
     --------
@@ -109,9 +128,12 @@ def exposure(
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
     held = newest_positions(positions, *columns)
+    shocks_pct = several("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
-        if not pct > -100:
-            raise UnknownOption("shocks_pct", pct, ("moves above -100, in percent",))
+        check_above(-100, "shocks_pct", pct, _MOVES)
+    if equity is not None:
+        check_above(-math.inf, "equity", equity, "an amount in the account's currency")
+    check_above(-math.inf, "margin_call_pct", margin_call_pct, "a number of percent, such as 100")
     book = QuoteBook(quotes, instruments, held)
     legs, missing = _legs(held, book)
     by_currency = _by_currency(legs, book)
@@ -127,6 +149,25 @@ def exposure(
     )
     gross = math.nan if missing else float(by_symbol["gross"].sum())
     return Exposure(by_symbol, by_currency, shocks, _totals(held, gross, equity, margin_call_pct), tuple(missing))
+
+
+def _headline(told: Exposure) -> str:
+    open_in = f"{len(told.by_symbol)} symbols" if len(told.by_symbol) != 1 else "1 symbol"
+    missing = f"; not counted, see `missing`: {', '.join(told.missing)}" if told.missing else ""
+    return f"{open_in}, money in the account's currency{missing}"
+
+
+def _tables(told: Exposure) -> list[tuple[str, pd.DataFrame]]:
+    """Return what there is to show, each with its title."""
+    totals = told.totals.to_frame().T
+    tables = {"totals": totals, "by_symbol": told.by_symbol, "by_currency": told.by_currency, "shocks": told.shocks}
+    return [(title, table) for title, table in tables.items() if not table.empty]
+
+
+def _shown(table: pd.DataFrame) -> dict[str, Any]:
+    """Return how pandas is to show a table: short, rates to six digits, what nobody knows as a dash."""
+    rates = {"rate": "{:,.6g}".format} if "rate" in table.columns else None
+    return {"max_rows": 20, "na_rep": "-", "float_format": "{:,.2f}".format, "formatters": rates}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
+from fxlive.instruments import Instruments
 from fxlive.timestamps import NAT
 
 Floats = npt.NDArray[np.float64]
@@ -116,10 +118,39 @@ def millionths(frame: pd.DataFrame, column: str, what: str) -> Money:
     return whole
 
 
+def check_above(least: float, option: str, value: Any, *known: str) -> None:
+    """Raise UnknownOption where a value is no number above another; `known` says what could be."""
+    if not isinstance(value, Real) or not value > least:  # type: ignore[operator]
+        raise UnknownOption(option, value, known)
+
+
 def check_positive(option: str, value: Any, *known: str) -> None:
     """Raise UnknownOption where a value is no number above 0; `known` says what could be."""
-    if not isinstance(value, Real) or not value > 0:  # type: ignore[operator]
-        raise UnknownOption(option, value, known)
+    check_above(0, option, value, *known)
+
+
+def several(option: str, values: Any, *known: str) -> list[Any]:
+    """Return the values of an option that takes several as a list; raises UnknownOption where it is one alone."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UnknownOption(option, values, known)
+    return list(values)
+
+
+def book_of(instruments: Any) -> Instruments:
+    """Return the instruments that are meant: the market's conventions where it is None.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is something else, such as the dict that belongs into ``Instruments(...)``.
+    """
+    if instruments is None:
+        return Instruments()
+    if not isinstance(instruments, Instruments):
+        raise UnknownOption(
+            "instruments", instruments, ("None", "fxlive.Instruments({symbol: fxlive.Instrument(...)})")
+        )
+    return instruments
 
 
 def one_symbol(frame: pd.DataFrame, what: str) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.grid import Grid
-from fxlive.analytics.inputs import check_columns, floats, moments_us, times_us
+from fxlive.analytics.inputs import book_of, check_columns, floats, moments_us, times_us
 from fxlive.columns import STR, UTC
 from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments
@@ -107,8 +107,8 @@ def correlation(
     [[1.0, 1.0], [1.0, 1.0]]
     """
     check_columns(quotes, "quotes", "symbol", "bid", "ask")
-    if min_returns < 2:
-        raise UnknownOption("min_returns", min_returns, ("a number of at least 2",))
+    if not isinstance(min_returns, int | np.integer) or min_returns < 2:
+        raise UnknownOption("min_returns", min_returns, ("a whole number of at least 2",))
     mid = (floats(quotes, "bid") + floats(quotes, "ask")) / 2
     rows = pd.DataFrame({"symbol": quotes["symbol"].astype(STR).to_numpy(), "mid": mid})
     rows["bar"] = Grid(freq).keys(times_us(quotes, "quotes"))
@@ -155,12 +155,12 @@ def spread_profile(quotes: pd.DataFrame, zone: str = "UTC", *, instruments: Inst
     """
     check_columns(quotes, "quotes", "symbol", "bid", "ask")
     times_us(quotes, "quotes")
-    book = instruments or Instruments()
+    book = book_of(instruments)
     names = quotes["symbol"].astype(STR)
     pips = {name: _pip(book, name) for name in names.dropna().unique()}
     try:
         hours: Any = pd.DatetimeIndex(quotes.index).tz_convert(zone).hour if len(quotes) else []
-    except (KeyError, ValueError, OSError) as error:  # what zoneinfo says of one that it does not know
+    except (KeyError, ValueError, TypeError, OSError) as error:  # what zoneinfo says of one that it does not know
         raise UnknownOption("zone", zone, ('a time zone such as "Europe/London"',)) from error
     spread = (floats(quotes, "ask") - floats(quotes, "bid")) / names.map(pips).to_numpy(np.float64)
     rows = pd.DataFrame({"symbol": names.to_numpy(), "hour": np.asarray(hours, np.int64), "spread": spread.round(6)})

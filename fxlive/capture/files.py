@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pyarrow import fs
 
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, UnknownOption
 
 T = TypeVar("T")
 
@@ -41,6 +41,8 @@ class Files:
     ------
     CaptureError
         Where fsspec, or what it needs for such a URL, is not installed.
+    UnknownOption
+        Where it is neither.
 
     Examples
     --------
@@ -49,7 +51,10 @@ class Files:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        text = os.fspath(path)
+        try:
+            text = os.fspath(path)
+        except TypeError as error:
+            raise UnknownOption("path", path, ("a folder", "a URL such as s3://bucket/captures")) from error
         self.local = "://" not in text
         self.shown = text
         if self.local:

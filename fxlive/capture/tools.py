@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,14 @@ from fxlive.capture.schema import schema
 from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import STR, Vocabulary
 from fxlive.drift import EXTRA, MAX_EXACT_INTEGER, Drift
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, UnknownOption
 
 PARTITION_ROWS = 1_000_000
+_DASK = "dask[dataframe,distributed]"
 
 
-def needed(library: str, extra: str) -> Any:
-    """Return a library, or say how to get it.
+def needed(library: str, package: str) -> Any:
+    """Return a library, or say how to get it: its `package`, whose name fxlive's extra has, too.
 
     Raises
     ------
@@ -35,7 +37,8 @@ def needed(library: str, extra: str) -> Any:
         return import_module(library)
     except ImportError as error:
         raise CaptureError(
-            f"{library} is not installed ({error}). Install it with pip install 'fxlive[{extra}]'."
+            f"{library} is not installed ({error}). Install it with pip install {quote(package)}, "
+            f"or fxlive with its extra [{package.partition('[')[0]}]."
         ) from error
 
 
@@ -62,13 +65,22 @@ def query(
 
     Nothing is read but what the query needs: a view is a scan of the capture's Parquet files. `known` is what can be
     asked for, which an error lists.
+
+    Raises
+    ------
+    UnknownOption
+        Where there is no query in the text.
     """
     duckdb = needed("duckdb", "duckdb")
     folders = next((recorded.folders for recorded, _ in channels.values()), [])
+    known = list(known)
     try:
         return while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
-    except duckdb.CatalogException as error:  # of a wrong name it would suggest tables of its own
-        error.add_note(f"The tables are: {', '.join(known)}.")
+    except (duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException) as error:
+        error.add_note(f"The tables are: {', '.join(known)}.")  # of a wrong name it would suggest tables of its own
+        for name in known:
+            if "_" in name and name.replace("_", "-") in sql.lower():
+                error.add_note(f"In SQL {name.replace('_', '-')} is {name}.")
         raise
 
 
@@ -92,6 +104,8 @@ def _answer(
         for name, frame in frames.items():
             connection.register(name, frame)
         found = connection.sql(sql)
+        if found is None and not connection.extract_statements(sql):
+            raise UnknownOption("query", sql, ("a SQL query, such as 'select * from trades'",))
         if found is None:
             return pd.DataFrame()
         answer: pd.DataFrame = found.df()
@@ -204,13 +218,13 @@ def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
 
 def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
     """Return the rows as a Dask DataFrame whose partitions are frames as a session has them."""
-    dataframe = needed("dask.dataframe", "dask")
-    clear_known_categories = needed("dask.dataframe.utils", "dask").clear_known_categories
+    dataframe = needed("dask.dataframe", _DASK)
+    clear_known_categories = needed("dask.dataframe.utils", _DASK).clear_known_categories
     place = files.root if files.local else files.shown
     about = About(place, recorded.channel.name, tuple(symbols), _dtypes(drift), recorded.until_us)
     runs = [run for piece in recorded.pieces() for run in _runs(piece)] or [(None, ())]
     empty = clear_known_categories(partition((None, ()), about))
-    with needed("dask", "dask").config.set({"dataframe.convert-string": False}):  # a frame's text is pandas' str
+    with needed("dask", _DASK).config.set({"dataframe.convert-string": False}):  # a frame's text is pandas' str
         return dataframe.from_map(partition, runs, about=about, meta=empty, label="fxlive")
 
 

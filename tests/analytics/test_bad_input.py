@@ -27,6 +27,7 @@ from fxlive.analytics.pnl import pnl
 from fxlive.analytics.reconcile import reconcile
 from fxlive.analytics.risk import period_returns
 from fxlive.errors import FxliveError, InvalidFrame, UnknownColumn, UnknownOption
+from fxlive.instruments import Instruments
 from tests.analytics import test_execution as fills
 from tests.analytics.frames import T0, S, index, quotes, trades
 from tests.analytics.test_exposure import held
@@ -167,6 +168,19 @@ ODD: dict[str, Callable[[Frames], Any]] = {
     "a range in letters": lambda f: range_bars(f["quotes"], "5"),  # type: ignore[arg-type]
     "half a quote": lambda f: tick_bars(f["quotes"], 1.5),  # type: ignore[arg-type]
     "a currency that is worth nothing": lambda f: exposure(f["positions"], f["quotes"], shocks_pct=(-100.0,)),
+    "one move in place of several": lambda f: exposure(f["positions"], f["quotes"], shocks_pct=1),  # type: ignore
+    "a move in letters": lambda f: exposure(f["positions"], f["quotes"], shocks_pct=["2"]),  # type: ignore[list-item]
+    "equity in letters": lambda f: exposure(f["positions"], f["quotes"], equity="1e6"),  # type: ignore[arg-type]
+    "a margin call in letters": lambda f: exposure(f["positions"], f["quotes"], margin_call_pct="x"),  # type: ignore
+    "a dict in place of instruments": lambda f: exposure(f["positions"], f["quotes"], instruments={}),  # type: ignore
+    "the same of bars": lambda f: bars(f["quotes"], "1s", instruments={"EURUSD": 0.1}),  # type: ignore[arg-type]
+    "the same of spreads": lambda f: spread_profile(f["quotes"], instruments=["EURUSD"]),  # type: ignore[arg-type]
+    "a pip in place of an instrument": lambda f: Instruments({"XAUUSD": 0.1}),  # type: ignore[dict-item]
+    "a symbol in place of instruments": lambda f: Instruments("XAUUSD"),  # type: ignore[arg-type]
+    "returns in letters": lambda f: correlation(f["quotes"], min_returns="x"),  # type: ignore[arg-type]
+    "several zones in place of one": lambda f: spread_profile(f["quotes"], ["UTC"]),  # type: ignore[arg-type]
+    "one horizon in place of several": lambda f: execution(f["trades"], None, f["quotes"], horizons="30s"),
+    "a horizon that is a list": lambda f: execution(f["trades"], None, f["quotes"], realised_after=["1s"]),  # type: ignore
     "no capital but text": lambda f: period_returns(pnl(f["positions"], f["trades"])["total"], "1000"),  # type: ignore
     "frames in place of totals": lambda f: period_returns(f["quotes"], 1000),  # type: ignore[arg-type]
     "totals that are missing": lambda f: period_returns(f["quotes"]["bid"].mask(f["quotes"]["bid"] > 1.0852), 1000),

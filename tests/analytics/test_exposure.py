@@ -207,3 +207,29 @@ def test_a_quote_is_the_last_at_or_before_a_moment_whatever_the_order_of_the_row
     assert book.rates("JPY", np.array([T0 - 1, T0])).tolist()[1] == 1 / 150
     assert math.isnan(book.rate("SEK"))
     assert book.path("EUR") == (("EURUSD", True),)
+
+
+def test_it_shows_itself_as_small_tables_and_says_what_is_not_counted() -> None:
+    odd = "<b>X</b>"  # names come from the wire
+    book = Instruments({odd: Instrument(odd, "<i>", "USD", pip=0.1, contract_size=10.0)})
+    rows = held((1, "EURUSD", "BUY", 12.0, 1.0850), (2, "USDJPY", "SELL", 0.1, 151.0))
+    more = pd.DataFrame(
+        {"ticket": [3, 4], "symbol": [odd, "<u>"], "type": "BUY", "volume": 1.0, "open_price": 2.0}, index=rows.index
+    )
+    told = exposure(pd.concat([rows, more]), quotes({**PRICES, odd: 2.0}), instruments=book)
+    text, page = repr(told), told._repr_html_()
+    assert text.splitlines()[0] == (
+        "<Exposure: 3 symbols, money in the account's currency; not counted, see `missing`: <u>>"
+    )
+    for shown in (text, page):
+        assert [title for title in ("totals", "by_symbol", "by_currency", "shocks") if title not in shown] == []
+        assert "1,303,200.00" in shown  # 12 lots of EURUSD
+        assert "0.00666667" in shown  # what a yen is worth
+    assert page.count("<table") == 4
+    assert "&lt;b&gt;X" in page
+    assert "&lt;u&gt;" in page
+    assert [raw for raw in ("<b>X", "<i>", "<u>") if raw in page] == []
+    assert max(map(len, text.splitlines())) <= 120
+    nothing = exposure(held(), quotes())
+    assert repr(nothing).startswith("<Exposure: 0 symbols")
+    assert nothing._repr_html_().count("<table") == 1

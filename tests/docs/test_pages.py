@@ -146,7 +146,7 @@ def test_the_shell_lines_of_a_page_run(page: Path, at_hand: dict[str, str], tmp_
             case ["make", target, *_]:
                 assert target in targets, line
             case ["pip", "install", *names]:
-                for extra in re.findall(r"fxlive\[([\w,]+)\]", " ".join(names)):
+                for extra in re.findall(r"(?:fxlive|\.)\[([\w,]+)\]", " ".join(names)):
                     assert set(extra.split(",")) <= set(metadata("fxlive").get_all("Provides-Extra")), line
             case ["export", setting]:
                 assert setting.startswith(("FXLIVE_URL=", "FXLIVE_TOKEN=")), line
@@ -209,6 +209,13 @@ def test_every_channel_has_its_table_and_every_error_its_advice() -> None:
 
     assert re.findall(r"^```\{columns\} (\S+)$", frames, re.M) == list(CHANNELS)
     assert {error.__name__.lower() for error in raised} <= advice
+
+
+def test_the_gallery_has_a_word_on_every_notebook() -> None:
+    row = re.compile(r"^\| \[[\w -]+\]\(\.\./notebooks/([\w-]+)\.ipynb\) \| \w", re.M)
+    told = row.findall((DOCS / "gallery.md").read_text(encoding="utf-8"))
+
+    assert sorted(told) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_the_wire_page_shows_a_message_of_every_channel_as_the_platform_documents_it() -> None:
