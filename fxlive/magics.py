@@ -17,7 +17,7 @@ import pandas as pd
 from fxlive import face
 from fxlive.demo import demo
 from fxlive.errors import FxliveError, UnknownOption
-from fxlive.opening import connect, current, sessions
+from fxlive.opening import close, connect, current, sessions
 from fxlive.readings import Readings
 from fxlive.session import Session
 
@@ -51,23 +51,24 @@ def load_ipython_extension(shell: Any) -> None:
     shell.Completer.custom_matchers = [*others, matcher]  # loaded again it is there once
 
 
-def session_magic(line: str) -> Session:
+def session_magic(line: str) -> Session | None:
     """Show the current session, open one, or close it.
 
     - ``%fxlive``: how the current session fares
     - ``%fxlive demo``: a session on the built-in simulated platform
     - ``%fxlive connect``: a session on the platform of FXLIVE_URL, with the token of FXLIVE_TOKEN
-    - ``%fxlive close``: the current session is closed
+    - ``%fxlive close``: the current session is closed, where there is one
     """
     command = line.strip()
     if command and command not in _COMMANDS:
         raise UnknownOption("%fxlive", command, _COMMANDS)
     if command in ("demo", "connect"):
         return demo() if command == "demo" else connect()
-    session = current()
     if command == "close":
-        session.close()
-    return session
+        closed = sessions()[-1:]
+        close()
+        return closed[0] if closed else None
+    return current()
 
 
 def sql_magic(variables: dict[str, Any], line: str, cell: str | None = None) -> pd.DataFrame:

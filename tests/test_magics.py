@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.magics import completions
+from fxlive.magics import completions, session_magic
 from tests.capture.sessions import path_of
 from tests.handmade import clean_slate  # noqa: F401
 
@@ -96,3 +96,10 @@ def test_a_capture_knows_its_symbols_too(fx_simulator: Any, tmp_path: Path) -> N
         manifest.unlink()
     with pytest.warns(fxlive.IncompleteCapture):
         assert fxlive.open_capture(path_of(live)).symbols == live.symbols
+
+
+def test_closing_is_quiet_where_nothing_is_open(session: fxlive.Session) -> None:
+    fxlive.use(session)
+    assert session_magic("close") is session
+    assert session.state == "closed"
+    assert session_magic("close") is None
