@@ -74,7 +74,7 @@ class Session(Telling, Pictures):
     reconnect_when_stale
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
-        How many failed reconnects in a row are final.
+        How many failed reconnects in a row are final; None: it tries for ever.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Session(Telling, Pictures):
         ca: str | ssl.SSLContext | None = None,
         stale_after: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
-        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+        reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
         url = url or os.environ.get("FXLIVE_URL")
         if not url:

@@ -81,7 +81,7 @@ class LiveFeed:
     timeout_s
         How long a connection, and an acknowledgement, may take.
     reconnect_attempts
-        How many failures in a row are final.
+        How many failures in a row are final; None: none ever.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LiveFeed:
         auth: Literal["header", "query"] = "header",
         ca: str | ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
-        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+        reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
         given: object = url
         if not isinstance(given, str):

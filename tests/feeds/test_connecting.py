@@ -159,6 +159,14 @@ def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
 
 
+@pytest.mark.parametrize("attempts", ["many", "3", 0, -1, 2.5, True])
+def test_attempts_that_are_no_number_of_them_are_refused_before_there_is_a_connection_to_lose(attempts: Any) -> None:
+    with pytest.raises(
+        fxlive.UnknownOption, match=r"reconnect_attempts cannot be .* a whole number of at least 1, None"
+    ):
+        fxlive.Session("ws://h/api/ws", TOKEN, reconnect_attempts=attempts)
+
+
 # Refusals
 
 
