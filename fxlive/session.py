@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from fxlive.channels import CHANNELS, channel_name
+from fxlive.channels import CHANNELS, channel_name, has_symbols
 from fxlive.display import session_html, session_text
 from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
 from fxlive.feeds.auth import TokenSource, query_token
@@ -22,6 +22,7 @@ from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
+from fxlive.instruments import with_spelled_symbols
 from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
@@ -262,7 +263,7 @@ class Session(Telling, Pictures):
     def subscribe(self, /, *channels: str, **filters: Any) -> None:
         """Subscribe to channels, with filters on fields of their ``data``; returns once the platform has agreed.
 
-        A channel that is subscribed already gets the new filters.
+        A channel that is subscribed already gets the new filters. ``symbol="eur/usd"`` asks for EURUSD.
 
         Raises
         ------
@@ -284,7 +285,10 @@ class Session(Telling, Pictures):
 
     async def _subscribing(self, channels: Sequence[str], filters: Filters) -> None:
         self._pipeline.check_open()
-        await self._pipeline.feed.subscribe({channel_name(name): filters for name in channels})
+        wanted = {channel_name(name): filters for name in channels}
+        await self._pipeline.feed.subscribe(
+            {name: _spelled(name, asked, self.symbols) for name, asked in wanted.items()}
+        )
 
     def unsubscribe(self, *channels: str) -> None:
         """Give channels up; their frames stay as they are."""
@@ -458,5 +462,11 @@ def _wanted(channels: Channels) -> dict[str, Filters | None]:
                     f"The filters of {name} must be a dict such as {{'symbol': 'EURUSD'}}, not {filters!r}.",
                     channel=name,
                 )
-        return {channel_name(name): filters for name, filters in channels.items()}
+        named = {channel_name(name): filters for name, filters in channels.items()}
+        return {name: None if asked is None else _spelled(name, asked, []) for name, asked in named.items()}
     return {channel_name(name): None for name in channels}
+
+
+def _spelled(channel: str, filters: Filters, seen: list[str]) -> Filters:
+    """Return filters with symbols as the platform writes them: one that it does not know brings nothing, silently."""
+    return with_spelled_symbols(filters, seen) if has_symbols(channel) else filters
