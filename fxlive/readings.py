@@ -80,7 +80,8 @@ class Readings(Analysis, ABC):
         last
             Only the last so many rows, or the last ``"5min"`` before the newest `timestamp`.
         since, until
-            Only rows between these times, both included; without a zone they are UTC.
+            Only rows between these times, both included; without a zone they are UTC. A number is no time, nor is
+            a time of day without its date.
         **where
             Only rows with this value in this column; a list takes any of its values. ``symbol="eur/usd"`` is EURUSD.
 

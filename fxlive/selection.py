@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ from fxlive.columns import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 
 _NUMBER = re.compile(r"[-+]?[\d.]*")
+_TIME_OF_DAY = re.compile(
+    r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
+)
+_DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
+_MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
 
 
 def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
@@ -132,21 +138,31 @@ def time_of(option: str, value: Any) -> pd.Timedelta:
     return span
 
 
-def utc(time: Any) -> pd.Timestamp:
+def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     """Return a moment in UTC; without a zone it is taken as UTC.
 
     Raises
     ------
     UnknownOption
-        Where it is no moment.
+        Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
+        it would take for today's.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
     """
+    text = time.strip() if isinstance(time, str) else ""
+    digits = text.lstrip("+-").replace(".", "", 1).isdecimal() and len(text) not in _DIGITS_OF_A_DATE
+    if digits or isinstance(time, Number | np.bool_):
+        raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
+    wrong = UnknownOption(option, time, (_MOMENT,))
+    if _TIME_OF_DAY.fullmatch(text):
+        raise wrong
     try:
         stamp = pd.Timestamp(time)
     except (ValueError, TypeError):
-        raise UnknownOption("a moment", time, ('a time such as "2024-01-31 12:00", which is UTC',)) from None
+        raise wrong from None
+    if pd.isna(stamp):
+        raise wrong
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 

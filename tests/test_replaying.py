@@ -354,6 +354,11 @@ def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) ->
         fxlive.replay(path_of(minute), speed=speed)
 
 
+def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
+    with pytest.raises(fxlive.UnknownOption, match=r"a moment cannot be 5\. It knows: a time with its date"):
+        paused.seek(5)
+
+
 def test_what_cannot_be_played_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:
     with pytest.raises(fxlive.NotACapture):
         fxlive.replay(tmp_path)

@@ -6,7 +6,8 @@ import json
 import math
 import random
 import time
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,10 @@ from hypothesis import strategies as st
 from fxlive.batch import Rows
 from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
-from fxlive.errors import UnknownColumn
+from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.newest import MAX_DEPARTED, MAX_ENDED
 from fxlive.protocol import decode
-from fxlive.selection import select
+from fxlive.selection import select, utc
 from fxlive.table import RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
@@ -1264,6 +1265,27 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
     assert minutes(select(frame, "market-data", since=since)) == [7, 8, 9]
     assert minutes(select(frame, "market-data", until=since)) == list(range(8))
     assert minutes(select(frame, "market-data", since=since, until=since)) == [7]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *(1.7e9, 0, True, np.int64(5), np.float64(1.7e9), Decimal(5)),
+        *("5", "1712011200", "23:00", "T23:00:30.5Z", "9 pm"),
+        pd.NaT,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_number_and_a_time_of_day_are_no_moment(frame: pd.DataFrame, moment: Any, empty: bool) -> None:
+    for end in ("since", "until"):
+        with pytest.raises(UnknownOption, match=r"a moment cannot be .* a time with its date such as"):
+            select(frame.iloc[:0] if empty else frame, "market-data", **{end: moment})
+
+
+@pytest.mark.parametrize("moment", ["2024-01-01", "20240101", "2024", "Jan 1 2024", "2024-01", date(2024, 1, 1)])
+def test_a_moment_may_be_a_day_however_it_is_written(moment: Any) -> None:
+    assert utc(moment) == pd.Timestamp("2024-01-01", tz="UTC")
 
 
 @pytest.mark.parametrize(
