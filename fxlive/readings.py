@@ -83,7 +83,8 @@ class Readings(Analysis, ABC):
             Only rows between these times, both included; without a zone they are UTC. A number is no time, nor is
             a time of day without its date.
         **where
-            Only rows with this value in this column; a list takes any of its values. ``symbol="eur/usd"`` is EURUSD.
+            Only rows with this value in this column; a list takes any of its values, None is what is missing.
+            ``symbol="eur/usd"`` is EURUSD, and ``action="buy"`` BUY: codes are compared without case.
 
         Returns
         -------
@@ -95,6 +96,8 @@ class Readings(Analysis, ABC):
         ------
         InvalidChannel, UnknownColumn, UnknownSymbol
             For a wrong name; lists the right ones. A pair that has not ticked may still: its frame is empty.
+        UnknownOption
+            For a value that the column cannot have, such as ``bid="high"``, and a time that is none.
         ValueError
             Where `last` is neither a number of rows nor a time.
 
@@ -125,7 +128,7 @@ class Readings(Analysis, ABC):
         channel
             Such as ``"positions"``.
         **where
-            Only rows with this value in this column; a list takes any of its values.
+            Only rows with this value in this column, as for `frame`.
 
         Returns
         -------

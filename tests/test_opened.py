@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -116,6 +117,34 @@ def test_a_selection_finds_the_rows_that_it_finds_live(
 
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=False, check_categorical=False)
     assert found["symbol"].dtype == expected["symbol"].dtype  # so that joins work, whatever was read
+
+
+@pytest.mark.parametrize(
+    ("channel", "selection"),
+    [
+        ("positions", {"type": "buy"}),
+        ("positions", {"type": ["Buy", "ünknown", None], "ticket": str(2**62 + 16)}),
+        ("trades", {"ticket": ["27", None]}),
+        ("market-data", {"received_at": "2014-05-08 12:00"}),
+        ("market-data", {"bid": "high"}),
+        ("alerts", {"severity": 5}),
+        ("alerts", {"actions": "ACKNOWLEDGE"}),
+    ],
+    ids=str,
+)
+def test_values_are_taken_as_they_are_live(
+    day: tuple[fxlive.Session, fxlive.Capture], channel: str, selection: dict[str, Any]
+) -> None:
+    session, capture = day
+    try:
+        expected = session.frame(channel, **selection)
+    except fxlive.UnknownOption as error:
+        with pytest.raises(fxlive.UnknownOption, match=re.escape(str(error))):
+            capture.frame(channel, **selection)
+    else:
+        found = capture.frame(channel, **selection)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=False, check_categorical=False)
+        assert len(found) > 0 or "received_at" in selection
 
 
 def test_a_ticket_of_64_bits_is_found(day: tuple[fxlive.Session, fxlive.Capture]) -> None:

@@ -1304,6 +1304,11 @@ def test_a_moment_may_be_a_day_however_it_is_written(moment: Any) -> None:
         ({"note": pd.Series(["n2"])}, [2]),
         ({"symbol": "EURUSD", "flag": True}, [3, 9]),
         ({"timestamp": pd.Timestamp("2024-01-01T00:02Z")}, [2]),
+        ({"timestamp": ["2024-01-01 00:02", "2024-01-01T02:03+02:00", None]}, [2, 3]),
+        ({"ask": "4"}, [4]),
+        ({"ask": [Decimal(4), math.nan]}, [3, 4]),
+        ({"note": "N2"}, []),
+        ({"flag": np.False_}, [1, 2, 4, 5, 7, 8]),
         ({}, range(10)),
         (None, range(10)),
     ],
@@ -1313,6 +1318,34 @@ def test_rows_are_chosen_by_the_values_of_columns(frame: pd.DataFrame, where: An
 
     assert minutes(found) == list(wanted)
     assert [str(d) for d in found.dtypes] == [str(d) for d in frame.dtypes]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *({"ask": value} for value in ("high", ">5", "", "inf", True, pd.Timestamp(0), [4, "x"], 10**400)),
+        *({"received_at": value} for value in ("2024-01-01", "2024", date(2024, 1, 1), 1.7e9, "12:00", "soon")),
+        *({"symbol": 42}, {"note": 2}, {"note": ["n2", 2]}, {"flag": "True"}, {"flag": 1}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_value_that_a_column_cannot_have_is_refused(frame: pd.DataFrame, where: dict[str, Any], empty: bool) -> None:
+    [name] = where
+    with pytest.raises(UnknownOption, match=f"{name} cannot be .*It knows: "):
+        select(frame.iloc[:0] if empty else frame, "market-data", where=where)
+
+
+def test_codes_are_compared_without_case_and_whole_numbers_exactly() -> None:
+    frame = table_of(
+        *(message(POSITION, ticket=2**62 + n, type=t) for n, t in enumerate(["BUY", "Buy", "SELL", None]))
+    ).frame()
+
+    for kinds in ("buy", "BUY", ["bUy", "?"]):
+        assert (select(frame, "positions", where={"type": kinds})["ticket"] - 2**62).tolist() == [0, 1]
+    assert (select(frame, "positions", where={"type": ["sell", None]})["ticket"] - 2**62).tolist() == [2, 3]
+    assert select(frame, "positions", where={"ticket": str(2**62 + 1)})["ticket"].tolist() == [2**62 + 1]
+    assert select(frame, "positions", where={"ticket": [10**30, 1.5]}).empty
 
 
 def test_all_that_is_asked_for_holds_together_and_last_comes_last(frame: pd.DataFrame) -> None:
