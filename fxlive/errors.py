@@ -3,6 +3,7 @@
     FxliveError
     ├── ConnectionFailed            the platform could not be reached, or hung up for good
     │   ├── AuthenticationError     the token is missing, wrong or expired
+    │   │   └── TokenFunctionFailed your own function raised, or did not return in time
     │   ├── RateLimitError          too many connections; `retry_after_s` says how long to wait
     │   ├── ServerUnavailable       nothing answers, or the server says 503 / try again later
     │   └── ReconnectsExhausted     five reconnects in a row failed
@@ -47,6 +48,10 @@ class ConnectionFailed(FxliveError):
 
 class AuthenticationError(ConnectionFailed):
     """The platform refused the token: it is missing, wrong or expired."""
+
+
+class TokenFunctionFailed(AuthenticationError):
+    """The token function raised, or did not return in time. The platform has refused nothing: try again."""
 
 
 class RateLimitError(ConnectionFailed):

@@ -97,9 +97,8 @@ class Readings(Analysis, ABC):
         InvalidChannel, UnknownColumn, UnknownSymbol
             For a wrong name; lists the right ones. A pair that has not ticked may still: its frame is empty.
         UnknownOption
-            For a value that the column cannot have, such as ``bid="high"``, and a time that is none.
-        ValueError
-            Where `last` is neither a number of rows nor a time.
+            For a value that the column cannot have, such as ``bid="high"``, a time that is none, and where `last` is
+            neither a number of rows nor a time.
 
         Examples
         --------

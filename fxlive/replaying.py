@@ -13,7 +13,7 @@ from fxlive.errors import UnknownOption, WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.selection import micros_of
-from fxlive.session import Session
+from fxlive.session import Session, checked_rows
 
 if TYPE_CHECKING:
     from fxlive.widgets.slider import TimeSlider
@@ -92,7 +92,7 @@ class Replay(Session):
 
         folders = find(Files(path))
         self._feed = ReplayFeed(
-            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=int(max_rows)
+            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=checked_rows(max_rows)
         )
         self._begin(self._feed, name, window, max_rows, clock=self._feed.now_us)
         for about in (folder.manifest for folder in folders):

@@ -57,6 +57,10 @@ def write_report(
     """Write the page; what the method `report` does."""
     from fxlive.figures.style import script
 
+    if not path.name:
+        raise CaptureError(
+            f"The report could not be written to {path}: that is a folder. Pass a file, such as report.html."
+        )
     now, instruments = datetime.now(UTC), instruments or Instruments()
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (

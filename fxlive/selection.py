@@ -69,9 +69,7 @@ def select(
     UnknownColumn
         Where a column of `where` does not exist.
     UnknownOption
-        Where it can have no such value.
-    ValueError
-        Where `last` is neither a number of rows nor a time.
+        Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none.
     """
     span = None if last is None else span_of(last)
     for name, value in (where or {}).items():
@@ -193,10 +191,15 @@ def _number(value: Any, *types: type[int] | type[float]) -> int | float | None:
 def span_of(last: Any) -> int | pd.Timedelta:
     """Return what `last` asks for: a number of rows, or a time.
 
+    Raises
+    ------
+    UnknownOption
+        Where it is neither.
+
     >>> span_of(5.0), span_of("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
-    wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
+    wrong = UnknownOption("last", last, ("a number of rows", 'a time such as "5min"'))
     if isinstance(last, bool | np.bool_):
         raise wrong
     if not isinstance(last, np.timedelta64) and isinstance(last, int | float | np.integer | np.floating):

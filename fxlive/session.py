@@ -15,7 +15,7 @@ import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name, has_symbols
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
+from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
@@ -126,12 +126,9 @@ class Session(Telling, Pictures):
         record: str | Path | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
-        if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
-            raise ValueError(f"max_rows must be a whole number of at least 1, not {max_rows!r}")
         self.name = name
-        max_rows = int(max_rows)  # 1e6 is a number of rows too
         kept = None if window is None else time_of("window", window)
-        store = Store(max_rows=max_rows, window_us=None if kept is None else kept // pd.Timedelta("1us"))
+        store = Store(max_rows=checked_rows(max_rows), window_us=None if kept is None else kept // pd.Timedelta("1us"))
         self._pipeline = Pipeline(
             feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
         )
@@ -448,6 +445,19 @@ class Session(Telling, Pictures):
 
     def _repr_html_(self) -> str:
         return session_html(self.name, self.url, self.health())
+
+
+def checked_rows(max_rows: float) -> int:
+    """Return how many rows a table may have; 1e6 is a number of rows too.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is no number of rows.
+    """
+    if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
+        raise UnknownOption("max_rows", max_rows, ("a whole number of at least 1",))
+    return int(max_rows)
 
 
 def _wanted(channels: Channels) -> dict[str, Filters | None]:

@@ -29,11 +29,12 @@ from fxlive.errors import (
     ReconnectsExhausted,
     ServerUnavailable,
     SubscriptionError,
+    TokenFunctionFailed,
     TooManySubscriptions,
+    UnknownOption,
 )
 from fxlive.feeds.auth import (
     Token,
-    TokenFunctionFailed,
     TokenSource,
     left_s,
     life_s,
@@ -118,7 +119,7 @@ class LiveFeed:
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         if auth not in ("header", "query"):
-            raise ValueError(f"auth must be 'header' or 'query', not {auth!r}")
+            raise UnknownOption("auth", auth, ("header", "query"))
         self._base_url = with_query_token(url, None) if in_query else url
         self._token = Token(token)
         self._auth = auth
