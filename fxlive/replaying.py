@@ -14,6 +14,7 @@ from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.selection import micros_of
 from fxlive.session import Session, checked_rows
+from fxlive.watching import span_s
 
 if TYPE_CHECKING:
     from fxlive.widgets.slider import TimeSlider
@@ -168,12 +169,15 @@ class Replay(Session):
         Raises
         ------
         WaitTimeout
-            When `timeout` seconds are over.
+            When `timeout` (seconds, or a time such as ``"5min"``) is over.
+        UnknownOption
+            Where `timeout` is no time.
         """
+        timeout_s = span_s("timeout", timeout)
         try:
-            call(wait_awake(self._feed.wait_until_ended(), timeout))
+            call(wait_awake(self._feed.wait_until_ended(), timeout_s))
         except TimeoutError:
-            raise WaitTimeout(f"The replay did not end within {timeout:g} s: it is {self.time}.") from None
+            raise WaitTimeout(f"The replay did not end within {timeout_s:g} s: it is {self.time}.") from None
         return self
 
     def time_slider(self, *, name: str | None = None) -> TimeSlider:

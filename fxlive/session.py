@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -71,7 +71,8 @@ class Session(Telling, Pictures):
     ca
         A file of certificates of a private authority (or an ``ssl.SSLContext``), for ``wss://``.
     stale_after
-        Seconds of silence after which a channel is stale, by channel; market-data 10 s unless it is named here.
+        How long a channel may be silent before it is stale, by channel, such as ``{"trades": "5min"}``, or in seconds;
+        market-data 10 s unless it is named here.
     reconnect_when_stale
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
@@ -95,8 +96,8 @@ class Session(Telling, Pictures):
         name: str = "default",
         timeout: float = 10.0,
         auth: Literal["header", "query"] = "header",
-        ca: str | ssl.SSLContext | None = None,
-        stale_after: Mapping[str, float] = STALE_AFTER_S,
+        ca: str | Path | ssl.SSLContext | None = None,
+        stale_after: Mapping[str, str | float | pd.Timedelta] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
@@ -112,8 +113,7 @@ class Session(Telling, Pictures):
             timeout_s=span_s("timeout", timeout),
             reconnect_attempts=reconnect_attempts,
         )
-        stale_after_s = {**STALE_AFTER_S, **{channel_name(channel): float(s) for channel, s in stale_after.items()}}
-        self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale, record)
+        self._begin(feed, name, window, max_rows, _limits_s(stale_after), reconnect_when_stale, record)
 
     def _begin(
         self,
@@ -460,11 +460,23 @@ def checked_rows(max_rows: float) -> int:
     return int(max_rows)
 
 
+def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str, float]:
+    """Return how long each channel may be silent, in seconds; those that are not named as by default."""
+    given: object = stale_after
+    if not isinstance(given, Mapping):
+        raise UnknownOption("stale_after", given, ('times by channel such as {"market-data": "10s"}',))
+    asked = {channel_name(channel): span_s(f"stale_after of {channel}", time) for channel, time in given.items()}
+    return {**STALE_AFTER_S, **asked}
+
+
 def _wanted(channels: Channels) -> dict[str, Filters | None]:
     if channels is None:
         return dict.fromkeys(CHANNELS)
     if isinstance(channels, str):
         channels = [channels]
+    given: object = channels
+    if not isinstance(given, Iterable):
+        raise UnknownOption("channels", given, ('names such as ["trades"]', 'filters by name such as {"trades": {}}'))
     if isinstance(channels, Mapping):
         for name, filters in channels.items():
             if filters is not None and not isinstance(filters, Mapping):

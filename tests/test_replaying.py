@@ -359,6 +359,13 @@ def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
         paused.seek(5)
 
 
+def test_a_wait_takes_a_time_however_it_is_written(paused: fxlive.Replay) -> None:
+    with pytest.raises(fxlive.UnknownOption, match="timeout cannot be 'soon'"):
+        paused.wait_until_end(timeout="soon")
+    with pytest.raises(fxlive.WaitTimeout, match=r"did not end within 0\.01 s"):
+        paused.wait_until_end(timeout="10ms")
+
+
 def test_what_cannot_be_played_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:
     with pytest.raises(fxlive.NotACapture):
         fxlive.replay(tmp_path)

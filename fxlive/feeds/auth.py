@@ -143,7 +143,7 @@ def query_token(url: str) -> str | None:
     """
     try:
         return dict(parse_qsl(urlsplit(url).query)).get("token")
-    except ValueError:  # no URL at all, which is for others to say
+    except (ValueError, TypeError, AttributeError):  # no URL at all, or no text, which is for others to say
         return None
 
 

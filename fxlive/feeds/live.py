@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -92,7 +93,7 @@ class LiveFeed:
         channels: Mapping[str, Filters | None],
         *,
         auth: Literal["header", "query"] = "header",
-        ca: str | ssl.SSLContext | None = None,
+        ca: str | Path | ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
@@ -474,7 +475,10 @@ def _check_count(count: int) -> None:
         )
 
 
-def _ssl_context(scheme: str, ca: str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | None:
+    given: object = ca
+    if given is not None and not isinstance(given, str | Path | ssl.SSLContext):
+        raise UnknownOption("ca", given, ("a file of certificates", "an ssl.SSLContext"))
     if scheme != "wss":
         return None
     if isinstance(ca, ssl.SSLContext):

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import trustme
 from websockets.http11 import Request
@@ -157,6 +158,31 @@ def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
     with pytest.raises(ValueError, match="window cannot be '0s'"):
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"stale_after": value} for value in (5, "5s", {"trades": "soon"}, {"trades": None})),
+        *({"channels": 5}, {"channels": True}, {"ca": True}, {"ca": 5}, {"timeout": "soon"}),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_wrong_type_is_told_at_once(options: dict[str, Any]) -> None:
+    [name] = options
+    with pytest.raises(fxlive.UnknownOption, match=rf"^{name}.* cannot be .* It knows: "):
+        fxlive.Session("ws://h/api/ws", TOKEN, **options)
+
+
+def test_what_is_no_text_is_no_url() -> None:
+    with pytest.raises(fxlive.ConnectionFailed, match="The URL is text such as wss://host/api/ws, not dict"):
+        fxlive.connect({"url": "ws://h/api/ws"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", ["5s", 5, pd.Timedelta("5s"), "5"])
+def test_the_time_after_which_a_channel_is_stale_is_written_as_any_other(limit: Any) -> None:
+    session = fxlive.Session("ws://h/api/ws", TOKEN, stale_after={"trades": limit})
+    assert session._pipeline._stale_after_s == {"market-data": 10.0, "trades": 5.0}
 
 
 @pytest.mark.parametrize("attempts", ["many", "3", 0, -1, 2.5, True])
