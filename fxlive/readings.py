@@ -69,7 +69,14 @@ class Readings(Analysis, ABC):
         return frame
 
     def frame(
-        self, /, channel: str, *, last: int | str | None = None, since: Any = None, until: Any = None, **where: Any
+        self,
+        /,
+        channel: str,
+        *,
+        last: int | str | pd.Timedelta | None = None,
+        since: Any = None,
+        until: Any = None,
+        **where: Any,
     ) -> pd.DataFrame:
         """Return the rows of a channel in the order of arrival: a snapshot that is yours to change.
 
@@ -78,7 +85,7 @@ class Readings(Analysis, ABC):
         channel
             Such as ``"positions"``; ``market_data`` is accepted for ``market-data``.
         last
-            Only the last so many rows, or the last ``"5min"`` before the newest `timestamp`.
+            Only the last so many rows, or the last ``"5min"`` (or a Timedelta) before the newest `timestamp`.
         since, until
             Only rows between these times, both included; without a zone they are UTC. A number is no time, nor is
             a time of day without its date.

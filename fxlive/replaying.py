@@ -163,7 +163,7 @@ class Replay(Session):
         """
         call(self._feed.seek(micros_of(time)))
 
-    def wait_until_end(self, timeout: float = 300.0) -> Replay:
+    def wait_until_end(self, timeout: str | float | pd.Timedelta = 300.0) -> Replay:
         """Block until everything has been played, and return the session.
 
         Raises

@@ -65,7 +65,7 @@ class Session(Telling, Pictures):
     name
         What to call it; ``fxlive.sessions()`` lists the open ones.
     timeout
-        How many seconds connecting and each acknowledgement may take.
+        How long connecting and each acknowledgement may take: seconds, or a time such as ``"10s"``.
     auth
         ``"header"`` or ``"query"``: where the platform wants the token.
     ca
@@ -94,7 +94,7 @@ class Session(Telling, Pictures):
         max_rows: int = 1_000_000,
         record: str | Path | None = None,
         name: str = "default",
-        timeout: float = 10.0,
+        timeout: str | float | pd.Timedelta = 10.0,
         auth: Literal["header", "query"] = "header",
         ca: str | Path | ssl.SSLContext | None = None,
         stale_after: Mapping[str, str | float | pd.Timedelta] = STALE_AFTER_S,
