@@ -12,7 +12,7 @@
     │   ├── PermissionDenied        not for this user; ConnectionDenied (also a ConnectionFailed) at the handshake
     │   ├── InvalidSubscription     malformed filters or names
     │   └── TooManySubscriptions    more than the connection may hold; raised before it is sent
-    ├── NoSession                   no session of that name is open
+    ├── NoSession                   no session of that name is open, or this one never was
     ├── SessionClosed               the session was closed or has failed
     ├── UnknownColumn               no such column in the channel
     ├── UnknownSymbol               no such symbol, nor can there be one
@@ -119,7 +119,7 @@ class TooManySubscriptions(SubscriptionError):
 
 
 class NoSession(FxliveError):
-    """There is no open session, or none of that name."""
+    """There is no open session, or none of that name, or this one was never opened."""
 
 
 class SessionClosed(FxliveError):

@@ -209,13 +209,15 @@ class Replay(Session):
         """
         from fxlive.widgets.slider import time_slider
 
-        return time_slider(self._pipeline, self._feed, self.name, name=name)
+        return time_slider(self._opened(), self._feed, self.name, name=name)
 
     def _controls(self) -> Controls:
         controls = super()._controls()
         return replace(controls, pause=self.pause, resume=self.resume, paused=lambda: self.paused)
 
     def __repr__(self) -> str:
+        if self._pipeline.never_opened:
+            return super().__repr__()
         pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")
         return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
 

@@ -394,6 +394,8 @@ class Session(Telling, Pictures):
         ------
         CaptureError
             Where the folder cannot be made or written to.
+        NoSession
+            Where the session was never opened; ``record=`` records from the first message on.
 
         Examples
         --------
@@ -403,6 +405,7 @@ class Session(Telling, Pictures):
         'stopped'
         """
         self._pipeline.check_open()
+        self._pipeline.check_opened()
         former = self.recording
         recording = self._begin_recording(path)  # before the former ends, so that nothing falls between them
         if former is not None:
@@ -441,10 +444,12 @@ class Session(Telling, Pictures):
         )
 
     def __repr__(self) -> str:
+        if self._pipeline.never_opened:
+            return f"<fxlive session {self.name!r}: never opened, would connect to {self.url}. Call session.open().>"
         return session_text(self.name, self.url, self.health())
 
-    def _repr_html_(self) -> str:
-        return session_html(self.name, self.url, self.health())
+    def _repr_html_(self) -> str | None:
+        return None if self._pipeline.never_opened else session_html(self.name, self.url, self.health())
 
 
 def checked_rows(max_rows: float) -> int:

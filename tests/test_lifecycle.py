@@ -198,6 +198,22 @@ def test_max_rows_that_is_no_number_of_rows_is_refused_at_once(max_rows: Any) ->
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, max_rows=max_rows)
 
 
+def test_a_session_that_was_never_opened_has_nothing_to_record_or_to_show(tmp_path: Path) -> None:
+    session = fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN)
+
+    for act in (
+        lambda: session.record(tmp_path),
+        session.dashboard,
+        lambda: session.grid("trades"),
+        session.status_bar,
+    ):
+        with pytest.raises(fxlive.NoSession, match="was never opened"):
+            act()
+    assert list(tmp_path.iterdir()) == []
+    assert "never opened" in repr(session)
+    assert session._repr_html_() is None  # the words are shown instead
+
+
 def test_filters_that_are_no_dict_are_refused_at_once() -> None:
     with pytest.raises(fxlive.InvalidSubscription, match="filters of trades must be a dict such as"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, channels={"trades": "EURUSD"})  # type: ignore[dict-item]
