@@ -3,6 +3,7 @@
     FxliveError
     ├── ConnectionFailed            the platform could not be reached, or hung up for good
     │   ├── AuthenticationError     the token is missing, wrong or expired
+    │   │   └── TokenFunctionFailed your own function raised, or did not return in time
     │   ├── RateLimitError          too many connections; `retry_after_s` says how long to wait
     │   ├── ServerUnavailable       nothing answers, or the server says 503 / try again later
     │   └── ReconnectsExhausted     five reconnects in a row failed
@@ -11,7 +12,7 @@
     │   ├── PermissionDenied        not for this user; ConnectionDenied (also a ConnectionFailed) at the handshake
     │   ├── InvalidSubscription     malformed filters or names
     │   └── TooManySubscriptions    more than the connection may hold; raised before it is sent
-    ├── NoSession                   no session of that name is open
+    ├── NoSession                   no session of that name is open, or this one never was
     ├── SessionClosed               the session was closed or has failed
     ├── UnknownColumn               no such column in the channel
     ├── UnknownSymbol               no such symbol, nor can there be one
@@ -47,6 +48,10 @@ class ConnectionFailed(FxliveError):
 
 class AuthenticationError(ConnectionFailed):
     """The platform refused the token: it is missing, wrong or expired."""
+
+
+class TokenFunctionFailed(AuthenticationError):
+    """The token function raised, or did not return in time. The platform has refused nothing: try again."""
 
 
 class RateLimitError(ConnectionFailed):
@@ -114,7 +119,7 @@ class TooManySubscriptions(SubscriptionError):
 
 
 class NoSession(FxliveError):
-    """There is no open session, or none of that name."""
+    """There is no open session, or none of that name, or this one was never opened."""
 
 
 class SessionClosed(FxliveError):

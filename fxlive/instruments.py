@@ -7,7 +7,7 @@ differs, and for everything that is no such pair, `Instruments` takes the except
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,15 +117,27 @@ def known_symbol(symbol: str, seen: list[str]) -> str:
     >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
     ('EURUSD', 'GBPUSD')
     """
+    written = spelled(symbol, seen)
+    if written not in seen and not _six_letters(written):
+        raise UnknownSymbol(symbol, seen)
+    return written
+
+
+def spelled(symbol: str, seen: list[str]) -> str:
+    """Return a symbol as the platform writes it: as it has been seen, or its six letters; any other as it is.
+
+    Examples
+    --------
+    >>> spelled("eur/usd", ["EURUSD.m"]), spelled("eur/usd", []), spelled("US500.cash", [])
+    ('EURUSD.m', 'EURUSD', 'US500.cash')
+    """
     if symbol in seen:
         return symbol
     letters = _letters(symbol)
     alike = [other for other in seen if _letters(other) == letters]
     if alike:
         return alike[0]
-    if not (len(letters) == 6 and letters.isalpha()):
-        raise UnknownSymbol(symbol, seen)
-    return letters if "." not in symbol else symbol
+    return letters if _six_letters(symbol) and "." not in symbol else symbol
 
 
 def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
@@ -136,12 +148,32 @@ def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, A
     >>> with_known_symbols({"symbol": ["eur/usd", "USDJPY"]}, ["EURUSD"])
     {'symbol': ['EURUSD', 'USDJPY']}
     """
+    return _with_symbols(where, seen, known_symbol)
+
+
+def with_spelled_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
+    """Return values by column in which those of `symbol` are as `spelled` has them: the platform may know others.
+
+    Examples
+    --------
+    >>> with_spelled_symbols({"symbol": "eur/usd", "strategy_id": "s1"}, [])
+    {'symbol': 'EURUSD', 'strategy_id': 's1'}
+    """
+    return _with_symbols(where, seen, spelled)
+
+
+def _with_symbols(where: Mapping[str, Any], seen: list[str], spell: Callable[[str, list[str]], str]) -> dict[str, Any]:
     asked = where.get("symbol")
     if isinstance(asked, str):
-        return {**where, "symbol": known_symbol(asked, seen)}
+        return {**where, "symbol": spell(asked, seen)}
     if isinstance(asked, list | tuple | set | frozenset):
-        return {**where, "symbol": [known_symbol(s, seen) if isinstance(s, str) else s for s in asked]}
+        return {**where, "symbol": [spell(s, seen) if isinstance(s, str) else s for s in asked]}
     return dict(where)
+
+
+def _six_letters(symbol: str) -> bool:
+    letters = _letters(symbol)
+    return len(letters) == 6 and letters.isalpha()
 
 
 def _letters(symbol: str) -> str:

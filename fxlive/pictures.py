@@ -35,6 +35,11 @@ class Pictures:
     def _controls(self) -> Controls:
         """Return what the buttons of a status bar do."""
 
+    def _opened(self) -> Pipeline:
+        """Return the pipeline, or raise NoSession where it was never opened."""
+        self._pipeline.check_opened()
+        return self._pipeline
+
     def price_chart(
         self,
         symbol: str,
@@ -83,7 +88,7 @@ class Pictures:
         """
         from fxlive.widgets.prices import price_chart
 
-        return price_chart(self._pipeline, self.name, symbol, kind, freq, window, tz=tz, name=name)
+        return price_chart(self._opened(), self.name, symbol, kind, freq, window, tz=tz, name=name)
 
     def pnl_chart(
         self,
@@ -122,7 +127,7 @@ class Pictures:
         """
         from fxlive.widgets.pnl import pnl_chart
 
-        return pnl_chart(self._pipeline, self.name, by, window, tz=tz, name=name)
+        return pnl_chart(self._opened(), self.name, by, window, tz=tz, name=name)
 
     def chart(
         self,
@@ -165,7 +170,7 @@ class Pictures:
         """
         from fxlive.widgets.series import series_chart
 
-        return series_chart(self._pipeline, self.name, self._channel(channel), y, by, window, tz=tz, name=name)
+        return series_chart(self._opened(), self.name, self._channel(channel), y, by, window, tz=tz, name=name)
 
     def metrics_chart(
         self,
@@ -209,7 +214,7 @@ class Pictures:
         """
         from fxlive.widgets.tiles import metrics_chart
 
-        return metrics_chart(self._pipeline, self.name, period, window, currency=currency, name=name)
+        return metrics_chart(self._opened(), self.name, period, window, currency=currency, name=name)
 
     def status_bar(self, *, name: str | None = None) -> StatusBar:
         """Return a live bar with the session's state, rates, latency, gaps and losses, and buttons that also work
@@ -236,7 +241,7 @@ class Pictures:
         """
         from fxlive.widgets.status import status_bar
 
-        return status_bar(self._pipeline, self.name, self._controls(), name=name)
+        return status_bar(self._opened(), self.name, self._controls(), name=name)
 
     def grid(
         self,
@@ -299,7 +304,7 @@ class Pictures:
         if "symbol" in where and has_symbols(self._channel(channel)):
             where = with_known_symbols(where, sorted(self._pipeline.store.symbols))
         return grid(
-            self._pipeline,
+            self._opened(),
             self.name,
             channel,
             columns=columns,
@@ -336,7 +341,7 @@ class Pictures:
         """
         from fxlive.widgets.alerts import alerts_feed
 
-        return alerts_feed(self._pipeline, self.name, name=name)
+        return alerts_feed(self._opened(), self.name, name=name)
 
     def dashboard(self, symbol: str | None = None, *, tz: str | None = None, name: str | None = None) -> Dashboard:
         """Return all of it in one widget: status, prices, P&L, metrics, alerts, and grids of what is open and traded.
@@ -363,4 +368,4 @@ class Pictures:
         """
         from fxlive.widgets.dashboard import dashboard
 
-        return dashboard(self._pipeline, self.name, self._controls(), symbol, tz=tz, name=name)
+        return dashboard(self._opened(), self.name, self._controls(), symbol, tz=tz, name=name)

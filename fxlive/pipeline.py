@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fxlive.batch import Batch, Rejection, Rows
 from fxlive.channels import CHANNELS
-from fxlive.errors import FxliveError, SessionClosed, WaitTimeout
+from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
@@ -294,6 +294,16 @@ class Pipeline:
             raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
         if self.state == "failed":
             raise SessionClosed(f"The session has failed: {self.error} Call session.reconnect() or connect anew.")
+
+    @property
+    def never_opened(self) -> bool:
+        """Whether there is a feed to open, and nobody has; one of memory is there for what can be done without."""
+        return self.state == "connecting" and self._starting is None and not isinstance(self.feed, MemoryFeed)
+
+    def check_opened(self) -> None:
+        """Raise NoSession where it was never opened: nothing will ever come, which would look like a silent market."""
+        if self.never_opened:
+            raise NoSession("The session was never opened. Call session.open(), or fxlive.connect(...).")
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Block until a condition holds, looking again after each batch and change of state.

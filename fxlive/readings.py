@@ -69,7 +69,14 @@ class Readings(Analysis, ABC):
         return frame
 
     def frame(
-        self, /, channel: str, *, last: int | str | None = None, since: Any = None, until: Any = None, **where: Any
+        self,
+        /,
+        channel: str,
+        *,
+        last: int | str | pd.Timedelta | None = None,
+        since: Any = None,
+        until: Any = None,
+        **where: Any,
     ) -> pd.DataFrame:
         """Return the rows of a channel in the order of arrival: a snapshot that is yours to change.
 
@@ -78,11 +85,13 @@ class Readings(Analysis, ABC):
         channel
             Such as ``"positions"``; ``market_data`` is accepted for ``market-data``.
         last
-            Only the last so many rows, or the last ``"5min"`` before the newest `timestamp`.
+            Only the last so many rows, or the last ``"5min"`` (or a Timedelta) before the newest `timestamp`.
         since, until
-            Only rows between these times, both included; without a zone they are UTC.
+            Only rows between these times, both included; without a zone they are UTC. A number is no time, nor is
+            a time of day without its date.
         **where
-            Only rows with this value in this column; a list takes any of its values. ``symbol="eur/usd"`` is EURUSD.
+            Only rows with this value in this column; a list takes any of its values, None is what is missing.
+            ``symbol="eur/usd"`` is EURUSD, and ``action="buy"`` BUY: codes are compared without case.
 
         Returns
         -------
@@ -94,8 +103,9 @@ class Readings(Analysis, ABC):
         ------
         InvalidChannel, UnknownColumn, UnknownSymbol
             For a wrong name; lists the right ones. A pair that has not ticked may still: its frame is empty.
-        ValueError
-            Where `last` is neither a number of rows nor a time.
+        UnknownOption
+            For a value that the column cannot have, such as ``bid="high"``, a time that is none, and where `last` is
+            neither a number of rows nor a time.
 
         Examples
         --------
@@ -124,7 +134,7 @@ class Readings(Analysis, ABC):
         channel
             Such as ``"positions"``.
         **where
-            Only rows with this value in this column; a list takes any of its values.
+            Only rows with this value in this column, as for `frame`.
 
         Returns
         -------

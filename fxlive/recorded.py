@@ -206,7 +206,8 @@ class RecordedReadings(Readings):
         newest = latest.without_ended(self._frame(rows, of), of)
         if of is CHANNELS["positions"]:
             closings = self._selected("trades", None, None, None, {"status": "CLOSED"})
-            newest = latest.without_covered(newest, closings)
+            exactly = (closings["status"] == "CLOSED").to_numpy()  # as a live session has it
+            newest = latest.without_covered(newest, closings[exactly])
         return keyed(newest, of)
 
     def _attrs(self) -> dict[Hashable, Any]:

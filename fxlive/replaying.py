@@ -14,7 +14,8 @@ from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.opened import Capture
 from fxlive.selection import micros_of
-from fxlive.session import Session
+from fxlive.session import Session, checked_rows
+from fxlive.watching import span_s
 
 if TYPE_CHECKING:
     from fxlive.widgets.slider import TimeSlider
@@ -96,7 +97,7 @@ class Replay(Session):
 
         folders = path._folders_anew() if isinstance(path, Capture) else find(Files(path))
         self._feed = ReplayFeed(
-            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=int(max_rows)
+            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=checked_rows(max_rows)
         )
         self._begin(self._feed, name, window, max_rows, clock=self._feed.now_us)
         for about in (folder.manifest for folder in folders):
@@ -166,18 +167,21 @@ class Replay(Session):
         """
         call(self._feed.seek(micros_of(time)))
 
-    def wait_until_end(self, timeout: float = 300.0) -> Replay:
+    def wait_until_end(self, timeout: str | float | pd.Timedelta = 300.0) -> Replay:
         """Block until everything has been played, and return the session.
 
         Raises
         ------
         WaitTimeout
-            When `timeout` seconds are over.
+            When `timeout` (seconds, or a time such as ``"5min"``) is over.
+        UnknownOption
+            Where `timeout` is no time.
         """
+        timeout_s = span_s("timeout", timeout)
         try:
-            call(wait_awake(self._feed.wait_until_ended(), timeout))
+            call(wait_awake(self._feed.wait_until_ended(), timeout_s))
         except TimeoutError:
-            raise WaitTimeout(f"The replay did not end within {timeout:g} s: it is {self.time}.") from None
+            raise WaitTimeout(f"The replay did not end within {timeout_s:g} s: it is {self.time}.") from None
         return self
 
     def time_slider(self, *, name: str | None = None) -> TimeSlider:
@@ -209,13 +213,15 @@ class Replay(Session):
         """
         from fxlive.widgets.slider import time_slider
 
-        return time_slider(self._pipeline, self._feed, self.name, name=name)
+        return time_slider(self._opened(), self._feed, self.name, name=name)
 
     def _controls(self) -> Controls:
         controls = super()._controls()
         return replace(controls, pause=self.pause, resume=self.resume, paused=lambda: self.paused)
 
     def __repr__(self) -> str:
+        if self._pipeline.never_opened:
+            return super().__repr__()
         pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")
         return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
 

@@ -59,6 +59,10 @@ def write_report(
     from fxlive.figures.style import script
 
     path = path.expanduser()
+    if not path.name:
+        raise CaptureError(
+            f"The report could not be written to {path}: that is a folder. Pass a file, such as report.html."
+        )
     now, instruments = datetime.now(UTC), book_of(instruments)
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (

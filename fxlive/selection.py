@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import date, timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
 from fxlive.channels import Channel
 from fxlive.columns import STR
 from fxlive.errors import UnknownColumn, UnknownOption
+from fxlive.messages import Kind
 
 _NUMBER = re.compile(r"[-+]?[\d.]*")
+_TIME_OF_DAY = re.compile(
+    r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
+)
+_DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
+_DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
+_MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
 
 
 def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
@@ -51,26 +62,24 @@ def select(
     since, until
         Times, both included; without a zone they are UTC.
     where
-        Values by column; a list of values takes any of them.
+        Values by column, as `wanted` takes them.
 
     Raises
     ------
     UnknownColumn
         Where a column of `where` does not exist.
-    ValueError
-        Where `last` is neither a number of rows nor a time.
+    UnknownOption
+        Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none.
     """
     span = None if last is None else span_of(last)
     for name, value in (where or {}).items():
         if name in frame.columns:
-            column: Any = frame[name]
+            column = frame[name]
         elif name in frame.index.names:
-            column = frame.index.get_level_values(name)
+            column = pd.Series(frame.index.get_level_values(name))
         else:
             raise UnknownColumn(name, channel, [n for n in (*frame.index.names, *frame.columns) if n])
-        several = isinstance(value, list | tuple | set | frozenset | pd.Index | pd.Series | np.ndarray)
-        mask = column.isin(list(value)) if several else column.isna() if value is None else column == value
-        frame = frame[np.asarray(mask.fillna(False) if hasattr(mask, "fillna") else mask, bool)]
+        frame = frame[_mask(name, column, value)]
     stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
     if since is not None:
         keep = np.asarray(stamps >= utc(since))
@@ -85,13 +94,122 @@ def select(
     return frame
 
 
+def _mask(name: str, column: pd.Series, value: Any) -> Any:
+    """Return which rows of a column have a value that is asked for, as an array of bool."""
+    kind = _kind(name, column.dtype)
+    values, missing = wanted(name, kind, value)
+    if kind is Kind.CODE:
+        texts = column.cat.categories
+        known = [(text.lower() if caseless(name, kind) else text) in values for text in texts]
+        return np.array([*known, missing])[column.cat.codes]  # the code of what is missing is -1
+    mask = column == values[0] if len(values) == 1 else column.isin(values)
+    return (mask | column.isna() if missing else mask).to_numpy(bool, na_value=False)
+
+
+def _kind(name: str, dtype: Any) -> Kind:
+    """Return what a column holds, by its name and dtype; of integers and numbers the one is as good as the other."""
+    if isinstance(dtype, pd.CategoricalDtype):
+        return Kind.SYMBOL if name == "symbol" else Kind.CODE
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return Kind.TIME
+    if isinstance(dtype, pd.StringDtype):
+        return Kind.TEXT
+    if is_bool_dtype(dtype):
+        return Kind.FLAG
+    return Kind.INTEGER if is_integer_dtype(dtype) else Kind.NUMBER if is_numeric_dtype(dtype) else Kind.LIST
+
+
+def caseless(column: str, kind: Kind) -> bool:
+    """Return whether a column's values are compared without case: codes of the platform are, names that users give not.
+
+    >>> caseless("action", Kind.CODE), caseless("strategy_id", Kind.CODE)
+    (True, False)
+    """
+    return kind is Kind.CODE and not column.endswith("_id")
+
+
+def wanted(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
+    """Return the values that are asked of a column, and whether missing ones are, too.
+
+    Parameters
+    ----------
+    column
+        What to call it in an error.
+    kind
+        What it holds. Text that is a number, or a time, is taken for one where it holds such. What is compared without
+        case is in lower case; symbols have been spelled before.
+    value
+        One value, or several of which any is wanted; None, NaN and NaT are what is missing.
+
+    Raises
+    ------
+    UnknownOption
+        Where no value of such a column can equal it: nothing would be found, as if there were nothing.
+
+    >>> wanted("volume", Kind.NUMBER, ["0.1", 2, None]), wanted("action", Kind.CODE, "BUY")
+    (([0.1, 2.0], True), (['buy'], False))
+    """
+    several = isinstance(value, list | tuple | set | frozenset | pd.Index | pd.Series | np.ndarray)
+    given = list(value) if several else [value]
+    missing = [one is None or (is_scalar(one) and bool(pd.isna(one))) for one in given]
+    return [_meant(column, kind, one) for one, none in zip(given, missing, strict=True) if not none], any(missing)
+
+
+_EQUAL = {
+    Kind.NUMBER: ("a number to equal",),
+    Kind.KEY_INTEGER: ("a number to equal",),
+    Kind.INTEGER: ("a number to equal",),
+    Kind.FLAG: ("True", "False"),
+    Kind.TIME: ('a moment with its time of day such as "2024-01-31 12:00", which is UTC',),
+    Kind.SYMBOL: ("a text to equal",),
+    Kind.CODE: ("a text to equal",),
+    Kind.TEXT: ("a text to equal",),
+    Kind.LIST: ("None, because lists are not compared",),
+}
+
+
+def _meant(column: str, kind: Kind, value: Any) -> Any:
+    """Return a value as a column of that kind has it."""
+    meant: Any = None
+    match kind:
+        case Kind.NUMBER | Kind.KEY_INTEGER | Kind.INTEGER:
+            meant = _number(value, float) if kind is Kind.NUMBER else _number(value, int, float)
+        case Kind.TIME:
+            day = _DAY.fullmatch(value.strip()) if isinstance(value, str) else type(value) is date
+            meant = None if day else utc(value, column)
+        case Kind.FLAG if isinstance(value, bool | np.bool_):
+            meant = bool(value)
+        case Kind.SYMBOL | Kind.CODE | Kind.TEXT if isinstance(value, str):
+            meant = value.lower() if caseless(column, kind) else value
+    if meant is None:
+        raise UnknownOption(column, value, _EQUAL[kind])
+    return meant
+
+
+def _number(value: Any, *types: type[int] | type[float]) -> int | float | None:
+    """Return a finite number, or text that is one, as the first of the types that has it; None for anything else."""
+    given, number = value, None
+    if isinstance(value, str | Number) and not isinstance(value, bool | np.bool_):
+        for read in types:
+            with suppress(ValueError, TypeError, OverflowError):
+                number = read(given)
+                if isinstance(given, str) or number == given:
+                    break
+    return number if isinstance(number, int) or (number is not None and math.isfinite(number)) else None
+
+
 def span_of(last: Any) -> int | pd.Timedelta:
     """Return what `last` asks for: a number of rows, or a time.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is neither.
 
     >>> span_of(5.0), span_of("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
-    wrong = ValueError(f"last must be a number of rows, or a time such as '5min', not {last!r}")
+    wrong = UnknownOption("last", last, ("a number of rows", 'a time such as "5min"'))
     if isinstance(last, bool | np.bool_):
         raise wrong
     if not isinstance(last, np.timedelta64) and isinstance(last, int | float | np.integer | np.floating):
@@ -132,21 +250,31 @@ def time_of(option: str, value: Any) -> pd.Timedelta:
     return span
 
 
-def utc(time: Any) -> pd.Timestamp:
+def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     """Return a moment in UTC; without a zone it is taken as UTC.
 
     Raises
     ------
     UnknownOption
-        Where it is no moment.
+        Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
+        it would take for today's.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
     """
+    text = time.strip() if isinstance(time, str) else ""
+    digits = text.lstrip("+-").replace(".", "", 1).isdecimal() and len(text) not in _DIGITS_OF_A_DATE
+    if digits or isinstance(time, Number | np.bool_):
+        raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
+    wrong = UnknownOption(option, time, (_MOMENT,))
+    if _TIME_OF_DAY.fullmatch(text):
+        raise wrong
     try:
         stamp = pd.Timestamp(time)
     except (ValueError, TypeError):
-        raise UnknownOption("a moment", time, ('a time such as "2024-01-31 12:00", which is UTC',)) from None
+        raise wrong from None
+    if pd.isna(stamp):
+        raise wrong
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 

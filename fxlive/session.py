@@ -7,21 +7,22 @@ import os
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from fxlive.channels import CHANNELS, channel_name
+from fxlive.channels import CHANNELS, channel_name, has_symbols
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription
+from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
 from fxlive.feeds.auth import TokenSource, query_token
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
+from fxlive.instruments import with_spelled_symbols
 from fxlive.loop import bridge, call, submit
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
@@ -64,17 +65,18 @@ class Session(Telling, Pictures):
     name
         What to call it; ``fxlive.sessions()`` lists the open ones.
     timeout
-        How many seconds connecting and each acknowledgement may take.
+        How long connecting and each acknowledgement may take: seconds, or a time such as ``"10s"``.
     auth
         ``"header"`` or ``"query"``: where the platform wants the token.
     ca
         A file of certificates of a private authority (or an ``ssl.SSLContext``), for ``wss://``.
     stale_after
-        Seconds of silence after which a channel is stale, by channel; market-data 10 s unless it is named here.
+        How long a channel may be silent before it is stale, by channel, such as ``{"trades": "5min"}``, or in seconds;
+        market-data 10 s unless it is named here.
     reconnect_when_stale
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
-        How many failed reconnects in a row are final.
+        How many failed reconnects in a row are final; None: it tries for ever.
 
     Examples
     --------
@@ -92,12 +94,12 @@ class Session(Telling, Pictures):
         max_rows: int = 1_000_000,
         record: str | Path | None = None,
         name: str = "default",
-        timeout: float = 10.0,
+        timeout: str | float | pd.Timedelta = 10.0,
         auth: Literal["header", "query"] = "header",
-        ca: str | ssl.SSLContext | None = None,
-        stale_after: Mapping[str, float] = STALE_AFTER_S,
+        ca: str | Path | ssl.SSLContext | None = None,
+        stale_after: Mapping[str, str | float | pd.Timedelta] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
-        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+        reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
         url = url or os.environ.get("FXLIVE_URL")
         if not url:
@@ -111,8 +113,7 @@ class Session(Telling, Pictures):
             timeout_s=span_s("timeout", timeout),
             reconnect_attempts=reconnect_attempts,
         )
-        stale_after_s = {**STALE_AFTER_S, **{channel_name(channel): float(s) for channel, s in stale_after.items()}}
-        self._begin(feed, name, window, max_rows, stale_after_s, reconnect_when_stale, record)
+        self._begin(feed, name, window, max_rows, _limits_s(stale_after), reconnect_when_stale, record)
 
     def _begin(
         self,
@@ -125,12 +126,9 @@ class Session(Telling, Pictures):
         record: str | Path | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
-        if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
-            raise ValueError(f"max_rows must be a whole number of at least 1, not {max_rows!r}")
         self.name = name
-        max_rows = int(max_rows)  # 1e6 is a number of rows too
         kept = None if window is None else time_of("window", window)
-        store = Store(max_rows=max_rows, window_us=None if kept is None else kept // pd.Timedelta("1us"))
+        store = Store(max_rows=checked_rows(max_rows), window_us=None if kept is None else kept // pd.Timedelta("1us"))
         self._pipeline = Pipeline(
             feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
         )
@@ -262,7 +260,7 @@ class Session(Telling, Pictures):
     def subscribe(self, /, *channels: str, **filters: Any) -> None:
         """Subscribe to channels, with filters on fields of their ``data``; returns once the platform has agreed.
 
-        A channel that is subscribed already gets the new filters.
+        A channel that is subscribed already gets the new filters. ``symbol="eur/usd"`` asks for EURUSD.
 
         Raises
         ------
@@ -284,7 +282,10 @@ class Session(Telling, Pictures):
 
     async def _subscribing(self, channels: Sequence[str], filters: Filters) -> None:
         self._pipeline.check_open()
-        await self._pipeline.feed.subscribe({channel_name(name): filters for name in channels})
+        wanted = {channel_name(name): filters for name in channels}
+        await self._pipeline.feed.subscribe(
+            {name: _spelled(name, asked, self.symbols) for name, asked in wanted.items()}
+        )
 
     def unsubscribe(self, *channels: str) -> None:
         """Give channels up; their frames stay as they are."""
@@ -393,6 +394,8 @@ class Session(Telling, Pictures):
         ------
         CaptureError
             Where the folder cannot be made or written to.
+        NoSession
+            Where the session was never opened; ``record=`` records from the first message on.
 
         Examples
         --------
@@ -402,6 +405,7 @@ class Session(Telling, Pictures):
         'stopped'
         """
         self._pipeline.check_open()
+        self._pipeline.check_opened()
         former = self.recording
         recording = self._begin_recording(path)  # before the former ends, so that nothing falls between them
         if former is not None:
@@ -440,10 +444,34 @@ class Session(Telling, Pictures):
         )
 
     def __repr__(self) -> str:
+        if self._pipeline.never_opened:
+            return f"<fxlive session {self.name!r}: never opened, would connect to {self.url}. Call session.open().>"
         return session_text(self.name, self.url, self.health())
 
-    def _repr_html_(self) -> str:
-        return session_html(self.name, self.url, self.health())
+    def _repr_html_(self) -> str | None:
+        return None if self._pipeline.never_opened else session_html(self.name, self.url, self.health())
+
+
+def checked_rows(max_rows: float) -> int:
+    """Return how many rows a table may have; 1e6 is a number of rows too.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is no number of rows.
+    """
+    if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
+        raise UnknownOption("max_rows", max_rows, ("a whole number of at least 1",))
+    return int(max_rows)
+
+
+def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str, float]:
+    """Return how long each channel may be silent, in seconds; those that are not named as by default."""
+    given: object = stale_after
+    if not isinstance(given, Mapping):
+        raise UnknownOption("stale_after", given, ('times by channel such as {"market-data": "10s"}',))
+    asked = {channel_name(channel): span_s(f"stale_after of {channel}", time) for channel, time in given.items()}
+    return {**STALE_AFTER_S, **asked}
 
 
 def _wanted(channels: Channels) -> dict[str, Filters | None]:
@@ -451,6 +479,9 @@ def _wanted(channels: Channels) -> dict[str, Filters | None]:
         return dict.fromkeys(CHANNELS)
     if isinstance(channels, str):
         channels = [channels]
+    given: object = channels
+    if not isinstance(given, Iterable):
+        raise UnknownOption("channels", given, ('names such as ["trades"]', 'filters by name such as {"trades": {}}'))
     if isinstance(channels, Mapping):
         for name, filters in channels.items():
             if filters is not None and not isinstance(filters, Mapping):
@@ -458,5 +489,11 @@ def _wanted(channels: Channels) -> dict[str, Filters | None]:
                     f"The filters of {name} must be a dict such as {{'symbol': 'EURUSD'}}, not {filters!r}.",
                     channel=name,
                 )
-        return {channel_name(name): filters for name, filters in channels.items()}
+        named = {channel_name(name): filters for name, filters in channels.items()}
+        return {name: None if asked is None else _spelled(name, asked, []) for name, asked in named.items()}
     return {channel_name(name): None for name in channels}
+
+
+def _spelled(channel: str, filters: Filters, seen: list[str]) -> Filters:
+    """Return filters with symbols as the platform writes them: one that it does not know brings nothing, silently."""
+    return with_spelled_symbols(filters, seen) if has_symbols(channel) else filters

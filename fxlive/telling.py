@@ -155,28 +155,30 @@ class Telling(Readings):
 
         return begin
 
-    def wait_for(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
+    def wait_for(self, channel: str, rows: int = 1, timeout: str | float | pd.Timedelta = 5.0) -> pd.DataFrame:
         """Block until a channel's frame has at least so many rows, and return it.
 
         Raises
         ------
         WaitTimeout
-            When `timeout` seconds are over.
+            When `timeout` (seconds, or a time such as ``"10s"``) is over.
         ConnectionFailed, SessionClosed
             Where the session ends before that.
         UnknownOption
             Where `rows` is no number of rows, or `timeout` no time.
         """
         name = self._channel(channel)
-        timeout = span_s("timeout", timeout)
+        timeout_s = span_s("timeout", timeout)
         given: object = rows
         if isinstance(given, str):
             raise UnknownOption("rows", given, ("a whole number",))
         tables = self._pipeline.store.tables
-        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout, f"{rows:,} row(s) of {name}")
+        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, f"{rows:,} row(s) of {name}")
         return self.frame(name)
 
-    async def wait_for_async(self, channel: str, rows: int = 1, timeout: float = 5.0) -> pd.DataFrame:
+    async def wait_for_async(
+        self, channel: str, rows: int = 1, timeout: str | float | pd.Timedelta = 5.0
+    ) -> pd.DataFrame:
         """Wait, as `wait_for`, for ``await``."""
         return await asyncio.to_thread(self.wait_for, channel, rows, timeout)
 

@@ -194,8 +194,24 @@ def test_max_rows_may_be_written_as_a_power_of_ten(max_rows: Any) -> None:
 
 @pytest.mark.parametrize("max_rows", [0, -1, 1.5, "5", None, float("inf")])
 def test_max_rows_that_is_no_number_of_rows_is_refused_at_once(max_rows: Any) -> None:
-    with pytest.raises(ValueError, match="max_rows must be a whole number of at least 1"):
+    with pytest.raises(fxlive.UnknownOption, match=r"max_rows cannot be .* a whole number of at least 1"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, max_rows=max_rows)
+
+
+def test_a_session_that_was_never_opened_has_nothing_to_record_or_to_show(tmp_path: Path) -> None:
+    session = fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN)
+
+    for act in (
+        lambda: session.record(tmp_path),
+        session.dashboard,
+        lambda: session.grid("trades"),
+        session.status_bar,
+    ):
+        with pytest.raises(fxlive.NoSession, match="was never opened"):
+            act()
+    assert list(tmp_path.iterdir()) == []
+    assert "never opened" in repr(session)
+    assert session._repr_html_() is None  # the words are shown instead
 
 
 def test_filters_that_are_no_dict_are_refused_at_once() -> None:

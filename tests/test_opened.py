@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -118,6 +119,34 @@ def test_a_selection_finds_the_rows_that_it_finds_live(
     assert found["symbol"].dtype == expected["symbol"].dtype  # so that joins work, whatever was read
 
 
+@pytest.mark.parametrize(
+    ("channel", "selection"),
+    [
+        ("positions", {"type": "buy"}),
+        ("positions", {"type": ["Buy", "ünknown", None], "ticket": str(2**62 + 16)}),
+        ("trades", {"ticket": ["27", None]}),
+        ("market-data", {"received_at": "2014-05-08 12:00"}),
+        ("market-data", {"bid": "high"}),
+        ("alerts", {"severity": 5}),
+        ("alerts", {"actions": "ACKNOWLEDGE"}),
+    ],
+    ids=str,
+)
+def test_values_are_taken_as_they_are_live(
+    day: tuple[fxlive.Session, fxlive.Capture], channel: str, selection: dict[str, Any]
+) -> None:
+    session, capture = day
+    try:
+        expected = session.frame(channel, **selection)
+    except fxlive.UnknownOption as error:
+        with pytest.raises(fxlive.UnknownOption, match=re.escape(str(error))):
+            capture.frame(channel, **selection)
+    else:
+        found = capture.frame(channel, **selection)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=False, check_categorical=False)
+        assert len(found) > 0 or "received_at" in selection
+
+
 def test_a_ticket_of_64_bits_is_found(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
     _, capture = day
     assert capture.frame("positions", ticket=2**62 + 16)["ticket"].tolist() == [2**62 + 16]
@@ -134,8 +163,10 @@ def test_what_is_read_of_a_capture_is_told_by_the_names_that_a_session_uses(
         capture.frame("market-data", symbl="EURUSD")
     with pytest.raises(fxlive.InvalidChannel, match="Did you mean trades"):
         capture.frame("trade")
-    with pytest.raises(ValueError, match="last must be"):
+    with pytest.raises(fxlive.UnknownOption, match="last cannot be"):
         capture.frame("trades", last="nonsense")
+    with pytest.raises(fxlive.UnknownOption, match="a moment cannot be"):
+        capture.frame("trades", until=utc(MAY_8).timestamp())
     attrs = capture.frame("trades").attrs
     assert (attrs["channel"], attrs["session"], attrs["state"]) == ("trades", "default", "recorded")
     files = capture.export(tmp_path / "out")
@@ -203,6 +234,13 @@ def test_a_capture_shows_what_is_in_it_with_its_gaps_drawn(day: tuple[fxlive.Ses
     assert contents.loc["market-data", "first_received_at"] == pd.Timestamp(MAY_8, unit="us", tz="UTC")
     assert capture.end is not None
     assert capture.start < capture.end
+
+
+def test_two_strategies_whose_names_differ_in_case_are_two(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, *(trade(n, strategyId=name) for n, name in enumerate(["s1", "S1", "S1"])))
+    for source in (session, fxlive.open_capture(path_of(session))):
+        assert [len(source.frame("trades", strategy_id=name)) for name in ("s1", "S1", ["s1", "S1"])] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("count", [0, 5_000])

@@ -247,6 +247,9 @@ session = fxlive.connect("wss://host/api/ws", "token", channels=["trades", "mark
 quotes: pd.DataFrame = fxlive.frame("market-data", last="5min", symbol=["EURUSD", "USDJPY"])
 spread: pd.Series = quotes["ask"] - quotes["bid"]
 newest: pd.DataFrame = session.latest("positions")
+patient = fxlive.connect(timeout="1min", stale_after={"trades": "5min", "orders": 60}, reconnect_attempts=None)
+minute: pd.DataFrame = patient.frame("trades", last=pd.Timedelta("1min"))
+some: pd.DataFrame = fxlive.wait_for("trades", timeout=pd.Timedelta("10s"))
 everything: dict[str, pd.DataFrame] = fxlive.snapshot()
 
 

@@ -344,7 +344,7 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         assert len(played) == (count or len(capture.frame("market-data")))
         assert not any(folder.quiet for folder in capture._folders)  # what is missing it still warns of
     with pytest.raises(fxlive.CaptureError, match=r"seek\(\.\.\.\) there"):
-        fxlive.replay(capture.at(MAY_8))
+        fxlive.replay(capture.at("2014-05-08 12:30"))
     with pytest.raises(fxlive.UnknownOption, match=r"path cannot be .* a folder, a URL"):
         fxlive.replay([capture.path])  # type: ignore[arg-type]
 
@@ -368,6 +368,18 @@ def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Repla
 def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) -> None:
     with pytest.raises(ValueError, match=r"speed cannot be .* a number above 0, None for as fast as it goes"):
         fxlive.replay(path_of(minute), speed=speed)
+
+
+def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
+    with pytest.raises(fxlive.UnknownOption, match=r"a moment cannot be 5\. It knows: a time with its date"):
+        paused.seek(5)
+
+
+def test_a_wait_takes_a_time_however_it_is_written(paused: fxlive.Replay) -> None:
+    with pytest.raises(fxlive.UnknownOption, match="timeout cannot be 'soon'"):
+        paused.wait_until_end(timeout="soon")
+    with pytest.raises(fxlive.WaitTimeout, match=r"did not end within 0\.01 s"):
+        paused.wait_until_end(timeout="10ms")
 
 
 def test_what_cannot_be_played_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ def asked_of(**options: Any) -> Iterator[tuple[fxlive.Session, list[dict[str, An
             {"trades": {"symbol": "EURUSD", "strategy_id": ["s1", "s2"]}, "positions": None},
             {"trades": {"symbol": "EURUSD", "strategyId": ["s1", "s2"]}, "positions": {}},
         ),
+        (
+            {
+                "market-data": {"symbol": "EUR/USD"},
+                "orders": {"symbol": ["usdjpy", "US500.cash"]},
+                "alerts": {"symbol": "a"},
+            },
+            {
+                "market-data": {"symbol": "EURUSD"},
+                "orders": {"symbol": ["USDJPY", "US500.cash"]},
+                "alerts": {"symbol": "a"},
+            },
+        ),
         ({"positions": {"unrealized_pnl": 0, "ticket": 1}}, {"positions": {"unrealizedPnL": 0, "ticket": 1}}),
     ],
 )  # fmt: skip
@@ -73,13 +85,15 @@ def test_subscribing_and_unsubscribing_later_return_once_acknowledged() -> None:
             {"name": "orders", "filters": {"symbol": "EURUSD"}},
             {"name": "market-data", "filters": {"symbol": "EURUSD"}},
         ]
+        session.subscribe("trades", symbol="eur/usd")  # however it is written
+        assert asked[-1]["channels"] == [{"name": "trades", "filters": {"symbol": "EURUSD"}}]
         session.subscribe("orders", strategy_id="s")  # other filters for the same
         assert session.subscriptions["orders"] == {"strategy_id": "s"}
         session.unsubscribe("trades", "orders")
         assert asked[-1] == {"type": "unsubscribe", "channels": ["trades", "orders"]}
         assert session.subscriptions == {"market-data": {"symbol": "EURUSD"}}
         session.unsubscribe("trades")  # given up already: nothing to ask
-        assert len(asked) == 5
+        assert len(asked) == 6
 
 
 def test_what_is_granted_is_known_when_another_channel_of_the_same_call_is_refused(

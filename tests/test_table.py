@@ -6,7 +6,8 @@ import json
 import math
 import random
 import time
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,10 @@ from hypothesis import strategies as st
 from fxlive.batch import Rows
 from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
-from fxlive.errors import UnknownColumn
+from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.newest import MAX_DEPARTED, MAX_ENDED
 from fxlive.protocol import decode
-from fxlive.selection import select
+from fxlive.selection import select, utc
 from fxlive.table import RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 
@@ -1245,10 +1246,10 @@ def test_the_last_minutes_are_counted_from_the_newest_row(frame: pd.DataFrame, l
 )
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: Any, empty: bool) -> None:
-    with pytest.raises(ValueError, match="last must be a number of rows, or a time such as '5min', not ") as caught:
+    with pytest.raises(UnknownOption, match='It knows: a number of rows, a time such as "5min"') as caught:
         select(frame.iloc[:0] if empty else frame, "market-data", last=last)
 
-    assert str(caught.value).endswith(repr(last))
+    assert str(caught.value).startswith(f"last cannot be {last!r}.")
 
 
 def test_the_last_minutes_are_found_also_out_of_order() -> None:
@@ -1267,6 +1268,27 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
 
 
 @pytest.mark.parametrize(
+    "moment",
+    [
+        *(1.7e9, 0, True, np.int64(5), np.float64(1.7e9), Decimal(5)),
+        *("5", "1712011200", "23:00", "T23:00:30.5Z", "9 pm"),
+        pd.NaT,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_number_and_a_time_of_day_are_no_moment(frame: pd.DataFrame, moment: Any, empty: bool) -> None:
+    for end in ("since", "until"):
+        with pytest.raises(UnknownOption, match=r"a moment cannot be .* a time with its date such as"):
+            select(frame.iloc[:0] if empty else frame, "market-data", **{end: moment})
+
+
+@pytest.mark.parametrize("moment", ["2024-01-01", "20240101", "2024", "Jan 1 2024", "2024-01", date(2024, 1, 1)])
+def test_a_moment_may_be_a_day_however_it_is_written(moment: Any) -> None:
+    assert utc(moment) == pd.Timestamp("2024-01-01", tz="UTC")
+
+
+@pytest.mark.parametrize(
     ("where", "wanted"),
     [
         ({"symbol": "EURUSD"}, [1, 3, 5, 7, 9]),
@@ -1282,6 +1304,11 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
         ({"note": pd.Series(["n2"])}, [2]),
         ({"symbol": "EURUSD", "flag": True}, [3, 9]),
         ({"timestamp": pd.Timestamp("2024-01-01T00:02Z")}, [2]),
+        ({"timestamp": ["2024-01-01 00:02", "2024-01-01T02:03+02:00", None]}, [2, 3]),
+        ({"ask": "4"}, [4]),
+        ({"ask": [Decimal(4), math.nan]}, [3, 4]),
+        ({"note": "N2"}, []),
+        ({"flag": np.False_}, [1, 2, 4, 5, 7, 8]),
         ({}, range(10)),
         (None, range(10)),
     ],
@@ -1291,6 +1318,34 @@ def test_rows_are_chosen_by_the_values_of_columns(frame: pd.DataFrame, where: An
 
     assert minutes(found) == list(wanted)
     assert [str(d) for d in found.dtypes] == [str(d) for d in frame.dtypes]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *({"ask": value} for value in ("high", ">5", "", "inf", True, pd.Timestamp(0), [4, "x"], 10**400)),
+        *({"received_at": value} for value in ("2024-01-01", "2024", date(2024, 1, 1), 1.7e9, "12:00", "soon")),
+        *({"symbol": 42}, {"note": 2}, {"note": ["n2", 2]}, {"flag": "True"}, {"flag": 1}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_value_that_a_column_cannot_have_is_refused(frame: pd.DataFrame, where: dict[str, Any], empty: bool) -> None:
+    [name] = where
+    with pytest.raises(UnknownOption, match=f"{name} cannot be .*It knows: "):
+        select(frame.iloc[:0] if empty else frame, "market-data", where=where)
+
+
+def test_codes_are_compared_without_case_and_whole_numbers_exactly() -> None:
+    frame = table_of(
+        *(message(POSITION, ticket=2**62 + n, type=t) for n, t in enumerate(["BUY", "Buy", "SELL", None]))
+    ).frame()
+
+    for kinds in ("buy", "BUY", ["bUy", "?"]):
+        assert (select(frame, "positions", where={"type": kinds})["ticket"] - 2**62).tolist() == [0, 1]
+    assert (select(frame, "positions", where={"type": ["sell", None]})["ticket"] - 2**62).tolist() == [2, 3]
+    assert select(frame, "positions", where={"ticket": str(2**62 + 1)})["ticket"].tolist() == [2**62 + 1]
+    assert select(frame, "positions", where={"ticket": [10**30, 1.5]}).empty
 
 
 def test_all_that_is_asked_for_holds_together_and_last_comes_last(frame: pd.DataFrame) -> None:

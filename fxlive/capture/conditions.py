@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fxlive.capture.schema import TIME
 from fxlive.channels import Channel
 from fxlive.messages import Kind
-from fxlive.selection import micros_of
+from fxlive.selection import caseless, micros_of
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
 _INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)
@@ -37,10 +37,17 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
     for name, value in where.items():
         values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
         kind = kinds.get(name)
-        texts = kind in _TEXTS and all(isinstance(v, str) for v in values)
+        codes = kind is not None and caseless(name, kind)
+        texts = kind in _TEXTS and not codes and all(isinstance(v, str) for v in values)
         integers = kind in _INTEGERS and all(type(v) is int or isinstance(v, np.integer) for v in values)
-        if 0 < len(values) <= _MANY and (texts or (integers and all(-(2**63) <= v < 2**63 for v in values))):
+        codes = codes and all(isinstance(v, str) and v.isascii() for v in values)
+        if not 0 < len(values) <= _MANY:
+            continue
+        if texts or (integers and all(-(2**63) <= v < 2**63 for v in values)):
             parts.append(_any([pc.field(name) == (v if texts else int(v)) for v in values]))
+        elif codes:  # compared without case
+            lower = pc.utf8_lower(pc.field(name).cast(pa.string()))
+            parts.append(_any([lower == v.lower() for v in values]))
     if not parts:
         return None
     whole = parts[0]

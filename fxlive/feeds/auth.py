@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from fxlive.errors import AuthenticationError
+from fxlive.errors import AuthenticationError, TokenFunctionFailed
 from fxlive.loop import in_thread
 
 TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -21,10 +21,6 @@ REFRESH_SHARE = 0.1
 REFRESH_RETRY_S = 5.0
 _CONCEALED = 10
 _TOKEN = re.compile(r"[!-~]+")  # what a header can carry; a line break in it would begin another header
-
-
-class TokenFunctionFailed(AuthenticationError):
-    """The token function raised. The platform has refused nothing, so it is worth another try."""
 
 
 class Token:
@@ -52,7 +48,9 @@ class Token:
         Raises
         ------
         AuthenticationError
-            Where the source gives no text; its own exceptions are its cause.
+            Where the source gives no text.
+        TokenFunctionFailed
+            Where it raises; that is the cause.
         """
         token: object = self._source
         if callable(self._source):
@@ -145,7 +143,7 @@ def query_token(url: str) -> str | None:
     """
     try:
         return dict(parse_qsl(urlsplit(url).query)).get("token")
-    except ValueError:  # no URL at all, which is for others to say
+    except (ValueError, TypeError, AttributeError):  # no URL at all, or no text, which is for others to say
         return None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fxlive.errors import UnknownOption
+
 FIRST_WAIT_S = 1.0
 JITTER = 0.2
 STABLE_AFTER_S = 30.0
@@ -33,17 +35,24 @@ class Attempts:
     """How many reconnects have failed in a row, and how long the next wait is.
 
     A connection that is up and subscribed begins a new count of failures; only one that lasted 30 s also takes the
-    waits back to the first.
+    waits back to the first. Without a `limit` no failure is the last.
     """
 
-    limit: int = DEFAULT_ATTEMPTS
+    limit: int | None = DEFAULT_ATTEMPTS
     failures: int = 0
     step: int = 0
+
+    def __post_init__(self) -> None:
+        limit: object = self.limit
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+            raise UnknownOption(
+                "reconnect_attempts", limit, ("a whole number of at least 1", "None for as many as it takes")
+            )
 
     def failed(self) -> bool:
         """Note a failed attempt; return whether it was the last one allowed."""
         self.failures += 1
-        return self.failures >= self.limit
+        return self.limit is not None and self.failures >= self.limit
 
     def ended(self, lasted_s: float) -> None:
         """Note that a connection that was up and subscribed ended after so many seconds."""

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -29,11 +30,12 @@ from fxlive.errors import (
     ReconnectsExhausted,
     ServerUnavailable,
     SubscriptionError,
+    TokenFunctionFailed,
     TooManySubscriptions,
+    UnknownOption,
 )
 from fxlive.feeds.auth import (
     Token,
-    TokenFunctionFailed,
     TokenSource,
     left_s,
     life_s,
@@ -81,7 +83,7 @@ class LiveFeed:
     timeout_s
         How long a connection, and an acknowledgement, may take.
     reconnect_attempts
-        How many failures in a row are final.
+        How many failures in a row are final; None: none ever.
     """
 
     def __init__(
@@ -91,9 +93,9 @@ class LiveFeed:
         channels: Mapping[str, Filters | None],
         *,
         auth: Literal["header", "query"] = "header",
-        ca: str | ssl.SSLContext | None = None,
+        ca: str | Path | ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
-        reconnect_attempts: int = DEFAULT_ATTEMPTS,
+        reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
         given: object = url
         if not isinstance(given, str):
@@ -118,7 +120,7 @@ class LiveFeed:
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         if auth not in ("header", "query"):
-            raise ValueError(f"auth must be 'header' or 'query', not {auth!r}")
+            raise UnknownOption("auth", auth, ("header", "query"))
         self._base_url = with_query_token(url, None) if in_query else url
         self._token = Token(token)
         self._auth = auth
@@ -473,7 +475,10 @@ def _check_count(count: int) -> None:
         )
 
 
-def _ssl_context(scheme: str, ca: str | ssl.SSLContext | None) -> ssl.SSLContext | None:
+def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | None:
+    given: object = ca
+    if given is not None and not isinstance(given, str | Path | ssl.SSLContext):
+        raise UnknownOption("ca", given, ("a file of certificates", "an ssl.SSLContext"))
     if scheme != "wss":
         return None
     if isinstance(ca, ssl.SSLContext):

@@ -6,15 +6,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
-
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 from fxlive.newest import Mark
+from fxlive.selection import micros_of, wanted
 from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
 
-_SEVERAL = (list, tuple, set, frozenset)
 _LOOK_BACK = 10  # so many times what is shown is looked through for rows that are wanted
 
 
@@ -32,8 +30,8 @@ class Followed:
 
     Raises
     ------
-    UnknownColumn
-        Where a column of `where` does not exist.
+    UnknownColumn, UnknownOption
+        Where a column of `where` does not exist, or can have no such value.
     """
 
     def __init__(self, table: RollingTable, max_rows: int, where: Mapping[str, Any] | None = None) -> None:
@@ -90,10 +88,14 @@ def _condition(table: RollingTable, column: str, value: Any) -> Callable[[Any], 
     known = ["timestamp", *table.columns]
     if column not in known:
         raise UnknownColumn(column, table.channel.name, known)
-    if value is None:
-        return lambda found: found is None or found != found or found == NAT
-    values = list(value) if isinstance(value, (*_SEVERAL, pd.Index, pd.Series)) else [value]
-    if table.kind(column) is Kind.TIME:
-        times = (pd.Timestamp(time) for time in values)
-        values = [(t.tz_localize("UTC") if t.tzinfo is None else t).value // 1000 for t in times]
-    return lambda found: found in values
+    kind = table.kind(column)
+    values, missing = wanted(column, kind, value)
+    if kind is Kind.TIME:
+        values = [micros_of(time) for time in values]
+
+    def holds(found: Any) -> bool:
+        if found is None or found != found or found == NAT:
+            return missing
+        return (found.lower() if kind is Kind.CODE else found) in values
+
+    return holds

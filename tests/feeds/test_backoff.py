@@ -32,6 +32,13 @@ def test_the_failure_that_reaches_the_limit_is_final_and_none_before_it(limit: i
     assert [attempts.failed() for _ in range(limit)] == [False] * (limit - 1) + [True]
 
 
+def test_without_a_limit_no_failure_is_final() -> None:
+    attempts = Attempts(None)
+
+    assert not any(attempts.failed() for _ in range(1_000))
+    assert attempts.failures == 1_000
+
+
 @given(st.lists(st.one_of(st.just("failed"), st.floats(0, 3 * STABLE_AFTER_S)), max_size=50))
 def test_failures_are_counted_since_the_last_connection_and_waits_since_the_last_stable_one(events: list) -> None:
     attempts = Attempts(5)

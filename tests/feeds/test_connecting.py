@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import trustme
 from websockets.http11 import Request
@@ -151,12 +152,45 @@ def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
 
 
 def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
-    with pytest.raises(ValueError, match="auth must be 'header' or 'query', not 'body'"):
+    with pytest.raises(fxlive.UnknownOption, match=r"auth cannot be 'body'. It knows: header, query."):
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
-    with pytest.raises(ValueError, match="max_rows must be a whole number of at least 1, not 0"):
+    with pytest.raises(fxlive.UnknownOption, match=r"max_rows cannot be 0. It knows: a whole number of at least 1."):
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
     with pytest.raises(ValueError, match="window cannot be '0s'"):
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"stale_after": value} for value in (5, "5s", {"trades": "soon"}, {"trades": None})),
+        *({"channels": 5}, {"channels": True}, {"ca": True}, {"ca": 5}, {"timeout": "soon"}),
+    ],
+    ids=str,
+)
+def test_an_option_of_a_wrong_type_is_told_at_once(options: dict[str, Any]) -> None:
+    [name] = options
+    with pytest.raises(fxlive.UnknownOption, match=rf"^{name}.* cannot be .* It knows: "):
+        fxlive.Session("ws://h/api/ws", TOKEN, **options)
+
+
+def test_what_is_no_text_is_no_url() -> None:
+    with pytest.raises(fxlive.ConnectionFailed, match="The URL is text such as wss://host/api/ws, not dict"):
+        fxlive.connect({"url": "ws://h/api/ws"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("limit", ["5s", 5, pd.Timedelta("5s"), "5"])
+def test_the_time_after_which_a_channel_is_stale_is_written_as_any_other(limit: Any) -> None:
+    session = fxlive.Session("ws://h/api/ws", TOKEN, stale_after={"trades": limit})
+    assert session._pipeline._stale_after_s == {"market-data": 10.0, "trades": 5.0}
+
+
+@pytest.mark.parametrize("attempts", ["many", "3", 0, -1, 2.5, True])
+def test_attempts_that_are_no_number_of_them_are_refused_before_there_is_a_connection_to_lose(attempts: Any) -> None:
+    with pytest.raises(
+        fxlive.UnknownOption, match=r"reconnect_attempts cannot be .* a whole number of at least 1, None"
+    ):
+        fxlive.Session("ws://h/api/ws", TOKEN, reconnect_attempts=attempts)
 
 
 # Refusals

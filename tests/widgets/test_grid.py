@@ -197,7 +197,9 @@ def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disapp
     [
         {"symbol": "USDJPY"},
         {"profit": None},
-        {"last_update": "2024-01-01"},
+        {"last_update": "2024-01-01 00:00"},
+        {"type": "buy", "volume": "0.1"},
+        {"type": ["sell", None]},
         {"last_update": [pd.Timestamp("2024-01-01", tz="UTC")]},
         {"last_update": None},
         {"ticket": [1, 3], "type": "BUY"},
