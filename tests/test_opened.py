@@ -313,6 +313,7 @@ def test_a_capture_is_read_while_it_is_being_written(tmp_path: Path) -> None:
             bring(session, *[quote(n, mood="new") for n in range(start, start + 10)], at=MAY_8 + start)
             wait_until(lambda: not recorder.status.waiting)
             equal(capture.frame("market-data"), session.frame("market-data"))
+    session.close()
     assert capture.state == "recorded"
     equal(capture.frame("market-data"), session.frame("market-data"))
     assert capture.end is not None
