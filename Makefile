@@ -77,12 +77,13 @@ soak: $(VENV)/.ready-bench  ## ten million messages, a hundred kills, an hour of
 
 # ------------------------------------------------------------------------------------------------------------- to release
 
-# What was built is installed into an empty environment, as a user will, and tried there; then the sdist in its place.
+# What was built is installed into an empty environment, as a user will (without our pins), and tried there; then the sdist
+# in its place.
 dist: $(VENV)/.ready-dev  ## a wheel and an sdist in dist/, each tried in an empty environment
 	rm -rf dist build/dist
 	$(BIN)/python -m build
 	$(PYTHON) -m venv build/dist
-	build/dist/bin/python -m pip install --quiet dist/*.whl
+	PIP_CONSTRAINT= build/dist/bin/python -m pip install --quiet dist/*.whl
 	cd build && dist/bin/python ../tools/smoke.py dist
 	build/dist/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.tar.gz
 	cd build && dist/bin/python ../tools/smoke.py dist

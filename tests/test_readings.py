@@ -94,7 +94,7 @@ def test_no_write_of_a_user_reaches_the_session(session: fxlive.Session) -> None
 
 
 def test_functions_of_the_module_have_the_names_and_texts_of_the_methods() -> None:
-    for name in ("frame", "latest", "subscribe", "wait_for", "on", "export", "gaps", "close"):
+    for name in ("frame", "latest", "subscribe", "wait_for", "on", "export", "gaps", "record"):
         function, method = getattr(fxlive, name), getattr(fxlive.Session, name)
         assert function.__doc__ == method.__doc__
         assert "self" not in str(function.__signature__)

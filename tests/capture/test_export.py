@@ -155,6 +155,8 @@ def test_a_folder_that_cannot_be_written_is_named(session: fxlive.Session, tmp_p
 
 def test_what_is_no_parquet_file_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("no")
-    for file in (tmp_path / "no.parquet", tmp_path / "missing.parquet", tmp_path):
-        with pytest.raises(fxlive.CaptureError, match="is not a Parquet file that can be read"):
+    not_one = "is not a Parquet file that can be read"
+    said = {"no.parquet": not_one, "missing.parquet": "there is no such file", ".": not_one}
+    for file, words in ((tmp_path / name, words) for name, words in said.items()):
+        with pytest.raises(fxlive.CaptureError, match=words):
             fxlive.read_export(file)
