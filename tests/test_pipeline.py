@@ -246,7 +246,8 @@ def test_health_tells_of_everything_and_of_each_channel(fx_simulator: SimulatorF
         assert health.channels["subscribed"].all()
         assert health.channels.loc["market-data", "age_s"] < 5
         assert isinstance(health.channels.loc["market-data", "last_received_at"], pd.Timestamp)
-        assert 0 <= health.latency_p50_ms <= health.latency_p99_ms < 5_000
+        # The two clocks are one here, but their offset is an estimate, and the wire's times are whole milliseconds.
+        assert -5 < health.latency_p50_ms <= health.latency_p99_ms < 5_000
         assert health.drift["market-data"] == {"venue": "str"}
 
 
