@@ -424,7 +424,9 @@ class Ledger:
         if read["type"] in _OUTSIDE_CONTROL:
             self.control += 1
             return
-        order = self.order[read["channel"]]
+        order = self.order.get(read["channel"])
+        if order is None:  # an error that answers nothing: the session counts it as rejected
+            return
         order.setdefault(read["id"], self.arrived)
         if len(order) > 4 * _ROWS:
             del order[next(iter(order))]
