@@ -15,10 +15,10 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
-from fxlive.analytics.inputs import utc
 from fxlive.columns import STR
 from fxlive.errors import UnknownOption
 from fxlive.market import MarketAnalysis
+from fxlive.options import utc
 
 if TYPE_CHECKING:
     from fxlive.analytics.events import By

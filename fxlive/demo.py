@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from fxlive.errors import ServerUnavailable, UnknownOption
+from fxlive.errors import ServerUnavailable
 from fxlive.opening import connect
+from fxlive.options import speed_of, whole
 from fxlive.session import Channels, Session
 
 _START = [
@@ -73,13 +73,10 @@ def demo(
     'timestamp'
     >>> session.close()
     """
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise UnknownOption("seed", seed, ("a whole number",))
-    number = isinstance(speed, int | float) and not isinstance(speed, bool)
-    if speed is not None and not (number and 0 < speed < math.inf):
-        raise UnknownOption("speed", speed, ("a number above 0", "None for as fast as it goes"))
+    pace = speed_of(speed)
+    begin = ["--seed", str(whole("seed", seed)), "--speed", "max" if pace is None else str(pace)]
     symbols = [symbols] if isinstance(symbols, str) else symbols
-    command = [*_START, "--seed", str(seed), "--speed", "max" if speed is None else str(speed), "--expires-in", "30d"]
+    command = [*_START, *begin, "--expires-in", "30d"]
     command += ["--ticks", str(ticks)] if ticks is not None else []
     command += ["--symbols", ",".join(symbols)] if symbols is not None else []
     complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe, which would stop the process when it is full

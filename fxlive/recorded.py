@@ -13,8 +13,9 @@ from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import UTC, Vocabulary
 from fxlive.drift import EXTRA, Drift
 from fxlive.errors import CaptureError, IncompleteCapture
+from fxlive.options import micros_of, span_of, utc
 from fxlive.readings import Readings
-from fxlive.selection import keyed, micros_of, select, span_of, utc
+from fxlive.selection import keyed, select
 from fxlive.store import Gap, gaps_frame
 from fxlive.timestamps import NAT
 

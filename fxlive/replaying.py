@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fxlive.display import session_text
-from fxlive.errors import UnknownOption, WaitTimeout
+from fxlive.errors import WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.loop import call, wait_awake
 from fxlive.opened import Capture
-from fxlive.selection import micros_of
-from fxlive.session import Session, checked_rows
-from fxlive.watching import span_s
+from fxlive.options import micros_of, span_s, speed_of, whole
+from fxlive.session import Session
 
 if TYPE_CHECKING:
     from fxlive.widgets.slider import TimeSlider
@@ -97,7 +96,11 @@ class Replay(Session):
 
         folders = path._folders_anew() if isinstance(path, Capture) else find(Files(path))
         self._feed = ReplayFeed(
-            Tape(folders), folders[-1].name, speed=_checked(speed), paused=paused, max_rows=checked_rows(max_rows)
+            Tape(folders),
+            folders[-1].name,
+            speed=speed_of(speed),
+            paused=paused,
+            max_rows=whole("max_rows", max_rows, 1),
         )
         self._begin(self._feed, name, window, max_rows, clock=self._feed.now_us)
         for about in (folder.manifest for folder in folders):
@@ -130,7 +133,7 @@ class Replay(Session):
 
     @speed.setter
     def speed(self, speed: float | None) -> None:
-        call(self._feed.set_speed(_checked(speed)))
+        call(self._feed.set_speed(speed_of(speed)))
 
     @property
     def paused(self) -> bool:
@@ -224,14 +227,6 @@ class Replay(Session):
             return super().__repr__()
         pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")
         return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
-
-
-def _checked(speed: float | None) -> float | None:
-    if speed is None:
-        return None
-    if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed < float("inf"):
-        raise UnknownOption("speed", speed, ("a number above 0", "None for as fast as it goes"))
-    return float(speed)
 
 
 def _stamp(micros: int) -> pd.Timestamp:

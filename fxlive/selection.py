@@ -18,14 +18,9 @@ from fxlive.channels import Channel
 from fxlive.columns import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.messages import Kind
+from fxlive.options import span_of, utc
 
-_NUMBER = re.compile(r"[-+]?[\d.]*")
-_TIME_OF_DAY = re.compile(
-    r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
-)
-_DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
-_MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
 
 
 def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
@@ -196,92 +191,3 @@ def _number(value: Any, *types: type[int] | type[float]) -> int | float | None:
                 if isinstance(given, str) or number == given:
                     break
     return number if isinstance(number, int) or (number is not None and math.isfinite(number)) else None
-
-
-def span_of(last: Any) -> int | pd.Timedelta:
-    """Return what `last` asks for: a number of rows, or a time.
-
-    Raises
-    ------
-    UnknownOption
-        Where it is neither.
-
-    >>> span_of(5.0), span_of("5min")
-    (5, Timedelta('0 days 00:05:00'))
-    """
-    wrong = UnknownOption("last", last, ("a number of rows", 'a time such as "5min"'))
-    if isinstance(last, bool | np.bool_):
-        raise wrong
-    if not isinstance(last, np.timedelta64) and isinstance(last, int | float | np.integer | np.floating):
-        if not last >= 0 or last % 1 != 0:
-            raise wrong
-        return int(last)
-    if isinstance(last, str) and _NUMBER.fullmatch(last.strip()):  # pandas would take it for nanoseconds
-        raise wrong
-    try:
-        span = pd.Timedelta(last)
-    except ValueError:
-        raise wrong from None
-    if not span >= pd.Timedelta(0):  # nor is NaT
-        raise wrong
-    return span
-
-
-def time_of(option: str, value: Any) -> pd.Timedelta:
-    """Return a length of time that an option names.
-
-    Raises
-    ------
-    UnknownOption
-        Where it is none, or not longer than nothing. A number alone is none: pandas would take it for nanoseconds.
-
-    >>> time_of("window", "15min")
-    Timedelta('0 days 00:15:00')
-    """
-    wrong = UnknownOption(option, value, ('a time such as "15min"',))
-    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value.strip())):
-        raise wrong
-    try:
-        span = pd.Timedelta(value)
-    except ValueError:
-        raise wrong from None
-    if not span > pd.Timedelta(0):
-        raise wrong
-    return span
-
-
-def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
-    """Return a moment in UTC; without a zone it is taken as UTC.
-
-    Raises
-    ------
-    UnknownOption
-        Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
-        it would take for today's.
-
-    >>> utc("2024-01-01 01:00")
-    Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
-    """
-    text = time.strip() if isinstance(time, str) else ""
-    digits = text.lstrip("+-").replace(".", "", 1).isdecimal() and len(text) not in _DIGITS_OF_A_DATE
-    if digits or isinstance(time, Number | np.bool_):
-        raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
-    wrong = UnknownOption(option, time, (_MOMENT,))
-    if _TIME_OF_DAY.fullmatch(text):
-        raise wrong
-    try:
-        stamp = pd.Timestamp(time)
-    except (ValueError, TypeError):
-        raise wrong from None
-    if pd.isna(stamp):
-        raise wrong
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-
-
-def micros_of(time: Any) -> int:
-    """Return a moment as microseconds since 1970; without a zone it is UTC.
-
-    >>> micros_of("1970-01-01 00:00:01")
-    1000000
-    """
-    return int(utc(time).as_unit("us").asm8.astype(np.int64))

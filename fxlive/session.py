@@ -24,12 +24,11 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
 from fxlive.instruments import with_spelled_symbols
 from fxlive.loop import bridge, call, submit
+from fxlive.options import span_s, time_of, whole
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
-from fxlive.selection import time_of
 from fxlive.store import Store
 from fxlive.telling import Telling
-from fxlive.watching import span_s
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
@@ -128,7 +127,8 @@ class Session(Telling, Pictures):
     ) -> None:
         self.name = name
         kept = None if window is None else time_of("window", window)
-        store = Store(max_rows=checked_rows(max_rows), window_us=None if kept is None else kept // pd.Timedelta("1us"))
+        window_us = None if kept is None else kept // pd.Timedelta("1us")
+        store = Store(max_rows=whole("max_rows", max_rows, 1), window_us=window_us)
         self._pipeline = Pipeline(
             feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
         )
@@ -450,19 +450,6 @@ class Session(Telling, Pictures):
 
     def _repr_html_(self) -> str | None:
         return None if self._pipeline.never_opened else session_html(self.name, self.url, self.health())
-
-
-def checked_rows(max_rows: float) -> int:
-    """Return how many rows a table may have; 1e6 is a number of rows too.
-
-    Raises
-    ------
-    UnknownOption
-        Where it is no number of rows.
-    """
-    if not isinstance(max_rows, int | float) or max_rows % 1 != 0 or max_rows < 1:
-        raise UnknownOption("max_rows", max_rows, ("a whole number of at least 1",))
-    return int(max_rows)
 
 
 def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str, float]:

@@ -18,8 +18,8 @@ import pandas as pd
 
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
 from fxlive.instruments import known_symbol
+from fxlive.options import time_of
 from fxlive.readings import Readings
-from fxlive.selection import time_of
 from fxlive.widgets.thinning import thinned
 from fxlive.widgets.wording import MOST_LINES, short, shown_name
 

@@ -12,9 +12,10 @@ import pandas as pd
 from fxlive.errors import UnknownOption
 from fxlive.feeds.feed import State
 from fxlive.listeners import Handle, Stream
+from fxlive.options import span_s, whole
 from fxlive.pipeline import Pipeline
 from fxlive.readings import Readings
-from fxlive.watching import Watch, span_s
+from fxlive.watching import Watch
 
 
 class Telling(Readings):
@@ -169,9 +170,7 @@ class Telling(Readings):
         """
         name = self._channel(channel)
         timeout_s = span_s("timeout", timeout)
-        given: object = rows
-        if isinstance(given, str):
-            raise UnknownOption("rows", given, ("a whole number",))
+        rows = whole("rows", rows)
         tables = self._pipeline.store.tables
         self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, f"{rows:,} row(s) of {name}")
         return self.frame(name)

@@ -12,33 +12,12 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
-from fxlive.errors import UnknownOption
 from fxlive.listeners import errors_text
+from fxlive.options import span_s
 
 log = logging.getLogger("fxlive")
 
 T = TypeVar("T")
-
-
-def span_s(name: str, time: str | float | pd.Timedelta) -> float:
-    """Return a time as seconds: a number of them (as text too), or a text such as "10s".
-
-    Raises
-    ------
-    UnknownOption
-        Where it is no time, or a negative one.
-
-    >>> span_s("hold", "1min"), span_s("hold", 2), span_s("timeout", "10")
-    (60.0, 2.0, 10.0)
-    """
-    number = isinstance(time, int | float) or str(time).strip().replace(".", "", 1).isdecimal()
-    try:
-        seconds = float(str(time)) if number else pd.Timedelta(time).total_seconds()
-    except ValueError:
-        seconds = math.nan
-    if not seconds >= 0:
-        raise UnknownOption(name, time, ('a time such as "10s", or a number of seconds',))
-    return seconds
 
 
 def holds(value: Any) -> bool:

@@ -22,8 +22,9 @@ from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.newest import MAX_DEPARTED, MAX_ENDED
+from fxlive.options import utc
 from fxlive.protocol import decode
-from fxlive.selection import select, utc
+from fxlive.selection import select
 from fxlive.table import RollingTable
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 

@@ -24,7 +24,6 @@ from fxlive.analytics.inputs import (
     Micros,
     book_of,
     check_columns,
-    check_positive,
     floats,
     one_symbol,
     times_us,
@@ -32,6 +31,7 @@ from fxlive.analytics.inputs import (
 from fxlive.columns import UTC
 from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import PIP, Instruments
+from fxlive.options import number, whole
 
 Price = Literal["mid", "bid", "ask", "last"]
 Flags = npt.NDArray[np.bool_]
@@ -153,8 +153,7 @@ def tick_bars(
     >>> tick_bars(quotes, 2, "bid")["complete"].tolist()
     [True, False]
     """
-    if not isinstance(ticks, int | np.integer) or ticks < 1:
-        raise UnknownOption("ticks", ticks, ("a whole number of at least 1",))
+    ticks = whole("ticks", ticks, 1)
     times, prices, spread = _quoted(quotes, price, instruments)
     starts = np.arange(0, len(times), ticks)
     complete = np.minimum(starts + ticks, len(times)) - starts == ticks
@@ -190,7 +189,7 @@ def range_bars(
     >>> range_bars(quotes, 2, "bid")[["ticks", "complete"]].to_numpy().tolist()
     [[2, True], [1, False]]
     """
-    check_positive("pips", pips, "a number above 0")
+    pips = number("pips", pips, "a number above 0")
     times, prices, spread = _quoted(quotes, price, instruments)
     pip = pip_of(quotes, instruments)
     if pip != pip:

@@ -10,11 +10,12 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, seconds, sides
 from fxlive.analytics.grid import DAY_US
-from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, several, times_us
+from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
 from fxlive.channels import WORKING_ENDS
 from fxlive.columns import STR, UTC
 from fxlive.errors import InvalidFrame, UnknownOption
 from fxlive.instruments import Instruments
+from fxlive.options import several
 from fxlive.timestamps import NAT
 
 HORIZONS = ("1s", "5s", "30s", "5min")

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from fxlive.analytics.events import Beginning, check_positions, check_trades
-from fxlive.analytics.inputs import MILLION, times_us, utc
+from fxlive.analytics.inputs import MILLION, times_us
 from fxlive.analytics.pnl import Execution, Held, PnlStream
 from fxlive.errors import UnknownOption
+from fxlive.options import utc
 
 
 def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, end: Any = None) -> pd.Series[float]:
@@ -61,7 +62,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     check_trades(trades, None)
     times_us(positions, "positions")
     times_us(trades, "trades")
-    first, last = _moment("start", start), _moment("end", end)
+    first = None if start is None else utc(start, "start")
+    last = None if end is None else utc(end, "end")
     if first is not None and last is not None and first > last:
         raise UnknownOption("start", start, (f"a time up to the end, {last}",))
     ledger, beginning = PnlStream(), Beginning()
@@ -97,15 +99,6 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
                 new += execution.profit
     parts = {"price": price, "new_trades": new, "costs": costs, "remainder": change - price - new - costs}
     return pd.Series({name: amount / MILLION for name, amount in {**parts, "change": change}.items()})
-
-
-def _moment(option: str, time: Any) -> pd.Timestamp | None:
-    if time is None:
-        return None
-    try:
-        return utc(time)
-    except (ValueError, TypeError) as error:
-        raise UnknownOption(option, time, ('a time, such as "2024-01-01 12:00"',)) from error
 
 
 def _newest(positions: pd.DataFrame) -> pd.DataFrame:

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
-from fxlive.analytics.inputs import Floats, check_above, floats, several, texts
+from fxlive.analytics.inputs import Floats, floats, texts
 from fxlive.columns import STR
 from fxlive.instruments import Instrument, Instruments
+from fxlive.options import number, several
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
 MARGIN_CALL_PCT = 100.0
@@ -130,10 +131,10 @@ def exposure(
     held = newest_positions(positions, *columns)
     shocks_pct = several("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
-        check_above(-100, "shocks_pct", pct, _MOVES)
+        number("shocks_pct", pct, _MOVES, above=-100)
     if equity is not None:
-        check_above(-math.inf, "equity", equity, "an amount in the account's currency")
-    check_above(-math.inf, "margin_call_pct", margin_call_pct, "a number of percent, such as 100")
+        number("equity", equity, "an amount in the account's currency", above=-math.inf)
+    number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
     book = QuoteBook(quotes, instruments, held)
     legs, missing = _legs(held, book)
     by_currency = _by_currency(legs, book)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -67,12 +65,6 @@ def moments_us(index: Any, what: str) -> Micros:
     return micros
 
 
-def utc(time: Any) -> pd.Timestamp:
-    """Return a time as one of UTC, which it is where it has no zone."""
-    stamp = pd.Timestamp(time)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-
-
 def floats(frame: pd.DataFrame, column: str) -> Floats:
     """Return a column as float64, NaN where a value is missing; raises InvalidFrame where one is no number."""
     try:
@@ -116,24 +108,6 @@ def millionths(frame: pd.DataFrame, column: str, what: str) -> Money:
     if missing.any():
         whole[missing] = MISSING
     return whole
-
-
-def check_above(least: float, option: str, value: Any, *known: str) -> None:
-    """Raise UnknownOption where a value is no number above another; `known` says what could be."""
-    if not isinstance(value, Real) or not value > least:  # type: ignore[operator]
-        raise UnknownOption(option, value, known)
-
-
-def check_positive(option: str, value: Any, *known: str) -> None:
-    """Raise UnknownOption where a value is no number above 0; `known` says what could be."""
-    check_above(0, option, value, *known)
-
-
-def several(option: str, values: Any, *known: str) -> list[Any]:
-    """Return the values of an option that takes several as a list; raises UnknownOption where it is one alone."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise UnknownOption(option, values, known)
-    return list(values)
 
 
 def book_of(instruments: Any) -> Instruments:

@@ -12,6 +12,7 @@ from fxlive.analytics.inputs import book_of, check_columns, floats, moments_us, 
 from fxlive.columns import STR, UTC
 from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments
+from fxlive.options import whole
 
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 MIN_RETURNS = 20
@@ -107,8 +108,7 @@ def correlation(
     [[1.0, 1.0], [1.0, 1.0]]
     """
     check_columns(quotes, "quotes", "symbol", "bid", "ask")
-    if not isinstance(min_returns, int | np.integer) or min_returns < 2:
-        raise UnknownOption("min_returns", min_returns, ("a whole number of at least 2",))
+    min_returns = whole("min_returns", min_returns, 2)
     mid = (floats(quotes, "bid") + floats(quotes, "ask")) / 2
     rows = pd.DataFrame({"symbol": quotes["symbol"].astype(STR).to_numpy(), "mid": mid})
     rows["bar"] = Grid(freq).keys(times_us(quotes, "quotes"))

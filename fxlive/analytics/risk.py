@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.grid import DAY_US, Grid
-from fxlive.analytics.inputs import Floats, check_positive, floats, moments_us
+from fxlive.analytics.inputs import Floats, floats, moments_us
 from fxlive.columns import UTC
 from fxlive.errors import InvalidFrame, UnknownOption
+from fxlive.options import number
 
 TRADING_DAY = "17:00 America/New_York"
 TRADING_DAYS_A_YEAR = 260
@@ -65,7 +66,7 @@ def period_returns(total: pd.Series[float], capital: float, freq: str | pd.Timed
     >>> period_returns(total, 1000, "1h").round(6).tolist()
     [0.0, 0.1]
     """
-    check_positive("capital", capital, "an amount above 0, in the account's currency")
+    capital = number("capital", capital, "an amount above 0, in the account's currency")
     if not isinstance(total, pd.Series):
         raise InvalidFrame("total", f'is a {type(total).__name__}, not a Series: pass pnl(...)["total"]')
     times = moments_us(total.index, "total")
@@ -144,7 +145,7 @@ def risk(returns: pd.Series[float], periods: float, min_returns: int = MIN_RETUR
     >>> told["returns"], round(told["sharpe"], 2), told["omega"]
     (40, 26.0, 2.0)
     """
-    check_positive("periods", periods, "a number above 0, such as periods_per_year('1h')")
+    periods = number("periods", periods, "a number above 0, such as periods_per_year('1h')")
     known = returns.dropna()
     r: Floats = np.asarray(known, np.float64)
     n = len(r)

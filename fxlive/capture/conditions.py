@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from fxlive.capture.schema import TIME
 from fxlive.channels import Channel
 from fxlive.messages import Kind
-from fxlive.selection import caseless, micros_of
+from fxlive.options import micros_of
+from fxlive.selection import caseless
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
 _INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)
@@ -36,24 +37,29 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
     kinds = {column.name: column.kind for column in channel.columns}
     for name, value in where.items():
         values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-        kind = kinds.get(name)
-        codes = kind is not None and caseless(name, kind)
-        texts = kind in _TEXTS and not codes and all(isinstance(v, str) for v in values)
-        integers = kind in _INTEGERS and all(type(v) is int or isinstance(v, np.integer) for v in values)
-        codes = codes and all(isinstance(v, str) and v.isascii() for v in values)
-        if not 0 < len(values) <= _MANY:
-            continue
-        if texts or (integers and all(-(2**63) <= v < 2**63 for v in values)):
-            parts.append(_any([pc.field(name) == (v if texts else int(v)) for v in values]))
-        elif codes:  # compared without case
-            lower = pc.utf8_lower(pc.field(name).cast(pa.string()))
-            parts.append(_any([lower == v.lower() for v in values]))
+        if name in kinds and 0 < len(values) <= _MANY:
+            parts += _equal(name, kinds[name], values)
     if not parts:
         return None
     whole = parts[0]
     for part in parts[1:]:
         whole = whole & part
     return whole
+
+
+def _equal(name: str, kind: Kind, values: list[Any]) -> list[Any]:
+    """Return the condition, in a list, that a column is one of some values; an empty one where Arrow cannot say it."""
+    column = pc.field(name)
+    if kind in _INTEGERS:
+        whole = all(type(v) is int or isinstance(v, np.integer) for v in values)
+        said = whole and all(-(2**63) <= v < 2**63 for v in values)
+        return [_any([column == int(v) for v in values])] if said else []
+    if kind not in _TEXTS or not all(isinstance(v, str) for v in values):
+        return []
+    if not caseless(name, kind):
+        return [_any([column == v for v in values])]
+    lower = pc.utf8_lower(column.cast(pa.string()))
+    return [_any([lower == v.lower() for v in values])] if all(v.isascii() for v in values) else []
 
 
 def _any(parts: list[Any]) -> Any:

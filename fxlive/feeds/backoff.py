@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fxlive.errors import UnknownOption
+from fxlive.options import whole
 
 FIRST_WAIT_S = 1.0
 JITTER = 0.2
@@ -43,11 +43,8 @@ class Attempts:
     step: int = 0
 
     def __post_init__(self) -> None:
-        limit: object = self.limit
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-            raise UnknownOption(
-                "reconnect_attempts", limit, ("a whole number of at least 1", "None for as many as it takes")
-            )
+        if self.limit is not None:
+            self.limit = whole("reconnect_attempts", self.limit, 1, "None for as many as it takes")
 
     def failed(self) -> bool:
         """Note a failed attempt; return whether it was the last one allowed."""

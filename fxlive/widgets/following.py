@@ -9,7 +9,8 @@ from typing import Any
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 from fxlive.newest import Mark
-from fxlive.selection import micros_of, wanted
+from fxlive.options import micros_of
+from fxlive.selection import wanted
 from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
 

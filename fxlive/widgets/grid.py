@@ -18,6 +18,7 @@ from fxlive.drift import MAX_EXACT_INTEGER
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.instruments import Instruments
 from fxlive.messages import Kind
+from fxlive.options import whole
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
@@ -288,12 +289,6 @@ def _sorting(table: RollingTable, shown: list[str], sort: str | None) -> list[tu
     return [(name, 1) for name in table.channel.key]
 
 
-def _positive(option: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UnknownOption(option, value, ("a whole number above 0",))
-    return value
-
-
 def grid(
     pipeline: Pipeline,
     session: str,
@@ -313,11 +308,11 @@ def grid(
     chosen = None if columns is None else _checked(table, columns)
     shown = " ".join([channel, *(f"{column}={value!r}" for column, value in (where or {}).items())])
     return Grid(
-        Followed(table, _positive("max_rows", max_rows), where),
+        Followed(table, whole("max_rows", max_rows, 1), where),
         Fares(pipeline, channel),
         columns=chosen,
         sort=_sorting(table, chosen or _default_columns(table), sort),
-        height=_positive("height", height),
+        height=whole("height", height, 1),
         name=f"{session}: {name or f'grid {shown}'}",
         **options,
     )

@@ -15,8 +15,8 @@ from fxlive.analytics.events import BYS, By
 from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
 from fxlive.errors import UnknownOption
 from fxlive.loop import submit
+from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
-from fxlive.selection import time_of
 from fxlive.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised

@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments, is_pair, known_symbol
 from fxlive.newest import Mark as Since
+from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
-from fxlive.selection import time_of
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers

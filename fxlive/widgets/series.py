@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 
 from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.messages import Kind
+from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
-from fxlive.selection import time_of
 from fxlive.table import RollingTable
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Column, Fares, Points, in_window

@@ -13,8 +13,8 @@ import pandas as pd
 from fxlive.errors import UnknownOption
 from fxlive.instruments import Instruments
 from fxlive.messages import Kind
+from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
-from fxlive.selection import time_of
 from fxlive.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window
 from fxlive.widgets.live import LiveWidget

@@ -1,0 +1,60 @@
+"""What a user may give for an option: wherever it is taken, the same is right, and the same is refused in words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fxlive.errors import UnknownOption
+from fxlive.options import number, span_of, span_s, speed_of, time_of, whole
+
+NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float32(2)])
+def test_a_number_is_a_number_of_python_or_of_numpy(value: Any) -> None:
+    assert number("pips", value, "a number above 0") == 2.0
+    assert whole("ticks", value, 1) == 2
+    assert speed_of(value) == 2.0
+    assert type(speed_of(value)) is float
+    assert span_of(value) == 2
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
+def test_a_number_is_no_truth_value_no_text_finite_and_above_its_bound(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="pips"):
+        number("pips", value, "a number above 0")
+    with pytest.raises(UnknownOption, match="a whole number of at least 1, None"):
+        whole("limit", value, 1, "None")
+    assert number("equity", -3, above=-math.inf) == -3
+
+
+@pytest.mark.parametrize("value", [1.5, "x", math.inf, math.nan])
+def test_a_whole_number_is_whole(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="a whole number"):
+        whole("seed", value)
+    assert (whole("seed", -7), whole("max_rows", 1e6, 1)) == (-7, 1_000_000)
+
+
+@pytest.mark.parametrize("value", [60, 60.0, "60", np.int64(60), True, None, "soon", "0s", "-1min", pd.NaT, [1], {}])
+def test_a_length_of_time_says_its_unit_and_is_longer_than_nothing(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="window"):
+        time_of("window", value)
+
+
+def test_a_length_of_time_is_text_or_of_pandas_numpy_or_python() -> None:
+    minute = pd.Timedelta("1min")
+    spellings: list[Any] = ["1min", "60s", minute, minute.to_pytimedelta(), np.timedelta64(60, "s")]
+    assert {time_of("window", value) for value in spellings} == {minute}
+    assert {span_of(value) for value in spellings} == {minute}
+    assert {span_s("hold", value) for value in [*spellings, 60, 60.0, "60"]} == {60.0}
+
+
+@pytest.mark.parametrize("value", [-1, "-1s", "soon", math.nan, True, None, pd.NaT])
+def test_a_time_in_seconds_is_not_negative(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="timeout"):
+        span_s("timeout", value)
