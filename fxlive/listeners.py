@@ -66,7 +66,8 @@ class Mailbox:
 
 
 class Handle:
-    """A registered callback: `cancel()` ends it; `calls`, `errors`, `error` (the last) and `dropped` say how it fares.
+    """A registered callback: `cancel()` ends it; `calls`, `errors`, `error` (the last, in words) and `dropped` say how
+    it fares.
 
     It can still be called like the function that it holds.
     """
@@ -77,7 +78,7 @@ class Handle:
         self.channel = channel
         self.calls = 0
         self.errors = 0
-        self.error: BaseException | None = None
+        self.error: str | None = None
         self._callback = callback
         self._on_error = on_error
         self._wakes = threading.Event()
@@ -120,7 +121,7 @@ class Handle:
             if inspect.iscoroutine(result):
                 runner.run(result)
         except BaseException as error:  # sys.exit() and a cancelled task end no more than the callback itself
-            self.error = error
+            self.error = error_text(error)
             self.errors += 1
             log.exception("a callback on %s raised", self.channel)
             if self._on_error is not None:
@@ -136,7 +137,17 @@ class Counted(Protocol):
     @property
     def errors(self) -> int: ...
     @property
-    def error(self) -> BaseException | None: ...
+    def error(self) -> str | None: ...
+
+
+def error_text(error: BaseException) -> str:
+    """Return an exception as one line: kept itself, it would keep the variables of all that it passed through.
+
+    >>> error_text(KeyError("profit")), error_text(KeyboardInterrupt())
+    ("KeyError: 'profit'", 'KeyboardInterrupt')
+    """
+    said = (str(error).strip().splitlines() or [""])[0][:200]
+    return type(error).__name__ + (f": {said}" if said else "")
 
 
 def errors_text(*called: Counted) -> str:
@@ -145,16 +156,13 @@ def errors_text(*called: Counted) -> str:
     >>> handle = Handle("trades", print, None)
     >>> errors_text(handle)
     '0 errors'
-    >>> handle.errors, handle.error = 2, KeyError("profit")
+    >>> handle.errors, handle.error = 2, "KeyError: 'profit'"
     >>> errors_text(handle)
     "2 errors, the last KeyError: 'profit'"
     """
     count = sum(one.errors for one in called)
     last = next((one.error for one in reversed(called) if one.error is not None), None)
-    if last is None:
-        return f"{count:,} errors"
-    said = (str(last).strip().splitlines() or [""])[0][:200]
-    return f"{count:,} errors, the last {type(last).__name__}" + (f": {said}" if said else "")
+    return f"{count:,} errors" + (f", the last {last}" if last else "")
 
 
 class Stream:

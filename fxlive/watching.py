@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
-from fxlive.listeners import errors_text
+from fxlive.listeners import error_text, errors_text
 from fxlive.options import span_s
 
 log = logging.getLogger("fxlive")
@@ -116,7 +116,7 @@ class Watch:
     """A condition that is looked at a few times a second; `cancel()` ends it.
 
     `calls`, `errors` and `error` say how it fares: `errors` counts what the condition or the callback raised, which is
-    logged once for each kind, and `error` is the last of it.
+    logged once for each kind, and `error` is the last of it, in words.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Watch:
     ) -> None:
         self.calls = 0
         self.errors = 0
-        self.error: Exception | None = None
+        self.error: str | None = None
         self._condition = condition
         self._callback = callback
         self._rule = Hold(hold_s)
@@ -199,7 +199,7 @@ class Watch:
                 self._count(error)
 
     def _count(self, error: Exception) -> None:
-        self.error = error
+        self.error = error_text(error)
         self.errors += 1
         if type(error).__name__ not in self._kinds:
             self._kinds.add(type(error).__name__)

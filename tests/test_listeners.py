@@ -7,6 +7,7 @@ import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,6 +143,25 @@ def test_a_callback_that_raises_is_counted_logged_and_goes_on(
     assert brought.session.health().callback_errors == 5
     for shown in (repr(handle), repr(brought.session), brought.session._repr_html_()):
         assert "5 errors, the last LookupError: odd" in shown
+
+
+def test_what_a_callback_raised_keeps_nothing_of_it_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("fxlive"), "disabled", True)  # pytest keeps what is logged
+    frames = []
+
+    class Frame:
+        pass
+
+    def callback(message: Any) -> None:
+        frame = Frame()
+        frames.append(weakref.ref(frame))
+        raise LookupError("not here")
+
+    handle = Handle("trades", callback, None)
+    handle.mailbox.put([1])  # type: ignore[list-item]
+    wait_until(lambda: handle.errors == 1 and frames[0]() is None)
+    assert handle.error == "LookupError: not here"
+    handle.cancel()
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])
