@@ -466,8 +466,9 @@ def random_faults(minutes: float, seed: int) -> Outcome:
         _check_gaps(session, away, outcome)
         _report(session, faults, away, outcome)
     settled = [(moment, rss) for moment, rss in memory if moment >= minutes * 60 * _SETTLED_SHARE]
-    outcome.figure("faults: memory, median", median(rss for _, rss in settled) / 1e6, "MB")
-    outcome.figure("faults: growth of memory after the first 30 %", growth_percent(settled), "%", "<= 5")
+    if len(settled) >= _ENOUGH_SAMPLES:  # fewer where the session failed before
+        outcome.figure("faults: memory, median", median(rss for _, rss in settled) / 1e6, "MB")
+        outcome.figure("faults: growth of memory after the first 30 %", growth_percent(settled), "%", "<= 5")
     outcome.figure("faults: threads, most", max(threads for threads, _ in busy), "threads")
     outcome.figure("faults: tasks, most", max(tasks for _, tasks in busy), "tasks")
     return outcome

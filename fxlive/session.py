@@ -16,7 +16,8 @@ import pandas as pd
 from fxlive.channels import CHANNELS, channel_name, has_symbols
 from fxlive.display import session_html, session_text
 from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
-from fxlive.feeds.auth import TokenSource, query_token
+from fxlive.feeds.address import query_token
+from fxlive.feeds.auth import TokenSource
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.feed import Feed, Filters, State
 from fxlive.feeds.live import LiveFeed

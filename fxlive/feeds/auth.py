@@ -7,7 +7,6 @@ import math
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fxlive.errors import AuthenticationError, TokenFunctionFailed
 from fxlive.loop import in_thread
@@ -133,33 +132,3 @@ def _claims(token: str) -> dict[str, float]:
         return {name: float(claims[name]) for name in ("iat", "exp") if name in claims}
     except (jwt.PyJWTError, TypeError, ValueError):
         return {}
-
-
-def query_token(url: str) -> str | None:
-    """Return the token in the query of a URL; None where there is none.
-
-    >>> query_token("wss://host/api/ws?token=abc"), query_token("wss://host/api/ws?subtoken=1")
-    ('abc', None)
-    """
-    try:
-        return dict(parse_qsl(urlsplit(url).query)).get("token")
-    except (ValueError, TypeError, AttributeError):  # no URL at all, or no text, which is for others to say
-        return None
-
-
-def with_query_token(url: str, token: str | None) -> str:
-    """Return the URL with the token as its `token` parameter, for servers that want it there; None: without any."""
-    parts = urlsplit(url)
-    query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != "token"]
-    return urlunsplit(parts._replace(query=urlencode(query if token is None else [*query, ("token", token)])))
-
-
-def without_secrets(url: str) -> str:
-    """Return the URL as it may be shown: without user, password and query.
-
-    >>> without_secrets("wss://me:pw@host/api/ws?token=abc")
-    'wss://host/api/ws'
-    """
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

@@ -11,8 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidURI
@@ -32,24 +31,21 @@ from fxlive.errors import (
     SubscriptionError,
     TokenFunctionFailed,
     TooManySubscriptions,
-    UnknownOption,
 )
+from fxlive.feeds.address import Address, Auth, query_token
 from fxlive.feeds.auth import (
     Token,
     TokenSource,
     left_s,
     life_s,
-    query_token,
     refresh_in_s,
     retry_refresh_in_s,
-    with_query_token,
-    without_secrets,
 )
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
 from fxlive.feeds.connection import Connection, now_us
 from fxlive.feeds.feed import Filters, Sink
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
-from fxlive.feeds.refusals import connection_error, shown_cause
+from fxlive.feeds.refusals import connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.loop import wait_awake
 from fxlive.messages import Connection as ConnectionMessage
@@ -62,7 +58,6 @@ PING_AFTER_TICKS = 20
 DEAD_AFTER_TICKS = 40
 LEAST_BETWEEN_HANDOVERS_S = 30.0
 _DAY_S = 86_400.0
-_AUTHENTICATION_CODES = (4401, 4403)
 
 
 class LiveFeed:
@@ -92,39 +87,18 @@ class LiveFeed:
         token: TokenSource | None,
         channels: Mapping[str, Filters | None],
         *,
-        auth: Literal["header", "query"] = "header",
+        auth: Auth = "header",
         ca: str | Path | ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
-        given: object = url
-        if not isinstance(given, str):
-            raise ConnectionFailed(f"The URL is text such as wss://host/api/ws, not {type(given).__name__}.")
-        try:
-            parts = urlsplit(url)
-            self.url = without_secrets(url)
-            right = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is none, half an IPv6 address
-            self.url, right = "(unreadable)", False
-        if "://" not in url:  # it may be the token, which is not to be repeated
-            raise ConnectionFailed("That is no URL. It must look like wss://host/api/ws. Are url and token swapped?")
-        if not right:
-            sockets = {"http": "ws", "https": "wss"}.get(parts.scheme) if self.url != "(unreadable)" else None
-            instead = f" Write {sockets} for {parts.scheme}." if sockets else ""
-            raise ConnectionFailed(
-                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{instead}", url=self.url
-            )
-        in_query = query_token(url)
-        if token is None and in_query:
-            token, auth = in_query, "query"
+        if token is None and (held := query_token(url)):
+            token, auth = held, "query"
+        self._address = Address(url, auth=auth, ca=ca)
+        self.url = self._address.url
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
-        if auth not in ("header", "query"):
-            raise UnknownOption("auth", auth, ("header", "query"))
-        self._base_url = with_query_token(url, None) if in_query else url
         self._token = Token(token)
-        self._auth = auth
-        self._ssl = _ssl_context(parts.scheme, ca)
         self._timeout_s = timeout_s
         self._attempts = Attempts(reconnect_attempts)
         self._wanted: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
@@ -235,17 +209,16 @@ class LiveFeed:
     async def _connect(self, token: str | None = None) -> tuple[Connection, str]:
         connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
         token = token or await self._new_token()
-        url = with_query_token(self._base_url, token) if self._auth == "query" else self._base_url
+        url, header = self._address.with_token(token)
         self._server_error = None
         try:
             connection = Connection(url, lambda messages, at: self._take(connection, messages, at))
         except InvalidURI:
             # its text would show the URL, and with it a token
             raise ConnectionFailed(f"{self.url!r} is not a WebSocket URL.", url=self.url) from None
-        header = f"Bearer {token}" if self._auth == "header" else None
         try:
             try:
-                await wait_awake(connection.open(header, self._ssl), self._timeout_s)
+                await wait_awake(connection.open(header, self._address.ssl), self._timeout_s)
             except TimeoutError:
                 raise ServerUnavailable(
                     f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
@@ -446,25 +419,8 @@ class LiveFeed:
         if self._server_error is not None and self._server_error[0] == connection.last_received_at:
             said = subscription_error(self._server_error[1])
             return ConnectionFailed(str(said), url=self.url) if type(said) is SubscriptionError else said
-        code, reason = connection.close_code, self._token.conceal(connection.close_reason.encode()).decode()
-        words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
-        if code in _AUTHENTICATION_CODES:
-            return AuthenticationError(
-                f"{words} The token has expired or was revoked; connect with a new one, or pass "
-                "a function as token=, which is asked again.",
-                url=self.url,
-                status=code,
-            )
-        if code == 1008:
-            return RateLimitError(
-                f"{words} It says that a rule was broken, such as a rate limit.", url=self.url, status=code
-            )
-        if code == 1013:
-            return ServerUnavailable(f"{words} Try again later.", url=self.url, status=code)
-        if code == 1006:
-            refused = connection.refused
-            words = f"What came could not be taken ({refused})." if refused else "The connection was lost."
-        return ConnectionFailed(words, url=self.url, status=code)
+        reason = self._token.conceal(connection.close_reason.encode()).decode()
+        return ended_error(self.url, connection.close_code, reason, connection.refused)
 
 
 def _check_count(count: int) -> None:
@@ -473,20 +429,3 @@ def _check_count(count: int) -> None:
             f"That makes {count} subscriptions; the platform allows {MAX_SUBSCRIPTIONS} a connection. "
             "Unsubscribe from some."
         )
-
-
-def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | None:
-    given: object = ca
-    if given is not None and not isinstance(given, str | Path | ssl.SSLContext):
-        raise UnknownOption("ca", given, ("a file of certificates", "an ssl.SSLContext"))
-    if scheme != "wss":
-        return None
-    if isinstance(ca, ssl.SSLContext):
-        return ca
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except OSError as error:  # also where it is no file of certificates
-        raise ConnectionFailed(
-            f"ca={str(ca)!r} is no file of certificates that can be read ({error.strerror or error}). "
-            "It must be in PEM format."
-        ) from error

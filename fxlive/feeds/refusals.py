@@ -1,4 +1,4 @@
-"""What a refused or failed connection means to a user."""
+"""What a refused, failed or ended connection means to a user."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from fxlive.errors import (
     ServerUnavailable,
 )
 from fxlive.feeds.auth import expired
+
+_AUTHENTICATION_CODES = (4401, 4403)
 
 
 def shown_cause(error: Exception) -> Exception | None:
@@ -49,6 +51,25 @@ def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str,
         )
     ask = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
     return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {ask}", url=url)
+
+
+def ended_error(url: str, code: int | None, reason: str, refused: str | None) -> FxliveError:
+    """Return what the end of a connection means, by its close code and reason; `refused`: what we could not take."""
+    words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
+    if code in _AUTHENTICATION_CODES:
+        return AuthenticationError(
+            f"{words} The token has expired or was revoked; connect with a new one, or pass "
+            "a function as token=, which is asked again.",
+            url=url,
+            status=code,
+        )
+    if code == 1008:
+        return RateLimitError(f"{words} It says that a rule was broken, such as a rate limit.", url=url, status=code)
+    if code == 1013:
+        return ServerUnavailable(f"{words} Try again later.", url=url, status=code)
+    if code == 1006:
+        words = f"What came could not be taken ({refused})." if refused else "The connection was lost."
+    return ConnectionFailed(words, url=url, status=code)
 
 
 def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:

@@ -9,7 +9,8 @@ import jwt
 import pytest
 
 from fxlive.errors import AuthenticationError
-from fxlive.feeds.auth import Token, expired, refresh_in_s, with_query_token, without_secrets
+from fxlive.feeds.address import with_query_token, without_secrets
+from fxlive.feeds.auth import Token, expired, refresh_in_s
 
 KEY = "k" * 32
 

@@ -394,7 +394,7 @@ def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
 
 
 def test_a_certificate_of_a_private_authority_is_refused_until_that_is_named(
-    fx_simulator: SimulatorFactory, authority: trustme.CA, tmp_path: Path
+    fx_simulator: SimulatorFactory, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(ssl=server_context(authority, "127.0.0.1"))
     error = refused(simulator.url, simulator.token())
@@ -405,6 +405,9 @@ def test_a_certificate_of_a_private_authority_is_refused_until_that_is_named(
     authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
     with fxlive.connect(simulator.url, simulator.token(), ca=str(tmp_path / "its.pem")) as session:
         assert len(session.wait_for("market-data", rows=20)) >= 20
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with fxlive.connect(simulator.url, simulator.token(), ca="~/its.pem") as session:
+        assert session.state == "connected"
     own = ssl.create_default_context(cafile=str(tmp_path / "its.pem"))
     with fxlive.connect(simulator.url, simulator.token(), ca=own) as session:
         assert session.state == "connected"
