@@ -15,7 +15,8 @@ import pandas as pd
 from fxlive.errors import ServerUnavailable
 from fxlive.opening import connect
 from fxlive.options import speed_of, whole
-from fxlive.session import Channels, Session
+from fxlive.session import Session
+from fxlive.subscribing import Channels
 
 _START = [
     sys.executable,

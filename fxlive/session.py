@@ -7,41 +7,39 @@ import os
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from fxlive.channels import CHANNELS, channel_name, has_symbols
+from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, InvalidSubscription, UnknownOption
+from fxlive.errors import ConnectionFailed, FxliveError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
-from fxlive.feeds.feed import Feed, Filters, State
+from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
-from fxlive.instruments import with_spelled_symbols
 from fxlive.loop import bridge, call, submit
 from fxlive.options import span_s, time_of, whole
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.store import Store
+from fxlive.subscribing import Channels, Subscribing, wanted
 from fxlive.telling import Telling
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder
     from fxlive.widgets.status import Controls
 
-Channels = Sequence[str] | Mapping[str, Filters | None] | None
-
 open_sessions: dict[str, Session] = {}
 session_order: list[Session] = []
 
 
-class Session(Telling, Pictures):
+class Session(Telling, Subscribing, Pictures):
     """A connection to the platform and everything it has brought: rolling DataFrames that follow the market.
 
     It only reads: it has no way to send an order. Every method may be called from any thread.
@@ -107,7 +105,7 @@ class Session(Telling, Pictures):
         feed = LiveFeed(
             url,
             token or (None if query_token(url) else os.environ.get("FXLIVE_TOKEN")),
-            _wanted(channels),
+            wanted(channels),
             auth=auth,
             ca=ca,
             timeout_s=span_s("timeout", timeout),
@@ -250,55 +248,6 @@ class Session(Telling, Pictures):
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close_async()
-
-    # Subscriptions.
-
-    @property
-    def subscriptions(self) -> dict[str, dict[str, Any]]:
-        """The filters of each channel that is subscribed."""
-        return self._pipeline.feed.subscriptions
-
-    def subscribe(self, /, *channels: str, **filters: Any) -> None:
-        """Subscribe to channels, with filters on fields of their ``data``; returns once the platform has agreed.
-
-        A channel that is subscribed already gets the new filters. ``symbol="eur/usd"`` asks for EURUSD.
-
-        Raises
-        ------
-        SubscriptionError
-            Where the platform refuses, or does not answer.
-
-        Examples
-        --------
-        >>> session = Session.offline()
-        >>> session.subscribe("trades", symbol="EURUSD", strategy_id="s1")
-        >>> session.subscriptions
-        {'trades': {'symbol': 'EURUSD', 'strategy_id': 's1'}}
-        """
-        call(self._subscribing(channels, filters))
-
-    async def subscribe_async(self, /, *channels: str, **filters: Any) -> None:
-        """Subscribe, as `subscribe`, for ``await``."""
-        await bridge(self._subscribing(channels, filters))
-
-    async def _subscribing(self, channels: Sequence[str], filters: Filters) -> None:
-        self._pipeline.check_open()
-        wanted = {channel_name(name): filters for name in channels}
-        await self._pipeline.feed.subscribe(
-            {name: _spelled(name, asked, self.symbols) for name, asked in wanted.items()}
-        )
-
-    def unsubscribe(self, *channels: str) -> None:
-        """Give channels up; their frames stay as they are."""
-        call(self._unsubscribing(channels))
-
-    async def unsubscribe_async(self, *channels: str) -> None:
-        """Give channels up, as `unsubscribe`, for ``await``."""
-        await bridge(self._unsubscribing(channels))
-
-    async def _unsubscribing(self, channels: Sequence[str]) -> None:
-        self._pipeline.check_open()
-        await self._pipeline.feed.unsubscribe([channel_name(name) for name in channels])
 
     # Reading, besides what Readings has.
 
@@ -460,28 +409,3 @@ def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str
         raise UnknownOption("stale_after", given, ('times by channel such as {"market-data": "10s"}',))
     asked = {channel_name(channel): span_s(f"stale_after of {channel}", time) for channel, time in given.items()}
     return {**STALE_AFTER_S, **asked}
-
-
-def _wanted(channels: Channels) -> dict[str, Filters | None]:
-    if channels is None:
-        return dict.fromkeys(CHANNELS)
-    if isinstance(channels, str):
-        channels = [channels]
-    given: object = channels
-    if not isinstance(given, Iterable):
-        raise UnknownOption("channels", given, ('names such as ["trades"]', 'filters by name such as {"trades": {}}'))
-    if isinstance(channels, Mapping):
-        for name, filters in channels.items():
-            if filters is not None and not isinstance(filters, Mapping):
-                raise InvalidSubscription(
-                    f"The filters of {name} must be a dict such as {{'symbol': 'EURUSD'}}, not {filters!r}.",
-                    channel=name,
-                )
-        named = {channel_name(name): filters for name, filters in channels.items()}
-        return {name: None if asked is None else _spelled(name, asked, []) for name, asked in named.items()}
-    return {channel_name(name): None for name in channels}
-
-
-def _spelled(channel: str, filters: Filters, seen: list[str]) -> Filters:
-    """Return filters with symbols as the platform writes them: one that it does not know brings nothing, silently."""
-    return with_spelled_symbols(filters, seen) if has_symbols(channel) else filters

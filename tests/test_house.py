@@ -55,6 +55,7 @@ FLOORS: dict[str, float] = {
     "pictures": 7.5,
     "stills": 7.5,  # the same of what was recorded
     "telling": 7.5,
+    "subscribing": 7.5,
     "recorded": 5,  # the methods that read, of a capture
     "session": 8,
     "opened": 8,  # a capture: session's neighbour
