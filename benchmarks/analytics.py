@@ -14,7 +14,8 @@ from benchmarks.data import quotes as day_of_quotes
 from benchmarks.report import Figure
 from fxlive.analytics.bars import BarStream, bars
 from fxlive.analytics.execution import execution
-from fxlive.analytics.pnl import PnlStream, pnl
+from fxlive.analytics.ledger import PnlStream
+from fxlive.analytics.pnl import pnl
 from fxlive.columns import UTC
 from fxlive.instruments import PIP
 

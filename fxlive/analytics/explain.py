@@ -8,7 +8,7 @@ import pandas as pd
 
 from fxlive.analytics.events import Beginning, check_positions, check_trades
 from fxlive.analytics.inputs import MILLION, times_us
-from fxlive.analytics.pnl import Execution, Held, PnlStream
+from fxlive.analytics.ledger import Execution, Held, PnlStream
 from fxlive.errors import UnknownOption
 from fxlive.options import utc
 

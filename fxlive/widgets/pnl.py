@@ -12,7 +12,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fxlive.analytics.events import BYS, By
-from fxlive.analytics.pnl import PnlPoints, PnlStream, known_since
+from fxlive.analytics.ledger import PnlPoints, PnlStream
+from fxlive.analytics.pnl import known_since
 from fxlive.errors import UnknownOption
 from fxlive.loop import submit
 from fxlive.options import time_of

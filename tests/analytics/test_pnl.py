@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.analytics import pnl as module
-from fxlive.analytics.pnl import PnlPoints, PnlStream, pnl
+from fxlive.analytics import ledger
+from fxlive.analytics.ledger import PnlPoints, PnlStream
+from fxlive.analytics.pnl import pnl
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 from tests.analytics.frames import T0, S, positions, trades
 
@@ -166,7 +167,7 @@ def test_a_stream_that_begins_with_all_at_once_goes_on_as_one_that_was_told_even
     early = [r for r in rows if r[0] <= moment], [t for t in said if t[0] <= moment]
     late = [r for r in rows if r[0] > moment], [t for t in said if t[0] > moment]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "MAX_CORRECTED_AT_FIRST", more)
+        patched.setattr(ledger, "MAX_CORRECTED_AT_FIRST", more)
         begun = stream.begin(positions(early[0]), trades(early[1]))
     later = stream.update(positions(late[0]), trades(late[1]))
     assert held([begun, later]) == listed(pnl(positions(early[0] + late[0]), trades(early[1] + late[1]), by), by)
@@ -267,7 +268,7 @@ def test_what_a_row_does_not_say_is_as_it_was_said_before() -> None:
 def test_an_event_that_is_later_than_can_be_revised_counts_from_the_oldest_that_can(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MAX_REVISED", 3)
+    monkeypatch.setattr(ledger, "MAX_REVISED", 3)
     stream = PnlStream()
     updates = [stream.update(positions([(n, 1, "EURUSD", 0.1, float(n))])) for n in range(10)]
     updates.append(stream.update(None, trades([(2, {"profit": 100.0})])))
