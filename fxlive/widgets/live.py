@@ -12,6 +12,7 @@ import logging
 import math
 import sys
 import time
+from abc import ABCMeta, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from functools import cache
@@ -47,7 +48,11 @@ def close_widgets_of(session: str) -> None:
         _named[name].close()
 
 
-class LiveWidget(anywidget.AnyWidget):
+class _Abstract(ABCMeta, traitlets.MetaHasTraits):
+    """What makes classes of widgets that say nothing yet of what there is to see."""
+
+
+class LiveWidget(anywidget.AnyWidget, metaclass=_Abstract):
     """A widget that is refreshed on the background thread while it can be seen; a subclass says what there is to see.
 
     Parameters
@@ -103,13 +108,13 @@ class LiveWidget(anywidget.AnyWidget):
 
     # What a subclass says. All of it is called on the background thread.
 
+    @abstractmethod
     def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return everything that a view needs to begin; what is new from here on is `changes`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
         """Return what is new since the last call or `window`, for all views; empty where nothing is."""
-        raise NotImplementedError
 
     def epoch(self) -> int | None:
         """Return how often what it shows was cleared and begun anew; None while that is going on."""
