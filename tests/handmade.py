@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -84,3 +86,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect after hundredths of a second, and as often as it takes."""
     monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(limits, "CONNECTIONS_PER_MINUTE", 1_000)
+
+
+def lines_run(function: Callable[..., Any], *arguments: Any) -> int:
+    """Call a function and return how many lines of Python that took: its work, however busy the machine is."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(former)
+    return count
