@@ -352,7 +352,7 @@ def test_a_server_that_never_answers_costs_no_more_than_the_timeout(scheme: str)
         error = refused(f"{scheme}://{address}/api/ws", timeout=0.3)
     assert isinstance(error, fxlive.ServerUnavailable)
     assert "did not answer within 0.3 s" in str(error)
-    assert 0.3 <= time.monotonic() - began < 3
+    assert 0.3 <= time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize(
@@ -546,10 +546,10 @@ def test_a_connection_message_that_says_anything_but_connected_is_a_refusal(
 
     with platform(refuse) as url:
         began = time.monotonic()
-        error = refused(url)
+        error = refused(url, timeout=30.0)
     assert type(error) is kind
     assert says in str(error)
-    assert time.monotonic() - began < 3  # not after the timeout
+    assert time.monotonic() - began < 20  # not after the timeout
 
 
 @pytest.mark.parametrize(
