@@ -111,10 +111,9 @@ class Capture(RecordedReadings, Stills):
         ``fxlive.open_capture("captures").export("out", ["trades"], format="csv")``
         """
         from fxlive.capture.archive import write_csv, write_zip
-        from fxlive.capture.export import file_name, write_frame
+        from fxlive.capture.export import files_for, write_frame
 
         self._refresh()
-        folder = Path(path).expanduser()
         told = progress or (lambda what, done, total: None)
         if format not in _FORMATS:
             raise UnknownOption("format", format, _FORMATS)
@@ -125,18 +124,14 @@ class Capture(RecordedReadings, Stills):
                     "or export as 'parquet' or 'csv'."
                 )
             name = self.path.rstrip("/").rsplit("/", 1)[-1]
-            file = folder / f"{name}.zip"
+            file = Path(path).expanduser() / f"{name}.zip"
             write_zip(self._folders, file, told)
             return {name: file}
         counts = self.contents()["rows"]
         wanted = [channels] if isinstance(channels, str) else channels
         names = [self._channel(name) for name in wanted] if wanted is not None else counts.index[counts > 0].tolist()
-        files: dict[str, Path] = {}
-        taken: set[str] = set()
+        files = files_for(names, path, format)
         for name in names:
-            safe = file_name(name, taken)
-            taken.add(safe.lower())
-            files[name] = folder / f"{safe}.{format}"
             if format == "parquet":
                 told(name, 0, int(counts[name]))
                 write_frame(self.frame(name), files[name])

@@ -6,15 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
 from fxlive.analysis import Analysis
-from fxlive.capture.export import write_frames
+from fxlive.capture.export import files_for, write_frame
 from fxlive.channels import CHANNELS, channel_name, has_symbols
+from fxlive.errors import UnknownOption
 from fxlive.instruments import with_known_symbols
 from fxlive.selection import select
+
+_FORMATS = ("parquet", "csv")
 
 
 class Readings(Analysis, ABC):
@@ -161,8 +164,14 @@ class Readings(Analysis, ABC):
         """
         return {channel: self._labelled(frame, channel) for channel, frame in self._windows().items()}
 
-    def export(self, path: str | Path, channels: Sequence[str] | None = None) -> dict[str, Path]:
-        """Write each channel's window to ``<path>/<channel>.parquet``, all of one moment, replacing what is there.
+    def export(
+        self,
+        path: str | Path,
+        channels: Sequence[str] | None = None,
+        *,
+        format: Literal["parquet", "csv"] = "parquet",
+    ) -> dict[str, Path]:
+        """Write each channel's window to a file of its own, all of one moment, replacing what is there.
 
         Parameters
         ----------
@@ -170,21 +179,40 @@ class Readings(Analysis, ABC):
             A folder; it is made where it is missing.
         channels
             Only these; all by default.
+        format
+            ``"parquet"``, which `fxlive.read_export` gives back as an equal frame and any other Parquet reader takes as
+            it is; or ``"csv"``.
 
         Returns
         -------
         dict
-            The file of each channel. ``fxlive.read_export(file)`` gives back an equal frame; any other Parquet reader
-            takes the files as they are.
+            The file of each channel, ``<path>/<channel>.parquet``.
 
         Raises
         ------
         CaptureError
             Where a file cannot be written.
+        UnknownOption
+            For a format that there is not.
+
+        Examples
+        --------
+        ``fxlive.export("out", ["trades"], format="csv")``
         """
+        if format not in _FORMATS:
+            raise UnknownOption("format", format, _FORMATS)
         channels = [channels] if isinstance(channels, str) else channels
         wanted = None if channels is None else {self._channel(channel) for channel in channels}
-        return write_frames({c: f for c, f in self.snapshot().items() if wanted is None or c in wanted}, path)
+        frames = {name: frame for name, frame in self.snapshot().items() if wanted is None or name in wanted}
+        files = files_for(frames, path, format)
+        for name, frame in frames.items():
+            if format == "csv":
+                from fxlive.capture.archive import write_csv
+
+                write_csv([frame], files[name])
+            else:
+                write_frame(frame, files[name])
+        return files
 
     def __getitem__(self, channel: str) -> pd.DataFrame:
         return self.frame(channel)

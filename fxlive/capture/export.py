@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -15,25 +15,21 @@ from fxlive.errors import CaptureError
 _CATEGORIES = "categories of columns without a value"
 
 
-def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> dict[str, Path]:
-    """Write each frame to ``<folder>/<channel>.parquet``, replacing what is there; return the files by channel.
+def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[str, Path]:
+    """Return the file of each channel in a folder; one that the reference does not name may be called anything.
 
-    A file appears under its name only when it is whole.
-
-    Raises
-    ------
-    CaptureError
-        Where a file cannot be written; it names the file.
+    >>> [file.name for file in files_for(["trades", "depth/L2", "depth:L2"], "out", "csv").values()]
+    ['trades.csv', 'depth_L2.csv', 'depth_L2-2.csv']
     """
     folder = Path(folder).expanduser()
     files: dict[str, Path] = {}
     taken: set[str] = set()
-    for channel, frame in frames.items():
-        name = file_name(channel, taken)
+    for channel in channels:
+        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
+        others = chain([name], (f"{name}-{number}" for number in count(2)))
+        name = next(other for other in others if other.lower() not in taken)
         taken.add(name.lower())
-        file = folder / f"{name}.parquet"
-        write_frame(frame, file)
-        files[channel] = file
+        files[channel] = folder / f"{name}.{suffix}"
     return files
 
 
@@ -65,19 +61,8 @@ def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def file_name(channel: str, taken: set[str]) -> str:
-    """Return a name for a channel's file; one that the reference does not name may be called anything.
-
-    >>> file_name("depth/L2", set()), file_name("depth:L2", {"depth_l2"})
-    ('depth_L2', 'depth_L2-2')
-    """
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
-    others = (f"{name}-{number}" for number in count(2))
-    return name if name.lower() not in taken else next(other for other in others if other.lower() not in taken)
-
-
 def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read a file of `write_frames` as the frame that was written: pandas reads lists as arrays, here they are tuples.
+    """Read a file of `write_frame` as the frame that was written: pandas reads lists as arrays, here they are tuples.
 
     Raises
     ------

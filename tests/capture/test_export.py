@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import fxlive
-from fxlive.capture.export import write_frames
+from fxlive.capture.export import write_frame
 from fxlive.channels import CHANNELS
 from fxlive.loop import call
 from fxlive.simulator.fixture import SimulatorFactory
@@ -106,13 +106,32 @@ def test_channels_whose_names_are_no_file_names_do_not_overwrite_each_other(
         assert frames[name]["value"].tolist() == [float(number)]
 
 
+def test_a_session_is_exported_as_csv_too_with_every_value_as_it_is_written(
+    session: fxlive.Session, tmp_path: Path
+) -> None:
+    alert = message("alert", "alerts", 3, alertId="a1", message='a "b", c', actions=["CLOSE", "IGNORE"])
+    bring(session, quote(1), quote(2), alert)
+    names = ["market-data", "alerts", "trades"]
+    files = session.export(tmp_path, names, format="csv")
+    assert {name: file.name for name, file in files.items()} == {name: f"{name}.csv" for name in names}
+    quotes = pd.read_csv(files["market-data"], parse_dates=["timestamp"])
+    assert quotes["bid"].tolist() == session["market-data"]["bid"].tolist()
+    assert quotes["timestamp"].tolist() == session["market-data"].index.tolist()
+    told = pd.read_csv(files["alerts"])
+    assert (told["message"].tolist(), told["actions"].tolist()) == (['a "b", c'], ['["CLOSE", "IGNORE"]'])
+    assert pd.read_csv(files["trades"]).columns.tolist() == ["timestamp", *session["trades"].columns]
+    with pytest.raises(fxlive.UnknownOption, match="parquet, csv"):
+        session.export(tmp_path, format="zip")  # type: ignore[arg-type]
+
+
 def test_a_window_of_more_than_a_million_rows_reads_back_equal(tmp_path: Path) -> None:
     rows = 1_100_000  # more than one row group
     frame = pd.DataFrame(
         {"symbol": pd.Categorical.from_codes([0, 1] * (rows // 2), ["EURUSD", "USDJPY"]), "bid": np.arange(rows)},
         index=pd.DatetimeIndex(np.arange(rows).view("M8[us]"), name="timestamp").tz_localize("UTC"),
     )
-    file = write_frames({"market-data": frame}, tmp_path)["market-data"]
+    file = tmp_path / "market-data.parquet"
+    write_frame(frame, file)
     assert pq.ParquetFile(file).num_row_groups > 1
     back = fxlive.read_export(file)
     assert back.equals(frame.astype({"symbol": back["symbol"].dtype}))
