@@ -330,7 +330,7 @@ class Pipeline:
     def _shown_state(self) -> str:
         if self.state == "connecting" and self._starting is None:
             return "never opened. Call session.open(), or fxlive.connect(...) in the first place."
-        return f"{self.state}."
+        return f"{self.feed.halt or self.state}."
 
     def _notify(self) -> None:
         with self._moved:
