@@ -82,6 +82,12 @@ def test_it_draws_fits_its_width_and_follows_what_is_picked(notebook: Notebook) 
                 part => part.getBoundingClientRect().right
                     <= document.querySelector('.fxlive-places').getBoundingClientRect().right + 1)"""
         )
+        # Beside the others a grid has the room that they take.
+        height_px = page.evaluate(
+            """() => Math.max(
+                ...[...document.querySelectorAll('.fxlive-at-tabs .fxlive-scroller')].map(s => s.clientHeight))"""
+        )
+        assert (height_px > 24 * 24) == (expected == 3)
 
     # As a pane is dragged almost shut, and open again: an error in the console fails the test.
     plot = "document.querySelector('.fxlive-at-pnl .fxlive-plot')"
