@@ -45,7 +45,7 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
 from fxlive.feeds.connection import Connection, now_us
 from fxlive.feeds.feed import Filters, Sink
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
-from fxlive.feeds.refusals import connection_error, ended_error, shown_cause
+from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.loop import wait_awake
 from fxlive.messages import Connection as ConnectionMessage
@@ -393,13 +393,14 @@ class LiveFeed:
                 return await self._connect()
             except TokenFunctionFailed as failed:
                 last = failed
-            except (AuthenticationError, PermissionDenied) as refused:
-                if renewed or not self._token.renewable or isinstance(refused, PermissionDenied):
+            except AuthenticationError as refused:
+                let_in = refused.status == TOKEN_ENDED  # the token was good, and has ended since
+                if not self._token.renewable or (renewed and not let_in):
                     raise
-                renewed = True
+                renewed = not let_in
                 last = refused
             except SubscriptionError as refused:
-                if isinstance(refused, InvalidChannel | InvalidSubscription):
+                if isinstance(refused, InvalidChannel | InvalidSubscription | PermissionDenied):
                     raise
                 last = refused
             except ConnectionFailed as failed:

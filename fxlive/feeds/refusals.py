@@ -18,7 +18,10 @@ from fxlive.errors import (
 )
 from fxlive.feeds.auth import expired
 
-_AUTHENTICATION_CODES = (4401, 4403)
+TOKEN_ENDED = 4401
+"""The close code of a connection whose token has expired or was revoked."""
+
+_NOT_ALLOWED = 4403
 
 
 def shown_cause(error: Exception) -> Exception | None:
@@ -56,7 +59,7 @@ def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str,
 def ended_error(url: str, code: int | None, reason: str, refused: str | None) -> FxliveError:
     """Return what the end of a connection means, by its close code and reason; `refused`: what we could not take."""
     words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
-    if code in _AUTHENTICATION_CODES:
+    if code in (TOKEN_ENDED, _NOT_ALLOWED):
         return AuthenticationError(
             f"{words} The token has expired or was revoked; connect with a new one, or pass "
             "a function as token=, which is asked again.",

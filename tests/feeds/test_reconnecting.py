@@ -205,6 +205,56 @@ def test_a_refused_token_is_fetched_anew_once_while_reconnecting_and_then_that_i
         assert len(given) == 5
 
 
+def test_a_token_that_ends_while_it_is_subscribed_with_was_not_refused_and_another_is_asked_for() -> None:
+    """As after an expiry there may be a refusal, then a good token that happens to end at once."""
+    doings = iter(["take", "refuse", "end", "end", "end", "refuse", "take"])
+    now = [""]
+
+    def at_the_door(socket: ServerConnection, _: Any) -> Any:
+        now[0] = next(doings)
+        return socket.respond(401, "no") if now[0] == "refuse" else None
+
+    sockets: list[ServerConnection] = []
+
+    def handler(socket: ServerConnection) -> None:
+        request = socket.recv()
+        if now[0] == "end":
+            socket.close(4401, "token expired")
+            return
+        sockets.append(socket)
+        socket.send(acknowledged(request))
+        for _ in socket:
+            pass
+
+    with platform(handler, process_request=at_the_door) as url:
+        session = fxlive.connect(url, make_token, channels=["market-data"], reconnect_attempts=None)
+        sockets[0].close(1012)
+        assert "1012" in back(session)["reason"]
+        assert len(sockets) == 2
+        session.close()
+
+
+def test_a_platform_that_lets_every_token_in_and_ends_it_at_once_is_given_up_in_the_end() -> None:
+    sockets: list[ServerConnection] = []
+
+    def handler(socket: ServerConnection) -> None:
+        sockets.append(socket)
+        request = socket.recv()
+        if len(sockets) == 1:
+            socket.send(acknowledged(request))
+            socket.recv(timeout=None)
+        socket.close(4401, "token expired")
+
+    with platform(handler) as url:
+        session = fxlive.connect(url, make_token, channels=["market-data"], reconnect_attempts=3)
+        sockets[0].close(4401)
+        wait_until(lambda: session.state == "failed")
+        assert isinstance(session.error, fxlive.ReconnectsExhausted)
+        assert "4401" in str(session.error)
+        assert len(sockets) == 4
+        session.close()
+
+
 def test_a_token_function_that_is_down_with_the_network_counts_as_one_failure_of_five(
     fx_simulator: SimulatorFactory,
 ) -> None:
