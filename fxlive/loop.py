@@ -18,6 +18,10 @@ T = TypeVar("T")
 logging.getLogger("fxlive").addHandler(logging.NullHandler())
 
 THREAD_NAME = "fxlive"
+INTERRUPTIBLE_S = 0.25
+"""How long a wait of the user's may last at a stretch: a signal that another thread hears, or this one just before the
+wait begins, wakes nobody, and is seen between two."""
+
 _STEP_S = 0.25
 
 _lock = threading.Lock()
@@ -87,7 +91,10 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
             task.cancel()
 
     try:
-        return submit(work()).result()
+        future = submit(work())
+        while not concurrent.futures.wait({future}, INTERRUPTIBLE_S).done:
+            pass
+        return future.result()
     except BaseException:
         # not by the future: an interrupt may strike when the work has begun and submit has not returned
         background_loop().call_soon_threadsafe(abandon)

@@ -15,6 +15,7 @@ from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Handle, Mailbox, Stream
+from fxlive.loop import INTERRUPTIBLE_S
 from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
 from fxlive.watching import Watch
@@ -325,7 +326,7 @@ class Pipeline:
                 left = ends - time.monotonic()
                 if left <= 0:
                     raise WaitTimeout(f"{what} did not come within {timeout_s:g} s; state: {self._shown_state()}")
-                self._moved.wait(left)
+                self._moved.wait(min(left, INTERRUPTIBLE_S))
 
     def _shown_state(self) -> str:
         if self.state == "connecting" and self._starting is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 import time
@@ -65,18 +66,18 @@ class Interrupted:
 def test_an_interrupt_cancels_what_was_begun_whenever_it_strikes(monkeypatch: pytest.MonkeyPatch, struck: str) -> None:
     begun = Interrupted()
 
-    class Waiting:
-        def result(self) -> None:
-            wait_until(lambda: begun.begun)
-            raise KeyboardInterrupt
-
     def interrupted_submit(coroutine: Any) -> Any:
         submit(coroutine)
-        if struck == "while it waits":
-            return Waiting()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop_module, "submit", interrupted_submit)
+    def interrupted_wait(*_: Any) -> Any:
+        wait_until(lambda: begun.begun)
+        raise KeyboardInterrupt
+
+    if struck == "while it waits":
+        monkeypatch.setattr(concurrent.futures, "wait", interrupted_wait)
+    else:
+        monkeypatch.setattr(loop_module, "submit", interrupted_submit)
     with pytest.raises(KeyboardInterrupt):
         call(begun.work())
     monkeypatch.undo()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -295,6 +297,18 @@ def test_whoever_waits_is_told_at_once_when_the_session_fails(bench: Bench) -> N
         bench.pipeline.wait_until(lambda: False, 30.0, "it")
     assert raised.value is failure
     assert time.monotonic() - began < 5
+
+
+def test_who_waits_can_be_interrupted_also_where_another_thread_hears_the_signal(bench: Bench) -> None:
+    waiting = threading.Event()
+
+    def interrupt() -> None:
+        waiting.wait(5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        bench.pipeline.wait_until(waiting.set, 30.0, "it")  # it gives None: what is waited for does not come
 
 
 def test_the_latency_of_a_session_is_that_of_all_its_channels() -> None:

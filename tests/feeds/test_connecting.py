@@ -440,7 +440,9 @@ def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
 # An interrupt
 
 
-def test_an_interrupt_while_connecting_leaves_nothing_open() -> None:
+@pytest.mark.parametrize("heard_by", ["the main thread", "another thread"])
+def test_an_interrupt_while_connecting_leaves_nothing_open(heard_by: str) -> None:
+    """Where another thread hears it, or the main one just before it waits, no wait of the main thread ends by it."""
     connected, gone = threading.Event(), threading.Event()
 
     def listen_in_silence(connection: socket.socket) -> None:
@@ -451,7 +453,8 @@ def test_an_interrupt_while_connecting_leaves_nothing_open() -> None:
 
     def interrupt() -> None:
         connected.wait(5)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        thread = threading.main_thread() if heard_by == "the main thread" else threading.current_thread()
+        signal.pthread_kill(thread.ident or 0, signal.SIGINT)
 
     with tcp_server(listen_in_silence) as address:
         threading.Thread(target=interrupt, daemon=True).start()
