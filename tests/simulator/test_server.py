@@ -178,7 +178,7 @@ def test_the_state_has_the_ids_that_its_messages_had(fx_simulator: SimulatorFact
     [
         ("market-data", {"symbol": "EURUSD"}, lambda d: d["symbol"] == "EURUSD"),
         ("market-data", {"symbol": ["EURUSD", "USDJPY"]}, lambda d: d["symbol"] in {"EURUSD", "USDJPY"}),
-        ("market-data", {"symbol": "USDJPY", "volume": "40"}, lambda d: (d["symbol"], d["volume"]) == ("USDJPY", 40)),
+        ("market-data", {"symbol": "USDJPY", "spread": "6"}, lambda d: (d["symbol"], d["spread"]) == ("USDJPY", 6)),
         ("market-data", {"spread": 6}, lambda d: d["spread"] == 6),
         ("trades", {"action": "BUY", "status": "CLOSED"}, lambda d: (d["action"], d["status"]) == ("BUY", "CLOSED")),
         ("trades", {"connectionId": "conn_2"}, lambda d: d["connectionId"] == "conn_2"),
