@@ -351,11 +351,11 @@ class Pipeline:
         return max(0.0, (self._clock() - counters.last_received_at) / 1e6)
 
     def stale(self, channel: str) -> bool:
-        """Return whether a channel is subscribed and connected, and silent for longer than its limit."""
+        """Return whether a channel is subscribed, and silent for longer than its limit, also while we are away."""
         limit = self._stale_after_s.get(channel)
-        if limit is None or self._connected_at is None or channel not in self.feed.subscriptions:
+        if limit is None or self.state in ("connecting", "closed") or channel not in self.feed.subscriptions:
             return False
-        last = max(self.store.counters[channel].last_received_at or 0, self._connected_at)
+        last = max(self.store.counters[channel].last_received_at or 0, self._connected_at or 0)
         return self._clock() - last > limit * 1e6
 
     @property

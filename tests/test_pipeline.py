@@ -136,13 +136,24 @@ def test_a_channel_is_stale_when_it_alone_is_silent_longer_than_its_limit() -> N
     bench.bring(quote(2))
     assert bench.health.stale == ()
     bench.now += 11_000_000
-    bench.do(bench.pipeline.lost, bench.now, "away")  # then it is no news
-    assert bench.health.stale == ()
+    bench.do(bench.pipeline.lost, bench.now, "away")  # what it was worth before is worth no more now
+    assert bench.health.stale == ("market-data",)
     bench.do(bench.pipeline.connected, bench.now)  # and the count begins anew
     assert bench.health.stale == ()
     bench.now += 11_000_000
     assert bench.health.stale == ("market-data",)
     call(bench.pipeline.close())
+    assert bench.health.stale == ()
+
+
+def test_the_newest_quotes_of_a_lost_connection_are_stale_when_their_time_is_over(bench: Bench) -> None:
+    bench.bring(quote(1))
+    bench.do(bench.pipeline.lost, bench.now, "away")
+    assert bench.health.stale == ()
+    bench.now += 10_000_001
+    assert bench.health.stale == ("market-data",)
+    bench.do(bench.pipeline.failed, fxlive.ConnectionFailed("for good"))
+    assert bench.health.stale == ("market-data",)
 
 
 def test_staleness_shows_on_frames_and_in_the_repr(fx_simulator: SimulatorFactory) -> None:
