@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from fxlive.feeds.feed import State
-from fxlive.listeners import errors_text
 from fxlive.pipeline import Pipeline
 from fxlive.store import Counters, Store
 
@@ -76,8 +75,8 @@ def health_of(pipeline: Pipeline) -> Health:
         duplicates=int(channels["duplicates"].sum()),
         rejected=pipeline.store.rejections,
         dropped=pipeline.dropped,
-        callback_errors=pipeline.callback_errors,
-        callback_error=errors_text(*pipeline.callbacks) if pipeline.callback_errors else None,
+        callback_errors=pipeline.callback_errors.count,
+        callback_error=str(pipeline.callback_errors) if pipeline.callback_errors.count else None,
         latency_p50_ms=p50,
         latency_p99_ms=p99,
         clock_offset_ms=None if offset_us is None else offset_us / 1000,

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from fxlive.errors import FxliveError
 from fxlive.messages import Message, Undocumented
@@ -23,6 +23,40 @@ MAILBOX_SIZE = 10_000
 
 AnyMessage = Message | Undocumented
 Callback = Callable[[Any], Any]
+
+
+class Errors:
+    """How often what a user gave to be called has raised (`count`), and what at last, in words (`last`).
+
+    The words alone are kept: an exception would keep the variables of all that it passed through. What is noted is
+    counted in the `whole` too.
+
+    >>> errors = Errors()
+    >>> errors.note(KeyError("profit"))
+    >>> str(errors)
+    "1 errors, the last KeyError: 'profit'"
+    """
+
+    def __init__(self, whole: Errors | None = None) -> None:
+        self.count = 0
+        self.last: str | None = None
+        self._whole = whole
+        self._lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return f"{self.count:,} errors" + (f", the last {self.last}" if self.last else "")
+
+    def note(self, error: BaseException) -> None:
+        """Count an error, whatever it is."""
+        try:
+            said = (str(error).strip().splitlines() or [""])[0][:200]
+        except Exception:  # an exception of the user's, which may have no words
+            said = ""
+        with self._lock:
+            self.count += 1
+            self.last = type(error).__name__ + (f": {said}" if said else "")
+        if self._whole is not None:
+            self._whole.note(error)
 
 
 class Mailbox:
@@ -73,12 +107,17 @@ class Handle:
     """
 
     def __init__(
-        self, channel: str, callback: Callback, on_error: Callable[[Any], Any] | None, size: int = MAILBOX_SIZE
+        self,
+        channel: str,
+        callback: Callback,
+        on_error: Callable[[Any], Any] | None,
+        size: int = MAILBOX_SIZE,
+        *,
+        errors: Errors | None = None,
     ) -> None:
         self.channel = channel
         self.calls = 0
-        self.errors = 0
-        self.error: str | None = None
+        self._errors = errors or Errors()
         self._callback = callback
         self._on_error = on_error
         self._wakes = threading.Event()
@@ -92,8 +131,18 @@ class Handle:
 
     def __repr__(self) -> str:
         state = "cancelled" if self.mailbox.closed else "active"
-        counts = f"{self.calls} calls, {errors_text(self)}, {self.dropped} dropped"
+        counts = f"{self.calls} calls, {self._errors}, {self.dropped} dropped"
         return f"<callback on {self.channel}: {state}, {counts}>"
+
+    @property
+    def errors(self) -> int:
+        """How often it has raised."""
+        return self._errors.count
+
+    @property
+    def error(self) -> str | None:
+        """What it raised last, in words; None where it has not."""
+        return self._errors.last
 
     @property
     def dropped(self) -> int:
@@ -121,48 +170,13 @@ class Handle:
             if inspect.iscoroutine(result):
                 runner.run(result)
         except BaseException as error:  # sys.exit() and a cancelled task end no more than the callback itself
-            self.error = error_text(error)
-            self.errors += 1
+            self._errors.note(error)
             log.exception("a callback on %s raised", self.channel)
             if self._on_error is not None:
                 try:
                     self._on_error(error)
                 except BaseException:
                     log.exception("the on_error of a callback on %s raised", self.channel)
-
-
-class Counted(Protocol):
-    """Something of the user's that is called: how often it has raised, and what at last."""
-
-    @property
-    def errors(self) -> int: ...
-    @property
-    def error(self) -> str | None: ...
-
-
-def error_text(error: BaseException) -> str:
-    """Return an exception as one line: kept itself, it would keep the variables of all that it passed through.
-
-    >>> error_text(KeyError("profit")), error_text(KeyboardInterrupt())
-    ("KeyError: 'profit'", 'KeyboardInterrupt')
-    """
-    said = (str(error).strip().splitlines() or [""])[0][:200]
-    return type(error).__name__ + (f": {said}" if said else "")
-
-
-def errors_text(*called: Counted) -> str:
-    """Return how often something of the user's has raised, and what at last, as one line.
-
-    >>> handle = Handle("trades", print, None)
-    >>> errors_text(handle)
-    '0 errors'
-    >>> handle.errors, handle.error = 2, "KeyError: 'profit'"
-    >>> errors_text(handle)
-    "2 errors, the last KeyError: 'profit'"
-    """
-    count = sum(one.errors for one in called)
-    last = next((one.error for one in reversed(called) if one.error is not None), None)
-    return f"{count:,} errors" + (f", the last {last}" if last else "")
 
 
 class Stream:

@@ -14,11 +14,10 @@ from fxlive.channels import CHANNELS
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.listeners import Handle, Mailbox, Stream
+from fxlive.listeners import Errors, Handle, Mailbox, Stream
 from fxlive.loop import INTERRUPTIBLE_S
 from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
-from fxlive.watching import Watch
 
 log = logging.getLogger("fxlive")
 
@@ -81,7 +80,8 @@ class Pipeline:
         self._seen: dict[str, Seen] = {}
         self._mailboxes: tuple[Mailbox, ...] = ()
         self._handles: tuple[Handle, ...] = ()
-        self._watches: tuple[Watch, ...] = ()
+        self.callback_errors = Errors()
+        """What callbacks and alerts of the user's have raised, also those that have ended."""
         self._moved = threading.Condition()
         self._ticker: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
@@ -116,7 +116,7 @@ class Pipeline:
         """Be closed, in a forked process: the connection, the loop and the threads are the parent's."""
         self._moved = threading.Condition()
         self._ticker = self._starting = self.recording = None
-        self._mailboxes = self._handles = self._watches = ()
+        self._mailboxes = self._handles = ()
         self.feed = MemoryFeed()
         self.state = "closed"
 
@@ -269,8 +269,9 @@ class Pipeline:
     ) -> Handle:
         """Tell a callback of every new message of a channel."""
         self.check_open()
-        handle = Handle(channel, callback, on_error)
-        self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
+        handle = Handle(channel, callback, on_error, errors=Errors(self.callback_errors))
+        with self._moved:
+            self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
         self._add_mailbox(handle.mailbox)
         return handle
 
@@ -280,10 +281,6 @@ class Pipeline:
         stream = Stream(channel)
         self._add_mailbox(stream.mailbox)
         return stream
-
-    def watch(self, watch: Watch) -> None:
-        """Count what an alert of the user's raises."""
-        self._watches = (*(w for w in self._watches if not w.ended), watch)
 
     def _add_mailbox(self, mailbox: Mailbox) -> None:
         with self._moved:  # replaced as a whole, so that `deliver` can iterate without a lock
@@ -367,13 +364,3 @@ class Pipeline:
     def dropped(self) -> int:
         """How many messages callbacks and streams were too slow for."""
         return sum(mailbox.dropped for mailbox in self._mailboxes)
-
-    @property
-    def callbacks(self) -> tuple[Handle | Watch, ...]:
-        """The user's functions that are called: callbacks and alerts."""
-        return (*self._handles, *self._watches)
-
-    @property
-    def callback_errors(self) -> int:
-        """How often callbacks and alerts have raised."""
-        return sum(called.errors for called in self.callbacks)

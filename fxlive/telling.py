@@ -11,7 +11,7 @@ import pandas as pd
 
 from fxlive.errors import UnknownOption
 from fxlive.feeds.feed import State
-from fxlive.listeners import Handle, Stream
+from fxlive.listeners import Errors, Handle, Stream
 from fxlive.options import span_s, whole
 from fxlive.pipeline import Pipeline
 from fxlive.readings import Readings
@@ -142,7 +142,7 @@ class Telling(Readings):
         self._pipeline.check_open()
 
         def begin(callback: Callable[[Any], Any]) -> Watch:
-            watch = Watch(
+            return Watch(
                 lambda: condition(self),
                 _function("callback", callback, "value"),
                 hold_s=hold_s,
@@ -150,9 +150,8 @@ class Telling(Readings):
                 clock=self._pipeline.now_us,
                 ended=lambda: self.state == "closed",
                 paused=lambda: self.state == "failed",  # a reconnect revives it
+                errors=Errors(self._pipeline.callback_errors),
             )
-            self._pipeline.watch(watch)
-            return watch
 
         return begin
 

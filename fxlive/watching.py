@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
-from fxlive.listeners import error_text, errors_text
+from fxlive.listeners import Errors
 from fxlive.options import span_s
 
 log = logging.getLogger("fxlive")
@@ -132,6 +132,8 @@ class Watch:
         Says whether there is nothing to look at any more.
     paused
         Says whether there is nothing to look at for now: how long the condition has held counts anew after that.
+    errors
+        Counts what is raised.
     """
 
     def __init__(
@@ -144,10 +146,10 @@ class Watch:
         clock: Callable[[], int],
         ended: Callable[[], bool],
         paused: Callable[[], bool],
+        errors: Errors | None = None,
     ) -> None:
         self.calls = 0
-        self.errors = 0
-        self.error: str | None = None
+        self._errors = errors or Errors()
         self._condition = condition
         self._callback = callback
         self._rule = Hold(hold_s)
@@ -163,7 +165,17 @@ class Watch:
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled.is_set() else "active"
-        return f"<when: {state}, {self.calls} calls, {errors_text(self)}>"
+        return f"<when: {state}, {self.calls} calls, {self._errors}>"
+
+    @property
+    def errors(self) -> int:
+        """How often the condition or the callback has raised."""
+        return self._errors.count
+
+    @property
+    def error(self) -> str | None:
+        """What was raised last, in words; None where nothing was."""
+        return self._errors.last
 
     @property
     def ended(self) -> bool:
@@ -199,8 +211,7 @@ class Watch:
                 self._count(error)
 
     def _count(self, error: Exception) -> None:
-        self.error = error_text(error)
-        self.errors += 1
+        self._errors.note(error)
         if type(error).__name__ not in self._kinds:
             self._kinds.add(type(error).__name__)
             log.error("a condition or its callback raised; more of this kind are only counted", exc_info=error)

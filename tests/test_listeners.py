@@ -164,6 +164,43 @@ def test_what_a_callback_raised_keeps_nothing_of_it_alive(monkeypatch: pytest.Mo
     handle.cancel()
 
 
+def test_a_session_tells_the_last_error_of_all_callbacks_and_forgets_none(brought: Brought) -> None:
+    def first(message: Any) -> None:
+        raise LookupError(f"no. {message.data.bid:.0f}")
+
+    def second(message: Any) -> None:
+        raise KeyError("of the second")
+
+    one = brought.session.on("market-data", first)
+    other = brought.session.on("market-data", second)
+    brought.bring(1)
+    wait_until(lambda: (one.errors, other.errors) == (1, 1))
+    other.cancel()
+    brought.bring(1)
+    wait_until(lambda: one.errors == 2)
+    assert brought.session.health().callback_error == "3 errors, the last LookupError: no. 1"
+    brought.session.close()
+    assert brought.session.health().callback_errors == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_exception_without_words_ends_no_callback(brought: Brought) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            return None  # type: ignore[return-value]
+
+    told = []
+
+    def callback(message: Any) -> None:
+        told.append(message)
+        raise Mute
+
+    handle = brought.session.on("market-data", callback)
+    brought.bring(3)
+    wait_until(lambda: handle.errors == 3)
+    assert (len(told), handle.error) == (3, "Mute")
+
+
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit])
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_a_callback_that_wants_to_end_its_thread_is_counted_logged_and_goes_on(

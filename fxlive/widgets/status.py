@@ -140,7 +140,7 @@ class StatusBar(LiveWidget):
             "rejected": store.rejections,
             "duplicates": sum(counted.duplicates for _, counted in counters),
             "dropped": pipeline.dropped,
-            "callback_errors": pipeline.callback_errors,
+            "callback_errors": pipeline.callback_errors.count,
             "stale": [name for name, _ in counters if pipeline.stale(name)],
             **self._new_columns(),
             "recording": self._recording(),
