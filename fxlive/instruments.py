@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fxlive.errors import UnknownOption, UnknownSymbol
+from fxlive.options import is_several
 
 STANDARD_LOT = 100_000.0
 PIP = 0.0001
@@ -126,15 +127,19 @@ def known_symbol(symbol: str, seen: list[str]) -> str:
 def spelled(symbol: str, seen: list[str]) -> str:
     """Return a symbol as the platform writes it: as it has been seen, or its six letters; any other as it is.
 
+    One without a suffix is that of any; with another suffix it is another instrument.
+
     Examples
     --------
     >>> spelled("eur/usd", ["EURUSD.m"]), spelled("eur/usd", []), spelled("US500.cash", [])
     ('EURUSD.m', 'EURUSD', 'US500.cash')
+    >>> spelled("us500.CASH", ["US500.cash"]), spelled("US500.fut", ["US500.cash"])
+    ('US500.cash', 'US500.fut')
     """
     if symbol in seen:
         return symbol
-    letters = _letters(symbol)
-    alike = [other for other in seen if _letters(other) == letters]
+    letters, suffix = _letters(symbol), _suffix(symbol)
+    alike = [other for other in seen if _letters(other) == letters and suffix in ("", _suffix(other))]
     if alike:
         return alike[0]
     return letters if _six_letters(symbol) and "." not in symbol else symbol
@@ -163,10 +168,10 @@ def with_spelled_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str,
 
 
 def _with_symbols(where: Mapping[str, Any], seen: list[str], spell: Callable[[str, list[str]], str]) -> dict[str, Any]:
-    asked = where.get("symbol")
+    asked: Any = where.get("symbol")
     if isinstance(asked, str):
         return {**where, "symbol": spell(asked, seen)}
-    if isinstance(asked, list | tuple | set | frozenset):
+    if is_several(asked):
         return {**where, "symbol": [spell(s, seen) if isinstance(s, str) else s for s in asked]}
     return dict(where)
 
@@ -178,6 +183,10 @@ def _six_letters(symbol: str) -> bool:
 
 def _letters(symbol: str) -> str:
     return "".join(c for c in str(symbol).split(".")[0] if c.isalnum()).upper()
+
+
+def _suffix(symbol: str) -> str:
+    return str(symbol).partition(".")[2].lower()
 
 
 def is_pair(symbol: str) -> bool:

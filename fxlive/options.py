@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Number, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_list_like
 
 from fxlive.errors import UnknownOption
 
@@ -32,9 +33,13 @@ def number(option: str, value: Any, *known: str, above: float = 0.0) -> float:
     >>> number("speed", 2, "a number above 0")
     2.0
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not above < float(value) < math.inf:
+    try:
+        found = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        found = math.inf
+    if not above < found < math.inf:
         raise UnknownOption(option, value, known)
-    return float(value)
+    return found
 
 
 def whole(option: str, value: Any, least: int | None = None, *known: str) -> int:
@@ -58,6 +63,15 @@ def whole(option: str, value: Any, least: int | None = None, *known: str) -> int
 def speed_of(speed: Any) -> float | None:
     """Return how many times as fast as it was something is to be played; None for as fast as it goes."""
     return None if speed is None else number("speed", speed, "a number above 0", "None for as fast as it goes")
+
+
+def is_several(value: Any) -> bool:
+    """Return whether a value is several: anything like a list, such as what pandas' ``unique`` gives, and no dict.
+
+    >>> is_several({1, 2}), is_several(pd.Series([1])), is_several("text"), is_several({})
+    (True, True, False, False)
+    """
+    return is_list_like(value) and not isinstance(value, Mapping)
 
 
 def several(option: str, values: Any, *known: str) -> list[Any]:

@@ -127,6 +127,7 @@ class Pipeline:
         elif self.state == "closed":
             raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
         else:
+            self.check_opened()
             self.feed.reconnect("asked for")
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from fxlive.channels import Channel
 from fxlive.columns import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.messages import Kind
-from fxlive.options import span_of, utc
+from fxlive.options import is_several, span_of, utc
 
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 
@@ -144,8 +144,7 @@ def wanted(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
     >>> wanted("volume", Kind.NUMBER, ["0.1", 2, None]), wanted("action", Kind.CODE, "BUY")
     (([0.1, 2.0], True), (['buy'], False))
     """
-    several = isinstance(value, list | tuple | set | frozenset | pd.Index | pd.Series | np.ndarray)
-    given = list(value) if several else [value]
+    given = list(value) if is_several(value) else [value]
     missing = [one is None or (is_scalar(one) and bool(pd.isna(one))) for one in given]
     return [_meant(column, kind, one) for one, none in zip(given, missing, strict=True) if not none], any(missing)
 

@@ -28,7 +28,7 @@ FLOORS: dict[str, float] = {
     "channels": 1,
     "columns": 1,
     "instruments": 1,
-    "options": 1,  # what a user may give for one, wherever it is taken
+    "options": 0.5,  # what a user may give for one, wherever it is taken
     "loop": 1,
     "batch": 1.5,  # what protocol makes and the table takes
     "drift": 1.5,  # a rule that tables and the reader of captures share

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from fxlive.instruments import Instrument, Instruments
+from fxlive.instruments import Instrument, Instruments, spelled, with_known_symbols
 
 
 @pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "eurusd", "EUR_USD", "EUR-USD", "EURUSD.m", "EURUSD.ecn"])
@@ -21,6 +25,27 @@ def test_a_pip_is_a_ten_thousandth_or_for_the_yen_a_hundredth_and_a_point_a_tent
 ) -> None:
     assert Instruments()[symbol].pip == pip
     assert Instruments()[symbol].point == pytest.approx(point)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "meant"),
+    [
+        ("eur/usd", ["EURUSD.m"], "EURUSD.m"),
+        ("EURUSD.M", ["EURUSD.m"], "EURUSD.m"),
+        ("EURUSD.ecn", ["EURUSD.m"], "EURUSD.ecn"),
+        ("us500", ["US500.cash"], "US500.cash"),
+        ("US500.fut", ["US500.cash"], "US500.fut"),
+    ],
+)
+def test_another_suffix_is_another_instrument(asked: str, seen: list[str], meant: str) -> None:
+    assert spelled(asked, seen) == meant
+
+
+@pytest.mark.parametrize("several", [list, set, pd.Index, pd.Series, np.array, pd.Categorical, dict.fromkeys])
+def test_several_symbols_are_spelled_in_whatever_they_come(several: Any) -> None:
+    asked = several(["eur/usd", "USDJPY"])
+    told = with_known_symbols({"symbol": asked.keys() if isinstance(asked, dict) else asked}, ["EURUSD", "USDJPY"])
+    assert sorted(told["symbol"]) == ["EURUSD", "USDJPY"]
 
 
 def test_a_standard_lot_is_100_000() -> None:

@@ -12,7 +12,7 @@ import pytest
 from fxlive.errors import UnknownOption
 from fxlive.options import number, span_of, span_s, speed_of, time_of, whole
 
-NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
+NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, -(10**400), 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
 
 
 @pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float32(2)])
@@ -31,6 +31,11 @@ def test_a_number_is_no_truth_value_no_text_finite_and_above_its_bound(value: An
     with pytest.raises(UnknownOption, match="a whole number of at least 1, None"):
         whole("limit", value, 1, "None")
     assert number("equity", -3, above=-math.inf) == -3
+
+
+def test_a_number_beyond_all_floats_is_none() -> None:
+    with pytest.raises(UnknownOption, match="pips"):
+        number("pips", 10**400, "a number above 0")
 
 
 @pytest.mark.parametrize("value", [1.5, "x", math.inf, math.nan])

@@ -78,6 +78,11 @@ def test_channels_are_subscribed_with_their_filters_in_camel_case(channels: Any,
         assert set(session.subscriptions) == set(sent)
 
 
+def test_a_session_that_was_never_opened_has_nothing_to_reconnect() -> None:
+    with pytest.raises(fxlive.NoSession, match="never opened"):
+        fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN).reconnect()
+
+
 def test_subscribing_and_unsubscribing_later_return_once_acknowledged() -> None:
     with asked_of(channels=["trades"]) as (session, asked):
         session.subscribe("orders", "market_data", symbol="EURUSD")

@@ -1255,6 +1255,13 @@ def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: A
     assert str(caught.value).startswith(f"last cannot be {last!r}.")
 
 
+def test_what_pandas_gives_as_the_unique_values_of_a_column_can_be_asked_for() -> None:
+    frame = table_of(quote(0), quote(1, "USDJPY"), quote(2)).frame()
+    for column in ("symbol", "id", "bid"):
+        for asked in (frame[column].unique(), frame[column].array, frame[column].drop_duplicates()):
+            assert len(select(frame, "market-data", where={column: asked})) == 3
+
+
 def test_the_last_minutes_are_found_also_out_of_order() -> None:
     frame = table_of(quote(0), quote(600_000), quote(1_000), quote(599_000)).frame()
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fxlive.capture.schema import TIME
 from fxlive.channels import Channel
 from fxlive.messages import Kind
-from fxlive.options import micros_of
+from fxlive.options import is_several, micros_of
 from fxlive.selection import caseless
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
@@ -36,7 +36,7 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
         parts.append(pc.field("timestamp") <= _time(until))
     kinds = {column.name: column.kind for column in channel.columns}
     for name, value in where.items():
-        values = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+        values = list(value) if is_several(value) else [value]
         if name in kinds and 0 < len(values) <= _MANY:
             parts += _equal(name, kinds[name], values)
     if not parts:

@@ -57,7 +57,8 @@ class Address:
                 f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{instead}", url=self.url
             )
         if auth not in ("header", "query"):
-            raise UnknownOption("auth", auth, ("header", "query"))
+            shown = auth if len(str(auth)) < 12 else f"a {type(auth).__name__}"  # it may be the token
+            raise UnknownOption("auth", shown, ("header", "query"))
         self.ssl = _ssl_context(parts.scheme, ca)
         self._url = url if query_token(url) is None else with_query_token(url, None)
         self._auth = auth

@@ -74,7 +74,7 @@ class LiveFeed:
     auth
         Whether the token goes in the Authorization header or in the URL's query.
     ca
-        A file of certificates to trust besides none other, or an SSL context, for ``wss://``.
+        A file of certificates to trust and no others, or an SSL context, for ``wss://``.
     timeout_s
         How long a connection, and an acknowledgement, may take.
     reconnect_attempts

@@ -10,7 +10,7 @@ from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 from fxlive.newest import Mark
 from fxlive.options import micros_of
-from fxlive.selection import wanted
+from fxlive.selection import caseless, wanted
 from fxlive.table import RollingTable
 from fxlive.timestamps import NAT
 
@@ -97,6 +97,6 @@ def _condition(table: RollingTable, column: str, value: Any) -> Callable[[Any], 
     def holds(found: Any) -> bool:
         if found is None or found != found or found == NAT:
             return missing
-        return (found.lower() if kind is Kind.CODE else found) in values
+        return (found.lower() if caseless(column, kind) else found) in values
 
     return holds

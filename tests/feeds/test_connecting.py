@@ -154,6 +154,9 @@ def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
 def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"auth cannot be 'body'. It knows: header, query."):
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
+    with pytest.raises(fxlive.UnknownOption, match="auth cannot be 'a str'") as mixed_up:
+        fxlive.connect("ws://h/api/ws", "header", auth=TOKEN)  # type: ignore[arg-type]
+    assert TOKEN not in str(mixed_up.value) + str(mixed_up.value.value)
     with pytest.raises(fxlive.UnknownOption, match=r"max_rows cannot be 0. It knows: a whole number of at least 1."):
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
     with pytest.raises(ValueError, match="window cannot be '0s'"):

@@ -215,6 +215,14 @@ def test_rows_are_wanted_as_in_latest(platform: Platform, page: Recorded, where:
     assert Shown(platform, page, "positions", where=where).column("ticket") == frame.index.tolist()
 
 
+@pytest.mark.parametrize("strategy", ["Momentum", "momentum"])
+def test_ids_that_users_give_are_wanted_as_in_latest_with_their_capitals(
+    platform: Platform, page: Recorded, strategy: str
+) -> None:
+    platform.put(*(message(ORDER, {"id": None}, orderId=s, strategyId=s) for s in ("Momentum", "momentum")))
+    assert Shown(platform, page, "orders", where={"strategy_id": strategy}).column("order_id") == [strategy]
+
+
 def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_chosen(
     platform: Platform, page: Recorded
 ) -> None:
