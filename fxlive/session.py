@@ -154,10 +154,11 @@ class Session(Telling, Subscribing, Pictures):
         Raises
         ------
         ConnectionFailed, SubscriptionError
-            Where that fails; nothing is left open.
+            Where that fails; nothing is left open. A note says where a session was closed for it.
         """
-        if open_sessions.get(self.name, self) is not self:
-            open_sessions[self.name].close()
+        former = open_sessions.get(self.name, self)
+        if former is not self:  # first, or its recording and that of this one would overlap
+            former.close()
         self._pipeline.check_startable()
         self._close_former_widgets()
         if self._record_to is not None:
@@ -165,8 +166,9 @@ class Session(Telling, Subscribing, Pictures):
         try:
             call(self._pipeline.start())
             return self._register()
-        except Exception:
+        except Exception as error:
             self._discard_recording()
+            self._tell_of_former(error, former)
             raise
         except BaseException:  # an interrupt, perhaps just when the connection was there
             submit(self._pipeline.close())
@@ -176,8 +178,9 @@ class Session(Telling, Subscribing, Pictures):
 
     async def open_async(self) -> Self:
         """Connect and subscribe, as `open`, for ``await``."""
-        if open_sessions.get(self.name, self) is not self:
-            await open_sessions[self.name].close_async()
+        former = open_sessions.get(self.name, self)
+        if former is not self:
+            await former.close_async()
         self._pipeline.check_startable()
         self._close_former_widgets()
         if self._record_to is not None:
@@ -189,7 +192,14 @@ class Session(Telling, Subscribing, Pictures):
             if isinstance(error, asyncio.CancelledError):
                 submit(self._pipeline.close())
             self._discard_recording()
+            self._tell_of_former(error, former)
             raise
+
+    def _tell_of_former(self, error: BaseException, former: Session) -> None:
+        if former is not self:
+            error.add_note(
+                f"The session {self.name!r} that was open was closed for this one; its frames stay readable."
+            )
 
     def _close_former_widgets(self) -> None:
         """Close what a former session of this name has shown: it would keep its tables, and show what is no more."""

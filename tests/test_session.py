@@ -78,6 +78,28 @@ def test_channels_are_subscribed_with_their_filters_in_camel_case(channels: Any,
         assert set(session.subscriptions) == set(sent)
 
 
+@pytest.mark.parametrize("awaited", [False, True])
+def test_who_cannot_connect_is_told_that_the_session_before_was_closed_for_it(
+    fx_simulator: SimulatorFactory, awaited: bool
+) -> None:
+    simulator = fx_simulator(speed=20.0)
+    former = fxlive.connect(simulator.url, simulator.token())
+    rows = len(former.wait_for("market-data"))
+
+    def connect() -> Any:
+        dead = "ws://127.0.0.1:1/api/ws"
+        return asyncio.run(fxlive.connect_async(dead, TOKEN)) if awaited else fxlive.connect(dead, TOKEN)
+
+    with pytest.raises(fxlive.ServerUnavailable) as failed:
+        connect()
+    assert "'default' that was open was closed" in failed.value.__notes__[0]
+    assert former.state == "closed"
+    assert len(former["market-data"]) >= rows
+    with pytest.raises(fxlive.ServerUnavailable) as alone:
+        connect()
+    assert not hasattr(alone.value, "__notes__")
+
+
 def test_a_session_that_was_never_opened_has_nothing_to_reconnect() -> None:
     with pytest.raises(fxlive.NoSession, match="never opened"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN).reconnect()
