@@ -60,6 +60,7 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.analytics.pnl import pnl
 
+        self._check_asked_for("positions", "trades")
         frames = self._account()
         told = pnl(frames["all positions"], frames["trades"], by)
         told.attrs["known_since"] = self._known_since(frames)
@@ -92,6 +93,7 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.analytics.explain import explain
 
+        self._check_asked_for("positions", "trades")
         frames = self._account()
         told = explain(frames["all positions"], frames["trades"], start, end)
         last = max((frame.index.max() for frame in frames.values() if len(frame)), default=None)
@@ -137,6 +139,7 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.analytics.risk import period_returns, risk
         from fxlive.analytics.risk import periods_per_year as derived
 
+        self._check_asked_for("trades")
         told = performance(self.frame("trades"), by)
         if capital is None:
             return told
@@ -185,6 +188,7 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.analytics.execution import execution
 
+        self._check_asked_for("trades", "market-data")
         frames = self.snapshot()
         return execution(
             frames["trades"],
@@ -217,6 +221,7 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.analytics.execution import order_life
 
+        self._check_asked_for("orders", "market-data")
         frames = self.snapshot()
         return order_life(frames["orders"], frames["market-data"], instruments=instruments)
 
@@ -254,6 +259,7 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.analytics.exposure import exposure
 
+        self._check_asked_for("positions", "market-data")
         return exposure(
             self.latest("positions"),
             self.latest("market-data"),
@@ -363,6 +369,9 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.reporting import write_report
 
         return write_report(self, Path(path), capital=capital, freq=freq, instruments=instruments)
+
+    def _check_asked_for(self, *channels: str) -> None:
+        """Raise SubscriptionError where nothing of a channel can have come: what is counted of it would be 0."""
 
     def _rolled(self, channel: str) -> bool:
         """Return whether rows of a channel have left its window."""

@@ -19,10 +19,11 @@ _LATENCIES_MS = (-1000.0, 3_600_000.0)  # others are the difference of two clock
 class Health:
     """How a session fares, at one moment.
 
-    Times are in seconds where named `_s`, in milliseconds where named `_ms`. Latency is from the envelope's timestamp
-    to receipt, corrected by the clock offset where that is known; it is NaN where the timestamps are not of this hour,
-    or of a time that is yet to come (a market that is played again, or faster). `callback_error` tells what callbacks
-    and alerts have raised. `channels` has a row for each channel.
+    `error` says why it has failed, or why it is away just now. Times are in seconds where named `_s`, in milliseconds
+    where named `_ms`. Latency is from the envelope's timestamp to receipt, corrected by the clock offset where that is
+    known; it is NaN where the timestamps are not of this hour, or of a time that is yet to come (a market that is
+    played again, or faster). `callback_error` tells what callbacks and alerts have raised. `channels` has a row for
+    each channel.
     """
 
     state: State
@@ -66,7 +67,7 @@ def health_of(pipeline: Pipeline) -> Health:
     offset_us = pipeline.feed.clock_offset_us
     return Health(
         state=pipeline.state,
-        error=None if pipeline.error is None else str(pipeline.error),
+        error=pipeline.why,
         connected_s=pipeline.connected_s,
         reconnects=pipeline.reconnects,
         gaps=len(pipeline.store.gaps),

@@ -348,6 +348,11 @@ class Pipeline:
             return None
         return max(0.0, (self._clock() - counters.last_received_at) / 1e6)
 
+    def asked_for(self, channel: str) -> bool:
+        """Return whether a channel is subscribed, or something of it has come; all are where nothing was begun yet."""
+        subscribed = self.feed.subscriptions
+        return not subscribed or channel in subscribed or self.store.counters[channel].messages > 0
+
     def stale(self, channel: str) -> bool:
         """Return whether a channel is subscribed, and silent for longer than its limit, also while we are away."""
         limit = self._stale_after_s.get(channel)
@@ -355,6 +360,14 @@ class Pipeline:
             return False
         last = max(self.store.counters[channel].last_received_at or 0, self._connected_at or 0)
         return self._clock() - last > limit * 1e6
+
+    @property
+    def why(self) -> str | None:
+        """Why it has failed, or is away just now; None where it is neither."""
+        if self.error is not None:
+            return str(self.error)
+        away = self.state == "reconnecting" and self.store.gaps
+        return (self.feed.trouble or self.store.gaps[-1].reason) if away else None
 
     @property
     def connected_s(self) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.inputs import book_of
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, SubscriptionError
 from fxlive.instruments import Instruments
 
 _STYLE = """
@@ -82,14 +82,27 @@ def write_report(
 
 
 def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, instruments: Instruments) -> Iterator[str]:
-    from fxlive.analytics.risk import period_returns
-    from fxlive.figures.book import correlation_figure, exposure_figure, shock_figure
-    from fxlive.figures.quality import fill_time_figure, latency_figure, markout_figure, slippage_figure, spread_figure
+    sections: dict[str, Iterator[str]] = {
+        "Profit and loss": _profit(source),
+        "Performance": _performance(source, capital, freq),
+        "Exposure": _exposure(source, instruments),
+        "Execution": _execution(source, instruments),
+        "The platform's figures beside ours": _platform(source, instruments),
+        "Market and feed": _market(source, instruments),
+    }
+    for title, parts in sections.items():
+        yield f"<h2>{title}</h2>"
+        try:
+            yield from parts
+        except SubscriptionError as missing:
+            yield f"<p class='note'>{escape(str(missing))}</p>"
+
+
+def _profit(source: Source) -> Iterator[str]:
     from fxlive.figures.style import as_html
-    from fxlive.figures.trading import bars_figure, explain_figure, pnl_figure, returns_figure
+    from fxlive.figures.trading import explain_figure, pnl_figure
 
     pnl = source.pnl()
-    yield "<h2>Profit and loss</h2>"
     yield f"<p class='note'>Known since {escape(str(pnl.attrs['known_since'] or 'never'))}.</p>"
     yield as_html(pnl_figure(_thinned(pnl)))
     yield as_html(pnl_figure(_thinned_groups(source.pnl("strategy_id")), "Total by strategy"))
@@ -97,15 +110,24 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     yield _table(explained.rename("since the first point").to_frame())
     yield as_html(explain_figure(explained))
 
+
+def _performance(source: Source, capital: float | None, freq: str | pd.Timedelta) -> Iterator[str]:
+    from fxlive.analytics.risk import period_returns
+    from fxlive.figures.style import as_html
+    from fxlive.figures.trading import returns_figure
+
     told = source.performance(capital=capital, freq=freq)
-    yield "<h2>Performance</h2>"
     yield _table(told.rename("value").to_frame().assign(sample=told.attrs["samples"], note=told.attrs["reasons"]))
     yield _table(source.performance("symbol").T) + _table(source.performance("strategy_id").T)
     if capital is not None:
-        yield as_html(returns_figure(period_returns(pnl["total"], capital, freq)))
+        yield as_html(returns_figure(period_returns(source.pnl()["total"], capital, freq)))
+
+
+def _exposure(source: Source, instruments: Instruments) -> Iterator[str]:
+    from fxlive.figures.book import exposure_figure, shock_figure
+    from fxlive.figures.style import as_html
 
     exposure = source.exposure(instruments=instruments)
-    yield "<h2>Exposure</h2>"
     if exposure.missing:
         yield (
             f"<p class='note'>Not counted, for want of quotes or because `instruments` does not name them: "
@@ -115,28 +137,35 @@ def _parts(source: Source, capital: float | None, freq: str | pd.Timedelta, inst
     yield _table(exposure.by_symbol) + _table(exposure.by_currency)
     yield as_html(exposure_figure(exposure.by_currency)) + as_html(shock_figure(exposure.shocks))
 
+
+def _execution(source: Source, instruments: Instruments) -> Iterator[str]:
+    from fxlive.figures.quality import fill_time_figure, markout_figure, slippage_figure
+    from fxlive.figures.style import as_html
+
     fills = source.execution(instruments=instruments)
-    yield "<h2>Execution</h2>"
     figures = [c for c in fills.columns if c.endswith("_pips") or c == "slippage"]
     yield _table(fills.groupby(fills["symbol"].astype("str"))[figures].mean())
     yield as_html(slippage_figure(fills)) + as_html(markout_figure(fills))
     yield as_html(fill_time_figure(source.order_life(instruments=instruments)))
 
-    yield "<h2>The platform's figures beside ours</h2>"
+
+def _platform(source: Source, instruments: Instruments) -> Iterator[str]:
     yield _table(source.reconcile(instruments=instruments))
 
-    yield "<h2>Market and feed</h2>"
+
+def _market(source: Source, instruments: Instruments) -> Iterator[str]:
+    from fxlive.figures.book import correlation_figure
+    from fxlive.figures.quality import latency_figure, spread_figure
+    from fxlive.figures.style import as_html
+    from fxlive.figures.trading import bars_figure
+
     quotes = source.frame("market-data")
     if len(quotes):
         symbol = str(quotes["symbol"].astype("str").value_counts().index[0])
-        yield as_html(
-            bars_figure(
-                source.bars(symbol, "1min", instruments=instruments).tail(_BARS_SHOWN), f"{symbol}, bars of a minute"
-            )
-        )
-    yield as_html(spread_figure(source.spread_profile(instruments=instruments))) + as_html(
-        correlation_figure(source.correlation())
-    )
+        bars = source.bars(symbol, "1min", instruments=instruments).tail(_BARS_SHOWN)
+        yield as_html(bars_figure(bars, f"{symbol}, bars of a minute"))
+    yield as_html(spread_figure(source.spread_profile(instruments=instruments)))
+    yield as_html(correlation_figure(source.correlation()))
     yield as_html(latency_figure(source.latency()))
 
 

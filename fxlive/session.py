@@ -15,7 +15,7 @@ import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
 from fxlive.display import session_html, session_text
-from fxlive.errors import ConnectionFailed, FxliveError, UnknownOption
+from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
@@ -321,6 +321,15 @@ class Session(Telling, Subscribing, Pictures):
 
     def _attrs(self) -> dict[Hashable, Any]:
         return {"state": self.state}
+
+    def _check_asked_for(self, *channels: str) -> None:
+        for name in channels:
+            if not self._pipeline.asked_for(name):
+                raise SubscriptionError(
+                    f"{name} is not subscribed, and nothing is known of it: the figures would be 0. "
+                    f"Call session.subscribe({name!r}).",
+                    channel=name,
+                )
 
     def _rolled(self, channel: str) -> bool:
         return self._pipeline.store.tables[channel].first > 0

@@ -78,6 +78,40 @@ def test_channels_are_subscribed_with_their_filters_in_camel_case(channels: Any,
         assert set(session.subscriptions) == set(sent)
 
 
+def test_no_figures_are_made_of_a_channel_that_is_not_subscribed(
+    fx_simulator: SimulatorFactory, tmp_path: Path
+) -> None:
+    simulator = fx_simulator(speed=20.0)
+    with fxlive.connect(simulator.url, simulator.token(), channels=["market-data", "trades"]) as session:
+        session.wait_for("trades")
+        for figures in (session.pnl, session.explain, session.exposure):
+            with pytest.raises(
+                fxlive.SubscriptionError, match=r"positions is not subscribed.*subscribe\('positions'\)"
+            ):
+                figures()
+        assert session.performance()["total_trades"] >= 0
+        page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
+        assert page.count("positions is not subscribed") == 2  # of profit and loss, and of exposure
+        assert "Market and feed" in page
+        session.subscribe("positions")
+        assert session.exposure().totals.notna().any()
+
+
+def test_a_session_that_is_away_says_why(fx_simulator: SimulatorFactory) -> None:
+    simulator = fx_simulator(speed=20.0)
+    with fxlive.connect(simulator.url, simulator.token(), reconnect_attempts=None) as session:
+        assert session.health().error is None
+        simulator.faults.refuse(503, times=None)
+        simulator.faults.drop()
+        wait_until(lambda: "503" in (session.health().error or ""))
+        assert "is not available (503)" in repr(session)
+        assert session.error is None
+        simulator.faults.calm()
+        session.reconnect()
+        wait_until(lambda: session.state == "connected")
+        assert session.health().error is None
+
+
 @pytest.mark.parametrize("awaited", [False, True])
 def test_who_cannot_connect_is_told_that_the_session_before_was_closed_for_it(
     fx_simulator: SimulatorFactory, awaited: bool

@@ -55,6 +55,10 @@ class Feed(Protocol):
     def halt(self) -> Halt | None:
         """Why nothing comes at present though nothing is wrong, as with a replay; None where things come."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the last try to come back has failed; None where there was none, or it went well."""
+
     async def start(self, sink: Sink) -> None:
         """Connect and subscribe, then go on in the background."""
 

@@ -113,6 +113,7 @@ class LiveFeed:
         self._server_error: tuple[int, Control] | None = None  # and when it came
         self._closing = False
         self._hurry = asyncio.Event()
+        self.trouble: str | None = None
 
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
@@ -313,6 +314,7 @@ class LiveFeed:
                 error = self._closed_error(connection)
                 self._sink.lost(connection.last_received_at, self._ended_by_us or str(error))
                 self._ended_by_us = None
+                self.trouble = None
                 connection, token = await self._come_back(error)
                 self._sink.connected(now_us())
         except Exception as error:
@@ -406,6 +408,7 @@ class LiveFeed:
             except ConnectionFailed as failed:
                 last = failed
             log.warning("reconnect failed: %s", last)
+            self.trouble = str(last)
             if self._attempts.failed():
                 raise ReconnectsExhausted(
                     f"{self._attempts.failures} reconnects to {self.url} in a row failed; the last: {last} "
