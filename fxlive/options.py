@@ -115,13 +115,13 @@ def _length(value: Any) -> pd.Timedelta | None:
         return None
 
 
-def span_s(option: str, time: str | float | pd.Timedelta) -> float:
+def span_s(option: str, time: str | float | pd.Timedelta, *, zero: bool = True) -> float:
     """Return a time as seconds: a number of them (as text too), or a text such as "10s".
 
     Raises
     ------
     UnknownOption
-        Where it is no time, or a negative one.
+        Where it is no time, or a negative one, or none at all where `zero` is not allowed.
 
     >>> span_s("hold", "1min"), span_s("hold", 2), span_s("timeout", "10")
     (60.0, 2.0, 10.0)
@@ -131,8 +131,9 @@ def span_s(option: str, time: str | float | pd.Timedelta) -> float:
         seconds = float(str(time)) if counted else pd.Timedelta(time).total_seconds()
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:
-        raise UnknownOption(option, time, ('a time such as "10s", or a number of seconds',))
+    if not (seconds >= 0 if zero else seconds > 0):
+        bound = "not negative" if zero else "longer than nothing"
+        raise UnknownOption(option, time, (f'a time such as "10s", or a number of seconds, {bound}',))
     return seconds
 
 

@@ -56,5 +56,11 @@ def test_a_length_of_time_is_text_or_of_pandas_numpy_or_python() -> None:
 
 @pytest.mark.parametrize("value", [-1, "-1s", "soon", math.nan, True, None, pd.NaT])
 def test_a_time_in_seconds_is_not_negative(value: Any) -> None:
-    with pytest.raises(UnknownOption, match="timeout"):
+    with pytest.raises(UnknownOption, match=r"timeout cannot be .* number of seconds, not negative"):
         span_s("timeout", value)
+
+
+@pytest.mark.parametrize("value", [0, "0s", 0.0, "0", -1])
+def test_a_time_in_seconds_may_have_to_be_longer_than_nothing(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="longer than nothing"):
+        span_s("every", value, zero=False)

@@ -319,6 +319,8 @@ def test_waiting_ends_with_the_rows_or_says_what_did_not_come(fx_simulator: Simu
         with pytest.raises(fxlive.WaitTimeout, match=r"trades.* did not come within 0\.05 s; state: connected\."):
             session.wait_for("trades", timeout=0.05)
         assert isinstance(session.wait_for("trades", rows=0), pd.DataFrame)
+        with pytest.raises(fxlive.UnknownOption, match=r"rows cannot be -1.*a whole number of at least 0"):
+            session.wait_for("trades", rows=-1)
 
 
 def test_a_snapshot_is_one_moment_of_all_channels(fx_simulator: SimulatorFactory) -> None:
