@@ -17,6 +17,7 @@ _NUMBER = re.compile(r"[-+]?[\d.]*")
 _TIME_OF_DAY = re.compile(
     r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
 )
+_DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}\s*[/.-]\s*\d")  # 11/12/2026: nobody knows which of them
 _DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
 _MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
 
@@ -144,7 +145,7 @@ def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     ------
     UnknownOption
         Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
-        it would take for today's.
+        it would take for today's, nor a date such as 11/12/2026, of which it would guess what is the month.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
@@ -154,7 +155,7 @@ def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     if digits or isinstance(time, Number | np.bool_):
         raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
     wrong = UnknownOption(option, time, (_MOMENT,))
-    if _TIME_OF_DAY.fullmatch(text):
+    if _TIME_OF_DAY.fullmatch(text) or _DAY_OR_MONTH_FIRST.match(text):
         raise wrong
     try:
         stamp = pd.Timestamp(time)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from fxlive.errors import UnknownOption
-from fxlive.options import number, span_of, span_s, speed_of, time_of, whole
+from fxlive.options import number, span_of, span_s, speed_of, time_of, utc, whole
 
 NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
 
@@ -64,3 +64,17 @@ def test_a_time_in_seconds_is_not_negative(value: Any) -> None:
 def test_a_time_in_seconds_may_have_to_be_longer_than_nothing(value: Any) -> None:
     with pytest.raises(UnknownOption, match="longer than nothing"):
         span_s("every", value, zero=False)
+
+
+@pytest.mark.parametrize("text", ["11/12/2026", "26/11/2026", " 1.2.2026 12:00", "26-11-2026", "11/12", "24-01-31"])
+def test_a_date_of_which_the_month_would_be_guessed_is_no_moment(text: str) -> None:
+    with pytest.raises(UnknownOption, match=r"since cannot be .*2024-01-31 12:00"):
+        utc(text, "since")
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-01-31", "2024/01/31", "20240131", "31 Jan 2024", "31-Jan-2024", "2024-01-31 00Z"]
+)
+def test_a_date_that_says_what_is_what_is_one(text: str) -> None:
+    assert utc(text) == pd.Timestamp("2024-01-31", tz="UTC")
+    assert utc("now").tzinfo is not None
