@@ -35,6 +35,14 @@ class Analysis(MarketAnalysis, ABC):
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frames of all channels at one moment."""
 
+    @abstractmethod
+    def gaps(self) -> pd.DataFrame:
+        """Return the times in which messages may have been lost."""
+
+    @abstractmethod
+    def rejected(self) -> pd.DataFrame:
+        """Return the messages that could not be taken."""
+
     def pnl(self, by: By | None = None) -> pd.DataFrame:
         """Return profit and loss over time, in the account's currency.
 
@@ -127,6 +135,11 @@ class Analysis(MarketAnalysis, ABC):
             of risk begin with ``equity_`` where both have one). ``attrs["samples"]`` has the size of each sample,
             ``attrs["reasons"]`` why a figure is missing.
 
+        Raises
+        ------
+        UnknownOption
+            Where an option cannot have that value; `freq` is judged without a capital, too.
+
         Examples
         --------
         >>> import fxlive
@@ -137,13 +150,14 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.analytics.risk import period_returns, risk
         from fxlive.analytics.risk import periods_per_year as derived
 
+        periods_of_a_year = derived(freq)  # which judges freq, also where no return is asked for
         told = performance(self.frame("trades"), by)
         if capital is None:
             return told
         if by is not None:
             raise UnknownOption("capital", capital, ("None, with by: a group has no capital of its own",))
         returns = period_returns(self.pnl()["total"], capital, freq)
-        risks = risk(returns, derived(freq) if periods_per_year is None else periods_per_year)
+        risks = risk(returns, periods_of_a_year if periods_per_year is None else periods_per_year)
         names = {name: f"equity_{name}" for name in risks.index if name in told.index}
         both = pd.concat([told, risks.rename(names)])
         for key in ("samples", "reasons"):
@@ -301,7 +315,8 @@ class Analysis(MarketAnalysis, ABC):
         ----------
         query
             Each channel is a table, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp`
-            too: such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``.
+            too: such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``. ``gaps`` and ``rejected``
+            are what the methods of that name give, as of a capture.
 
         Raises
         ------
@@ -322,6 +337,7 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.capture.tools import view_name
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
+        frames |= {"gaps": self.gaps().set_index("start"), "rejected": self.rejected()}
         asked = {name: _table(frame) for name, frame in frames.items() if name.lower() in query.lower()}
         return run(query, {}, asked, Files("."), frames)
 
@@ -338,7 +354,7 @@ class Analysis(MarketAnalysis, ABC):
         Parameters
         ----------
         path
-            Where to; what is there is replaced.
+            Where to, such as ``"report.html"``; what is there is replaced.
         capital, freq
             As in `performance`; without capital the page has no returns.
         instruments
@@ -353,6 +369,8 @@ class Analysis(MarketAnalysis, ABC):
         ------
         CaptureError
             Where it cannot be written.
+        UnknownOption
+            Where the file's name says that it is something else than HTML.
 
         Examples
         --------
