@@ -44,6 +44,7 @@ def _info(arguments: argparse.Namespace) -> int:
     with told_plainly():
         capture = open_capture(arguments.capture)
         print(capture)
+        print("  (times are when messages were received; a frame's index, since and until go by their timestamps)")
         gaps = capture.gaps()
     for gap in gaps.tail(_SHOWN_GAPS).to_dict("records"):
         until = "its end" if pd.isna(gap["end"]) else f"{gap['end']:%H:%M:%S}"
