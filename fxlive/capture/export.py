@@ -62,7 +62,8 @@ def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read a file of `write_frame` as the frame that was written: pandas reads lists as arrays, here they are tuples.
+    """Read a Parquet file that `export` wrote as the frame that was written: pandas reads lists as arrays, here they
+    are tuples. A CSV is read by ``pandas.read_csv``.
 
     Raises
     ------
@@ -75,7 +76,10 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise CaptureError(f"{file} cannot be read: there is no such file.") from error
     except (OSError, ValueError) as error:
-        raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
+        why = "pandas.read_csv reads a CSV." if file.suffix.lower() == ".csv" else str(error)
+        raise CaptureError(
+            f"{file} is not a Parquet file that can be read, as export writes them by default: {why}"
+        ) from error
     categories = frame.attrs.pop(_CATEGORIES, {})
     for name in frame.columns:
         dtype = frame[name].dtype
