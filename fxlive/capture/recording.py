@@ -27,7 +27,7 @@ from fxlive.capture.layout import GAPS, REJECTED, capture_name
 from fxlive.capture.manifest import ChannelEntry, Manifest, moment, without_secrets
 from fxlive.capture.writer import ChannelWriter
 from fxlive.channels import CHANNELS, Channel
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, UnknownOption
 from fxlive.messages import Connection
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
 
@@ -117,6 +117,8 @@ class Recorder:
     ------
     CaptureError
         Where the folder cannot be made or written to.
+    UnknownOption
+        Where it is no path.
 
     Examples
     --------
@@ -142,8 +144,12 @@ class Recorder:
         clock: Callable[[], int] = _now_us,
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
+        try:
+            parent = Path(folder).expanduser()
+        except TypeError as error:
+            raise UnknownOption("path", folder, ("a folder",)) from error
         start = clock()
-        self.path = _make_folder(Path(folder).expanduser(), capture_name(start, name))
+        self.path = _make_folder(parent, capture_name(start, name))
         self._clock = clock
         self._disk = disk(self.path)
         self._tick_s = flush_s / 2  # the other half is for the writing itself
