@@ -392,7 +392,9 @@ async def _break(simulator: Simulator, rng: random.Random, done: Counter[str]) -
             await asyncio.sleep(rng.uniform(0.5, 2.5))
             faults.unknown_fields()
         else:
-            faults.error("Permission denied", "a random fault")
+            faults.error(
+                "Rate limit exceeded", "a random fault"
+            )  # a denied permission is final for who subscribes just now
         done[fault] += 1
 
 

@@ -18,7 +18,7 @@ from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
 from fxlive.columns import STR
 from fxlive.errors import UnknownOption
 from fxlive.market import MarketAnalysis
-from fxlive.options import utc
+from fxlive.options import path_of, utc
 
 if TYPE_CHECKING:
     from fxlive.analytics.events import By
@@ -34,6 +34,14 @@ class Analysis(MarketAnalysis, ABC):
     @abstractmethod
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frames of all channels at one moment."""
+
+    @abstractmethod
+    def gaps(self) -> pd.DataFrame:
+        """Return the times in which messages may have been lost."""
+
+    @abstractmethod
+    def rejected(self) -> pd.DataFrame:
+        """Return the messages that could not be taken."""
 
     def pnl(self, by: By | None = None) -> pd.DataFrame:
         """Return profit and loss over time, in the account's currency.
@@ -129,6 +137,11 @@ class Analysis(MarketAnalysis, ABC):
             of risk begin with ``equity_`` where both have one). ``attrs["samples"]`` has the size of each sample,
             ``attrs["reasons"]`` why a figure is missing.
 
+        Raises
+        ------
+        UnknownOption
+            Where an option cannot have that value; `freq` is judged without a capital, too.
+
         Examples
         --------
         >>> import fxlive
@@ -139,6 +152,7 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.analytics.risk import period_returns, risk
         from fxlive.analytics.risk import periods_per_year as derived
 
+        periods_of_a_year = derived(freq)  # which judges freq, also where no return is asked for
         self._check_asked_for("trades")
         told = performance(self.frame("trades"), by)
         if capital is None:
@@ -146,7 +160,7 @@ class Analysis(MarketAnalysis, ABC):
         if by is not None:
             raise UnknownOption("capital", capital, ("None, with by: a group has no capital of its own",))
         returns = period_returns(self.pnl()["total"], capital, freq)
-        risks = risk(returns, derived(freq) if periods_per_year is None else periods_per_year)
+        risks = risk(returns, periods_of_a_year if periods_per_year is None else periods_per_year)
         names = {name: f"equity_{name}" for name in risks.index if name in told.index}
         both = pd.concat([told, risks.rename(names)])
         for key in ("samples", "reasons"):
@@ -307,7 +321,8 @@ class Analysis(MarketAnalysis, ABC):
         ----------
         query
             Each channel is a table, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp`
-            too: such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``.
+            too: such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``. ``gaps`` and ``rejected``
+            are what the methods of that name give, as of a capture.
 
         Raises
         ------
@@ -328,7 +343,8 @@ class Analysis(MarketAnalysis, ABC):
         from fxlive.capture.tools import view_name
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
-        asked = {name: _table(frame) for name, frame in frames.items() if name.lower() in query.lower()}
+        frames |= {"gaps": self.gaps().set_index("start"), "rejected": self.rejected()}
+        asked = {name: _table(frame) for name, frame in frames.items() if name.lower() in str(query).lower()}
         return run(query, {}, asked, Files("."), frames)
 
     def report(
@@ -344,7 +360,7 @@ class Analysis(MarketAnalysis, ABC):
         Parameters
         ----------
         path
-            Where to; what is there is replaced.
+            Where to, such as ``"report.html"``; what is there is replaced.
         capital, freq
             As in `performance`; without capital the page has no returns.
         instruments
@@ -359,6 +375,8 @@ class Analysis(MarketAnalysis, ABC):
         ------
         CaptureError
             Where it cannot be written.
+        UnknownOption
+            Where the file's name says that it is something else than HTML.
 
         Examples
         --------
@@ -368,7 +386,9 @@ class Analysis(MarketAnalysis, ABC):
         """
         from fxlive.reporting import write_report
 
-        return write_report(self, Path(path), capital=capital, freq=freq, instruments=instruments)
+        return write_report(
+            self, path_of(path, "a file such as report.html"), capital=capital, freq=freq, instruments=instruments
+        )
 
     def _check_asked_for(self, *channels: str) -> None:
         """Raise SubscriptionError where nothing of a channel can have come: what is counted of it would be 0."""

@@ -19,7 +19,7 @@ from fxlive.commands import add_capture_parsers, told_plainly
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.replaying import Replay
 from fxlive.session import Session
-from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration
+from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration, joined
 
 _TERMINAL_S = 0.5
 _PIPE_S = 10.0
@@ -39,7 +39,11 @@ _ADVICE = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parsed = _parser().parse_args(arguments)
+    parser, given = _parser(), joined(arguments)
+    if not given:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    parsed = parser.parse_args(given)
     try:
         status = int(parsed.func(parsed))
         sys.stdout.flush()  # here, where a closed pipe can still be caught

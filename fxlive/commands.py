@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.display import size_text
 from fxlive.errors import IncompleteCapture
 from fxlive.opened import open_capture
 
@@ -44,6 +45,7 @@ def _info(arguments: argparse.Namespace) -> int:
     with told_plainly():
         capture = open_capture(arguments.capture)
         print(capture)
+        print("  (times are when messages were received; a frame's index, since and until go by their timestamps)")
         gaps = capture.gaps()
     for gap in gaps.tail(_SHOWN_GAPS).to_dict("records"):
         until = "its end" if pd.isna(gap["end"]) else f"{gap['end']:%H:%M:%S}"
@@ -62,7 +64,7 @@ def _export(arguments: argparse.Namespace) -> int:
         files = capture.export(arguments.to, arguments.channels, format=arguments.format, progress=progress)
     progress.end()
     for name, file in files.items():
-        print(f"{name}: {file} ({Path(file).stat().st_size / 1e6:,.1f} MB)")
+        print(f"{name}: {file} ({size_text(Path(file).stat().st_size)})")
     if not files:
         print("there are no rows")
     return 0

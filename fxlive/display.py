@@ -72,7 +72,7 @@ def capture_text(
     lines = [f"<fxlive capture of {name!r}: {_summary(path, state, contents, gaps)}>"]
     for channel, row in _filled(contents):
         lines.append(
-            f"  {channel:<12} {row['rows']:>12,} rows {row['bytes'] / 1e6:>9,.1f} MB   "
+            f"  {channel:<12} {row['rows']:>12,} rows {size_text(row['bytes']):>12}   "
             f"{_clock(row['first_received_at'])} to {_clock(row['last_received_at'])}"
         )
     return "\n".join([*lines, *(f"  {remark}" for remark in remarks)])
@@ -85,7 +85,7 @@ def capture_html(
     filled = _filled(contents)
     begin, end = contents["first_received_at"].min(), contents["last_received_at"].max()
     rows = "".join(
-        f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{row['bytes'] / 1e6:,.1f} MB</td>"
+        f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{size_text(row['bytes'])}</td>"
         f"<td>{_clock(row['first_received_at'])}</td><td>{_clock(row['last_received_at'])}</td>"
         f"<td>{_coverage(channel, row, gaps, begin, end)}</td></tr>"
         for channel, row in filled
@@ -134,6 +134,15 @@ def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, begin: pd.T
         title += f", and {len(some) - 1:,} more" if len(some) > 1 else ""
         drawn.append(bar(first["start"], until[some.index].max(), _COLOURS["failed"], title))
     return f"<svg width='{_WIDTH}' height='12' role='img'>{''.join(drawn)}</svg>"
+
+
+def size_text(size: float) -> str:
+    """Return a size in bytes for a reader.
+
+    >>> size_text(2_345_678), size_text(2_345)
+    ('2.3 MB', '2.3 kB')
+    """
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
 
 
 def _clock(time: Any) -> str:

@@ -32,6 +32,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_NEAR_COLUMN = 0.7  # with less, who writes columns= is asked whether volume was meant
+
 
 class FxliveError(Exception):
     """Anything that fxlive raises on purpose."""
@@ -127,13 +129,19 @@ class SessionClosed(FxliveError):
 
 
 class UnknownColumn(FxliveError, KeyError):
-    """The channel has no column of that name; `known` lists those it has."""
+    """The channel has no column of that name; `known` lists those it has.
 
-    def __init__(self, column: str, channel: str, known: Iterable[str]) -> None:
+    Where a column is asked for by a keyword, `options` are the keywords that are none.
+    """
+
+    def __init__(self, column: str, channel: str, known: Iterable[str], options: Iterable[str] | None = None) -> None:
         self.column = column
         self.channel = channel
         self.known = tuple(known)
-        super().__init__(f"{channel} has no column {column!r}{suggestion(column, self.known)}")
+        self.options = () if options is None else tuple(options)
+        known_ones = suggestion(column, self.known, self.options, near=_NEAR_COLUMN)
+        others = f" Other options are: {', '.join(self.options)}." if self.options else " There are no other options."
+        super().__init__(f"{channel} has no column {column!r}{known_ones}{'' if options is None else others}")
 
     def __str__(self) -> str:  # KeyError would show the repr of the text
         return str(self.args[0])
@@ -204,13 +212,15 @@ class IncompleteCapture(CaptureError, UserWarning):
         super().__init__(f"{file} {what}")
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str], others: Iterable[str] = (), *, near: float = 0.6) -> str:
     """Return the end of a message about a wrong `name`: the nearest right one, and all of them.
+
+    The nearest may be one of `others`, too, and is named where it is alike by so much `near` (of 1).
 
     >>> suggestion("trade", ["trades", "orders"])
     '. Did you mean trades? It knows: trades, orders.'
     """
     known = list(known)
-    near = get_close_matches(name, known, n=1)
-    ask = f" Did you mean {near[0]}?" if near else ""
+    nearest = get_close_matches(name, [*known, *others], n=1, cutoff=near)
+    ask = f" Did you mean {nearest[0]}?" if nearest else ""
     return f".{ask} It knows: {', '.join(known)}."

@@ -16,7 +16,7 @@ import pandas as pd
 
 from fxlive import face
 from fxlive.demo import demo
-from fxlive.errors import FxliveError, UnknownOption
+from fxlive.errors import FxliveError, NoSession, UnknownOption
 from fxlive.opening import close, connect, current, sessions
 from fxlive.readings import Readings
 from fxlive.session import Session
@@ -59,16 +59,30 @@ def session_magic(line: str) -> Session | None:
     - ``%fxlive connect``: a session on the platform of FXLIVE_URL, with the token of FXLIVE_TOKEN
     - ``%fxlive close``: the current session is closed, where there is one
     """
-    command = line.strip()
+    from IPython.core.error import UsageError  # shown in one line, without a traceback
+
+    command, *options = line.replace(",", " ").split() or [""]
     if command and command not in _COMMANDS:
         raise UnknownOption("%fxlive", command, _COMMANDS)
+    if options:
+        raise UsageError(f"%fxlive {command} takes no options. Write fxlive.{command}({', '.join(options)}).")
     if command in ("demo", "connect"):
         return demo() if command == "demo" else connect()
     if command == "close":
         closed = sessions()[-1:]
         close()
         return closed[0] if closed else None
-    return current()
+    return _current()
+
+
+def _current() -> Session:
+    """Return the current session; where there is none, what to do is told in one line, without a traceback."""
+    from IPython.core.error import UsageError
+
+    try:
+        return current()
+    except NoSession as error:
+        raise UsageError(str(error)) from None
 
 
 def sql_magic(variables: dict[str, Any], line: str, cell: str | None = None) -> pd.DataFrame:
@@ -86,7 +100,7 @@ def sql_magic(variables: dict[str, Any], line: str, cell: str | None = None) -> 
         )
     if not query.strip():
         raise UsageError("%fxsql needs a query, such as: %fxsql select symbol, bid, ask from market_data")
-    found = current().sql(query)
+    found = _current().sql(query)
     if name:
         variables[name] = found
     return found

@@ -11,6 +11,7 @@ import pandas as pd
 
 from fxlive.display import capture_html, capture_text
 from fxlive.errors import CaptureError, UnknownOption
+from fxlive.options import path_of
 from fxlive.recorded import RecordedReadings
 from fxlive.stills import Stills
 
@@ -124,7 +125,7 @@ class Capture(RecordedReadings, Stills):
                     "or export as 'parquet' or 'csv'."
                 )
             name = self.path.rstrip("/").rsplit("/", 1)[-1]
-            file = Path(path).expanduser() / f"{name}.zip"
+            file = path_of(path, "a folder") / f"{name}.zip"
             write_zip(self._folders, file, told)
             return {name: file}
         counts = self.contents()["rows"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from numbers import Number, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ _NUMBER = re.compile(r"[-+]?[\d.]*")
 _TIME_OF_DAY = re.compile(
     r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
 )
+_DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}\s*[/.-]\s*\d")  # 11/12/2026: nobody knows which of them
+_YEAR = re.compile(r"\d{4}")
 _DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
 _MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
 
@@ -129,13 +133,13 @@ def _length(value: Any) -> pd.Timedelta | None:
         return None
 
 
-def span_s(option: str, time: str | float | pd.Timedelta) -> float:
+def span_s(option: str, time: str | float | pd.Timedelta, *, zero: bool = True) -> float:
     """Return a time as seconds: a number of them (as text too), or a text such as "10s".
 
     Raises
     ------
     UnknownOption
-        Where it is no time, or a negative one.
+        Where it is no time, or a negative one, or none at all where `zero` is not allowed.
 
     >>> span_s("hold", "1min"), span_s("hold", 2), span_s("timeout", "10")
     (60.0, 2.0, 10.0)
@@ -145,8 +149,9 @@ def span_s(option: str, time: str | float | pd.Timedelta) -> float:
         seconds = float(str(time)) if counted else pd.Timedelta(time).total_seconds()
     except ValueError:
         seconds = math.nan
-    if not seconds >= 0:
-        raise UnknownOption(option, time, ('a time such as "10s", or a number of seconds',))
+    if not (seconds >= 0 if zero else seconds > 0):
+        bound = "not negative" if zero else "longer than nothing"
+        raise UnknownOption(option, time, (f'a time such as "10s", or a number of seconds, {bound}',))
     return seconds
 
 
@@ -157,7 +162,8 @@ def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     ------
     UnknownOption
         Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
-        it would take for today's.
+        it would take for today's, nor a date such as 11/12/2026, of which it would guess what is the month, nor one
+        without its year. ``"now"`` is one.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
@@ -167,7 +173,9 @@ def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     if digits or isinstance(time, Number | np.bool_):
         raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
     wrong = UnknownOption(option, time, (_MOMENT,))
-    if _TIME_OF_DAY.fullmatch(text):
+    if text.lower() == "now":
+        return pd.Timestamp.now("UTC")
+    if text and (_TIME_OF_DAY.fullmatch(text) or _DAY_OR_MONTH_FIRST.match(text) or not _YEAR.search(text)):
         raise wrong
     try:
         stamp = pd.Timestamp(time)
@@ -176,6 +184,23 @@ def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
     if pd.isna(stamp):
         raise wrong
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def path_of(path: Any, *known: str) -> Path:
+    """Return a path, ``~`` standing for the user's home; one of a user that there is not stays as it is.
+
+    Raises
+    ------
+    UnknownOption
+        Where it is none; `known` says what could be.
+
+    >>> path_of("captures").name
+    'captures'
+    """
+    try:
+        return Path(os.path.expanduser(path))
+    except TypeError as error:
+        raise UnknownOption("path", path, known) from error
 
 
 def micros_of(time: Any) -> int:

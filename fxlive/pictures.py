@@ -144,11 +144,12 @@ class Pictures:
         Parameters
         ----------
         channel
-            Such as ``"positions"``.
+            Such as ``"market-data"``.
         y
-            Columns of numbers, such as ``["profit", "margin"]``.
+            Columns of numbers, such as ``["spread", "volume"]``.
         by
-            A column with few values, such as ``"symbol"``: each has lines of its own, also those that come later.
+            A column with few values, such as ``"symbol"``: each has lines of its own, also those that come later. Every
+            row is a point, so it is what the rows are of: ``"ticket"`` of positions.
         window, tz, name
             As for `price_chart`.
 
@@ -165,8 +166,8 @@ class Pictures:
         Examples
         --------
         >>> import fxlive
-        >>> fxlive.Session.offline().chart("positions", ["profit"], by="symbol").figure.layout.title.text
-        'positions: profit by symbol'
+        >>> fxlive.Session.offline().chart("market-data", ["spread"], by="symbol").figure.layout.title.text
+        'market-data: spread by symbol'
         """
         from fxlive.widgets.series import series_chart
 

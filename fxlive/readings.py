@@ -88,7 +88,8 @@ class Readings(Analysis, ABC):
         channel
             Such as ``"positions"``; ``market_data`` is accepted for ``market-data``.
         last
-            Only the last so many rows, or the last ``"5min"`` (or a Timedelta) before the newest `timestamp`.
+            Only the last so many rows, or the last ``"5min"`` (or a Timedelta) before the newest `timestamp`: that is
+            not now where the feed is silent, of which ``attrs["stale"]`` and `state` tell.
         since, until
             Only rows between these times, both included; without a zone they are UTC. A number is no time, nor is
             a time of day without its date.
@@ -107,8 +108,8 @@ class Readings(Analysis, ABC):
         InvalidChannel, UnknownColumn, UnknownSymbol
             For a wrong name; lists the right ones. A pair that has not ticked may still: its frame is empty.
         UnknownOption
-            For a value that the column cannot have, such as ``bid="high"``, a time that is none, and where `last` is
-            neither a number of rows nor a time.
+            For a value that the column cannot have, such as ``bid="high"``, a time that is none, where `last` is
+            neither a number of rows nor a time, and where `since` is later than `until`.
 
         Examples
         --------
@@ -151,7 +152,8 @@ class Readings(Analysis, ABC):
         'symbol'
         """
         channel = self._channel(channel)
-        return self._labelled(select(self._newest(channel), channel, where=self._meant(channel, where)), channel)
+        newest = select(self._newest(channel), channel, where=self._meant(channel, where), options=())
+        return self._labelled(newest, channel)
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return the frames of all channels at one and the same moment, by channel.

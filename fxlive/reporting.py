@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.inputs import book_of
-from fxlive.errors import CaptureError, SubscriptionError
+from fxlive.errors import CaptureError, SubscriptionError, UnknownOption
 from fxlive.instruments import Instruments
 
 _STYLE = """
@@ -24,6 +24,7 @@ table { font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eee } th:first-child { text-align: left }
 p.note { color: #5f6368; font-size: 13px }
 """
+_SUFFIXES = (".html", ".htm", "")
 _BARS_SHOWN = 500
 _POINTS_SHOWN = 5_000
 
@@ -58,11 +59,12 @@ def write_report(
     """Write the page; what the method `report` does."""
     from fxlive.figures.style import script
 
-    path = path.expanduser()
     if not path.name:
         raise CaptureError(
             f"The report could not be written to {path}: that is a folder. Pass a file, such as report.html."
         )
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UnknownOption("path", str(path), ("a page such as report.html, which a browser prints as PDF",))
     now, instruments = datetime.now(UTC), book_of(instruments)
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (

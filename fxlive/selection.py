@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
 from numbers import Number
@@ -43,6 +43,7 @@ def select(
     since: Any = None,
     until: Any = None,
     where: Mapping[str, Any] | None = None,
+    options: Sequence[str] = ("last", "since", "until"),
 ) -> pd.DataFrame:
     """Return the rows of a frame that are wanted, in the order in which they are.
 
@@ -58,29 +59,35 @@ def select(
         Times, both included; without a zone they are UTC.
     where
         Values by column, as `wanted` takes them.
+    options
+        Which keywords of the user's are no columns, for an error.
 
     Raises
     ------
     UnknownColumn
         Where a column of `where` does not exist.
     UnknownOption
-        Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none.
+        Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none; where
+        `since` is later than `until`, for which there never is a row.
     """
     span = None if last is None else span_of(last)
+    begin, end = None if since is None else utc(since), None if until is None else utc(until)
+    if begin is not None and end is not None and begin > end:
+        raise UnknownOption("since", since, (f"a time up to until, {end}",))
     for name, value in (where or {}).items():
         if name in frame.columns:
             column = frame[name]
         elif name in frame.index.names:
             column = pd.Series(frame.index.get_level_values(name))
         else:
-            raise UnknownColumn(name, channel, [n for n in (*frame.index.names, *frame.columns) if n])
+            raise UnknownColumn(name, channel, [n for n in (*frame.index.names, *frame.columns) if n], options)
         frame = frame[_mask(name, column, value)]
     stamps = frame.index if frame.index.name == "timestamp" else pd.DatetimeIndex(frame["timestamp"])
-    if since is not None:
-        keep = np.asarray(stamps >= utc(since))
+    if begin is not None:
+        keep = np.asarray(stamps >= begin)
         frame, stamps = frame[keep], stamps[keep]
-    if until is not None:
-        keep = np.asarray(stamps <= utc(until))
+    if end is not None:
+        keep = np.asarray(stamps <= end)
         frame, stamps = frame[keep], stamps[keep]
     if isinstance(span, int):
         return frame.iloc[max(len(frame) - span, 0) :]

@@ -56,7 +56,7 @@ class Telling(Readings):
         callback
             Takes the message: ``message.data.symbol``, ``message.timestamp`` (text), ``message.id``.
         on_error
-            Takes the exception.
+            Takes the exception; default: nobody is told.
 
         Returns
         -------
@@ -66,7 +66,7 @@ class Telling(Readings):
         Raises
         ------
         UnknownOption
-            Where the callback is no function.
+            Where `callback` or `on_error` is no function.
 
         Examples
         --------
@@ -78,6 +78,8 @@ class Telling(Readings):
         >>> told.cancel()
         """
         name = self._channel(channel)
+        if on_error is not None:
+            _function("on_error", on_error, "exception")
 
         def listen(function: Callable[[Any], Any]) -> Handle:
             return self._pipeline.listen(name, _function("callback", function, "message"), on_error)
@@ -109,11 +111,13 @@ class Telling(Readings):
         ----------
         condition
             Takes the session and returns a frame (holds where it has rows), a mask (where one is True), a number (where
-            it is not 0 or missing), or a bool. It should be quick: it is asked ten times a second.
+            it is not 0 or missing), or a bool; None, text and a dict are errors, which count as what it raises. It
+            should be quick: it is asked ten times a second. ``last="2s"`` counts back from the newest row, so the rows
+            of a feed that died look new: ask ``frame.attrs["stale"]`` or the session's `state`.
         hold
             How long it must hold, such as ``"10s"``, by the session's clock; default: told at once.
         every
-            How often it is looked at.
+            How often it is looked at; a hundred times a second at most.
 
         Returns
         -------
@@ -124,7 +128,8 @@ class Telling(Readings):
         Raises
         ------
         UnknownOption
-            Where `hold` or `every` is no time, or what should be called is no function.
+            Where `hold` or `every` is no time, or `every` none that is longer than nothing, or what should be called is
+            no function.
 
         Examples
         --------
@@ -138,7 +143,7 @@ class Telling(Readings):
         told in a recorded session.
         """
         _function("condition", condition, "session")
-        hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every))
+        hold_s, every_s = span_s("hold", hold), max(0.01, span_s("every", every, zero=False))
         self._pipeline.check_open()
 
         def begin(callback: Callable[[Any], Any]) -> Watch:
@@ -165,13 +170,14 @@ class Telling(Readings):
         ConnectionFailed, SessionClosed
             Where the session ends before that.
         UnknownOption
-            Where `rows` is no number of rows, or `timeout` no time.
+            Where `rows` is no number of rows, or `timeout` no time; neither can be negative.
         """
         name = self._channel(channel)
         timeout_s = span_s("timeout", timeout)
-        rows = whole("rows", rows)
+        rows = whole("rows", rows, 0)
         tables = self._pipeline.store.tables
-        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, f"{rows:,} row(s) of {name}")
+        what = f"{rows:,} row(s) of {name}" + ("" if self._pipeline.asked_for(name) else ", which is not subscribed,")
+        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, what)
         return self.frame(name)
 
     async def wait_for_async(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
+from fxlive.errors import UnknownOption
 from fxlive.listeners import Errors
 from fxlive.options import span_s
 
@@ -26,6 +27,11 @@ def holds(value: Any) -> bool:
     A column or a frame of nothing but truth values is a mask, and says yes where one of them is True; any other says
     yes where it has rows. A number says yes where it is not 0 or missing.
 
+    Raises
+    ------
+    UnknownOption
+        Where it is None, text or a dict, which says nothing: a ``return`` was forgotten, or a comparison.
+
     >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(pd.Series([5.0, 7.0]) < -100)
     (True, False, False)
     """
@@ -38,7 +44,9 @@ def holds(value: Any) -> bool:
         return bool(value.any()) if value.dtype == bool or value.ndim == 0 else value.size > 0
     if isinstance(value, pd.Series | pd.Index):
         return bool(pd.Series(value).any()) if is_bool_dtype(value.dtype) else len(value) > 0
-    if value is None or (is_scalar(value) and pd.isna(value)):
+    if value is None or isinstance(value, str | bytes | Mapping):
+        raise UnknownOption("what a condition returns", value, ("a frame", "a Series", "a number", "a bool"))
+    if is_scalar(value) and pd.isna(value):
         return False
     return bool(value)
 

@@ -93,6 +93,15 @@ def test_performance_tells_of_risk_where_there_is_capital(session: fxlive.Sessio
         session.performance("symbol", capital=1000)
 
 
+@pytest.mark.parametrize("capital", [None, 100_000])
+def test_the_period_of_returns_is_judged_with_and_without_a_capital(
+    session: fxlive.Session, capital: float | None
+) -> None:
+    for freq in ("x", 60):
+        with pytest.raises(fxlive.UnknownOption, match="freq cannot be"):
+            session.performance(capital=capital, freq=freq)  # type: ignore[arg-type]
+
+
 def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit_and_loss() -> None:
     rows = [(1, 0, 5.0), *((2, second, float(second)) for second in range(1, 9))]
     said = [
@@ -140,6 +149,21 @@ def test_sql_asks_the_frames(session: fxlive.Session) -> None:
         assert len(session.sql(f"select * from {channel.replace('-', '_')}")) == len(session[channel])
 
 
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of duckdb's own
+def test_sql_knows_the_gaps_and_what_was_rejected_as_that_of_a_capture_does() -> None:
+    with fxlive.Session.offline("gapped") as session:
+        assert len(session.sql("select * from gaps")) == len(session.sql("select * from rejected")) == 0
+        session._pipeline.store.open_gap(T0_US, "the cable", ("trades",))
+        session._pipeline.store.add(decode([b"what?"], T0_US))
+        told = session.sql("select start, reason, channels[1] as channel from gaps where reason = 'the cable'")
+        assert told["channel"].tolist() == ["trades"]
+        assert told["start"].tolist() == [pd.Timestamp(T0_US, unit="us", tz="UTC")]
+        assert session.sql("select raw from rejected")["raw"].tolist() == ["what?"]
+        with pytest.raises(Exception, match="nothing") as wrong:
+            session.sql("select * from nothing")
+        assert wrong.value.__notes__[0].endswith("system, gaps, rejected.")
+
+
 def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.Session, tmp_path: Path) -> None:
     path = session.report(tmp_path / "report.html", capital=100_000, freq="1min")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
@@ -155,6 +179,14 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.S
     for words in ("Profit and loss", "new_trades", "sharpe", "JPY", "slippage_pips", "DAY net_profit", "EURUSD"):
         assert words in page
     assert "Nothing to show yet" not in body
+
+
+def test_a_report_is_written_into_no_file_that_says_it_is_something_else(
+    session: fxlive.Session, tmp_path: Path
+) -> None:
+    with pytest.raises(fxlive.UnknownOption, match=r"path cannot be .*r\.pdf'.* a page such as report\.html"):
+        session.report(tmp_path / "r.pdf")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_of_an_account_in_euros_counts_in_euros(session: fxlive.Session, tmp_path: Path) -> None:

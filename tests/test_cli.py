@@ -285,6 +285,20 @@ def test_a_command_line_that_makes_no_sense_is_told_so(
     assert capsys.readouterr().err.startswith("usage: fxlive")
 
 
+def test_without_a_command_it_tells_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    told = capsys.readouterr().err
+    for command in ("watch", "record", "info", "export", "replay", "simulate", "token"):
+        assert f"\n    {command} " in told
+
+
+def test_a_time_to_watch_for_is_longer_than_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["watch", "--for", "-5s"])
+    assert "argument --for: the time must be longer than nothing, not '-5s'" in capsys.readouterr().err
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(platform: Platform) -> None:
     process = start("watch", platform.url, "--for", "1s", environment={"FXLIVE_TOKEN": platform.token})
     assert process.stdout is not None

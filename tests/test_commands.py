@@ -38,6 +38,7 @@ def test_info_tells_what_is_in_a_capture_and_what_is_missing(
     shown = capsys.readouterr().out
     assert re.search(r"market-data +100 rows", shown)
     assert "1 gaps" in shown
+    assert "times are when messages were received" in shown
     assert re.search(r"gap from 2014-05-08 12:30:\d\d to 12:30:\d\d: the cable", shown)
 
 

@@ -81,7 +81,8 @@ def test_asking(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url, token = simulator.url, simulator.token()
-    with fxlive.connect(url, token, channels=["market-data", "positions"], record=tmp_path) as session:
+    channels: dict[str, Any] = {"market-data": {}, "positions": {}, "trades": {}, "alerts": {"severity": "none comes"}}
+    with fxlive.connect(url, token, channels=channels, record=tmp_path) as session:
         wait_until(lambda: len(session.symbols) == 2, "a quote of each")
         assert session.recording is not None
         names: dict[str, Any] = {"session": session, "capture": fxlive.open_capture(session.recording.path)}

@@ -308,6 +308,13 @@ def test_a_wrong_channel_is_told_at_once(brought: Brought) -> None:
             listen()
 
 
+def test_who_cannot_be_called_is_refused_at_once(brought: Brought) -> None:
+    with pytest.raises(fxlive.UnknownOption, match="callback cannot be 'x'"):
+        brought.session.on("trades", "x")  # type: ignore[call-overload]
+    with pytest.raises(fxlive.UnknownOption, match=r"on_error cannot be 'x'.*a function of one exception"):
+        brought.session.on("trades", on_error="x")  # type: ignore[call-overload]
+
+
 def test_nothing_can_be_listened_to_on_a_closed_session(brought: Brought) -> None:
     brought.session.close()
     with pytest.raises(fxlive.SessionClosed):

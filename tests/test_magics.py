@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.magics import completions, session_magic
+from fxlive.magics import completions, session_magic, sql_magic
 from tests.capture.sessions import path_of
 from tests.handmade import clean_slate  # noqa: F401
 
@@ -96,6 +96,15 @@ def test_a_capture_knows_its_symbols_too(fx_simulator: Any, tmp_path: Path) -> N
         manifest.unlink()
     with pytest.warns(fxlive.IncompleteCapture):
         assert fxlive.open_capture(path_of(live)).symbols == live.symbols
+
+
+def test_a_magic_that_cannot_be_says_in_one_line_what_to_write() -> None:
+    error = pytest.importorskip("IPython.core.error").UsageError
+    for ask in (lambda: session_magic(""), lambda: sql_magic({}, "select 1")):
+        with pytest.raises(error, match=r"No session is open\. Call fxlive\.connect"):
+            ask()
+    with pytest.raises(error, match=r"%fxlive demo takes no options\. Write fxlive\.demo\(speed=20, seed=3\)\."):
+        session_magic("demo speed=20 seed=3")
 
 
 def test_closing_is_quiet_where_nothing_is_open(session: fxlive.Session) -> None:

@@ -129,6 +129,7 @@ def test_a_selection_finds_the_rows_that_it_finds_live(
         ("market-data", {"bid": "high"}),
         ("alerts", {"severity": 5}),
         ("alerts", {"actions": "ACKNOWLEDGE"}),
+        ("market-data", {"since": "2014-05-08 12:01", "until": "2014-05-08 12:00"}),
     ],
     ids=str,
 )

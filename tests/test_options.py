@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 from fxlive.errors import UnknownOption
-from fxlive.options import number, span_of, span_s, speed_of, time_of, whole
+from fxlive.options import number, path_of, span_of, span_s, speed_of, time_of, utc, whole
 
 NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, -(10**400), 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
 
@@ -61,5 +63,51 @@ def test_a_length_of_time_is_text_or_of_pandas_numpy_or_python() -> None:
 
 @pytest.mark.parametrize("value", [-1, "-1s", "soon", math.nan, True, None, pd.NaT])
 def test_a_time_in_seconds_is_not_negative(value: Any) -> None:
-    with pytest.raises(UnknownOption, match="timeout"):
+    with pytest.raises(UnknownOption, match=r"timeout cannot be .* number of seconds, not negative"):
         span_s("timeout", value)
+
+
+@pytest.mark.parametrize("value", [0, "0s", 0.0, "0", -1])
+def test_a_time_in_seconds_may_have_to_be_longer_than_nothing(value: Any) -> None:
+    with pytest.raises(UnknownOption, match="longer than nothing"):
+        span_s("every", value, zero=False)
+
+
+@pytest.mark.parametrize("text", ["11/12/2026", "26/11/2026", " 1.2.2026 12:00", "26-11-2026", "11/12", "24-01-31"])
+def test_a_date_of_which_the_month_would_be_guessed_is_no_moment(text: str) -> None:
+    with pytest.raises(UnknownOption, match=r"since cannot be .*2024-01-31 12:00"):
+        utc(text, "since")
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-01-31", "2024/01/31", "20240131", "31 Jan 2024", "31-Jan-2024", "2024-01-31 00Z"]
+)
+def test_a_date_that_says_what_is_what_is_one(text: str) -> None:
+    assert utc(text) == pd.Timestamp("2024-01-31", tz="UTC")
+    assert utc("now").tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "moment", ["Jan 5", "12h30", "24-01-31", "today", "11/12/2026", "1.2.2024", "5 May", "yesterday"]
+)
+def test_a_moment_says_its_year_and_what_is_the_month(moment: str) -> None:
+    with pytest.raises(UnknownOption, match="a time with its date"):
+        utc(moment)
+
+
+def test_now_is_the_present_whatever_zone_the_machine_is_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert abs(utc("now") - pd.Timestamp.now("UTC")) < pd.Timedelta("1min")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_path_of_a_home_that_there_is_not_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/captures") == tmp_path / "captures"
+    assert path_of("~nobody-of-that-name/captures") == Path("~nobody-of-that-name/captures")
+    with pytest.raises(UnknownOption, match="path cannot be 5"):
+        path_of(5, "a folder")

@@ -71,6 +71,17 @@ def test_a_wrong_column_is_told_with_the_right_ones(session: fxlive.Session) -> 
         assert isinstance(wrong.value, KeyError)
 
 
+def test_a_keyword_that_is_no_column_is_told_with_the_other_options(session: fxlive.Session) -> None:
+    with pytest.raises(
+        fxlive.UnknownColumn, match=r"no column 'columns'\. It knows: .*options are: last, since, until"
+    ):
+        session.frame("market-data", columns=["bid"])
+    with pytest.raises(fxlive.UnknownColumn, match=r"Did you mean since\?"):
+        session.frame("market-data", sinse="2024-01-01")
+    with pytest.raises(fxlive.UnknownColumn, match=r"no column 'since'\. It knows: .*There are no other options\."):
+        session.latest("market-data", since="2024-01-01")
+
+
 def test_a_frame_says_what_it_is_in_values_that_json_can_hold(session: fxlive.Session) -> None:
     attrs = session.frame("market_data").attrs
     assert json.loads(json.dumps(attrs)) == attrs

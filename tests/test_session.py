@@ -89,6 +89,8 @@ def test_no_figures_are_made_of_a_channel_that_is_not_subscribed(
                 fxlive.SubscriptionError, match=r"positions is not subscribed.*subscribe\('positions'\)"
             ):
                 figures()
+        with pytest.raises(fxlive.WaitTimeout, match=r"1 row\(s\) of orders, which is not subscribed, did not come"):
+            session.wait_for("orders", timeout=0.01)
         assert session.performance()["total_trades"] >= 0
         page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
         assert page.count("positions is not subscribed") == 2  # of profit and loss, and of exposure
@@ -380,6 +382,8 @@ def test_waiting_ends_with_the_rows_or_says_what_did_not_come(fx_simulator: Simu
         with pytest.raises(fxlive.WaitTimeout, match=r"trades.* did not come within 0\.05 s; state: connected\."):
             session.wait_for("trades", timeout=0.05)
         assert isinstance(session.wait_for("trades", rows=0), pd.DataFrame)
+        with pytest.raises(fxlive.UnknownOption, match=r"rows cannot be -1.*a whole number of at least 0"):
+            session.wait_for("trades", rows=-1)
 
 
 def test_a_snapshot_is_one_moment_of_all_channels(fx_simulator: SimulatorFactory) -> None:

@@ -38,13 +38,25 @@ def test_it_begins_anew_where_time_goes_backwards() -> None:
 
 @pytest.mark.parametrize(
     ("value", "yes"),
-    [(True, True), (0, False), (0.5, True), (float("nan"), False), (None, False), (pd.NA, False),
-     (pd.NaT, False), (np.float32("nan"), False), (np.float64(2), True), ("late", True),
+    [(True, True), (0, False), (0.5, True), (float("nan"), False), (pd.NA, False),
+     (pd.NaT, False), (np.float32("nan"), False), (np.float64(2), True),
      (pd.DataFrame({"a": []}), False), (pd.DataFrame({"a": [0]}), True), (pd.Series([0.0]), True),
      (np.array([]), False), (np.array([0.0, 0.0]), True), (np.array(0), False)],
 )  # fmt: skip
 def test_frames_and_numbers_say_yes_in_their_own_way(value: Any, yes: bool) -> None:
     assert holds(value) is yes
+
+
+@pytest.mark.parametrize("value", [None, "connected", b"", {"profit": -5}], ids=repr)
+def test_what_says_neither_yes_nor_no_is_a_mistake_that_says_what_a_condition_returns(value: Any) -> None:
+    with pytest.raises(
+        fxlive.UnknownOption, match=r"what a condition returns cannot be .* a frame, a Series, a number"
+    ):
+        holds(value)
+    with fxlive.Session.offline("forgetful") as session:
+        watch = session.when(lambda s: value, every=0.01)(print)
+        wait_until(lambda: watch.errors > 1, "errors")
+        assert "the last UnknownOption: what a condition returns cannot be" in repr(watch)
 
 
 @pytest.mark.parametrize("kind", [pd.Series, np.array, pd.Index, lambda m: pd.DataFrame({"a": m, "b": False}),
@@ -100,7 +112,7 @@ def test_it_ends_with_the_session_and_what_raises_is_counted(caplog: pytest.LogC
     with pytest.raises(fxlive.SessionClosed):
         session.when(lambda s: True)
     open_session = fxlive.Session.offline()
-    for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}):
+    for option in ({"hold": "soon"}, {"hold": -1}, {"every": "never"}, {"every": 0}, {"every": "0s"}):
         with pytest.raises(fxlive.UnknownOption):
             open_session.when(lambda s: True, **option)
 

@@ -87,12 +87,13 @@ def correlation(
     freq
         The length of a bar, at most a day, counted from 1970-01-01T00:00Z.
     min_returns
-        With fewer returns in common, a pair of symbols has NaN.
+        With fewer returns in common, a pair of symbols has NaN; default: 20.
 
     Returns
     -------
     DataFrame
-        float64, symbols by symbols, both indexes named `symbol` and sorted.
+        float64, symbols by symbols, both indexes named `symbol` and sorted. ``attrs["reasons"]`` says of each symbol
+        that has no correlation, not even with itself, why.
 
     Raises
     ------
@@ -119,7 +120,15 @@ def correlation(
     returns[np.diff(closes.index.to_numpy(np.int64), prepend=-1) != 1] = np.nan  # after bars without any quote
     told = returns.corr(min_periods=min_returns)
     names = pd.Index(told.index, dtype=STR, name="symbol")
-    return pd.DataFrame(told.to_numpy(np.float64), index=names, columns=names)
+    matrix = pd.DataFrame(told.to_numpy(np.float64), index=names, columns=names)
+    counts = zip(names, returns.count(), np.isnan(np.diag(matrix)), strict=True)
+    few = "{} returns, fewer than min_returns={}"
+    matrix.attrs["reasons"] = {
+        str(name): few.format(n, min_returns) if n < min_returns else "the returns do not differ"
+        for name, n, missing in counts
+        if missing
+    }
+    return matrix
 
 
 def spread_profile(quotes: pd.DataFrame, zone: str = "UTC", *, instruments: Instruments | None = None) -> pd.DataFrame:

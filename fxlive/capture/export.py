@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.errors import CaptureError
+from fxlive.options import path_of
 
 _CATEGORIES = "categories of columns without a value"
 
@@ -21,7 +22,7 @@ def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[
     >>> [file.name for file in files_for(["trades", "depth/L2", "depth:L2"], "out", "csv").values()]
     ['trades.csv', 'depth_L2.csv', 'depth_L2-2.csv']
     """
-    folder = Path(folder).expanduser()
+    folder = path_of(folder, "a folder")
     files: dict[str, Path] = {}
     taken: set[str] = set()
     for channel in channels:
@@ -62,20 +63,24 @@ def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read a file of `write_frame` as the frame that was written: pandas reads lists as arrays, here they are tuples.
+    """Read a Parquet file that `export` wrote as the frame that was written: pandas reads lists as arrays, here they
+    are tuples. A CSV is read by ``pandas.read_csv``.
 
     Raises
     ------
     CaptureError
         Where there is no such Parquet file.
     """
-    file = Path(file).expanduser()
+    file = path_of(file, "a file of export()")
     try:
         frame = pd.read_parquet(file, engine="pyarrow")
     except FileNotFoundError as error:
         raise CaptureError(f"{file} cannot be read: there is no such file.") from error
     except (OSError, ValueError) as error:
-        raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
+        why = "pandas.read_csv reads a CSV." if file.suffix.lower() == ".csv" else str(error)
+        raise CaptureError(
+            f"{file} is not a Parquet file that can be read, as export writes them by default: {why}"
+        ) from error
     categories = frame.attrs.pop(_CATEGORIES, {})
     for name in frame.columns:
         dtype = frame[name].dtype

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pyarrow import fs
 
 from fxlive.errors import CaptureError, UnknownOption
+from fxlive.options import path_of
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class Files:
         self.shown = text
         if self.local:
             self.filesystem = fs.LocalFileSystem()
-            self.root = Path(text).expanduser().absolute().as_posix()
+            self.root = path_of(text).absolute().as_posix()
             return
         try:
             from fsspec.core import url_to_fs

@@ -29,6 +29,7 @@ from fxlive.capture.writer import ChannelWriter
 from fxlive.channels import CHANNELS, Channel
 from fxlive.errors import CaptureError
 from fxlive.messages import Connection
+from fxlive.options import path_of
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
 
 log = logging.getLogger("fxlive")
@@ -117,6 +118,8 @@ class Recorder:
     ------
     CaptureError
         Where the folder cannot be made or written to.
+    UnknownOption
+        Where it is no path.
 
     Examples
     --------
@@ -143,7 +146,7 @@ class Recorder:
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
         start = clock()
-        self.path = _make_folder(Path(folder).expanduser(), capture_name(start, name))
+        self.path = _make_folder(path_of(folder, "a folder"), capture_name(start, name))
         self._clock = clock
         self._disk = disk(self.path)
         self._tick_s = flush_s / 2  # the other half is for the writing itself

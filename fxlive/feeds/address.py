@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from fxlive.errors import ConnectionFailed, UnknownOption
+from fxlive.options import path_of
 
 Auth = Literal["header", "query"]
 
@@ -79,7 +80,7 @@ def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSL
     if isinstance(ca, ssl.SSLContext):
         return ca
     try:
-        return ssl.create_default_context(cafile=None if ca is None else Path(ca).expanduser())
+        return ssl.create_default_context(cafile=None if ca is None else path_of(ca))
     except OSError as error:  # also where it is no file of certificates
         raise ConnectionFailed(
             f"ca={str(ca)!r} is no file of certificates that can be read ({error.strerror or error}). "

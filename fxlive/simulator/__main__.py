@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .command import add_simulate_parser, add_token_parser
+from .command import add_simulate_parser, add_token_parser, joined
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     subparsers = parser.add_subparsers(required=True, metavar="command")
     add_simulate_parser(subparsers)
     add_token_parser(subparsers)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(joined(arguments))
     status: int = parsed.func(parsed)
     return status
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SECRET_VARIABLE = "FXLIVE_SIMULATOR_SECRET"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_LAST_PORT = 65_535
 _PROGRESS_S = 0.5
 _ID_EPOCH_S = 1_704_067_200  # 2024
 
@@ -34,7 +36,7 @@ def add_simulate_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    add("--port", type=int, default=8765, help="port, 0 for a free one (default %(default)s)")
+    add("--port", type=_port, default=8765, help="port, 0 for a free one (default %(default)s)")
     add("--seed", type=int, default=7, help="same seed, same quotes and trades (default %(default)s)")
     add("--ticks", metavar="FILE", help="replay this CSV, .csv.gz or Parquet (timestamp, symbol, bid, ask)")
     add("--speed", type=_speed, default=1.0, metavar="N", help="market seconds a second, or max (default 1)")
@@ -97,7 +99,9 @@ def simulate(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     except (OSError, ValueError) as error:
-        print(f"fxlive simulate: {error}", file=sys.stderr)
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = f"port {arguments.port} is in use: pass another, or --port 0 for a free one"
+        print(f"fxlive simulate: {advice if taken else error}", file=sys.stderr)
         return 1
 
 
@@ -110,11 +114,25 @@ def token(arguments: argparse.Namespace) -> int:
 
 
 def duration(text: str) -> float:
-    """Seconds of 90, 90s, 15m, 1h or 7d; a minus makes a time that is over."""
+    """Seconds of 90, 90s, 15m, 1h or 7d."""
     match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"not a time: {text!r} (such as 90s, 15m, 1h, 7d)")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"the time must be longer than nothing, not {text!r}")
+    return seconds
+
+
+def joined(arguments: list[str] | None) -> list[str]:
+    """The arguments of a command with `--for -5s` as `--for=-5s`: -5s alone would be taken for an option."""
+    told: list[str] = []
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if re.match(r"-\d", argument) and told and re.fullmatch(r"--[a-z-]*[a-z]", told[-1]):
+            told[-1] += f"={argument}"
+        else:
+            told.append(argument)
+    return told
 
 
 async def _simulate(simulator: Simulator, arguments: argparse.Namespace) -> int:
@@ -190,6 +208,12 @@ def _secret(arguments: argparse.Namespace) -> str:
     from .tokens import DEFAULT_SECRET
 
     return arguments.secret or os.environ.get(SECRET_VARIABLE) or DEFAULT_SECRET
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"not a port: {text!r} (1 to {_LAST_PORT}, or 0 for a free one)")
+    return int(text)
 
 
 def _speed(text: str) -> float | str:

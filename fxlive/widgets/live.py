@@ -315,7 +315,8 @@ def in_words(widget: object) -> str:
     """Return what a front-end shows of a widget that can show none."""
     return (
         f"{widget!r}\nIt shows in JupyterLab, Notebook 7 and VS Code. "
-        "Elsewhere: fxlive.latest(...), or the figure of a chart: chart.figure.show()."
+        "Elsewhere: fxlive.latest(...), or the figure of a chart: chart.figure.show(), and where there is no browser "
+        'chart.figure.write_html("chart.html").'
     )
 
 

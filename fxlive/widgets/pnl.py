@@ -291,5 +291,5 @@ def pnl_chart(
 ) -> LiveChart:
     """Return a live chart of profit and loss; what the session's method of this name does."""
     contents = pnl_contents(PnlBooks(pipeline), by, window)
-    default = f"pnl by {by} {short(time_of('window', window))}"
+    default = f"pnl {f'by {by} ' if by else ''}{short(time_of('window', window))}"
     return LiveChart(contents, name=f"{session}: {name or default}", **options)

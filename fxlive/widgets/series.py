@@ -154,4 +154,5 @@ def series_chart(
         waiting=f"Waiting for the first message of {channel}",
         subtitle=lambda groups: left_out(len(groups.left_out)),
     )
-    return LiveChart(contents, name=f"{session}: {name or f'{channel} {y} by {by} {short(span)}'}", **options)
+    shown = f"{channel} {', '.join(y)} {f'by {by} ' if by else ''}{short(span)}"
+    return LiveChart(contents, name=f"{session}: {name or shown}", **options)

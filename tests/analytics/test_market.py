@@ -46,7 +46,12 @@ def test_holes_make_no_returns_and_few_returns_no_correlation() -> None:
     frame = frame.astype({"symbol": "str"})
     assert correlation(frame, "1s").loc["EURUSD", "GBPUSD"] == pytest.approx(1.0)
     assert correlation(frame, "1s", min_returns=48).notna().all(axis=None)
-    assert correlation(frame, "1s", min_returns=49).isna().all(axis=None)
+    assert correlation(frame, "1s", min_returns=48).attrs["reasons"] == {}
+    none = correlation(frame, "1s", min_returns=49)
+    assert none.isna().all(axis=None)
+    assert none.attrs["reasons"] == dict.fromkeys(["EURUSD", "GBPUSD"], "48 returns, fewer than min_returns=49")
+    still = correlation(frame.assign(bid=1.0, ask=1.0), "1s")
+    assert still.attrs["reasons"] == dict.fromkeys(["EURUSD", "GBPUSD"], "the returns do not differ")
 
 
 def test_spreads_by_the_hour_count_crossed_quotes() -> None:

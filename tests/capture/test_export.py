@@ -175,7 +175,13 @@ def test_a_folder_that_cannot_be_written_is_named(session: fxlive.Session, tmp_p
 def test_what_is_no_parquet_file_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("no")
     not_one = "is not a Parquet file that can be read"
-    said = {"no.parquet": not_one, "missing.parquet": "there is no such file", ".": not_one}
+    (tmp_path / "trades.csv").write_text("timestamp,symbol\n")
+    said = {
+        "trades.csv": r"as export writes them by default: pandas\.read_csv reads a CSV\.$",
+        "no.parquet": not_one,
+        "missing.parquet": "there is no such file",
+        ".": not_one,
+    }
     for file, words in ((tmp_path / name, words) for name, words in said.items()):
         with pytest.raises(fxlive.CaptureError, match=words):
             fxlive.read_export(file)

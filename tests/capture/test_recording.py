@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+import fxlive
 from fxlive.batch import Batch, Rejection
 from fxlive.capture import layout, manifest
 from fxlive.capture.recording import Recorder
 from fxlive.capture.schema import schema
 from fxlive.channels import CHANNELS, Channel
-from fxlive.errors import CaptureError
+from fxlive.errors import CaptureError, UnknownOption
 from fxlive.protocol import decode
 from tests.capture.recordings import (
     DAY_US,
@@ -243,6 +245,16 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> Non
 
     with pytest.raises(CaptureError, match=r"file.*Choose another folder"):
         recorder(file)
+
+
+@pytest.mark.parametrize("path", [5, False, b"captures"], ids=repr)
+def test_what_is_no_path_is_refused_before_anything_is_opened(path: Any) -> None:
+    with pytest.raises(UnknownOption, match=r"path cannot be .* a folder"):
+        recorder(path)
+    with fxlive.Session.offline("unrecorded") as session:
+        with pytest.raises(UnknownOption, match="path cannot be"):
+            session.record(path)
+        assert session.recording is None
 
 
 def test_what_a_program_recorded_is_there_though_it_ends_without_a_stop(tmp_path: Path) -> None:

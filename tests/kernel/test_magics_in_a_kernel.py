@@ -17,7 +17,7 @@ def completed(kernel: Kernel, code: str) -> tuple[str, list[str]]:
 
 def test_in_a_notebook_the_extension_opens_shows_asks_completes_and_closes(kernel: Kernel) -> None:
     ran(kernel, "%load_ext fxlive\n%reload_ext fxlive")
-    assert "NoSession: No session is open." in (kernel.run("%fxlive").error or "")
+    assert "UsageError: No session is open." in kernel.run("%fxlive").text
     assert "Did you mean demo? It knows: demo, connect, close." in (kernel.run("%fxlive dmo").error or "")
     assert "There is no URL" in (kernel.run("%fxlive connect").error or "")
 

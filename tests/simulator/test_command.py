@@ -114,7 +114,32 @@ def test_token_prints_a_token_of_the_secret_that_is_asked_for(
 
 
 def test_durations_have_units() -> None:
-    assert [duration(text) for text in ("90", "90s", "1.5m", "1h", "7d", "-1h")] == [90, 90, 90, 3600, 604_800, -3600]
+    assert [duration(text) for text in ("90", "90s", "1.5m", "1h", "7d")] == [90, 90, 90, 3600, 604_800]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["simulate", "--port", "99999"], "--port: not a port: '99999' (1 to 65535, or 0 for a free one)"),
+        (["simulate", "--port", "-1"], "--port: not a port: '-1'"),
+        (["token", "--expires-in", "-1h"], "--expires-in: the time must be longer than nothing, not '-1h'"),
+        (["token", "--expires-in=0"], "--expires-in: the time must be longer than nothing, not '0'"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_in_words(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_a_port_that_is_in_use_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["simulate", "--port", str(port)]) == 1
+    said = f"fxlive simulate: port {port} is in use: pass another, or --port 0 for a free one\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,11 @@ def chart_of(platform: Platform, by: Any = None, window: Any = "1h") -> LiveChar
     return pnl_chart(platform.pipeline, "test", by, window, refresher=Here())
 
 
+def test_a_chart_is_called_by_what_it_shows(platform: Platform) -> None:
+    names = [chart_of(platform, by).name for by in (None, "symbol")]
+    assert names == ["test: pnl 1h", "test: pnl by symbol 1h"]
+
+
 def test_it_says_since_when_it_is_known_and_waits_for_the_first_position(platform: Platform, page: Recorded) -> None:
     chart = chart_of(platform)
     look(chart)
