@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -86,6 +87,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect after hundredths of a second, and as often as it takes."""
     monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(limits, "CONNECTIONS_PER_MINUTE", 1_000)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Hear SIGINT as Python does, also where who started the tests in the background has it ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 def lines_run(function: Callable[..., Any], *arguments: Any) -> int:

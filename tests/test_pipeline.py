@@ -26,7 +26,16 @@ from fxlive.pipeline import Pipeline
 from fxlive.seen import Seen
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.store import Store
-from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
+from tests.handmade import (  # noqa: F401
+    TOKEN,
+    acknowledged,
+    clean_slate,
+    interruptible,
+    platform,
+    quick,
+    quote,
+    wait_until,
+)
 
 START = 1_700_000_000_000_000
 
@@ -310,6 +319,7 @@ def test_whoever_waits_is_told_at_once_when_the_session_fails(bench: Bench) -> N
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_who_waits_can_be_interrupted_also_where_another_thread_hears_the_signal(bench: Bench) -> None:
     waiting = threading.Event()
 

@@ -24,7 +24,15 @@ import fxlive
 from fxlive.feeds import limits
 from fxlive.loop import background_loop, call
 from fxlive.simulator.fixture import SimulatorFactory
-from tests.handmade import TOKEN, acknowledged, clean_slate, grant_everything, platform, wait_until  # noqa: F401
+from tests.handmade import (  # noqa: F401
+    TOKEN,
+    acknowledged,
+    clean_slate,
+    grant_everything,
+    interruptible,
+    platform,
+    wait_until,
+)
 
 
 def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
@@ -443,6 +451,7 @@ def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
 # An interrupt
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("heard_by", ["the main thread", "another thread"])
 def test_an_interrupt_while_connecting_leaves_nothing_open(heard_by: str) -> None:
     """Where another thread hears it, or the main one just before it waits, no wait of the main thread ends by it."""
