@@ -99,7 +99,25 @@ class Mailbox:
             return self._messages.popleft() if self._messages else None
 
 
-class Handle:
+class Called:
+    """Something of the user's that is called: how often, and what it has raised."""
+
+    def __init__(self, errors: Errors | None) -> None:
+        self.calls = 0
+        self._errors = errors or Errors()
+
+    @property
+    def errors(self) -> int:
+        """How often it has raised."""
+        return self._errors.count
+
+    @property
+    def error(self) -> str | None:
+        """What it raised last, in words; None where it has not."""
+        return self._errors.last
+
+
+class Handle(Called):
     """A registered callback: `cancel()` ends it; `calls`, `errors`, `error` (the last, in words) and `dropped` say how
     it fares.
 
@@ -115,9 +133,8 @@ class Handle:
         *,
         errors: Errors | None = None,
     ) -> None:
+        super().__init__(errors)
         self.channel = channel
-        self.calls = 0
-        self._errors = errors or Errors()
         self._callback = callback
         self._on_error = on_error
         self._wakes = threading.Event()
@@ -133,16 +150,6 @@ class Handle:
         state = "cancelled" if self.mailbox.closed else "active"
         counts = f"{self.calls} calls, {self._errors}, {self.dropped} dropped"
         return f"<callback on {self.channel}: {state}, {counts}>"
-
-    @property
-    def errors(self) -> int:
-        """How often it has raised."""
-        return self._errors.count
-
-    @property
-    def error(self) -> str | None:
-        """What it raised last, in words; None where it has not."""
-        return self._errors.last
 
     @property
     def dropped(self) -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.errors import UnknownOption
-from fxlive.listeners import Errors
+from fxlive.listeners import Called, Errors
 from fxlive.options import span_s
 
 log = logging.getLogger("fxlive")
@@ -120,7 +120,7 @@ def firings(
             yield at, value
 
 
-class Watch:
+class Watch(Called):
     """A condition that is looked at a few times a second; `cancel()` ends it.
 
     `calls`, `errors` and `error` say how it fares: `errors` counts what the condition or the callback raised, which is
@@ -156,8 +156,7 @@ class Watch:
         paused: Callable[[], bool],
         errors: Errors | None = None,
     ) -> None:
-        self.calls = 0
-        self._errors = errors or Errors()
+        super().__init__(errors)
         self._condition = condition
         self._callback = callback
         self._rule = Hold(hold_s)
@@ -174,16 +173,6 @@ class Watch:
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled.is_set() else "active"
         return f"<when: {state}, {self.calls} calls, {self._errors}>"
-
-    @property
-    def errors(self) -> int:
-        """How often the condition or the callback has raised."""
-        return self._errors.count
-
-    @property
-    def error(self) -> str | None:
-        """What was raised last, in words; None where nothing was."""
-        return self._errors.last
 
     @property
     def ended(self) -> bool:
