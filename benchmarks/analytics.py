@@ -16,8 +16,8 @@ from fxlive.analytics.bars import BarStream, bars
 from fxlive.analytics.execution import execution
 from fxlive.analytics.ledger import PnlStream
 from fxlive.analytics.pnl import pnl
-from fxlive.columns import UTC
-from fxlive.instruments import PIP
+from fxlive.core.dtypes import UTC
+from fxlive.core.instruments import PIP
 
 QUOTES = 1_000_000
 FILLS = 10_000

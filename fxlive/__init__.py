@@ -10,6 +10,8 @@ order.
 
 from fxlive._version import __version__
 from fxlive.capture.export import read_frame as read_export
+from fxlive.core.background import run
+from fxlive.core.instruments import Instrument, Instruments
 from fxlive.demo import demo
 from fxlive.errors import (
     AuthenticationError,
@@ -76,8 +78,6 @@ from fxlive.face import (
     when,
 )
 from fxlive.health import Health
-from fxlive.instruments import Instrument, Instruments
-from fxlive.loop import run
 from fxlive.magics import load_ipython_extension
 from fxlive.opened import Capture, open_capture
 from fxlive.opening import close, connect, connect_async, current, sessions, use

@@ -15,15 +15,15 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
-from fxlive.columns import STR
+from fxlive.core.arguments import path_of, utc
+from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
 from fxlive.market import MarketAnalysis
-from fxlive.options import path_of, utc
 
 if TYPE_CHECKING:
     from fxlive.analytics.events import By
     from fxlive.analytics.exposure import Exposure
-    from fxlive.instruments import Instruments
+    from fxlive.core.instruments import Instruments
 
 
 class Analysis(MarketAnalysis, ABC):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from fxlive.channels import Channel
+from fxlive.core.timestamps import Micros
 from fxlive.messages import Control, Message, Undocumented
-from fxlive.timestamps import Micros
 
 MAX_RAW_CHARS = 65_536
 """How much of a rejected message's text is kept."""

@@ -19,12 +19,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fxlive.core.dtypes import STR, UTC
+from fxlive.core.timestamps import NAT
 from fxlive.messages import Kind
 from fxlive.packed import PackedCodes, PackedTexts
-from fxlive.timestamps import NAT
 
-UTC = pd.DatetimeTZDtype("us", "UTC")
-STR = pd.StringDtype(na_value=np.nan)
 _ROOM = 256  # the least rows of a buffer
 
 

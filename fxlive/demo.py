@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from fxlive.core.arguments import speed_of, whole
 from fxlive.errors import ServerUnavailable
 from fxlive.opening import connect
-from fxlive.options import speed_of, whole
 from fxlive.session import Session
 from fxlive.subscribing import Channels
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fxlive.analytics.market import MIN_RETURNS
-from fxlive.instruments import known_symbol
+from fxlive.core.instruments import known_symbol
 
 if TYPE_CHECKING:
     from fxlive.analytics.bars import Price
-    from fxlive.instruments import Instruments
+    from fxlive.core.instruments import Instruments
 
 
 class MarketAnalysis(ABC):

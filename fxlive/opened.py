@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from fxlive.core.arguments import path_of
 from fxlive.display import capture_html, capture_text
 from fxlive.errors import CaptureError, UnknownOption
-from fxlive.options import path_of
 from fxlive.recorded import RecordedReadings
 from fxlive.stills import Stills
 

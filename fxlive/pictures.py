@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from fxlive.channels import has_symbols
-from fxlive.instruments import with_known_symbols
+from fxlive.core.instruments import with_known_symbols
 from fxlive.pipeline import Pipeline
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from fxlive.batch import Batch, Rejection, Rows
 from fxlive.channels import CHANNELS
+from fxlive.core.background import INTERRUPTIBLE_S
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Errors, Handle, Mailbox, Stream
-from fxlive.loop import INTERRUPTIBLE_S
 from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
 

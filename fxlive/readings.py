@@ -13,8 +13,8 @@ import pandas as pd
 from fxlive.analysis import Analysis
 from fxlive.capture.export import files_for, write_frame
 from fxlive.channels import CHANNELS, channel_name, has_symbols
+from fxlive.core.instruments import with_known_symbols
 from fxlive.errors import UnknownOption
-from fxlive.instruments import with_known_symbols
 from fxlive.selection import select
 
 _FORMATS = ("parquet", "csv")

@@ -10,14 +10,15 @@ import pandas as pd
 
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.channels import CHANNELS, ID, Channel
-from fxlive.columns import UTC, Vocabulary
+from fxlive.columns import Vocabulary
+from fxlive.core.arguments import micros_of, span_of, utc
+from fxlive.core.dtypes import UTC
+from fxlive.core.timestamps import NAT
 from fxlive.drift import EXTRA, Drift
 from fxlive.errors import CaptureError, IncompleteCapture
-from fxlive.options import micros_of, span_of, utc
 from fxlive.readings import Readings
 from fxlive.selection import keyed, select
 from fxlive.store import Gap, gaps_frame
-from fxlive.timestamps import NAT
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
 if TYPE_CHECKING:

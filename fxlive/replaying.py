@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fxlive.core.arguments import micros_of, span_s, speed_of, whole
+from fxlive.core.background import call, wait_awake
 from fxlive.display import session_text
 from fxlive.errors import WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.loop import call, wait_awake
 from fxlive.opened import Capture
-from fxlive.options import micros_of, span_s, speed_of, whole
 from fxlive.session import Session
 
 if TYPE_CHECKING:

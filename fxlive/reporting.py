@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.inputs import book_of
+from fxlive.core.instruments import Instruments
 from fxlive.errors import CaptureError, SubscriptionError, UnknownOption
-from fxlive.instruments import Instruments
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem; color: #202124 }

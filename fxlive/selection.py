@@ -15,10 +15,10 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
 from fxlive.channels import Channel
-from fxlive.columns import STR
+from fxlive.core.arguments import is_several, span_of, utc
+from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.messages import Kind
-from fxlive.options import is_several, span_of, utc
 
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import pandas as pd
 
 from fxlive.channels import CHANNELS, channel_name
+from fxlive.core.arguments import span_s, time_of, whole
+from fxlive.core.background import bridge, call, submit
 from fxlive.display import session_html, session_text
 from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, UnknownOption
 from fxlive.feeds.address import query_token
@@ -23,8 +25,6 @@ from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
-from fxlive.loop import bridge, call, submit
-from fxlive.options import span_s, time_of, whole
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.store import Store

@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pandas as pd
 
+from fxlive.core.arguments import time_of
+from fxlive.core.instruments import known_symbol
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
-from fxlive.instruments import known_symbol
-from fxlive.options import time_of
 from fxlive.readings import Readings
 from fxlive.widgets.thinning import thinned
 from fxlive.widgets.wording import MOST_LINES, short, shown_name

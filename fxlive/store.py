@@ -15,9 +15,10 @@ import pandas as pd
 
 from fxlive.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.channels import CHANNELS, ID, Channel
-from fxlive.columns import STR, UTC, Vocabulary
+from fxlive.columns import Vocabulary
+from fxlive.core.dtypes import STR, UTC
+from fxlive.core.timestamps import NAT
 from fxlive.table import RollingTable
-from fxlive.timestamps import NAT
 
 log = logging.getLogger("fxlive")
 

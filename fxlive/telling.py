@@ -9,10 +9,10 @@ from typing import Any, Self, overload
 
 import pandas as pd
 
+from fxlive.core.arguments import span_s, whole
 from fxlive.errors import UnknownOption
 from fxlive.feeds.feed import State
 from fxlive.listeners import Errors, Handle, Stream
-from fxlive.options import span_s, whole
 from fxlive.pipeline import Pipeline
 from fxlive.readings import Readings
 from fxlive.watching import Watch

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
+from fxlive.core.arguments import span_s
 from fxlive.errors import UnknownOption
 from fxlive.listeners import Called, Errors
-from fxlive.options import span_s
 
 log = logging.getLogger("fxlive")
 

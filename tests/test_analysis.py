@@ -13,7 +13,7 @@ import pytest
 import fxlive
 from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
-from fxlive.loop import call
+from fxlive.core.background import call
 from fxlive.protocol import decode
 from fxlive.reporting import _thinned
 from fxlive.simulator.market import SimulatedMarket

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.columns import Codes, Vocabulary, buffer
+from fxlive.core.timestamps import NAT
 from fxlive.messages import Kind
-from fxlive.timestamps import NAT
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES: dict[Kind, Any] = {

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import fxlive
+from fxlive.core.background import background_loop, call
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import MAILBOX_SIZE, Handle, Mailbox, Stream
-from fxlive.loop import background_loop, call
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import clean_slate, quote, wait_until  # noqa: F401
 

@@ -19,9 +19,9 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.channels import CHANNELS
+from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import health_of, latency_ms
-from fxlive.loop import call
 from fxlive.pipeline import Pipeline
 from fxlive.seen import Seen
 from fxlive.simulator.fixture import SimulatorFactory

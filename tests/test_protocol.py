@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.batch import Batch, Rows
+from fxlive.core.timestamps import NAT
 from fxlive.messages import Connection, Error, Subscription, Undocumented, Unsubscription
 from fxlive.protocol import MAX_DEPTH, decode, subscribe, unsubscribe
-from fxlive.timestamps import NAT
 from tests.samples import (
     ALERT,
     ANALYTICS,

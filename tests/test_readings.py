@@ -12,7 +12,7 @@ import pytest
 
 import fxlive
 from fxlive.channels import CHANNELS
-from fxlive.loop import call
+from fxlive.core.background import call
 from tests.handmade import clean_slate, quote  # noqa: F401
 
 

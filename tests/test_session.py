@@ -22,8 +22,8 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.channels import CHANNELS
+from fxlive.core.background import call
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS
-from fxlive.loop import call
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, wait_until  # noqa: F401
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from fxlive.batch import Rows
 from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
+from fxlive.core.arguments import utc
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.newest import MAX_DEPARTED, MAX_ENDED
-from fxlive.options import utc
 from fxlive.protocol import decode
 from fxlive.selection import select
 from fxlive.table import RollingTable

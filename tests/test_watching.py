@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.loop import background_loop, call
+from fxlive.core.background import background_loop, call
 from fxlive.watching import Hold, Watch, firings, holds
 from tests.handmade import quote, wait_until
 

@@ -28,10 +28,10 @@ from fxlive.analytics.inputs import (
     one_symbol,
     times_us,
 )
-from fxlive.columns import UTC
+from fxlive.core.arguments import number, whole
+from fxlive.core.dtypes import UTC
+from fxlive.core.instruments import PIP, Instruments
 from fxlive.errors import InvalidFrame, UnknownOption
-from fxlive.instruments import PIP, Instruments
-from fxlive.options import number, whole
 
 Price = Literal["mid", "bid", "ask", "last"]
 Flags = npt.NDArray[np.bool_]

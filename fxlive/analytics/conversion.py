@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, Floats, Micros, book_of, check_columns, floats, texts, times_us
-from fxlive.columns import STR
+from fxlive.core.dtypes import STR
+from fxlive.core.instruments import Instrument, Instruments
 from fxlive.errors import InvalidFrame
-from fxlive.instruments import Instrument, Instruments
 
 Path = tuple[tuple[str, bool], ...]
 """Pairs to take one after the other; True where from base to quote, which multiplies by the price."""

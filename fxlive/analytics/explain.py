@@ -9,8 +9,8 @@ import pandas as pd
 from fxlive.analytics.events import Beginning, check_positions, check_trades
 from fxlive.analytics.inputs import MILLION, times_us
 from fxlive.analytics.ledger import Execution, Held, PnlStream
+from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
-from fxlive.options import utc
 
 
 def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, end: Any = None) -> pd.Series[float]:

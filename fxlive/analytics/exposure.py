@@ -13,9 +13,9 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
 from fxlive.analytics.inputs import Floats, floats, texts
-from fxlive.columns import STR
-from fxlive.instruments import Instrument, Instruments
-from fxlive.options import number, several
+from fxlive.core.arguments import number, several
+from fxlive.core.dtypes import STR
+from fxlive.core.instruments import Instrument, Instruments
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
 MARGIN_CALL_PCT = 100.0

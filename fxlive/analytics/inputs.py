@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fxlive.core.instruments import Instruments
+from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
-from fxlive.instruments import Instruments
-from fxlive.timestamps import NAT
 
 Floats = npt.NDArray[np.float64]
 Micros = npt.NDArray[np.int64]

@@ -42,7 +42,7 @@ from fxlive.analytics.events import (
 )
 from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
 from fxlive.analytics.series import Series, at_once, begun
-from fxlive.columns import UTC
+from fxlive.core.dtypes import UTC
 
 MAX_REVISED = 10_000
 MAX_CORRECTED_AT_FIRST = 2_000

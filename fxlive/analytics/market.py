@@ -9,10 +9,10 @@ import pandas as pd
 
 from fxlive.analytics.grid import Grid
 from fxlive.analytics.inputs import book_of, check_columns, floats, moments_us, times_us
-from fxlive.columns import STR, UTC
+from fxlive.core.arguments import whole
+from fxlive.core.dtypes import STR, UTC
+from fxlive.core.instruments import Instruments
 from fxlive.errors import UnknownOption
-from fxlive.instruments import Instruments
-from fxlive.options import whole
 
 _QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 MIN_RETURNS = 20

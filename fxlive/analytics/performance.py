@@ -15,7 +15,7 @@ import pandas as pd
 
 from fxlive.analytics.events import UNKNOWN, By, Trade, check_by, trade_events
 from fxlive.analytics.inputs import MILLION
-from fxlive.columns import UTC
+from fxlive.core.dtypes import UTC
 
 _REASONS = {
     "trades": "no trade has been closed",

@@ -13,9 +13,9 @@ from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
 from fxlive.analytics.events import check_trades
 from fxlive.analytics.inputs import check_columns, floats, moments_us, texts, times_us
 from fxlive.analytics.performance import performance
-from fxlive.columns import STR
-from fxlive.instruments import Instruments
-from fxlive.options import utc
+from fxlive.core.arguments import utc
+from fxlive.core.dtypes import STR
+from fxlive.core.instruments import Instruments
 
 METRICS = ("total_trades", "win_rate", "net_profit", "current_drawdown")
 _PERIODS = {"DAY": "day", "WEEK": "week", "MONTH": "month"}

@@ -12,9 +12,9 @@ import pandas as pd
 
 from fxlive.analytics.grid import DAY_US, Grid
 from fxlive.analytics.inputs import Floats, floats, moments_us
-from fxlive.columns import UTC
+from fxlive.core.arguments import number
+from fxlive.core.dtypes import UTC
 from fxlive.errors import InvalidFrame, UnknownOption
-from fxlive.options import number
 
 TRADING_DAY = "17:00 America/New_York"
 TRADING_DAYS_A_YEAR = 260

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from fxlive.capture.schema import TIME
 from fxlive.channels import Channel
+from fxlive.core.arguments import is_several, micros_of
 from fxlive.messages import Kind
-from fxlive.options import is_several, micros_of
 from fxlive.selection import caseless
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)

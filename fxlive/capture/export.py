@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError
-from fxlive.options import path_of
 
 _CATEGORIES = "categories of columns without a value"
 

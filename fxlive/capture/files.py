@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pyarrow import fs
 
+from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError, UnknownOption
-from fxlive.options import path_of
 
 T = TypeVar("T")
 

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fxlive.channels import Channel
-from fxlive.columns import STR, UTC, Vocabulary
+from fxlive.columns import Vocabulary
+from fxlive.core.dtypes import STR, UTC
+from fxlive.core.timestamps import NAT
 from fxlive.drift import EXTRA, Drift
 from fxlive.messages import Kind
-from fxlive.timestamps import NAT
 
 
 def to_frame(batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:

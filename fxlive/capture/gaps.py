@@ -15,7 +15,7 @@ from fxlive.capture.folder import Folder
 from fxlive.capture.layout import GAPS, REJECTED, channel_folder
 from fxlive.capture.notes import Gap
 from fxlive.capture.reading import Recorded, pieces_of
-from fxlive.options import micros_of
+from fxlive.core.arguments import micros_of
 
 
 def gaps_of(folders: Sequence[Folder], until_us: int | None = None) -> list[Gap]:

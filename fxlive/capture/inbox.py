@@ -14,9 +14,9 @@ from typing import Any
 
 from fxlive.batch import Rows
 from fxlive.channels import Channel
+from fxlive.core.timestamps import Micros
 from fxlive.messages import Kind
 from fxlive.packed import PackedCodes, PackedTexts
-from fxlive.timestamps import Micros
 
 MANY_ROWS = 250_000
 MANY_BYTES = 64 * 2**20

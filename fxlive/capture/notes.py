@@ -14,7 +14,7 @@ from fxlive.capture.inbox import Chunk, Hole, chunk
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.manifest import GapEntry, moment
 from fxlive.channels import Channel
-from fxlive.timestamps import NAT
+from fxlive.core.timestamps import NAT
 
 MAX_MANIFEST_GAPS = 10_000
 

@@ -27,9 +27,9 @@ from fxlive.capture.layout import GAPS, REJECTED, capture_name
 from fxlive.capture.manifest import ChannelEntry, Manifest, moment, without_secrets
 from fxlive.capture.writer import ChannelWriter
 from fxlive.channels import CHANNELS, Channel
+from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError
 from fxlive.messages import Connection
-from fxlive.options import path_of
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
 
 log = logging.getLogger("fxlive")

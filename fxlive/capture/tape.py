@@ -22,9 +22,9 @@ from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.notes import Gap
 from fxlive.capture.reading import Recorded, batches, pieces_of
 from fxlive.channels import CHANNELS, Channel
+from fxlive.core.timestamps import NAT, Micros
 from fxlive.drift import EXTRA
 from fxlive.messages import Kind, Message, Undocumented, camel
-from fxlive.timestamps import NAT, Micros
 
 BLOCK_ROWS = 65_536
 FOREVER = int(np.iinfo(np.int64).max)

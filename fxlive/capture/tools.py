@@ -17,7 +17,8 @@ from fxlive.capture.frames import to_frame
 from fxlive.capture.reading import Recorded, received_until, while_merging
 from fxlive.capture.schema import schema
 from fxlive.channels import CHANNELS, ID, Channel
-from fxlive.columns import STR, Vocabulary
+from fxlive.columns import Vocabulary
+from fxlive.core.dtypes import STR
 from fxlive.drift import EXTRA, MAX_EXACT_INTEGER, Drift
 from fxlive.errors import CaptureError, UnknownOption
 

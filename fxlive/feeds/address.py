@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from fxlive.core.arguments import path_of
 from fxlive.errors import ConnectionFailed, UnknownOption
-from fxlive.options import path_of
 
 Auth = Literal["header", "query"]
 

@@ -8,8 +8,8 @@ import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from fxlive.core.background import in_thread
 from fxlive.errors import AuthenticationError, TokenFunctionFailed
-from fxlive.loop import in_thread
 
 TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
 

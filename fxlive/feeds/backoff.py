@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fxlive.options import whole
+from fxlive.core.arguments import whole
 
 FIRST_WAIT_S = 1.0
 JITTER = 0.2

@@ -18,6 +18,8 @@ from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from fxlive import protocol
 from fxlive.batch import Batch, Rejection
+from fxlive.core.background import wait_awake
+from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -47,10 +49,8 @@ from fxlive.feeds.feed import Filters, Sink
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
 from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
-from fxlive.loop import wait_awake
 from fxlive.messages import Connection as ConnectionMessage
 from fxlive.messages import Control, Error
-from fxlive.timestamps import parse_time
 
 log = logging.getLogger("fxlive")
 

@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets
 from IPython.display import publish_display_data
 
+from fxlive.core.instruments import known_symbol
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.instruments import known_symbol
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart

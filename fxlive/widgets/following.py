@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fxlive.core.arguments import micros_of
+from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn
 from fxlive.messages import Kind
 from fxlive.newest import Mark
-from fxlive.options import micros_of
 from fxlive.selection import caseless, wanted
 from fxlive.table import RollingTable
-from fxlive.timestamps import NAT
 
 _LOOK_BACK = 10  # so many times what is shown is looked through for rows that are wanted
 

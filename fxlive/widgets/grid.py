@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from fxlive.channels import channel_name
+from fxlive.core.arguments import whole
+from fxlive.core.instruments import Instruments
+from fxlive.core.timestamps import NAT
 from fxlive.drift import MAX_EXACT_INTEGER
 from fxlive.errors import UnknownColumn, UnknownOption
-from fxlive.instruments import Instruments
 from fxlive.messages import Kind
-from fxlive.options import whole
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
-from fxlive.timestamps import NAT
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares
 from fxlive.widgets.live import LiveWidget

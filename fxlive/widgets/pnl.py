@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from fxlive.analytics.events import BYS, By
 from fxlive.analytics.ledger import PnlPoints, PnlStream
 from fxlive.analytics.pnl import known_since
+from fxlive.core.arguments import time_of
+from fxlive.core.background import submit
 from fxlive.errors import UnknownOption
-from fxlive.loop import submit
-from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fxlive.core.arguments import time_of
+from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
-from fxlive.instruments import Instruments, is_pair, known_symbol
 from fxlive.newest import Mark as Since
-from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer

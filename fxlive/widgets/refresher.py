@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from fxlive.loop import background_loop
+from fxlive.core.background import background_loop
 from fxlive.widgets.page import Part, shared_page
 
 T = TypeVar("T")

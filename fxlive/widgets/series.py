@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fxlive.core.arguments import time_of
 from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.messages import Kind
-from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.chart import Contents, LiveChart

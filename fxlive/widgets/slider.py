@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fxlive.core.background import call
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.loop import call
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.layers import Fares
 from fxlive.widgets.live import LiveWidget

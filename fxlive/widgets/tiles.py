@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fxlive.core.arguments import time_of
+from fxlive.core.instruments import Instruments
 from fxlive.errors import UnknownOption
-from fxlive.instruments import Instruments
 from fxlive.messages import Kind
-from fxlive.options import time_of
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window

@@ -26,8 +26,8 @@ from fxlive.analytics.performance import performance
 from fxlive.analytics.pnl import pnl
 from fxlive.analytics.reconcile import reconcile
 from fxlive.analytics.risk import period_returns
+from fxlive.core.instruments import Instruments
 from fxlive.errors import FxliveError, InvalidFrame, UnknownColumn, UnknownOption
-from fxlive.instruments import Instruments
 from tests.analytics import test_execution as fills
 from tests.analytics.frames import T0, S, index, quotes, trades
 from tests.analytics.test_exposure import held

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.analytics.bars import Bars, BarStream, bars, range_bars, tick_bars
+from fxlive.core.instruments import Instrument, Instruments
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
-from fxlive.instruments import Instrument, Instruments
 from tests.analytics.frames import T0, S, index, quotes, real_day
 
 DTYPES = {

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fxlive.analytics.conversion import QuoteBook
 from fxlive.analytics.exposure import exposure
+from fxlive.core.instruments import Instrument, Instruments
 from fxlive.errors import InvalidFrame, UnknownColumn
-from fxlive.instruments import Instrument, Instruments
 from tests.analytics.frames import T0, S, index
 
 PRICES = {"EURUSD": 1.0860, "USDJPY": 150.0, "GBPUSD": 1.25, "EURJPY": 162.9}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 import fxlive
-from fxlive.loop import call
+from fxlive.core.background import call
 from tests.capture.recordings import MAY_8
 
 SECOND = 1_000_000

@@ -21,8 +21,8 @@ from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
 import fxlive
+from fxlive.core.background import background_loop, call
 from fxlive.feeds import limits
-from fxlive.loop import background_loop, call
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import (  # noqa: F401
     TOKEN,

@@ -12,8 +12,8 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 import fxlive
+from fxlive.core.background import background_loop
 from fxlive.feeds import auth, limits, live
-from fxlive.loop import background_loop
 from fxlive.simulator import make_token
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.simulator.thread import SimulatorThread

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.loop import call
 from fxlive.pipeline import Pipeline
 from fxlive.store import Store
 from fxlive.widgets.refresher import Refresher

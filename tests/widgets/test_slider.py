@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.loop import call
+from fxlive.core.background import call
 from fxlive.widgets.slider import MAX_GAPS, TimeSlider, time_slider
 from fxlive.widgets.status import status_bar
 from tests.capture.recordings import MAY_8, quote

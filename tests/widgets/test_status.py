@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import fxlive
+from fxlive.core.background import call
 from fxlive.errors import CaptureError, ServerUnavailable
-from fxlive.loop import call
 from fxlive.widgets import status
 from fxlive.widgets.status import Controls, StatusBar, host_of
 from tests.widgets.kernel_side import Here, look

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.loop import call
+from fxlive.core.background import call
 from fxlive.widgets import tiles
 from fxlive.widgets.tiles import MetricTiles, known_period, look_of, metrics_chart
 from tests.widgets.kernel_side import START, Here, Platform, look, say

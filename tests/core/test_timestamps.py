@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fxlive.timestamps import NAT, parse_time, parse_times
+from fxlive.core.timestamps import NAT, parse_time, parse_times
 from tests.samples import T0, T0_US
 
 MANY = 30  # more than are read one by one

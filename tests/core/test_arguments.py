@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fxlive.core.arguments import number, path_of, span_of, span_s, speed_of, time_of, utc, whole
 from fxlive.errors import UnknownOption
-from fxlive.options import number, path_of, span_of, span_s, speed_of, time_of, utc, whole
 
 NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, -(10**400), 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fxlive.core.arguments import is_several
 from fxlive.errors import UnknownOption, UnknownSymbol
-from fxlive.options import is_several
 
 STANDARD_LOT = 100_000.0
 PIP = 0.0001

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fxlive import loop as loop_module
-from fxlive.loop import THREAD_NAME, background_loop, bridge, call, run, submit, wait_awake
+from fxlive.core import background as loop_module
+from fxlive.core.background import THREAD_NAME, background_loop, bridge, call, run, submit, wait_awake
 from tests.handmade import wait_until
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.instruments import Instrument, Instruments, spelled, with_known_symbols
+from fxlive.core.instruments import Instrument, Instruments, spelled, with_known_symbols
 
 
 @pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "eurusd", "EUR_USD", "EUR-USD", "EURUSD.m", "EURUSD.ecn"])
