@@ -20,9 +20,9 @@ from benchmarks.report import Figure
 from benchmarks.socket_rate import flood, taken
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
 from fxlive.seen import Seen
 from fxlive.store import Store
+from fxlive.wire.protocol import decode
 
 COUNT = 10_000_000
 FEED_COUNT = 1_000_000

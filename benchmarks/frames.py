@@ -9,10 +9,10 @@ from statistics import median
 import numpy as np
 
 from benchmarks.report import Figure
-from fxlive.batch import Rows
-from fxlive.channels import CHANNELS
-from fxlive.messages import Kind
 from fxlive.table import RollingTable
+from fxlive.wire.batch import Rows
+from fxlive.wire.channels import CHANNELS
+from fxlive.wire.messages import Kind
 
 LENGTHS = (1_000, 1_000_000, 10_000_000)
 BATCH = 50_000

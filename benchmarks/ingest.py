@@ -12,9 +12,9 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.protocol import decode
 from fxlive.seen import Seen
 from fxlive.store import Store
+from fxlive.wire.protocol import decode
 
 COUNT = 200_000
 BATCH = 500

@@ -11,9 +11,9 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Figure
-from fxlive.protocol import decode
 from fxlive.seen import Seen
 from fxlive.store import Store
+from fxlive.wire.protocol import decode
 
 ROWS = 1_000_000
 THROUGH = 2_600_000  # the window has rolled, and its buffers are as full as they get

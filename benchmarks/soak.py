@@ -36,11 +36,11 @@ from websockets.frames import Frame, Opcode
 
 import fxlive
 from benchmarks.report import Figure
-from fxlive.channels import CHANNELS
 from fxlive.core.background import background_loop
 from fxlive.seen import REMEMBERED_IDS, Seen
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.server import Simulator
+from fxlive.wire.channels import CHANNELS
 from tests.capture.killing import kill_under_load
 
 WINDOW_ROWS = 1_000_000

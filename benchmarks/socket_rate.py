@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect as raw_connect
 
 import fxlive
 from benchmarks.report import Figure
-from fxlive.protocol import subscribe
+from fxlive.wire.protocol import subscribe
 
 COUNT = 200_000
 RUNS = 5

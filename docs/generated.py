@@ -19,8 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 
 import fxlive
 from fxlive import cli, errors, face
-from fxlive.channels import CHANNELS, Channel, Column
-from fxlive.messages import Kind, camel
+from fxlive.wire.channels import CHANNELS, Channel, Column
+from fxlive.wire.messages import Kind, camel
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
-from fxlive.messages import Kind
-from fxlive.packed import PackedCodes, PackedTexts
+from fxlive.wire.messages import Kind
+from fxlive.wire.packing import PackedCodes, PackedTexts
 
 _ROOM = 256  # the least rows of a buffer
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fxlive.errors import FxliveError
-from fxlive.messages import Message, Undocumented
+from fxlive.wire.messages import Message, Undocumented
 
 log = logging.getLogger("fxlive")
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fxlive.batch import Rows
-from fxlive.channels import Channel
 from fxlive.columns import Buffer
+from fxlive.wire.batch import Rows
+from fxlive.wire.channels import Channel
 
 MAX_ENDED = 10_000
 MAX_DEPARTED = 10_000

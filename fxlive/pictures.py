@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from fxlive.channels import has_symbols
 from fxlive.core.instruments import with_known_symbols
 from fxlive.pipeline import Pipeline
+from fxlive.wire.channels import has_symbols
 
 if TYPE_CHECKING:
     from fxlive.widgets.alerts import AlertsFeed

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from fxlive.batch import Batch, Rejection, Rows
-from fxlive.channels import CHANNELS
 from fxlive.core.background import INTERRUPTIBLE_S
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.feed import Feed, State
@@ -18,6 +16,8 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Errors, Handle, Mailbox, Stream
 from fxlive.seen import Seen
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
+from fxlive.wire.batch import Batch, Rejection, Rows
+from fxlive.wire.channels import CHANNELS
 
 log = logging.getLogger("fxlive")
 

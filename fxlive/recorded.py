@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.layout import GAPS, REJECTED
-from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import Vocabulary
 from fxlive.core.arguments import micros_of, span_of, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
-from fxlive.drift import EXTRA, Drift
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.readings import Readings
 from fxlive.selection import keyed, select
 from fxlive.store import Gap, gaps_frame
+from fxlive.wire.channels import CHANNELS, ID, Channel
+from fxlive.wire.undocumented import EXTRA, Drift
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
-from fxlive.channels import Channel
 from fxlive.core.arguments import is_several, span_of, utc
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownColumn, UnknownOption
-from fxlive.messages import Kind
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
 
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 

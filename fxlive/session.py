@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import pandas as pd
 
-from fxlive.channels import CHANNELS, channel_name
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
 from fxlive.display import session_html, session_text
@@ -30,6 +29,7 @@ from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.store import Store
 from fxlive.subscribing import Channels, Subscribing, wanted
 from fxlive.telling import Telling
+from fxlive.wire.channels import CHANNELS, channel_name
 
 if TYPE_CHECKING:
     from fxlive.capture.recording import Recorder

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from fxlive.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
-from fxlive.channels import CHANNELS, ID, Channel
 from fxlive.columns import Vocabulary
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
 from fxlive.table import RollingTable
+from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
+from fxlive.wire.channels import CHANNELS, ID, Channel
 
 log = logging.getLogger("fxlive")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fxlive.channels import CHANNELS, channel_name, has_symbols
 from fxlive.core.background import bridge, call
 from fxlive.core.instruments import with_spelled_symbols
 from fxlive.errors import InvalidSubscription, UnknownOption
 from fxlive.feeds.feed import Filters
 from fxlive.pipeline import Pipeline
+from fxlive.wire.channels import CHANNELS, channel_name, has_symbols
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None
 

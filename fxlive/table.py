@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.batch import Rows
-from fxlive.channels import Channel
 from fxlive.columns import Buffer, Codes, Fixed, Vocabulary, buffer
-from fxlive.drift import Drift
-from fxlive.messages import Kind
 from fxlive.newest import Mark, Moves, Newest
 from fxlive.selection import keyed
+from fxlive.wire.batch import Rows
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
+from fxlive.wire.undocumented import Drift
 
 _LONG_AGO = int(np.iinfo(np.int64).min)
 
@@ -46,7 +46,7 @@ class RollingTable:
 
     Examples
     --------
-    >>> from fxlive.channels import CHANNELS
+    >>> from fxlive.wire.channels import CHANNELS
     >>> RollingTable(CHANNELS["alerts"]).frame().dtypes["threshold"]
     dtype('float64')
     """
@@ -211,7 +211,7 @@ class RollingTable:
 
         Examples
         --------
-        >>> from fxlive.channels import CHANNELS
+        >>> from fxlive.wire.channels import CHANNELS
         >>> RollingTable(CHANNELS["market-data"]).values(None, "timestamp", "bid")
         (0, [array([], dtype=int64), array([], dtype=float64)])
         """
@@ -296,7 +296,7 @@ class RollingTable:
 
         Examples
         --------
-        >>> from fxlive.channels import CHANNELS
+        >>> from fxlive.wire.channels import CHANNELS
         >>> RollingTable(CHANNELS["positions"]).moves(None, 100).changed
         []
         """

@@ -14,12 +14,12 @@ import fxlive
 from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
-from fxlive.protocol import decode
 from fxlive.reporting import _thinned
 from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Platform
 from fxlive.simulator.wire import payload
 from fxlive.watching import firings
+from fxlive.wire.protocol import decode
 from tests.samples import POSITION, T0_US, TRADE, message, stamp, wire
 
 START_MS = 1_704_067_200_000

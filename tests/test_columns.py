@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fxlive.columns import Codes, Vocabulary, buffer
 from fxlive.core.timestamps import NAT
-from fxlive.messages import Kind
+from fxlive.wire.messages import Kind
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 VALUES: dict[Kind, Any] = {

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import fxlive
 from fxlive.capture.recording import Recorder
-from fxlive.channels import CHANNELS
 from fxlive.core.background import call
 from fxlive.demo import demo
+from fxlive.wire.channels import CHANNELS
 from tests.capture.recordings import (
     DAY_US,
     MAY_8,

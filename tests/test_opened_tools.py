@@ -14,7 +14,7 @@ import pytest
 
 import fxlive
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, message, position, quote, quotes, wait_until
 from tests.capture.sessions import bring_all, equal, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from websockets.sync.server import ServerConnection
 
 import fxlive
-from fxlive.channels import CHANNELS
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import health_of, latency_ms
@@ -26,6 +25,7 @@ from fxlive.pipeline import Pipeline
 from fxlive.seen import Seen
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.store import Store
+from fxlive.wire.channels import CHANNELS
 from tests.handmade import (  # noqa: F401
     TOKEN,
     acknowledged,

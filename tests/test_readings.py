@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.channels import CHANNELS
 from fxlive.core.background import call
+from fxlive.wire.channels import CHANNELS
 from tests.handmade import clean_slate, quote  # noqa: F401
 
 

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.batch import Batch
 from fxlive.capture import layout
 from fxlive.capture.files import Files
 from fxlive.capture.folder import find
 from fxlive.capture.recording import Recorder
 from fxlive.capture.tape import Tape
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.protocol import decode
+from fxlive.wire.batch import Batch
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, message, position, quote, quotes, trade, wait_until
 from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, lose, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401

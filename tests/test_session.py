@@ -21,10 +21,10 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 import fxlive
-from fxlive.channels import CHANNELS
 from fxlive.core.background import call
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS
 from fxlive.simulator.fixture import SimulatorFactory
+from fxlive.wire.channels import CHANNELS
 from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, wait_until  # noqa: F401
 
 TICKS = Path(__file__).parents[2] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"

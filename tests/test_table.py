@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.batch import Rows
-from fxlive.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.columns import Vocabulary
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.newest import MAX_DEPARTED, MAX_ENDED
-from fxlive.protocol import decode
 from fxlive.selection import select
 from fxlive.table import RollingTable
+from fxlive.wire.batch import Rows
+from fxlive.wire.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
+from fxlive.wire.protocol import decode
 from tests.handmade import lines_run
 from tests.samples import ALERT, ANALYTICS, COLUMNS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 

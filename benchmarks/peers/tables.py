@@ -24,9 +24,9 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Comparison
-from fxlive.protocol import decode
 from fxlive.seen import Seen
 from fxlive.store import Store
+from fxlive.wire.protocol import decode
 
 WINDOW = 100_000
 THROUGH = 150_000  # the window has rolled

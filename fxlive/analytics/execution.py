@@ -11,12 +11,12 @@ import pandas as pd
 from fxlive.analytics.conversion import QuoteBook, seconds, sides
 from fxlive.analytics.grid import DAY_US
 from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
-from fxlive.channels import WORKING_ENDS
 from fxlive.core.arguments import several
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownOption
+from fxlive.wire.channels import WORKING_ENDS
 
 HORIZONS = ("1s", "5s", "30s", "5min")
 _FILLS = ("execution_id", "ticket", "symbol", "action", "volume", "open_price", "status", "executed_at", "strategy_id",

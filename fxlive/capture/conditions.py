@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fxlive.capture.schema import TIME
-from fxlive.channels import Channel
 from fxlive.core.arguments import is_several, micros_of
-from fxlive.messages import Kind
 from fxlive.selection import caseless
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
 _INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)
@@ -25,7 +25,7 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
 
     The selection itself is made of the frame (`table.select`); here is only what saves reading.
 
-    >>> from fxlive.channels import CHANNELS
+    >>> from fxlive.wire.channels import CHANNELS
     >>> print(condition(CHANNELS["trades"], None, None, {"symbol": "EURUSD", "profit": 1.0}))
     (symbol == "EURUSD")
     """

@@ -26,9 +26,9 @@ from fxlive.capture.layout import GAPS, MANIFEST, REJECTED, Part
 from fxlive.capture.manifest import Manifest
 from fxlive.capture.notes import Gap
 from fxlive.capture.schema import CODES, FORMAT_VERSION, schema
-from fxlive.channels import CHANNELS, ID, Channel
-from fxlive.drift import EXTRA
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
+from fxlive.wire.channels import CHANNELS, ID, Channel
+from fxlive.wire.undocumented import EXTRA
 
 log = logging.getLogger("fxlive")
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fxlive.channels import Channel
 from fxlive.columns import Vocabulary
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
-from fxlive.drift import EXTRA, Drift
-from fxlive.messages import Kind
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
+from fxlive.wire.undocumented import EXTRA, Drift
 
 
 def to_frame(batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from fxlive.batch import Rows
-from fxlive.channels import Channel
 from fxlive.core.timestamps import Micros
-from fxlive.messages import Kind
-from fxlive.packed import PackedCodes, PackedTexts
+from fxlive.wire.batch import Rows
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
+from fxlive.wire.packing import PackedCodes, PackedTexts
 
 MANY_ROWS = 250_000
 MANY_BYTES = 64 * 2**20

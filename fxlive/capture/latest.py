@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.frames import to_frame
-from fxlive.channels import Channel
 from fxlive.columns import Vocabulary
-from fxlive.drift import Drift
 from fxlive.store import VOLUME_TOLERANCE
+from fxlive.wire.channels import Channel
+from fxlive.wire.undocumented import Drift
 
 
 def newest_places(rows: Any, channel: Channel) -> Any:

@@ -24,8 +24,8 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from fxlive.channels import Channel, Column
-from fxlive.messages import Kind
+from fxlive.wire.channels import Channel, Column
+from fxlive.wire.messages import Kind
 
 MANIFEST = "_manifest.json"
 UNFINISHED = "_unfinished"

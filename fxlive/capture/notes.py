@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fxlive.batch import MAX_RAW_CHARS, Rejection, Rows
 from fxlive.capture.inbox import Chunk, Hole, chunk
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.manifest import GapEntry, moment
-from fxlive.channels import Channel
 from fxlive.core.timestamps import NAT
+from fxlive.wire.batch import MAX_RAW_CHARS, Rejection, Rows
+from fxlive.wire.channels import Channel
 
 MAX_MANIFEST_GAPS = 10_000
 

@@ -13,9 +13,9 @@ import pyarrow.dataset as ds
 
 from fxlive.capture.folder import FORMAT, Folder, Piece, unreadable
 from fxlive.capture.schema import TIME, schema
-from fxlive.channels import Channel
-from fxlive.drift import EXTRA
 from fxlive.errors import CaptureError
+from fxlive.wire.channels import Channel
+from fxlive.wire.undocumented import EXTRA
 
 T = TypeVar("T")
 

@@ -19,18 +19,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from fxlive.batch import Batch, Rejection
 from fxlive.capture import manifest, notes
 from fxlive.capture.disk import Disk
 from fxlive.capture.inbox import Chunk, Inbox, chunk
 from fxlive.capture.layout import GAPS, REJECTED, capture_name
 from fxlive.capture.manifest import ChannelEntry, Manifest, moment, without_secrets
 from fxlive.capture.writer import ChannelWriter
-from fxlive.channels import CHANNELS, Channel
 from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError
-from fxlive.messages import Connection
 from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
+from fxlive.wire.batch import Batch, Rejection
+from fxlive.wire.channels import CHANNELS, Channel
+from fxlive.wire.messages import Connection
 
 log = logging.getLogger("fxlive")
 
@@ -124,7 +124,7 @@ class Recorder:
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
-    >>> from fxlive.protocol import decode
+    >>> from fxlive.wire.protocol import decode
     >>> with TemporaryDirectory() as folder:
     ...     with Recorder(folder, name="default", url="memory:") as recorder:
     ...         recorder.put(decode([b"what?"], 0))

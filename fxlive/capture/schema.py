@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from fxlive.capture.inbox import Chunk
 from fxlive.capture.layout import GAPS, REJECTED
-from fxlive.channels import Channel
-from fxlive.messages import Kind
-from fxlive.packed import PackedCodes, PackedTexts
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
+from fxlive.wire.packing import PackedCodes, PackedTexts
 
 FORMAT_VERSION = 1
 DAY_US = 86_400_000_000

@@ -15,16 +15,16 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fxlive.batch import Batch, Rejection, Rows
 from fxlive.capture.folder import Folder, Piece
 from fxlive.capture.gaps import gaps_of, noted
 from fxlive.capture.layout import GAPS, REJECTED
 from fxlive.capture.notes import Gap
 from fxlive.capture.reading import Recorded, batches, pieces_of
-from fxlive.channels import CHANNELS, Channel
 from fxlive.core.timestamps import NAT, Micros
-from fxlive.drift import EXTRA
-from fxlive.messages import Kind, Message, Undocumented, camel
+from fxlive.wire.batch import Batch, Rejection, Rows
+from fxlive.wire.channels import CHANNELS, Channel
+from fxlive.wire.messages import Kind, Message, Undocumented, camel
+from fxlive.wire.undocumented import EXTRA
 
 BLOCK_ROWS = 65_536
 FOREVER = int(np.iinfo(np.int64).max)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from fxlive.batch import Rejection
 from fxlive.capture import parts
 from fxlive.capture.disk import Disk
 from fxlive.capture.inbox import Chunk
 from fxlive.capture.layout import LARGE_ROWS, WHOLE_ROWS, Part, channel_folder, date_folder, next_merge, part_name
 from fxlive.capture.notes import refused
 from fxlive.capture.schema import by_date, table
-from fxlive.channels import Channel
+from fxlive.wire.batch import Rejection
+from fxlive.wire.channels import Channel
 
 MAX_ROWS_AT_ONCE = 2**20
 ROWS_ENCODED_AT_ONCE = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from fxlive.batch import Batch
 from fxlive.errors import FxliveError
+from fxlive.wire.batch import Batch
 
 State = Literal["connecting", "connected", "reconnecting", "closed", "failed"]
 Halt = Literal["seeking", "paused", "ended"]

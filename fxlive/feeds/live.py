@@ -16,8 +16,6 @@ from typing import Any
 import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidURI
 
-from fxlive import protocol
-from fxlive.batch import Batch, Rejection
 from fxlive.core.background import wait_awake
 from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
@@ -49,8 +47,10 @@ from fxlive.feeds.feed import Filters, Sink
 from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
 from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
-from fxlive.messages import Connection as ConnectionMessage
-from fxlive.messages import Control, Error
+from fxlive.wire import protocol
+from fxlive.wire.batch import Batch, Rejection
+from fxlive.wire.messages import Connection as ConnectionMessage
+from fxlive.wire.messages import Control, Error
 
 log = logging.getLogger("fxlive")
 

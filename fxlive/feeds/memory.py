@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fxlive.feeds.feed import Filters, Halt, Sink
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 
 
 class MemoryFeed:

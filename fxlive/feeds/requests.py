@@ -20,7 +20,7 @@ from fxlive.errors import (
     RateLimitError,
     SubscriptionError,
 )
-from fxlive.messages import Control, Error, Subscription, Unsubscription
+from fxlive.wire.messages import Control, Error, Subscription, Unsubscription
 
 Answer = asyncio.Future[tuple[Control, int]]
 

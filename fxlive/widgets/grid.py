@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from fxlive.channels import channel_name
 from fxlive.core.arguments import whole
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
-from fxlive.drift import MAX_EXACT_INTEGER
 from fxlive.errors import UnknownColumn, UnknownOption
-from fxlive.messages import Kind
 from fxlive.pipeline import Pipeline
 from fxlive.table import RollingTable
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares
 from fxlive.widgets.live import LiveWidget
+from fxlive.wire.channels import channel_name
+from fxlive.wire.messages import Kind
+from fxlive.wire.undocumented import MAX_EXACT_INTEGER
 
 MOST_ROWS_A_TICK = 250
 """More wait for the next tick, the longest waiting first: so a grid sends some 400 KB a second at the most."""

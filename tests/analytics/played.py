@@ -8,13 +8,13 @@ from functools import cache
 
 import pandas as pd
 
-from fxlive.protocol import decode
 from fxlive.simulator import wire
 from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Message, Platform
 from fxlive.simulator.quotes import Quote
 from fxlive.simulator.replay import Replay
 from fxlive.store import Store
+from fxlive.wire.protocol import decode
 from tests.analytics.frames import UTC, index, real_day
 
 MONDAY_MS = 1_704_067_200_000  # 2024-01-01, and the beginning of its month, too

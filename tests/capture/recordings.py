@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fxlive.batch import Batch
 from fxlive.capture import layout
 from fxlive.capture.disk import Disk
-from fxlive.protocol import decode
+from fxlive.wire.batch import Batch
+from fxlive.wire.protocol import decode
 
 MAY_8 = 1_399_552_200_000_000  # 2014-05-08 12:30 UTC
 DAY_US = 86_400_000_000

@@ -22,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 import fxlive
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, FailingDisk, alert, message, quote, quotes, trade, wait_until
 from tests.handmade import clean_slate  # noqa: F401
 

@@ -15,9 +15,9 @@ import pytest
 
 import fxlive
 from fxlive.capture.export import write_frame
-from fxlive.channels import CHANNELS
 from fxlive.core.background import call
 from fxlive.simulator.fixture import SimulatorFactory
+from fxlive.wire.channels import CHANNELS
 from tests.handmade import THEN, clean_slate, quote, wait_until  # noqa: F401
 
 

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import fxlive
-from fxlive.batch import Batch, Rejection
 from fxlive.capture import layout, manifest
 from fxlive.capture.recording import Recorder
 from fxlive.capture.schema import schema
-from fxlive.channels import CHANNELS, Channel
 from fxlive.errors import CaptureError, UnknownOption
-from fxlive.protocol import decode
+from fxlive.wire.batch import Batch, Rejection
+from fxlive.wire.channels import CHANNELS, Channel
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import (
     DAY_US,
     MAY_8,

@@ -15,7 +15,7 @@ import pytest
 
 from fxlive.capture import layout, manifest, recording
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, FailingDisk, numbers, quotes, read, wait_until
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -17,8 +17,8 @@ from fxlive.capture import layout
 from fxlive.capture.disk import Disk
 from fxlive.capture.layout import MAX_PARTS, Part, next_merge, uncovered
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
 from fxlive.simulator.quotes import QuoteBook
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, alert, message, numbers, quote, quotes, read, wait_until
 
 TICKS = Path(__file__).parents[3] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"

@@ -12,7 +12,7 @@ import pytest
 
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, alert, position, quote, quotes, trade, wait_until
 
 ALL = {"market-data": 30, "positions": 5, "trades": 5, "alerts": 5, "_rejected": 5, "_gaps": 5}

@@ -17,7 +17,7 @@ from fxlive.analytics.execution import execution
 from fxlive.analytics.market import spread_profile
 from fxlive.analytics.pnl import pnl
 from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, quote, quotes, trade
 
 dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))

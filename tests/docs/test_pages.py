@@ -21,9 +21,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 import fxlive
-from fxlive import errors, protocol
-from fxlive.channels import CHANNELS
+from fxlive import errors
 from fxlive.simulator.fixture import SimulatorFactory
+from fxlive.wire import protocol
+from fxlive.wire.channels import CHANNELS
 from tests.samples import DATA
 
 ROOT = Path(__file__).parents[2]

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.messages import Kind
 from fxlive.selection import select
 from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
+from fxlive.wire.messages import Kind
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
 from tests.widgets.kernel_side import Here, Platform, say
 from tests.widgets.recording_comm import Recorded

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from fxlive.errors import InvalidChannel, suggestion
-from fxlive.messages import (
+from fxlive.wire.messages import (
     DATA_MESSAGES,
     Alert,
     Analytics,

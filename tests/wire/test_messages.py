@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fxlive.messages import CONTROL_MESSAGES, DATA_MESSAGES, camel
+from fxlive.wire.messages import CONTROL_MESSAGES, DATA_MESSAGES, camel
 from tests.samples import CONTROL, DATA, wire
 
 TYPED = {str(m.__struct_config__.tag): m for m in (*DATA_MESSAGES, *CONTROL_MESSAGES)}
@@ -70,7 +70,7 @@ def test_names_become_camel_case_on_the_wire(name: str, expected: str) -> None:
 
 
 def test_the_samples_are_those_of_the_reference_where_it_is_at_hand() -> None:
-    document = Path(__file__).parents[2] / "shared" / "reference" / "websocket-api.md"
+    document = Path(__file__).parents[3] / "shared" / "reference" / "websocket-api.md"
     if not document.is_file():
         pytest.skip("the reference is not beside this checkout")
     blocks = [part.split("```")[0] for part in document.read_text().split("```json\n")[1:]]

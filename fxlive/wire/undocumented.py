@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from fxlive.channels import MAX_COLUMNS, Channel
-from fxlive.messages import Kind
+from fxlive.wire.channels import MAX_COLUMNS, Channel
+from fxlive.wire.messages import Kind
 
 EXTRA = "extra"
 MAX_EXACT_INTEGER = 2**53
@@ -28,7 +28,7 @@ class Drift:
 
     Examples
     --------
-    >>> from fxlive.channels import CHANNELS
+    >>> from fxlive.wire.channels import CHANNELS
     >>> drift = Drift(CHANNELS["trades"])
     >>> drift.fit({1: {"mood": "calm"}}, 2)
     {'mood': [None, 'calm']}

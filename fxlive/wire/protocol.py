@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Union, get_type_hints
 import msgspec
 import numpy as np
 
-from fxlive.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
-from fxlive.channels import CHANNEL_OF_TYPE, CHANNELS, Channel, Column, column_name, nested_fields
 from fxlive.core.timestamps import parse_times
-from fxlive.messages import CONTROL_MESSAGES, DATA_MESSAGES, Control, Fields, Kind, Message, Undocumented, camel
+from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
+from fxlive.wire.channels import CHANNEL_OF_TYPE, CHANNELS, Channel, Column, column_name, nested_fields
+from fxlive.wire.messages import CONTROL_MESSAGES, DATA_MESSAGES, Control, Fields, Kind, Message, Undocumented, camel
 
 Raw = bytes | bytearray | memoryview
 AnyMessage = Message | Undocumented | Control

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fxlive.channels import Channel
 from fxlive.core.timestamps import Micros
-from fxlive.messages import Control, Message, Undocumented
+from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Control, Message, Undocumented
 
 MAX_RAW_CHARS = 65_536
 """How much of a rejected message's text is kept."""

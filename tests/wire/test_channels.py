@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.channels import CHANNEL_OF_TYPE, CHANNELS, channel_name, column_name, snake
 from fxlive.errors import FxliveError, InvalidChannel
-from fxlive.protocol import decode
 from fxlive.store import Store
+from fxlive.wire.channels import CHANNEL_OF_TYPE, CHANNELS, channel_name, column_name, snake
+from fxlive.wire.protocol import decode
 from tests.samples import COLUMNS, DATA, T0_US, wire
 
 RECEIVED = T0_US + 1_500

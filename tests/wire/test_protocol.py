@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.batch import Batch, Rows
 from fxlive.core.timestamps import NAT
-from fxlive.messages import Connection, Error, Subscription, Undocumented, Unsubscription
-from fxlive.protocol import MAX_DEPTH, decode, subscribe, unsubscribe
+from fxlive.wire.batch import Batch, Rows
+from fxlive.wire.messages import Connection, Error, Subscription, Undocumented, Unsubscription
+from fxlive.wire.protocol import MAX_DEPTH, decode, subscribe, unsubscribe
 from tests.samples import (
     ALERT,
     ANALYTICS,
