@@ -21,7 +21,7 @@ from benchmarks.socket_rate import flood, taken
 from fxlive.capture import layout
 from fxlive.capture.recording import Recorder
 from fxlive.seen import Seen
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 COUNT = 10_000_000

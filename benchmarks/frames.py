@@ -9,7 +9,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.report import Figure
-from fxlive.table import RollingTable
+from fxlive.tables.table import RollingTable
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import CHANNELS
 from fxlive.wire.messages import Kind

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.data import messages
 from benchmarks.report import Figure
 from fxlive.seen import Seen
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 COUNT = 200_000

@@ -12,7 +12,7 @@ from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Figure
 from fxlive.seen import Seen
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 ROWS = 1_000_000

@@ -10,7 +10,8 @@ import pandas as pd
 
 from fxlive.feeds.feed import State
 from fxlive.pipeline import Pipeline
-from fxlive.store import Counters, Store
+from fxlive.tables.counters import Counters
+from fxlive.tables.store import Store
 
 _LATENCIES_MS = (-1000.0, 3_600_000.0)  # others are the difference of two clocks
 

@@ -15,7 +15,9 @@ from fxlive.feeds.feed import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Errors, Handle, Mailbox, Stream
 from fxlive.seen import Seen
-from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Counters, Gap, Store
+from fxlive.tables.counters import Counters
+from fxlive.tables.gaps import Gap
+from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS
 

@@ -14,7 +14,7 @@ from fxlive.analysis import Analysis
 from fxlive.capture.export import files_for, write_frame
 from fxlive.core.instruments import with_known_symbols
 from fxlive.errors import UnknownOption
-from fxlive.selection import select
+from fxlive.tables.selection import select
 from fxlive.wire.channels import CHANNELS, channel_name, has_symbols
 
 _FORMATS = ("parquet", "csv")

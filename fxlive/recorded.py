@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.layout import GAPS, REJECTED
-from fxlive.columns import Vocabulary
 from fxlive.core.arguments import micros_of, span_of, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.readings import Readings
-from fxlive.selection import keyed, select
-from fxlive.store import Gap, gaps_frame
+from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.selection import keyed, select
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, Drift
 

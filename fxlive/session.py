@@ -26,8 +26,8 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of
 from fxlive.pictures import Pictures
 from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
-from fxlive.store import Store
 from fxlive.subscribing import Channels, Subscribing, wanted
+from fxlive.tables.store import Store
 from fxlive.telling import Telling
 from fxlive.wire.channels import CHANNELS, channel_name
 

@@ -33,7 +33,7 @@ from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, l
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA, POSITION, TRADE, stamp, wire
 from tests.samples import message as sample
-from tests.test_table import Source
+from tests.tables.test_table import Source
 
 
 def utc(micros: int) -> pd.Timestamp:

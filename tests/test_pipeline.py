@@ -24,7 +24,7 @@ from fxlive.health import health_of, latency_ms
 from fxlive.pipeline import Pipeline
 from fxlive.seen import Seen
 from fxlive.simulator.fixture import SimulatorFactory
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.channels import CHANNELS
 from tests.handmade import (  # noqa: F401
     TOKEN,

@@ -25,7 +25,7 @@ from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Comparison
 from fxlive.seen import Seen
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 WINDOW = 100_000

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fxlive.capture.schema import TIME
 from fxlive.core.arguments import is_several, micros_of
-from fxlive.selection import caseless
+from fxlive.tables.selection import caseless
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fxlive.columns import Vocabulary
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import EXTRA, Drift

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.frames import to_frame
-from fxlive.columns import Vocabulary
-from fxlive.store import VOLUME_TOLERANCE
+from fxlive.tables.store import VOLUME_TOLERANCE
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import Drift
 

@@ -27,7 +27,7 @@ from fxlive.capture.manifest import ChannelEntry, Manifest, moment, without_secr
 from fxlive.capture.writer import ChannelWriter
 from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError
-from fxlive.store import MAX_UNDOCUMENTED_CHANNELS, Store
+from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.messages import Connection

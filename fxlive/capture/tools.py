@@ -16,9 +16,9 @@ from fxlive.capture.folder import FORMAT, Piece
 from fxlive.capture.frames import to_frame
 from fxlive.capture.reading import Recorded, received_until, while_merging
 from fxlive.capture.schema import schema
-from fxlive.columns import Vocabulary
 from fxlive.core.dtypes import STR
 from fxlive.errors import CaptureError, UnknownOption
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, Drift
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fxlive.errors import UnknownOption
 from fxlive.pipeline import Pipeline
-from fxlive.table import RollingTable
+from fxlive.tables.table import RollingTable
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares
 from fxlive.widgets.live import LiveWidget

@@ -9,9 +9,9 @@ from typing import Any
 from fxlive.core.arguments import micros_of
 from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn
-from fxlive.newest import Mark
-from fxlive.selection import caseless, wanted
-from fxlive.table import RollingTable
+from fxlive.tables.latest import Mark
+from fxlive.tables.selection import caseless, wanted
+from fxlive.tables.table import RollingTable
 from fxlive.wire.messages import Kind
 
 _LOOK_BACK = 10  # so many times what is shown is looked through for rows that are wanted

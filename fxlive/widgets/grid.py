@@ -18,7 +18,7 @@ from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.pipeline import Pipeline
-from fxlive.table import RollingTable
+from fxlive.tables.table import RollingTable
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares
 from fxlive.widgets.live import LiveWidget

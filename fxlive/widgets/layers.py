@@ -11,7 +11,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 from fxlive.pipeline import Pipeline
-from fxlive.table import RollingTable
+from fxlive.tables.table import RollingTable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
-from fxlive.newest import Mark as Since
 from fxlive.pipeline import Pipeline
-from fxlive.table import RollingTable
+from fxlive.tables.latest import Mark as Since
+from fxlive.tables.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window

@@ -13,7 +13,7 @@ from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Message, Platform
 from fxlive.simulator.quotes import Quote
 from fxlive.simulator.replay import Replay
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 from tests.analytics.frames import UTC, index, real_day
 

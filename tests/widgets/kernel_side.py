@@ -10,7 +10,7 @@ from typing import Any
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.pipeline import Pipeline
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.widgets.refresher import Refresher
 
 START = 1_700_000_000

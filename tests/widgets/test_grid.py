@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.selection import select
+from fxlive.tables.selection import select
 from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
 from fxlive.wire.messages import Kind
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message

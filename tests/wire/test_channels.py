@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fxlive.errors import FxliveError, InvalidChannel
-from fxlive.store import Store
+from fxlive.tables.store import Store
 from fxlive.wire.channels import CHANNEL_OF_TYPE, CHANNELS, channel_name, column_name, snake
 from fxlive.wire.protocol import decode
 from tests.samples import COLUMNS, DATA, T0_US, wire

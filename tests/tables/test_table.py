@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.columns import Vocabulary
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownColumn, UnknownOption
-from fxlive.newest import MAX_DEPARTED, MAX_ENDED
-from fxlive.selection import select
-from fxlive.table import RollingTable
+from fxlive.tables.latest import MAX_DEPARTED, MAX_ENDED
+from fxlive.tables.selection import select
+from fxlive.tables.table import RollingTable
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import CHANNELS, ID, MAX_COLUMNS, Channel, snake
 from fxlive.wire.protocol import decode

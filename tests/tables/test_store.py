@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.store import MAX_CLOSED_TICKETS, MAX_REJECTED, MAX_UNDOCUMENTED_CHANNELS, Counters, Store
+from fxlive.tables.counters import Counters
+from fxlive.tables.store import MAX_CLOSED_TICKETS, MAX_REJECTED, MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.protocol import decode
 from tests.samples import COLUMNS, DATA, POSITION, QUOTE, T0, T0_US, TRADE, message, stamp, wire

@@ -6,17 +6,16 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 
-from fxlive.columns import Vocabulary
-from fxlive.core.dtypes import STR, UTC
-from fxlive.core.timestamps import NAT
-from fxlive.table import RollingTable
+from fxlive.core.dtypes import STR
+from fxlive.tables.counters import Counters, quantiles_ms
+from fxlive.tables.gaps import Gap, gaps_frame, times_array
+from fxlive.tables.table import RollingTable
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, ID, Channel
 
@@ -25,62 +24,7 @@ log = logging.getLogger("fxlive")
 MAX_REJECTED = 10_000
 MAX_UNDOCUMENTED_CHANNELS = 256
 MAX_CLOSED_TICKETS = 10_000
-_LATENCIES = 8_192
-_RATE_SECONDS = 10
 VOLUME_TOLERANCE = 1e-9
-
-
-@dataclass
-class Gap:
-    """A time in which messages may have been lost, in microseconds since 1970 UTC; `end` is None while it lasts."""
-
-    start: int
-    end: int | None
-    reason: str
-    channels: tuple[str, ...]
-
-
-@dataclass
-class Counters:
-    """What has come on one channel: how much, when, and how late (microseconds)."""
-
-    messages: int = 0
-    duplicates: int = 0
-    last_received_at: int | None = None
-    latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
-    _first_received_at: int | None = None
-    _seconds: OrderedDict[int, int] = field(default_factory=OrderedDict)
-
-    def note(self, rows: Rows) -> None:
-        """Count the rows of a batch."""
-        first, last = int(rows.received_at[0]), int(rows.received_at[-1])
-        self.messages += len(rows)
-        if self._first_received_at is None:
-            self._first_received_at = first
-        self.last_received_at = last
-        self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
-        seconds = {last // 1_000_000: len(rows)}
-        if first // 1_000_000 not in seconds:  # of a replay that goes fast, or far
-            counted = np.unique(rows.received_at // 1_000_000, return_counts=True)
-            seconds = dict(zip(*(values.tolist() for values in counted), strict=True))
-        for second, count in seconds.items():
-            self._seconds[second] = self._seconds.get(second, 0) + count
-        while len(self._seconds) > _RATE_SECONDS + 1:
-            self._seconds.popitem(last=False)
-
-    def rate(self, now: int) -> float:
-        """Return the messages a second over the last ten seconds before `now` (microseconds), or since the first."""
-        second = now // 1_000_000
-        seconds = tuple(self._seconds.items())  # all at once: the feed's thread may be adding to them
-        recent = {s: n for s, n in seconds if second - _RATE_SECONDS < s <= second}
-        if not recent or self._first_received_at is None:
-            return 0.0
-        since = max(self._first_received_at, (second - _RATE_SECONDS + 1) * 1_000_000)
-        return sum(recent.values()) / max(1.0, (now - since) / 1e6)
-
-    def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
-        """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
-        return _quantiles_ms(list(self.latencies), quantiles)
 
 
 class Store:
@@ -238,37 +182,17 @@ class Store:
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
         """Return quantiles of the time from event to receipt over all channels, as `Counters.latency_ms`."""
         late = [us for counters in tuple(self.counters.values()) for us in list(counters.latencies)]
-        return _quantiles_ms(late, quantiles)
+        return quantiles_ms(late, quantiles)
 
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the undocumented columns: their dtypes, by channel and name."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
 
 
-def _quantiles_ms(micros: list[int], quantiles: tuple[float, ...]) -> list[float]:
-    if not micros:
-        return [float("nan")] * len(quantiles)
-    return [float(q) for q in np.quantile(np.array(micros), quantiles) / 1000]
-
-
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:
     raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in batch.rows[name].messages)
     batch.rejected += [Rejection(batch.received_at, reason, text) for text in raw]
     del batch.rows[name]
-
-
-def gaps_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return gaps as a frame: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
-    frame = pd.DataFrame(
-        {
-            "start": _moments([g.start for g in gaps]),
-            "end": _moments([NAT if g.end is None else g.end for g in gaps]),
-            "reason": pd.array([g.reason for g in gaps], dtype=STR),
-            "channels": pd.Series([g.channels for g in gaps], dtype=object),
-        }
-    )
-    frame.insert(2, "duration_s", (frame["end"] - frame["start"]).dt.total_seconds())
-    return frame
 
 
 def rejected_frame(rejected: Sequence[Rejection]) -> pd.DataFrame:
@@ -278,9 +202,5 @@ def rejected_frame(rejected: Sequence[Rejection]) -> pd.DataFrame:
             "reason": pd.array([r.reason for r in rejected], dtype=STR),
             "raw": pd.array([r.raw for r in rejected], dtype=STR),
         },
-        index=pd.DatetimeIndex(_moments([r.received_at for r in rejected]), name="received_at"),
+        index=pd.DatetimeIndex(times_array([r.received_at for r in rejected]), name="received_at"),
     )
-
-
-def _moments(micros: list[int]) -> Any:
-    return pd.array(np.array(micros, np.int64), dtype=UTC)

@@ -12,7 +12,7 @@ window costs at most 1.4 times itself and moves one column at a time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,50 +21,11 @@ import pyarrow as pa
 
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts
 
 _ROOM = 256  # the least rows of a buffer
-
-
-class Vocabulary:
-    """The distinct values of a categorical column, numbered in the order in which they came."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._codes: dict[str | None, int] = {None: -1}
-        self._dtype = pd.CategoricalDtype(pd.Index([], dtype=STR))
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def encode(self, values: Sequence[str | None]) -> list[int]:
-        """Return the code of each value, -1 where missing, giving new codes to new values."""
-        codes = self._codes
-        try:
-            return [codes[value] for value in values]
-        except KeyError:
-            for value in values:
-                if value not in codes:
-                    codes[value] = len(self.names)
-                    self.names.append(value)  # type: ignore[arg-type]
-            return [codes[value] for value in values]
-
-    def code(self, value: str) -> int | None:
-        """Return the code of a value; None where it has not come yet."""
-        return self._codes.get(value)
-
-    @property
-    def dtype(self) -> pd.CategoricalDtype:
-        """The pandas dtype with the values so far."""
-        if len(self._dtype.categories) != len(self.names):
-            self._dtype = pd.CategoricalDtype(pd.Index(self.names, dtype=STR))
-        return self._dtype
-
-    @property
-    def code_dtype(self) -> np.dtype[Any]:
-        """The integer dtype that pandas gives the codes of so many categories."""
-        return pd.Categorical.from_codes(np.empty(0, np.int8), dtype=self.dtype).codes.dtype
 
 
 class Buffer(ABC):

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.columns import Codes, Vocabulary, buffer
 from fxlive.core.timestamps import NAT
+from fxlive.tables.buffers import Codes, buffer
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fxlive.columns import Buffer
+from fxlive.tables.buffers import Buffer
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.columns import Buffer, Codes, Fixed, Vocabulary, buffer
-from fxlive.newest import Mark, Moves, Newest
-from fxlive.selection import keyed
+from fxlive.tables.buffers import Buffer, Codes, Fixed, buffer
+from fxlive.tables.copy_on_write import share_columns
+from fxlive.tables.latest import Mark, Moves, Newest
+from fxlive.tables.selection import keyed
+from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
@@ -77,6 +79,7 @@ class RollingTable:
             self._add_column(column.name, column.kind)
         self._latest = Newest(channel, self._columns)
         self._keeper: pd.DataFrame | None = None
+        self._copies = False  # whether a frame must be a copy, because pandas cannot protect the buffers
         self._keeper_of: tuple[int, ...] = ()
         self._keeper_first = self._keeper_stop = 0
 
@@ -192,7 +195,8 @@ class RollingTable:
         with self._lock:
             keeper, offset = self._current_keeper(), self._keeper_first
             first = self.first if start is None else min(max(start, self.first), self.stop)
-            return keeper.iloc[first - offset : self.stop - offset]
+            frame = keeper.iloc[first - offset : self.stop - offset]
+            return frame.copy() if self._copies else frame
 
     def values(self, start: int | None, *columns: str) -> tuple[int, list[Any]]:
         """Return what some columns hold from row `start` on, for who asks ten times a second and needs no frame.
@@ -339,15 +343,5 @@ class RollingTable:
         arrays = {name: column.view(first, stop) for name, column in self._columns.items()}
         index = pd.DatetimeIndex(arrays.pop("timestamp"), name="timestamp", copy=False)
         keeper = pd.DataFrame(arrays, index=index, copy=False)
-        for place in range(len(arrays)):
-            # What pandas asks before a write is whether anything else alive refers to the values. Something always
-            # does: so a held frame never writes in place, also when the keeper is long gone.
-            keeper.iloc[:, place]._references.add_index_reference(_FOREVER)
+        self._copies = not share_columns(keeper)
         return keeper
-
-
-class _Forever:
-    """Something alive that refers to every buffer, as far as pandas knows."""
-
-
-_FOREVER = _Forever()
