@@ -14,8 +14,8 @@ from benchmarks.data import quotes as day_of_quotes
 from benchmarks.report import Figure
 from fxlive.analytics.bars import BarStream, bars
 from fxlive.analytics.execution import execution
-from fxlive.analytics.ledger import PnlStream
 from fxlive.analytics.pnl import pnl
+from fxlive.analytics.profit.ledger import PnlStream
 from fxlive.core.dtypes import UTC
 from fxlive.core.instruments import PIP
 

@@ -21,8 +21,8 @@ from fxlive.errors import UnknownOption
 from fxlive.market import MarketAnalysis
 
 if TYPE_CHECKING:
-    from fxlive.analytics.events import By
     from fxlive.analytics.exposure import Exposure
+    from fxlive.analytics.profit.events import By
     from fxlive.core.instruments import Instruments
 
 

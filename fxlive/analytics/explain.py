@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.analytics.events import Beginning, check_positions, check_trades
 from fxlive.analytics.inputs import MILLION, times_us
-from fxlive.analytics.ledger import Execution, Held, PnlStream
+from fxlive.analytics.profit.events import Beginning, check_positions, check_trades
+from fxlive.analytics.profit.ledger import Execution, Held, PnlStream
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
 

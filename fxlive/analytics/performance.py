@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from fxlive.analytics.events import UNKNOWN, By, Trade, check_by, trade_events
 from fxlive.analytics.inputs import MILLION
+from fxlive.analytics.profit.events import UNKNOWN, By, Trade, check_by, trade_events
 from fxlive.core.dtypes import UTC
 
 _REASONS = {

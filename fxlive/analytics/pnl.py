@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.events import Beginning, By, check_by, check_positions, check_trades
-from fxlive.analytics.ledger import VOLUME_TOLERANCE, PnlPoints, PnlStream
-from fxlive.analytics.series import at_once, begun
+from fxlive.analytics.profit.events import Beginning, By, check_by, check_positions, check_trades
+from fxlive.analytics.profit.ledger import VOLUME_TOLERANCE, PnlPoints, PnlStream
+from fxlive.analytics.profit.series import at_once, begun
 
 _NO_POINTS = PnlPoints.of(0, *np.empty((6, 0), np.int64))
 

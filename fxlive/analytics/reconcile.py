@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
-from fxlive.analytics.events import check_trades
 from fxlive.analytics.inputs import check_columns, floats, moments_us, texts, times_us
 from fxlive.analytics.performance import performance
+from fxlive.analytics.profit.events import check_trades
 from fxlive.core.arguments import utc
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instruments

@@ -10,9 +10,9 @@ import pytest
 
 from fxlive.analytics.execution import execution, order_life
 from fxlive.analytics.exposure import exposure
-from fxlive.analytics.ledger import PnlStream
 from fxlive.analytics.performance import performance
 from fxlive.analytics.pnl import pnl
+from fxlive.analytics.profit.ledger import PnlStream
 from fxlive.analytics.reconcile import reconcile
 from tests.analytics.played import Played, day, week
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.analytics import ledger
-from fxlive.analytics.ledger import PnlPoints, PnlStream
 from fxlive.analytics.pnl import pnl
+from fxlive.analytics.profit import ledger
+from fxlive.analytics.profit.ledger import PnlPoints, PnlStream
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 from tests.analytics.frames import T0, S, positions, trades
 

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.events import (
+from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
+from fxlive.analytics.profit.events import (
     UNKNOWN,
     Beginning,
     By,
@@ -40,8 +41,7 @@ from fxlive.analytics.events import (
     position_events,
     trade_events,
 )
-from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
-from fxlive.analytics.series import Series, at_once, begun
+from fxlive.analytics.profit.series import Series, at_once, begun
 from fxlive.core.dtypes import UTC
 
 MAX_REVISED = 10_000

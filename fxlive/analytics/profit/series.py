@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.analytics.events import UNKNOWN, known
 from fxlive.analytics.inputs import MISSING, Micros, Money, millionths, times_us
+from fxlive.analytics.profit.events import UNKNOWN, known
 
 Flags = npt.NDArray[np.bool_]
 
