@@ -384,7 +384,7 @@ class Analysis(MarketAnalysis, ABC):
         >>> fxlive.Session.offline().report(f"{tempfile.mkdtemp()}/report.html").name
         'report.html'
         """
-        from fxlive.reporting import write_report
+        from fxlive.figures.report import write_report
 
         return write_report(
             self, path_of(path, "a file such as report.html"), capital=capital, freq=freq, instruments=instruments

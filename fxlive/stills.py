@@ -19,9 +19,9 @@ import pandas as pd
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import known_symbol
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
+from fxlive.figures.labels import MOST_LINES, short, shown_name
+from fxlive.figures.thinning import thinned
 from fxlive.readings import Readings
-from fxlive.widgets.thinning import thinned
-from fxlive.widgets.wording import MOST_LINES, short, shown_name
 
 if TYPE_CHECKING:
     from fxlive.figures.market import Still

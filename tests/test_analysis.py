@@ -14,7 +14,7 @@ import fxlive
 from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
-from fxlive.reporting import _thinned
+from fxlive.figures.report import _thinned
 from fxlive.simulator.market import SimulatedMarket
 from fxlive.simulator.platform import Platform
 from fxlive.simulator.wire import payload

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from fxlive.analytics.bars import BarStream, Price
 from fxlive.core.instruments import PIP
 from fxlive.errors import UnknownOption
+from fxlive.figures.labels import shown_name
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.layers import DOWN, UP, Column, Points, Revised
-from fxlive.widgets.wording import shown_name
 
 MOST_BARS = 5_000
 

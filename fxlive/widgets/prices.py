@@ -13,13 +13,13 @@ import plotly.graph_objects as go
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
+from fxlive.figures.labels import short, shown_name
 from fxlive.pipeline import Pipeline
 from fxlive.tables.latest import Mark as Since
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
-from fxlive.widgets.wording import short, shown_name
 
 QUOTES = "market-data"
 _X = Column("x")

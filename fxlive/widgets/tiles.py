@@ -13,11 +13,11 @@ import pandas as pd
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments
 from fxlive.errors import UnknownOption
+from fxlive.figures.thinning import thinned
 from fxlive.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window
 from fxlive.widgets.live import LiveWidget
-from fxlive.widgets.thinning import thinned
 from fxlive.wire.messages import Kind
 
 ANALYTICS = "analytics"

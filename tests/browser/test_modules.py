@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from fxlive.widgets.thinning import thinned
+from fxlive.figures.thinning import thinned
 
 STATIC = Path(__file__).parents[2] / "fxlive" / "widgets" / "static"
 Run = Callable[[str, str, Any], Any]

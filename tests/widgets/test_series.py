@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import fxlive
+from fxlive.figures.labels import MOST_LINES
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.series import series_chart
-from fxlive.widgets.wording import MOST_LINES
 from tests.widgets.kernel_side import Here, Platform, look
 from tests.widgets.recording_comm import Recorded
 
