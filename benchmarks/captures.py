@@ -18,8 +18,8 @@ import fxlive
 from benchmarks.data import messages, quotes
 from benchmarks.report import Figure
 from benchmarks.socket_rate import flood, taken
-from fxlive.capture import layout
-from fxlive.capture.recording import Recorder
+from fxlive.capture.format import layout
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.seen import Seen
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode

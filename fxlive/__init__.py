@@ -9,7 +9,7 @@ order.
 """
 
 from fxlive._version import __version__
-from fxlive.capture.export import read_frame as read_export
+from fxlive.capture.exporting.export import read_frame as read_export
 from fxlive.core.background import run
 from fxlive.core.instruments import Instrument, Instruments
 from fxlive.demo import demo

@@ -338,9 +338,9 @@ class Analysis(MarketAnalysis, ABC):
         >>> fxlive.Session.offline().sql("select count(*) as quotes from market_data")["quotes"].tolist()
         [0]
         """
-        from fxlive.capture.files import Files
-        from fxlive.capture.tools import query as run
-        from fxlive.capture.tools import view_name
+        from fxlive.capture.exporting.tools import query as run
+        from fxlive.capture.exporting.tools import view_name
+        from fxlive.capture.reading.files import Files
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
         frames |= {"gaps": self.gaps().set_index("start"), "rejected": self.rejected()}

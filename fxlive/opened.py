@@ -16,7 +16,7 @@ from fxlive.recorded import RecordedReadings
 from fxlive.stills import Stills
 
 if TYPE_CHECKING:
-    from fxlive.capture.files import Files
+    from fxlive.capture.reading.files import Files
 
 _FORMATS = ("parquet", "csv", "zip")
 _CHUNK_ROWS = 1_000_000
@@ -61,8 +61,8 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     >>> open_capture(recording.path).frame("trades").empty
     True
     """
-    from fxlive.capture.files import Files
-    from fxlive.capture.folder import find
+    from fxlive.capture.reading.files import Files
+    from fxlive.capture.reading.folder import find
 
     return Capture(find(Files(path)))
 
@@ -111,8 +111,8 @@ class Capture(RecordedReadings, Stills):
         --------
         ``fxlive.open_capture("captures").export("out", ["trades"], format="csv")``
         """
-        from fxlive.capture.archive import write_csv, write_zip
-        from fxlive.capture.export import files_for, write_frame
+        from fxlive.capture.exporting.archive import write_csv, write_zip
+        from fxlive.capture.exporting.export import files_for, write_frame
 
         self._refresh()
         told = progress or (lambda what, done, total: None)
@@ -143,7 +143,7 @@ class Capture(RecordedReadings, Stills):
 
     def _chunks(self, channel: str, count: int, told: Callable[[str, int, int], None]) -> Iterator[pd.DataFrame]:
         """Yield the frame of a channel about a million rows at a time, and tell how many of `count` there were."""
-        from fxlive.capture.frames import to_frame
+        from fxlive.capture.reading.frames import to_frame
 
         of = self._of(channel)
         drift = self._known(channel, whole=True)
@@ -177,7 +177,7 @@ class Capture(RecordedReadings, Stills):
         CaptureError
             Where Polars is not installed.
         """
-        from fxlive.capture.tools import lazy_frame
+        from fxlive.capture.exporting.tools import lazy_frame
 
         self._refresh()
         return lazy_frame(self._recorded(self._of(self._channel(channel))), self._files)
@@ -193,7 +193,7 @@ class Capture(RecordedReadings, Stills):
         CaptureError
             Where Dask is not installed.
         """
-        from fxlive.capture.tools import dask_frame
+        from fxlive.capture.exporting.tools import dask_frame
 
         self._refresh()
         of = self._of(self._channel(channel))
@@ -220,7 +220,7 @@ class Capture(RecordedReadings, Stills):
             Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
             the tables.
         """
-        from fxlive.capture import tools
+        from fxlive.capture.exporting import tools
 
         self._refresh()
         channels = {n: (self._recorded(of), self._known(n, whole=True)) for n, of in self._channels().items()}

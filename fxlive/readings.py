@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from fxlive.analysis import Analysis
-from fxlive.capture.export import files_for, write_frame
+from fxlive.capture.exporting.export import files_for, write_frame
 from fxlive.core.instruments import with_known_symbols
 from fxlive.errors import UnknownOption
 from fxlive.tables.selection import select
@@ -209,7 +209,7 @@ class Readings(Analysis, ABC):
         files = files_for(frames, path, format)
         for name, frame in frames.items():
             if format == "csv":
-                from fxlive.capture.archive import write_csv
+                from fxlive.capture.exporting.archive import write_csv
 
                 write_csv([frame], files[name])
             else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from fxlive.capture.layout import GAPS, REJECTED
+from fxlive.capture.format.layout import GAPS, REJECTED
 from fxlive.core.arguments import micros_of, span_of, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
@@ -22,8 +22,8 @@ from fxlive.wire.undocumented import EXTRA, Drift
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
 if TYPE_CHECKING:
-    from fxlive.capture.folder import Folder
-    from fxlive.capture.reading import Recorded
+    from fxlive.capture.reading.folder import Folder
+    from fxlive.capture.reading.rows import Recorded
 
 _OWN = (GAPS, REJECTED)
 _CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
@@ -121,14 +121,14 @@ class RecordedReadings(Readings):
 
     def _folders_anew(self) -> list[Folder]:
         """Return its folders for who plays them: each is looked at by one reader alone."""
-        from fxlive.capture.folder import Folder
+        from fxlive.capture.reading.folder import Folder
 
         if self._until_us is not None:
             raise CaptureError("A capture at a moment is not played: replay the whole capture, and seek(...) there.")
         return [Folder(folder.files, folder.path) for folder in self._folders]
 
     def _recorded(self, channel: Channel) -> Recorded:
-        from fxlive.capture.reading import Recorded
+        from fxlive.capture.reading.rows import Recorded
 
         return Recorded(channel, self._folders, self._until_us)
 
@@ -141,8 +141,8 @@ class RecordedReadings(Readings):
         Where a manifest is lost, or `whole` is asked of a capture without an end, they are looked for in all rows: what
         a column takes depends on those that came first.
         """
-        from fxlive.capture.frames import note_drift
-        from fxlive.capture.reading import pieces_of
+        from fxlive.capture.reading.frames import note_drift
+        from fxlive.capture.reading.rows import pieces_of
 
         of = self._of(channel)
         drift = Drift(of)
@@ -159,7 +159,7 @@ class RecordedReadings(Readings):
         return drift
 
     def _frame(self, rows: Any, channel: Channel) -> pd.DataFrame:
-        from fxlive.capture.frames import to_frame
+        from fxlive.capture.reading.frames import to_frame
 
         return to_frame(rows.to_batches(), len(rows), channel, self._symbols, self._known(channel.name))
 
@@ -167,8 +167,8 @@ class RecordedReadings(Readings):
         return self._selected(channel, None, None, None, {})
 
     def _selected(self, channel: str, last: Any, since: Any, until: Any, where: dict[str, Any]) -> pd.DataFrame:
-        from fxlive.capture.conditions import condition
-        from fxlive.capture.frames import to_frame
+        from fxlive.capture.reading.conditions import condition
+        from fxlive.capture.reading.frames import to_frame
 
         self._refresh()
         of = self._of(channel)
@@ -187,7 +187,7 @@ class RecordedReadings(Readings):
         return select(frame, channel, last=last, since=since, until=until, where=where)
 
     def _windows(self) -> dict[str, pd.DataFrame]:
-        from fxlive.capture.frames import note_symbols
+        from fxlive.capture.reading.frames import note_symbols
 
         self._refresh()
         channels = self._channels()
@@ -198,7 +198,7 @@ class RecordedReadings(Readings):
         return {name: self._frame(rows, channels[name]) for name, rows in tables.items()}
 
     def _newest(self, channel: str) -> pd.DataFrame:
-        from fxlive.capture import latest
+        from fxlive.capture.reading import latest
 
         self._refresh()
         of = self._of(channel)
@@ -233,7 +233,7 @@ class RecordedReadings(Readings):
             `start`, `end` (``datetime64[us, UTC]``, NaT while it lasts), `duration_s`, `reason`, `channels` (a tuple),
             `lost_rows` (Int64; known only of what the recorder dropped or the files lack).
         """
-        from fxlive.capture.gaps import gaps_of
+        from fxlive.capture.reading.gaps import gaps_of
 
         self._refresh()
         found = gaps_of(self._folders, self._until_us)
@@ -249,7 +249,7 @@ class RecordedReadings(Readings):
         DataFrame
             Indexed by `received_at`; `reason` and `raw`, the first 64 KB of the text.
         """
-        from fxlive.capture.frames import to_frame
+        from fxlive.capture.reading.frames import to_frame
 
         self._refresh()
         rows = self._recorded(REJECTED).table()

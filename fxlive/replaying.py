@@ -90,9 +90,9 @@ class Replay(Session):
         *,
         name: str = "replay",
     ) -> None:
-        from fxlive.capture.files import Files
-        from fxlive.capture.folder import find
-        from fxlive.capture.tape import Tape
+        from fxlive.capture.reading.files import Files
+        from fxlive.capture.reading.folder import find
+        from fxlive.capture.reading.tape import Tape
 
         folders = path._folders_anew() if isinstance(path, Capture) else find(Files(path))
         self._feed = ReplayFeed(

@@ -32,7 +32,7 @@ from fxlive.telling import Telling
 from fxlive.wire.channels import CHANNELS, channel_name
 
 if TYPE_CHECKING:
-    from fxlive.capture.recording import Recorder
+    from fxlive.capture.writing.recorder import Recorder
     from fxlive.widgets.status import Controls
 
 open_sessions: dict[str, Session] = {}
@@ -382,7 +382,7 @@ class Session(Telling, Subscribing, Pictures):
         return recording
 
     def _begin_recording(self, path: str | Path) -> Recorder:
-        from fxlive.capture.recording import Recorder  # a third of fxlive's import time, and not for everyone
+        from fxlive.capture.writing.recorder import Recorder  # a third of fxlive's import time, and not for everyone
 
         self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
         self._pipeline.record_into(self.recording)

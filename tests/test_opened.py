@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.capture.recording import Recorder
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.core.background import call
 from fxlive.demo import demo
 from fxlive.wire.channels import CHANNELS
@@ -321,7 +321,7 @@ def test_a_capture_is_read_while_it_is_being_written(tmp_path: Path) -> None:
 
 
 def test_parts_that_are_merged_while_they_are_read_cost_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fxlive.capture import layout
+    from fxlive.capture.format import layout
 
     monkeypatch.setattr(layout, "MERGED_AT_ONCE", 2)
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.01) as recorder:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.capture.recording import Recorder
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, message, position, quote, quotes, wait_until
 from tests.capture.sessions import bring_all, equal, path_of, plain, recorded
@@ -212,7 +212,7 @@ def test_a_capture_on_object_storage_is_read_and_replayed_as_one_here_is(
 def test_a_tool_that_is_not_installed_is_an_error_that_says_how_to_get_it(
     capture: fxlive.Capture, monkeypatch: pytest.MonkeyPatch, method: str, library: str
 ) -> None:
-    from fxlive.capture import tools
+    from fxlive.capture.exporting import tools
 
     def gone(name: str) -> Any:
         raise ImportError(f"No module named {name!r}")

@@ -16,7 +16,7 @@ import pytest
 import fxlive
 from fxlive import errors, face
 from fxlive.analytics.exposure import Exposure
-from fxlive.capture.recording import Recorder, RecordingStatus
+from fxlive.capture.writing.recorder import Recorder, RecordingStatus
 from fxlive.listeners import Handle, Stream
 from fxlive.watching import Watch
 

@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fxlive
-from fxlive.capture import layout
-from fxlive.capture.files import Files
-from fxlive.capture.folder import find
-from fxlive.capture.recording import Recorder
-from fxlive.capture.tape import Tape
+from fxlive.capture.format import layout
+from fxlive.capture.reading.files import Files
+from fxlive.capture.reading.folder import find
+from fxlive.capture.reading.tape import Tape
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.wire.batch import Batch
 from fxlive.wire.protocol import decode
@@ -114,7 +114,7 @@ def played(capture: Path) -> list[Batch]:
 def test_messages_of_all_channels_come_in_the_order_in_which_they_arrived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fxlive.capture import tape
+    from fxlive.capture.reading import tape
     from fxlive.feeds import replay
 
     monkeypatch.setattr(tape, "BLOCK_ROWS", 50)

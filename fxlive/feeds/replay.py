@@ -16,8 +16,8 @@ from fxlive.errors import CaptureError, FxliveError, InvalidSubscription
 from fxlive.feeds.feed import Filters, Halt, Sink
 
 if TYPE_CHECKING:  # Arrow's datasets are loaded by who opens a capture
-    from fxlive.capture.notes import Gap
-    from fxlive.capture.tape import Block, Tape
+    from fxlive.capture.format.notes import Gap
+    from fxlive.capture.reading.tape import Block, Tape
 
 log = logging.getLogger("fxlive")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fxlive.capture.recording import Recorder, RecordingStatus
+from fxlive.capture.writing.recorder import Recorder, RecordingStatus
 from fxlive.health import latency_ms
 from fxlive.pipeline import Pipeline
 from fxlive.widgets.layers import Badge

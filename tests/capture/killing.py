@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 import fxlive
-from fxlive.capture import manifest
+from fxlive.capture.format import manifest
 from tests.capture.recordings import numbers, read
 
 ROOT = Path(__file__).parents[2]

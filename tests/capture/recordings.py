@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fxlive.capture import layout
-from fxlive.capture.disk import Disk
+from fxlive.capture.format import layout
+from fxlive.capture.format.disk import Disk
 from fxlive.wire.batch import Batch
 from fxlive.wire.protocol import decode
 

@@ -20,8 +20,8 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 import fxlive
-from fxlive.capture import layout
-from fxlive.capture.recording import Recorder
+from fxlive.capture.format import layout
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, FailingDisk, alert, message, quote, quotes, trade, wait_until
 from tests.handmade import clean_slate  # noqa: F401

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import fxlive
-from fxlive.capture.export import write_frame
+from fxlive.capture.exporting.export import write_frame
 from fxlive.core.background import call
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire.channels import CHANNELS

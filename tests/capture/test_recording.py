@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import fxlive
-from fxlive.capture import layout, manifest
-from fxlive.capture.recording import Recorder
-from fxlive.capture.schema import schema
+from fxlive.capture.format import layout, manifest
+from fxlive.capture.format.schema import schema
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.channels import CHANNELS, Channel

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fxlive.capture import layout, manifest, recording
-from fxlive.capture.recording import Recorder
+from fxlive.capture.format import layout, manifest
+from fxlive.capture.writing import recorder as recording
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import MAY_8, FailingDisk, numbers, quotes, read, wait_until
 

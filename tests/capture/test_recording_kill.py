@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.capture import layout
+from fxlive.capture.format import layout
 from tests.capture.killing import kill_under_load, started
 from tests.capture.recordings import numbers
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
-from fxlive.capture import layout
-from fxlive.capture.recording import Recorder
+from fxlive.capture.format import layout
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, alert, position, quote, quotes, trade, wait_until
 

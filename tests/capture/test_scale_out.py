@@ -16,7 +16,7 @@ from fxlive.analytics.bars import bars
 from fxlive.analytics.execution import execution
 from fxlive.analytics.market import spread_profile
 from fxlive.analytics.pnl import pnl
-from fxlive.capture.recording import Recorder
+from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, quote, quotes, trade
 

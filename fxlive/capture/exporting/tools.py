@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 import pyarrow.dataset as ds
 
-from fxlive.capture.files import Files
-from fxlive.capture.folder import FORMAT, Piece
-from fxlive.capture.frames import to_frame
-from fxlive.capture.reading import Recorded, received_until, while_merging
-from fxlive.capture.schema import schema
+from fxlive.capture.format.schema import schema
+from fxlive.capture.reading.files import Files
+from fxlive.capture.reading.folder import FORMAT, Piece
+from fxlive.capture.reading.frames import to_frame
+from fxlive.capture.reading.rows import Recorded, received_until, while_merging
 from fxlive.core.dtypes import STR
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.tables.vocabulary import Vocabulary

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fxlive.capture.schema import TIME
+from fxlive.capture.format.schema import TIME
 from fxlive.core.arguments import is_several, micros_of
 from fxlive.tables.selection import caseless
 from fxlive.wire.channels import Channel

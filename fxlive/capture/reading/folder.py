@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from fxlive.capture import layout, manifest
-from fxlive.capture.files import Entry, Files
-from fxlive.capture.layout import GAPS, MANIFEST, REJECTED, Part
-from fxlive.capture.manifest import Manifest
-from fxlive.capture.notes import Gap
-from fxlive.capture.schema import CODES, FORMAT_VERSION, schema
+from fxlive.capture.format import layout, manifest
+from fxlive.capture.format.layout import GAPS, MANIFEST, REJECTED, Part
+from fxlive.capture.format.manifest import Manifest
+from fxlive.capture.format.notes import Gap
+from fxlive.capture.format.schema import CODES, FORMAT_VERSION, schema
+from fxlive.capture.reading.files import Entry, Files
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from fxlive.capture.folder import FORMAT, Folder, Piece, unreadable
-from fxlive.capture.schema import TIME, schema
+from fxlive.capture.format.schema import TIME, schema
+from fxlive.capture.reading.folder import FORMAT, Folder, Piece, unreadable
 from fxlive.errors import CaptureError
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import EXTRA

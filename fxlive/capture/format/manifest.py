@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 import numpy as np
 
-from fxlive.capture.disk import Disk
-from fxlive.capture.layout import MANIFEST
-from fxlive.capture.schema import FORMAT_VERSION
+from fxlive.capture.format.disk import Disk
+from fxlive.capture.format.layout import MANIFEST
+from fxlive.capture.format.schema import FORMAT_VERSION
 from fxlive.errors import CaptureError, NewerCapture
 
 _MOMENT = re.compile(r"-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)

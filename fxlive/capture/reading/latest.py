@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.capture.frames import to_frame
+from fxlive.capture.reading.frames import to_frame
 from fxlive.tables.store import VOLUME_TOLERANCE
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel

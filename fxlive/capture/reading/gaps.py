@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from fxlive.capture import manifest
-from fxlive.capture.folder import Folder
-from fxlive.capture.layout import GAPS, REJECTED, channel_folder
-from fxlive.capture.notes import Gap
-from fxlive.capture.reading import Recorded, pieces_of
+from fxlive.capture.format import manifest
+from fxlive.capture.format.layout import GAPS, REJECTED, channel_folder
+from fxlive.capture.format.notes import Gap
+from fxlive.capture.reading.folder import Folder
+from fxlive.capture.reading.rows import Recorded, pieces_of
 from fxlive.core.arguments import micros_of
 
 

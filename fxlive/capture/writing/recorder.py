@@ -19,12 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from fxlive.capture import manifest, notes
-from fxlive.capture.disk import Disk
-from fxlive.capture.inbox import Chunk, Inbox, chunk
-from fxlive.capture.layout import GAPS, REJECTED, capture_name
-from fxlive.capture.manifest import ChannelEntry, Manifest, moment, without_secrets
-from fxlive.capture.writer import ChannelWriter
+from fxlive.capture.format import manifest, notes
+from fxlive.capture.format.chunk import Chunk, chunk
+from fxlive.capture.format.disk import Disk
+from fxlive.capture.format.layout import GAPS, REJECTED, capture_name
+from fxlive.capture.format.manifest import ChannelEntry, Manifest, moment, without_secrets
+from fxlive.capture.writing.channel_writer import ChannelWriter
+from fxlive.capture.writing.queue import Inbox
 from fxlive.core.arguments import path_of
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fxlive.capture.inbox import Chunk
-from fxlive.capture.layout import GAPS, REJECTED
+from fxlive.capture.format.chunk import Chunk
+from fxlive.capture.format.layout import GAPS, REJECTED
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, fs
 
-from fxlive.capture.folder import Folder
-from fxlive.capture.layout import MANIFEST
-from fxlive.capture.reading import while_merging
+from fxlive.capture.format.layout import MANIFEST
+from fxlive.capture.reading.folder import Folder
+from fxlive.capture.reading.rows import while_merging
 from fxlive.errors import CaptureError
 
 Progress = Callable[[str, int, int], None]

@@ -12,12 +12,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from fxlive.capture import parts
-from fxlive.capture.disk import Disk
-from fxlive.capture.inbox import Chunk
-from fxlive.capture.layout import LARGE_ROWS, WHOLE_ROWS, Part, channel_folder, date_folder, next_merge, part_name
-from fxlive.capture.notes import refused
-from fxlive.capture.schema import by_date, table
+from fxlive.capture.format.chunk import Chunk
+from fxlive.capture.format.disk import Disk
+from fxlive.capture.format.layout import (
+    LARGE_ROWS,
+    WHOLE_ROWS,
+    Part,
+    channel_folder,
+    date_folder,
+    next_merge,
+    part_name,
+)
+from fxlive.capture.format.notes import refused
+from fxlive.capture.format.schema import by_date, table
+from fxlive.capture.writing import parts
 from fxlive.wire.batch import Rejection
 from fxlive.wire.channels import Channel
 

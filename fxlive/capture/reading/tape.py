@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fxlive.capture.folder import Folder, Piece
-from fxlive.capture.gaps import gaps_of, noted
-from fxlive.capture.layout import GAPS, REJECTED
-from fxlive.capture.notes import Gap
-from fxlive.capture.reading import Recorded, batches, pieces_of
+from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.capture.format.notes import Gap
+from fxlive.capture.reading.folder import Folder, Piece
+from fxlive.capture.reading.gaps import gaps_of, noted
+from fxlive.capture.reading.rows import Recorded, batches, pieces_of
 from fxlive.core.timestamps import NAT, Micros
 from fxlive.wire.batch import Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, Channel

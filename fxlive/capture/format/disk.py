@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from fxlive.capture.layout import UNFINISHED
+from fxlive.capture.format.layout import UNFINISHED
 
 
 class Disk:

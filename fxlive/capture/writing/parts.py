@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fxlive.capture.disk import Disk
-from fxlive.capture.schema import CODES
+from fxlive.capture.format.disk import Disk
+from fxlive.capture.format.schema import CODES
 
 GROUP_ROWS = 131_072
 GROUP_BYTES = 64 * 2**20

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fxlive.capture.inbox import Chunk, Hole, chunk
-from fxlive.capture.layout import GAPS, REJECTED
-from fxlive.capture.manifest import GapEntry, moment
+from fxlive.capture.format.chunk import Chunk, Hole, chunk
+from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.capture.format.manifest import GapEntry, moment
 from fxlive.core.timestamps import NAT
 from fxlive.wire.batch import MAX_RAW_CHARS, Rejection, Rows
 from fxlive.wire.channels import Channel
