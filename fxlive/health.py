@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.feeds.feed import State
+from fxlive.feeds.interface import State
 from fxlive.pipeline import Pipeline
 from fxlive.tables.counters import Counters
 from fxlive.tables.store import Store

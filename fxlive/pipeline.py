@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from fxlive.core.background import INTERRUPTIBLE_S
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
-from fxlive.feeds.feed import Feed, State
+from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.listeners import Errors, Handle, Mailbox, Stream
 from fxlive.seen import Seen

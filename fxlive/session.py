@@ -20,7 +20,7 @@ from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, Unkn
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
 from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
-from fxlive.feeds.feed import Feed, State
+from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.health import Health, health_of

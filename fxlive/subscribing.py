@@ -8,7 +8,7 @@ from typing import Any
 from fxlive.core.background import bridge, call
 from fxlive.core.instruments import with_spelled_symbols
 from fxlive.errors import InvalidSubscription, UnknownOption
-from fxlive.feeds.feed import Filters
+from fxlive.feeds.interface import Filters
 from fxlive.pipeline import Pipeline
 from fxlive.wire.channels import CHANNELS, channel_name, has_symbols
 

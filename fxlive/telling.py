@@ -11,7 +11,7 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, whole
 from fxlive.errors import UnknownOption
-from fxlive.feeds.feed import State
+from fxlive.feeds.interface import State
 from fxlive.listeners import Errors, Handle, Stream
 from fxlive.pipeline import Pipeline
 from fxlive.readings import Readings

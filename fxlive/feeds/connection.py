@@ -19,7 +19,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from fxlive.feeds.frames import cut_frames
+from fxlive.feeds.framing import cut_frames
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 _MAX_HEADER_BYTES = 65_536

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fxlive.feeds.feed import Filters, Halt, Sink
+from fxlive.feeds.interface import Filters, Halt, Sink
 from fxlive.wire.protocol import decode
 
 

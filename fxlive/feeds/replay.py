@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fxlive.errors import CaptureError, FxliveError, InvalidSubscription
-from fxlive.feeds.feed import Filters, Halt, Sink
+from fxlive.feeds.interface import Filters, Halt, Sink
 
 if TYPE_CHECKING:  # Arrow's datasets are loaded by who opens a capture
     from fxlive.capture.format.notes import Gap

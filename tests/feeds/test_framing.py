@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from fxlive.feeds.connection import Connection
-from fxlive.feeds.frames import cut_frames
+from fxlive.feeds.framing import cut_frames
 
 payloads = st.binary(max_size=300) | st.integers(120, 70_000).map(bytes)
 plain = payloads.map(lambda p: [Frame(Opcode.TEXT, p)])
