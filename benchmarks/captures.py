@@ -20,7 +20,7 @@ from benchmarks.report import Figure
 from benchmarks.socket_rate import flood, taken
 from fxlive.capture.format import layout
 from fxlive.capture.writing.recorder import Recorder
-from fxlive.seen import Seen
+from fxlive.pipeline.duplicates import Seen
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 

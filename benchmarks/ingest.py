@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.seen import Seen
+from fxlive.pipeline.duplicates import Seen
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 

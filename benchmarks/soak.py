@@ -37,7 +37,7 @@ from websockets.frames import Frame, Opcode
 import fxlive
 from benchmarks.report import Figure
 from fxlive.core.background import background_loop
-from fxlive.seen import REMEMBERED_IDS, Seen
+from fxlive.pipeline.duplicates import REMEMBERED_IDS, Seen
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.server import Simulator
 from fxlive.wire.channels import CHANNELS

@@ -77,10 +77,11 @@ from fxlive.face import (
     wait_for,
     when,
 )
-from fxlive.health import Health
 from fxlive.magics import load_ipython_extension
 from fxlive.opened import Capture, open_capture
 from fxlive.opening import close, connect, connect_async, current, sessions, use
+from fxlive.pipeline.alerts import firings
+from fxlive.pipeline.health import Health
 from fxlive.replaying import Replay, replay
 from fxlive.session import Session
 
@@ -130,6 +131,7 @@ __all__ = [
     "explain",
     "export",
     "exposure",
+    "firings",
     "frame",
     "gaps",
     "grid",

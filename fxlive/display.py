@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.health import Health
+from fxlive.pipeline.health import Health
 
 _COLOURS = {
     "connected": "#2e7d32",

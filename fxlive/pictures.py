@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from fxlive.core.instruments import with_known_symbols
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.wire.channels import has_symbols
 
 if TYPE_CHECKING:

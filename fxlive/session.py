@@ -23,9 +23,9 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.health import Health, health_of
 from fxlive.pictures import Pictures
-from fxlive.pipeline import STALE_AFTER_S, Pipeline, now_us
+from fxlive.pipeline.health import Health, health_of
+from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.subscribing import Channels, Subscribing, wanted
 from fxlive.tables.store import Store
 from fxlive.telling import Telling

@@ -9,7 +9,7 @@ from fxlive.core.background import bridge, call
 from fxlive.core.instruments import with_spelled_symbols
 from fxlive.errors import InvalidSubscription, UnknownOption
 from fxlive.feeds.interface import Filters
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.wire.channels import CHANNELS, channel_name, has_symbols
 
 Channels = Sequence[str] | Mapping[str, Filters | None] | None

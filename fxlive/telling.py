@@ -12,10 +12,10 @@ import pandas as pd
 from fxlive.core.arguments import span_s, whole
 from fxlive.errors import UnknownOption
 from fxlive.feeds.interface import State
-from fxlive.listeners import Errors, Handle, Stream
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.alerts import Watch
+from fxlive.pipeline.callbacks import Errors, Handle, Stream
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.readings import Readings
-from fxlive.watching import Watch
 
 
 class Telling(Readings):
@@ -139,7 +139,7 @@ class Telling(Readings):
         >>> watch = losing(lambda positions: print(positions[["symbol", "unrealized_pnl"]]))
         >>> watch.cancel()
 
-        ``fxlive.watching.firings(condition, ((t, capture.at(t)) for t in times), "10s")`` tells when it would have been
+        ``fxlive.firings(condition, ((t, capture.at(t)) for t in times), "10s")`` tells when it would have been
         told in a recorded session.
         """
         _function("condition", condition, "session")

@@ -17,8 +17,8 @@ import fxlive
 from fxlive import errors, face
 from fxlive.analytics.exposure import Exposure
 from fxlive.capture.writing.recorder import Recorder, RecordingStatus
-from fxlive.listeners import Handle, Stream
-from fxlive.watching import Watch
+from fxlive.pipeline.alerts import Watch
+from fxlive.pipeline.callbacks import Handle, Stream
 
 ROOT = Path(__file__).parents[1]
 

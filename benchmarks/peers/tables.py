@@ -24,7 +24,7 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Comparison
-from fxlive.seen import Seen
+from fxlive.pipeline.duplicates import Seen
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fxlive.errors import UnknownOption
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares

@@ -9,7 +9,7 @@ from IPython.display import publish_display_data
 
 from fxlive.core.instruments import known_symbol
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.alerts import alerts_feed
 from fxlive.widgets.chart import LiveChart
 from fxlive.widgets.grid import grid

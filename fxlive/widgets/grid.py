@@ -17,7 +17,7 @@ from fxlive.core.arguments import whole
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn, UnknownOption
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.following import Followed
 from fxlive.widgets.layers import Badge, Fares

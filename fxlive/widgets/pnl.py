@@ -18,7 +18,7 @@ from fxlive.core.arguments import time_of
 from fxlive.core.background import submit
 from fxlive.errors import UnknownOption
 from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
 from fxlive.widgets.chart import Contents, LiveChart, Pickers
 from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised

@@ -14,7 +14,7 @@ from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
 from fxlive.figures.labels import short, shown_name
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.latest import Mark as Since
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.candles import MOST_BARS, BarLayer

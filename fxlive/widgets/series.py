@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from fxlive.core.arguments import time_of
 from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.chart import Contents, LiveChart
 from fxlive.widgets.layers import Column, Fares, Points, in_window

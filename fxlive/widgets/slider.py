@@ -6,7 +6,7 @@ from typing import Any
 
 from fxlive.core.background import call
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.layers import Fares
 from fxlive.widgets.live import LiveWidget
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fxlive.capture.writing.recorder import Recorder, RecordingStatus
-from fxlive.health import latency_ms
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.health import latency_ms
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.layers import Badge
 from fxlive.widgets.live import LiveWidget
 

@@ -14,7 +14,7 @@ from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments
 from fxlive.errors import UnknownOption
 from fxlive.figures.thinning import thinned
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.layers import Badge, Fares, in_window
 from fxlive.widgets.live import LiveWidget

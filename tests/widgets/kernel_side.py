@@ -9,7 +9,7 @@ from typing import Any
 
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
 from fxlive.widgets.refresher import Refresher
 

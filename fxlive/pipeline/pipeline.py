@@ -13,8 +13,9 @@ from fxlive.core.background import INTERRUPTIBLE_S
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.listeners import Errors, Handle, Mailbox, Stream
-from fxlive.seen import Seen
+from fxlive.pipeline.callbacks import Errors, Handle, Stream
+from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.mailbox import Mailbox
 from fxlive.tables.counters import Counters
 from fxlive.tables.gaps import Gap
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store

@@ -14,7 +14,7 @@ from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.core.arguments import span_s
 from fxlive.errors import UnknownOption
-from fxlive.listeners import Called, Errors
+from fxlive.pipeline.callbacks import Called, Errors
 
 log = logging.getLogger("fxlive")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fxlive
 from fxlive.core.background import background_loop, call
-from fxlive.watching import Hold, Watch, firings, holds
+from fxlive.pipeline.alerts import Hold, Watch, firings, holds
 from tests.handmade import quote, wait_until
 
 

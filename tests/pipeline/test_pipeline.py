@@ -20,9 +20,9 @@ from websockets.sync.server import ServerConnection
 import fxlive
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.health import health_of, latency_ms
-from fxlive.pipeline import Pipeline
-from fxlive.seen import Seen
+from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.health import health_of, latency_ms
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.tables.store import Store
 from fxlive.wire.channels import CHANNELS

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fxlive.feeds.interface import State
-from fxlive.pipeline import Pipeline
+from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.counters import Counters
 from fxlive.tables.store import Store
 
