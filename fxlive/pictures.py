@@ -13,11 +13,11 @@ from fxlive.pipeline.pipeline import Pipeline
 from fxlive.wire.channels import has_symbols
 
 if TYPE_CHECKING:
-    from fxlive.widgets.alerts import AlertsFeed
-    from fxlive.widgets.chart import LiveChart
+    from fxlive.widgets.charts.chart import LiveChart
     from fxlive.widgets.dashboard import Dashboard
-    from fxlive.widgets.grid import Grid
     from fxlive.widgets.status import Controls, StatusBar
+    from fxlive.widgets.tables.alerts import AlertsFeed
+    from fxlive.widgets.tables.grid import Grid
     from fxlive.widgets.tiles import MetricTiles
 
 
@@ -86,7 +86,7 @@ class Pictures:
         >>> fxlive.Session.offline().price_chart("EURUSD", window="5min").name
         'offline: EURUSD line 5min'
         """
-        from fxlive.widgets.prices import price_chart
+        from fxlive.widgets.charts.prices import price_chart
 
         return price_chart(self._opened(), self.name, symbol, kind, freq, window, tz=tz, name=name)
 
@@ -125,7 +125,7 @@ class Pictures:
         >>> [trace.name for trace in fxlive.Session.offline().pnl_chart().figure.data]
         ['Total', 'Unrealized', 'Realized', 'Drawdown']
         """
-        from fxlive.widgets.pnl import pnl_chart
+        from fxlive.widgets.charts.pnl import pnl_chart
 
         return pnl_chart(self._opened(), self.name, by, window, tz=tz, name=name)
 
@@ -169,7 +169,7 @@ class Pictures:
         >>> fxlive.Session.offline().chart("market-data", ["spread"], by="symbol").figure.layout.title.text
         'market-data: spread by symbol'
         """
-        from fxlive.widgets.series import series_chart
+        from fxlive.widgets.charts.series import series_chart
 
         return series_chart(self._opened(), self.name, self._channel(channel), y, by, window, tz=tz, name=name)
 
@@ -300,7 +300,7 @@ class Pictures:
         >>> fxlive.Session.offline().grid("positions", columns=["ticket", "profit"], symbol="EURUSD").name
         "offline: grid positions symbol='EURUSD'"
         """
-        from fxlive.widgets.grid import grid
+        from fxlive.widgets.tables.grid import grid
 
         if "symbol" in where and has_symbols(self._channel(channel)):
             where = with_known_symbols(where, sorted(self._pipeline.store.symbols))
@@ -340,7 +340,7 @@ class Pictures:
         >>> fxlive.Session.offline().alerts_feed().acknowledged
         frozenset()
         """
-        from fxlive.widgets.alerts import alerts_feed
+        from fxlive.widgets.tables.alerts import alerts_feed
 
         return alerts_feed(self._opened(), self.name, name=name)
 

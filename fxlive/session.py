@@ -203,7 +203,7 @@ class Session(Telling, Subscribing, Pictures):
 
     def _close_former_widgets(self) -> None:
         """Close what a former session of this name has shown: it would keep its tables, and show what is no more."""
-        widgets = sys.modules.get("fxlive.widgets.live")
+        widgets = sys.modules.get("fxlive.widgets.base")
         if widgets is not None and self._pipeline.state == "connecting":  # not where this one is opened again
             widgets.close_widgets_of(self.name)
 

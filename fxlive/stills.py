@@ -68,8 +68,8 @@ class Stills(Readings, ABC):
         from fxlive.analytics.bars import bars
         from fxlive.figures import market
         from fxlive.figures.trading import bars_figure
-        from fxlive.widgets.candles import MOST_BARS
-        from fxlive.widgets.prices import price_figure
+        from fxlive.widgets.charts.candles import MOST_BARS
+        from fxlive.widgets.charts.prices import price_figure
 
         if kind not in ("line", "candles"):
             raise UnknownOption("kind", kind, ("line", "candles"))

@@ -10,14 +10,14 @@ from IPython.display import publish_display_data
 from fxlive.core.instruments import known_symbol
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.widgets.alerts import alerts_feed
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.grid import grid
-from fxlive.widgets.live import LiveWidget, in_a_kernel, in_words, still_of
-from fxlive.widgets.pnl import PnlPickers
-from fxlive.widgets.prices import QUOTES, PricePickers
+from fxlive.widgets.base import LiveWidget, in_a_kernel, in_words, still_of
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.pnl import PnlPickers
+from fxlive.widgets.charts.prices import QUOTES, PricePickers
 from fxlive.widgets.slider import time_slider
 from fxlive.widgets.status import Controls, status_bar
+from fxlive.widgets.tables.alerts import alerts_feed
+from fxlive.widgets.tables.grid import grid
 from fxlive.widgets.tiles import metrics_chart
 
 _GRIDS = {"Positions": "positions", "Orders": "orders", "Trades": "trades", "Quotes": QUOTES}

@@ -7,8 +7,8 @@ from typing import Any
 from fxlive.core.background import call
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.widgets.layers import Fares
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Fares
 
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0, None)
 """Those that are offered; None is as fast as it goes."""

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from fxlive.capture.writing.recorder import Recorder, RecordingStatus
 from fxlive.pipeline.health import latency_ms
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.widgets.layers import Badge
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Badge
 
 EVERY_S = 1.0
 """How often the counters are read; what the user does, and the state, show at once."""

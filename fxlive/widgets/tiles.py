@@ -16,8 +16,8 @@ from fxlive.errors import UnknownOption
 from fxlive.figures.thinning import thinned
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.layers import Badge, Fares, in_window
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Badge, Fares, in_window
 from fxlive.wire.messages import Kind
 
 ANALYTICS = "analytics"

@@ -2,8 +2,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fxlive.widgets import live, plotly_source
+from fxlive.widgets import base as live
 from fxlive.widgets import page as the_page
+from fxlive.widgets.charts import plotly_source
 from tests.widgets.kernel_side import Platform
 from tests.widgets.recording_comm import Recorded, recording
 

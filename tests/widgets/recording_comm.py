@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from comm.base_comm import BaseComm
 
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
 
 
 @dataclass

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fxlive.widgets.alerts import alerts_feed
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.grid import grid
-from fxlive.widgets.live import LiveWidget
-from fxlive.widgets.pnl import pnl_chart
-from fxlive.widgets.prices import PricePickers, price_chart
-from fxlive.widgets.series import series_chart
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.pnl import pnl_chart
+from fxlive.widgets.charts.prices import PricePickers, price_chart
+from fxlive.widgets.charts.series import series_chart
+from fxlive.widgets.tables.alerts import alerts_feed
+from fxlive.widgets.tables.grid import grid
 from fxlive.widgets.tiles import metrics_chart
 from tests.samples import ALERT, message
 from tests.widgets.kernel_side import START, Here, Platform, look, say

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.widgets.chart import LiveChart
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.pnl import PnlPickers
+from fxlive.widgets.charts.prices import PricePickers
 from fxlive.widgets.dashboard import Dashboard
-from fxlive.widgets.pnl import PnlPickers
-from fxlive.widgets.prices import PricePickers
 from tests.widgets.kernel_side import Here, Platform, look, say
 from tests.widgets.recording_comm import Recorded
 

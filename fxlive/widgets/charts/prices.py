@@ -17,9 +17,9 @@ from fxlive.figures.labels import short, shown_name
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.latest import Mark as Since
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.candles import MOST_BARS, BarLayer
-from fxlive.widgets.chart import Contents, LiveChart, Pickers
-from fxlive.widgets.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
+from fxlive.widgets.charts.candles import MOST_BARS, BarLayer
+from fxlive.widgets.charts.chart import Contents, LiveChart, Pickers
+from fxlive.widgets.charts.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
 
 QUOTES = "market-data"
 _X = Column("x")

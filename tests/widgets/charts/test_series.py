@@ -9,8 +9,8 @@ import pytest
 
 import fxlive
 from fxlive.figures.labels import MOST_LINES
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.series import series_chart
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.series import series_chart
 from tests.widgets.kernel_side import Here, Platform, look
 from tests.widgets.recording_comm import Recorded
 

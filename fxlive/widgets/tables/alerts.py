@@ -11,9 +11,9 @@ from typing import Any
 from fxlive.errors import UnknownOption
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.following import Followed
-from fxlive.widgets.layers import Badge, Fares
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Badge, Fares
+from fxlive.widgets.tables.following import Followed
 
 MAX_ALERTS = 500
 MAX_CHARS = 2_000

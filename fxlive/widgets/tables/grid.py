@@ -19,9 +19,9 @@ from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.following import Followed
-from fxlive.widgets.layers import Badge, Fares
-from fxlive.widgets.live import LiveWidget
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Badge, Fares
+from fxlive.widgets.tables.following import Followed
 from fxlive.wire.channels import channel_name
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import MAX_EXACT_INTEGER

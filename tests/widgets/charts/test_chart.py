@@ -14,9 +14,9 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import fxlive
 from fxlive.errors import FxliveError
-from fxlive.widgets.chart import Contents, LiveChart
-from fxlive.widgets.layers import Badge, Column, Layer, Mark, Points
-from fxlive.widgets.live import Cells, close_widgets_of
+from fxlive.widgets.base import Cells, close_widgets_of
+from fxlive.widgets.charts.chart import Contents, LiveChart
+from fxlive.widgets.charts.layers import Badge, Column, Layer, Mark, Points
 from tests.widgets.kernel_side import Here, look, say
 from tests.widgets.recording_comm import Recorded
 

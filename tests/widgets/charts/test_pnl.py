@@ -9,13 +9,13 @@ import pytest
 
 import fxlive
 from fxlive.analytics.pnl import pnl
-from fxlive.widgets import pnl as module
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.layers import Points, Revised
-from fxlive.widgets.pnl import PnlBooks, PnlLayers, pnl_chart
+from fxlive.widgets.charts import pnl as module
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.layers import Points, Revised
+from fxlive.widgets.charts.pnl import PnlBooks, PnlLayers, pnl_chart
+from tests.widgets.charts.test_candles import drawn
 from tests.widgets.kernel_side import START, Here, Platform, look
 from tests.widgets.recording_comm import Recorded
-from tests.widgets.test_candles import drawn
 
 
 def trade(platform: Platform, ticket: int, profit: float, status: str = "FILLED", **more: Any) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 import fxlive
 from fxlive.analytics.bars import bars
-from fxlive.widgets.candles import BarLayer
-from fxlive.widgets.layers import Points
-from fxlive.widgets.prices import price_chart
+from fxlive.widgets.charts.candles import BarLayer
+from fxlive.widgets.charts.layers import Points
+from fxlive.widgets.charts.prices import price_chart
 from tests.widgets.kernel_side import Here, Platform
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import fxlive
 from fxlive.tables.selection import select
-from fxlive.widgets.grid import MOST_ROWS_A_TICK, Grid, grid
+from fxlive.widgets.tables.grid import MOST_ROWS_A_TICK, Grid, grid
 from fxlive.wire.messages import Kind
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
 from tests.widgets.kernel_side import Here, Platform, say

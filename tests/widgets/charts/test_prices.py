@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.widgets.layers import Fares
-from fxlive.widgets.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
+from fxlive.widgets.charts.layers import Fares
+from fxlive.widgets.charts.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
 from tests.widgets.kernel_side import START, Here, Platform
 from tests.widgets.recording_comm import Recorded
 

@@ -7,9 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from fxlive.widgets.chart import LiveChart
-from fxlive.widgets.prices import PricePickers
-from fxlive.widgets.styling import differences
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.prices import PricePickers
+from fxlive.widgets.charts.user_style import differences
 from tests.widgets.kernel_side import Here, Platform, look
 from tests.widgets.recording_comm import Recorded
 

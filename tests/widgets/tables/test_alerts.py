@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.widgets.alerts import MAX_ALERTS, MAX_CHARS, AlertsFeed, alerts_feed
+from fxlive.widgets.tables.alerts import MAX_ALERTS, MAX_CHARS, AlertsFeed, alerts_feed
 from tests.samples import ALERT, message
 from tests.widgets.kernel_side import Here, Platform, say
 from tests.widgets.recording_comm import Recorded

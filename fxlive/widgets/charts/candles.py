@@ -11,7 +11,7 @@ from fxlive.core.instruments import PIP
 from fxlive.errors import UnknownOption
 from fxlive.figures.labels import shown_name
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.layers import DOWN, UP, Column, Points, Revised
+from fxlive.widgets.charts.layers import DOWN, UP, Column, Points, Revised
 
 MOST_BARS = 5_000
 

@@ -20,8 +20,8 @@ from fxlive.errors import UnknownOption
 from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
-from fxlive.widgets.chart import Contents, LiveChart, Pickers
-from fxlive.widgets.layers import DOWN, Column, Fares, Layer, Points, Revised
+from fxlive.widgets.charts.chart import Contents, LiveChart, Pickers
+from fxlive.widgets.charts.layers import DOWN, Column, Fares, Layer, Points, Revised
 
 CHANNELS = ("positions", "trades")
 MOST = pd.Timedelta("1D")

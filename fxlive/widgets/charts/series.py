@@ -14,8 +14,8 @@ from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.chart import Contents, LiveChart
-from fxlive.widgets.layers import Column, Fares, Points, in_window
+from fxlive.widgets.charts.chart import Contents, LiveChart
+from fxlive.widgets.charts.layers import Column, Fares, Points, in_window
 from fxlive.wire.messages import Kind
 
 _GROUPS = (Kind.SYMBOL, Kind.CODE, Kind.KEY_INTEGER)

@@ -16,10 +16,10 @@ import traitlets
 
 from fxlive.errors import FxliveError, UnknownOption
 from fxlive.figures.thinning import thinned
-from fxlive.widgets.layers import Badge, Fares, Floats, Layer, Mark, Points
-from fxlive.widgets.live import LiveWidget
-from fxlive.widgets.plotly_source import plotly_source
-from fxlive.widgets.styling import Kin, Style, differences, kin, plain
+from fxlive.widgets.base import LiveWidget
+from fxlive.widgets.charts.layers import Badge, Fares, Floats, Layer, Mark, Points
+from fxlive.widgets.charts.plotly_source import plotly_source
+from fxlive.widgets.charts.user_style import Kin, Style, differences, kin, plain
 
 _PIXELS = 1_000
 _PER_PIXEL = 1.5  # a stretch of time of so many pixels is drawn by its extremes
