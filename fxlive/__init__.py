@@ -78,12 +78,12 @@ from fxlive.face import (
     when,
 )
 from fxlive.magics import load_ipython_extension
-from fxlive.opened import Capture, open_capture
-from fxlive.opening import close, connect, connect_async, current, sessions, use
 from fxlive.pipeline.alerts import firings
 from fxlive.pipeline.health import Health
-from fxlive.replaying import Replay, replay
-from fxlive.session import Session
+from fxlive.sessions.capture import Capture, open_capture
+from fxlive.sessions.opening import close, connect, connect_async, current, sessions, use
+from fxlive.sessions.replay import Replay, replay
+from fxlive.sessions.session import Session
 
 __all__ = [
     "AuthenticationError",

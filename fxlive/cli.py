@@ -17,8 +17,8 @@ from types import FrameType
 from fxlive._version import __version__
 from fxlive.commands import add_capture_parsers, told_plainly
 from fxlive.errors import CaptureError, FxliveError
-from fxlive.replaying import Replay
-from fxlive.session import Session
+from fxlive.sessions.replay import Replay
+from fxlive.sessions.session import Session
 from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration, joined
 
 _TERMINAL_S = 0.5

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.display import size_text
 from fxlive.errors import IncompleteCapture
-from fxlive.opened import open_capture
+from fxlive.sessions.capture import open_capture
+from fxlive.sessions.display import size_text
 
 _SHOWN_GAPS = 20
 _EVERY_S = 0.2

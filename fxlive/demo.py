@@ -14,9 +14,9 @@ import pandas as pd
 
 from fxlive.core.arguments import speed_of, whole
 from fxlive.errors import ServerUnavailable
-from fxlive.opening import connect
-from fxlive.session import Session
-from fxlive.subscribing import Channels
+from fxlive.sessions.opening import connect
+from fxlive.sessions.session import Session
+from fxlive.sessions.subscriptions import Channels
 
 _START = [
     sys.executable,

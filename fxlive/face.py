@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from fxlive.opening import current
-from fxlive.session import Session
+from fxlive.sessions.opening import current
+from fxlive.sessions.session import Session
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -17,9 +17,9 @@ import pandas as pd
 from fxlive import face
 from fxlive.demo import demo
 from fxlive.errors import FxliveError, NoSession, UnknownOption
-from fxlive.opening import close, connect, current, sessions
-from fxlive.readings import Readings
-from fxlive.session import Session
+from fxlive.sessions.opening import close, connect, current, sessions
+from fxlive.sessions.reading.readable import Readings
+from fxlive.sessions.session import Session
 
 _COMMANDS = ("demo", "connect", "close")
 

@@ -105,7 +105,7 @@ def test_csv_files_hold_every_value(capture: fxlive.Capture, tmp_path: Path) -> 
 def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
     capture: fxlive.Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fxlive import opened
+    from fxlive.sessions import capture as opened
 
     monkeypatch.setattr(opened, "_CHUNK_ROWS", 10)
     for number in range(3):

@@ -18,7 +18,7 @@ from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
 from fxlive.core.arguments import path_of, utc
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
-from fxlive.market import MarketAnalysis
+from fxlive.sessions.reading.market_analysis import MarketAnalysis
 
 if TYPE_CHECKING:
     from fxlive.analytics.exposure import Exposure

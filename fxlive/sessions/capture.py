@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from fxlive.core.arguments import path_of
-from fxlive.display import capture_html, capture_text
 from fxlive.errors import CaptureError, UnknownOption
-from fxlive.recorded import RecordedReadings
-from fxlive.stills import Stills
+from fxlive.sessions.display import capture_html, capture_text
+from fxlive.sessions.reading.capture_source import RecordedReadings
+from fxlive.sessions.still_charts import Stills
 
 if TYPE_CHECKING:
     from fxlive.capture.reading.files import Files

@@ -30,7 +30,7 @@ from tests.capture.recordings import DAY_US, MAY_8, message, position, quote, qu
 from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, lose, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA, wire
-from tests.test_opened import wild
+from tests.sessions.test_capture import wild
 
 
 def moment(micros: int) -> pd.Timestamp:

@@ -19,7 +19,7 @@ from tests.capture.recordings import MAY_8, message, position, quote, quotes, wa
 from tests.capture.sessions import bring_all, equal, path_of, plain, recorded
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA
-from tests.test_opened import wild
+from tests.sessions.test_capture import wild
 
 duckdb, polars, dask = (pytest.importorskip(name) for name in ("duckdb", "polars", "dask.dataframe"))
 

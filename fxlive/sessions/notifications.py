@@ -15,7 +15,7 @@ from fxlive.feeds.interface import State
 from fxlive.pipeline.alerts import Watch
 from fxlive.pipeline.callbacks import Errors, Handle, Stream
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.readings import Readings
+from fxlive.sessions.reading.readable import Readings
 
 
 class Telling(Readings):

@@ -21,7 +21,7 @@ from fxlive.core.instruments import known_symbol
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
 from fxlive.figures.labels import MOST_LINES, short, shown_name
 from fxlive.figures.thinning import thinned
-from fxlive.readings import Readings
+from fxlive.sessions.reading.readable import Readings
 
 if TYPE_CHECKING:
     from fxlive.figures.market import Still

@@ -27,7 +27,7 @@ from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire.channels import CHANNELS
 from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, wait_until  # noqa: F401
 
-TICKS = Path(__file__).parents[2] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"
+TICKS = Path(__file__).parents[3] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"
 
 
 # Subscriptions

@@ -15,7 +15,6 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
-from fxlive.display import session_html, session_text
 from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
@@ -23,12 +22,13 @@ from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pictures import Pictures
 from fxlive.pipeline.health import Health, health_of
 from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
-from fxlive.subscribing import Channels, Subscribing, wanted
+from fxlive.sessions.charts import Pictures
+from fxlive.sessions.display import session_html, session_text
+from fxlive.sessions.notifications import Telling
+from fxlive.sessions.subscriptions import Channels, Subscribing, wanted
 from fxlive.tables.store import Store
-from fxlive.telling import Telling
 from fxlive.wire.channels import CHANNELS, channel_name
 
 if TYPE_CHECKING:

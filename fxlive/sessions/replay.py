@@ -10,11 +10,11 @@ import pandas as pd
 
 from fxlive.core.arguments import micros_of, span_s, speed_of, whole
 from fxlive.core.background import call, wait_awake
-from fxlive.display import session_text
 from fxlive.errors import WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
-from fxlive.opened import Capture
-from fxlive.session import Session
+from fxlive.sessions.capture import Capture
+from fxlive.sessions.display import session_text
+from fxlive.sessions.session import Session
 
 if TYPE_CHECKING:
     from fxlive.widgets.slider import TimeSlider

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from fxlive.analysis import Analysis
 from fxlive.capture.exporting.export import files_for, write_frame
 from fxlive.core.instruments import with_known_symbols
 from fxlive.errors import UnknownOption
+from fxlive.sessions.reading.analysis import Analysis
 from fxlive.tables.selection import select
 from fxlive.wire.channels import CHANNELS, channel_name, has_symbols
 

@@ -13,7 +13,7 @@ from fxlive.core.arguments import micros_of, span_of, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
-from fxlive.readings import Readings
+from fxlive.sessions.reading.readable import Readings
 from fxlive.tables.gaps import Gap, gaps_frame
 from fxlive.tables.selection import keyed, select
 from fxlive.tables.vocabulary import Vocabulary

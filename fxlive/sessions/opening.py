@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from fxlive.errors import NoSession, SessionClosed
-from fxlive.session import Session, open_sessions, session_order
+from fxlive.sessions.session import Session, open_sessions, session_order
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.pictures import Pictures
-from fxlive.stills import Stills
+from fxlive.sessions.charts import Pictures
+from fxlive.sessions.still_charts import Stills
 from tests.capture.recordings import MAY_8, message, position, quote, trade
 from tests.capture.sessions import SECOND, bring, lose, path_of, recorded
 from tests.handmade import clean_slate  # noqa: F401
