@@ -18,7 +18,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import fxlive
-from fxlive import cli, errors, face
+from fxlive import errors
+from fxlive.entrypoints import cli
+from fxlive.entrypoints import module as face
 from fxlive.wire.channels import CHANNELS, Channel, Column
 from fxlive.wire.messages import Kind, camel
 

@@ -12,34 +12,9 @@ from fxlive._version import __version__
 from fxlive.capture.exporting.export import read_frame as read_export
 from fxlive.core.background import run
 from fxlive.core.instruments import Instrument, Instruments
-from fxlive.demo import demo
-from fxlive.errors import (
-    AuthenticationError,
-    CaptureError,
-    ConnectionDenied,
-    ConnectionFailed,
-    FxliveError,
-    IncompleteCapture,
-    InvalidChannel,
-    InvalidFrame,
-    InvalidSubscription,
-    NewerCapture,
-    NoSession,
-    NotACapture,
-    PermissionDenied,
-    RateLimitError,
-    ReconnectsExhausted,
-    ServerUnavailable,
-    SessionClosed,
-    SubscriptionError,
-    TokenFunctionFailed,
-    TooManySubscriptions,
-    UnknownColumn,
-    UnknownOption,
-    UnknownSymbol,
-    WaitTimeout,
-)
-from fxlive.face import (
+from fxlive.entrypoints.demo import demo
+from fxlive.entrypoints.magics import load_ipython_extension
+from fxlive.entrypoints.module import (
     alerts_feed,
     bars,
     chart,
@@ -77,7 +52,32 @@ from fxlive.face import (
     wait_for,
     when,
 )
-from fxlive.magics import load_ipython_extension
+from fxlive.errors import (
+    AuthenticationError,
+    CaptureError,
+    ConnectionDenied,
+    ConnectionFailed,
+    FxliveError,
+    IncompleteCapture,
+    InvalidChannel,
+    InvalidFrame,
+    InvalidSubscription,
+    NewerCapture,
+    NoSession,
+    NotACapture,
+    PermissionDenied,
+    RateLimitError,
+    ReconnectsExhausted,
+    ServerUnavailable,
+    SessionClosed,
+    SubscriptionError,
+    TokenFunctionFailed,
+    TooManySubscriptions,
+    UnknownColumn,
+    UnknownOption,
+    UnknownSymbol,
+    WaitTimeout,
+)
 from fxlive.pipeline.alerts import firings
 from fxlive.pipeline.health import Health
 from fxlive.sessions.capture import Capture, open_capture

@@ -2,6 +2,6 @@
 
 import sys
 
-from fxlive.cli import main
+from fxlive.entrypoints.cli import main
 
 sys.exit(main())

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive import errors, face
+from fxlive import errors
 from fxlive.analytics.exposure import Exposure
 from fxlive.capture.writing.recorder import Recorder, RecordingStatus
+from fxlive.entrypoints import module as face
 from fxlive.pipeline.alerts import Watch
 from fxlive.pipeline.callbacks import Handle, Stream
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import fxlive
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.core.background import call
-from fxlive.demo import demo
+from fxlive.entrypoints.demo import demo
 from fxlive.wire.channels import CHANNELS
 from tests.capture.recordings import (
     DAY_US,

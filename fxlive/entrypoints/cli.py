@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fxlive._version import __version__
-from fxlive.commands import add_capture_parsers, told_plainly
+from fxlive.entrypoints.commands import add_capture_parsers, told_plainly
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.sessions.replay import Replay
 from fxlive.sessions.session import Session

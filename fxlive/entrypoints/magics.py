@@ -14,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive import face
-from fxlive.demo import demo
+from fxlive.entrypoints import module as face
+from fxlive.entrypoints.demo import demo
 from fxlive.errors import FxliveError, NoSession, UnknownOption
 from fxlive.sessions.opening import close, connect, current, sessions
 from fxlive.sessions.reading.readable import Readings

@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.cli import fitted, main
+from fxlive.entrypoints.cli import fitted, main
 from fxlive.simulator.fixture import SimulatorFactory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
 SECRET = "a secret of these tests"
 CHANNELS = ["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.magics import completions, session_magic, sql_magic
+from fxlive.entrypoints.magics import completions, session_magic, sql_magic
 from tests.capture.sessions import path_of
 from tests.handmade import clean_slate  # noqa: F401
 

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.cli import main
-from fxlive.commands import Progress
+from fxlive.entrypoints.cli import main
+from fxlive.entrypoints.commands import Progress
 from tests.capture.recordings import MAY_8, alert, position, quote, trade
 from tests.capture.sessions import SECOND, bring_all, equal, lose, path_of, recorded
 from tests.handmade import clean_slate  # noqa: F401
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
