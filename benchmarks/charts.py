@@ -29,7 +29,7 @@ DATA = """
 import json, statistics, time
 from datetime import UTC, datetime
 import fxlive
-from fxlive.loop import call
+from fxlive.core.background import call
 count = 0
 def moments(more):
     global count

@@ -39,7 +39,7 @@ from benchmarks.report import Figure
 from fxlive.core.background import background_loop
 from fxlive.pipeline.duplicates import REMEMBERED_IDS, Seen
 from fxlive.simulator import DEFAULT_SECRET, make_token
-from fxlive.simulator.server import Simulator
+from fxlive.simulator.serving.server import Simulator
 from fxlive.wire.channels import CHANNELS
 from tests.capture.killing import kill_under_load
 

@@ -242,7 +242,7 @@ SAMPLE = """
 import pandas as pd
 
 import fxlive
-from fxlive.messages import Message
+from fxlive.wire.messages import Message
 
 session = fxlive.connect("wss://host/api/ws", "token", channels=["trades", "market-data"], window="15min")
 quotes: pd.DataFrame = fxlive.frame("market-data", last="5min", symbol=["EURUSD", "USDJPY"])

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.simulator.quotes import QuoteBook
+from fxlive.simulator.market.quotes import QuoteBook
 from tests.capture.recordings import MAY_8
 from tests.capture.sessions import bring_all, equal, path_of, recorded
 from tests.handmade import clean_slate  # noqa: F401

@@ -42,7 +42,7 @@ def prepare(updates):
 """
 
 _FXLIVE = f"""
-from fxlive.loop import background_loop
+from fxlive.core.background import background_loop
 session = fxlive.Session.offline()
 call(session._pipeline.start())
 feed, ready = session._pipeline.feed, []

@@ -12,21 +12,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .faults import Faults
-    from .replay import TicksError
-    from .server import Simulator
+    from fxlive.simulator.market.ticks import TicksError
+    from fxlive.simulator.serving.faults import Faults
+    from fxlive.simulator.serving.server import Simulator
+    from fxlive.simulator.serving.tokens import DEFAULT_SECRET, make_token
+
     from .thread import SimulatorThread
-    from .tokens import DEFAULT_SECRET, make_token
 
 __all__ = ["Simulator", "SimulatorThread", "Faults", "TicksError", "make_token", "DEFAULT_SECRET"]
 
 _HOMES = {
-    "Simulator": "server",
+    "Simulator": "serving.server",
     "SimulatorThread": "thread",
-    "Faults": "faults",
-    "TicksError": "replay",
-    "make_token": "tokens",
-    "DEFAULT_SECRET": "tokens",
+    "Faults": "serving.faults",
+    "TicksError": "market.ticks",
+    "make_token": "serving.tokens",
+    "DEFAULT_SECRET": "serving.tokens",
 }
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .server import Simulator
+    from fxlive.simulator.serving.server import Simulator
 
 SECRET_VARIABLE = "FXLIVE_SIMULATOR_SECRET"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -74,7 +74,7 @@ def add_token_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def simulate(arguments: argparse.Namespace) -> int:
     """Run the simulator until Ctrl-C, SIGTERM or (if asked) the end of standard input."""
-    from .server import Simulator
+    from fxlive.simulator.serving.server import Simulator
 
     # Refused connections and cut ones are what a simulator is for, no news for the terminal.
     logging.getLogger("fxlive.simulator.websockets").setLevel(logging.CRITICAL)
@@ -107,7 +107,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 def token(arguments: argparse.Namespace) -> int:
     """Print a token."""
-    from .tokens import make_token
+    from fxlive.simulator.serving.tokens import make_token
 
     print(make_token(_secret(arguments), arguments.user, arguments.expires_in, channels=arguments.channels))
     return 0
@@ -205,7 +205,7 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 
 def _secret(arguments: argparse.Namespace) -> str:
-    from .tokens import DEFAULT_SECRET
+    from fxlive.simulator.serving.tokens import DEFAULT_SECRET
 
     return arguments.secret or os.environ.get(SECRET_VARIABLE) or DEFAULT_SECRET
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .faults import Faults
+    from fxlive.simulator.serving.faults import Faults
+
     from .thread import SimulatorThread
 
 

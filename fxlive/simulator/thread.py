@@ -8,8 +8,8 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self
 
-from .faults import Faults
-from .server import Simulator
+from fxlive.simulator.serving.faults import Faults
+from fxlive.simulator.serving.server import Simulator
 
 
 class SimulatorThread:

@@ -9,10 +9,10 @@ from functools import cache
 import pandas as pd
 
 from fxlive.simulator import wire
-from fxlive.simulator.market import SimulatedMarket
-from fxlive.simulator.platform import Message, Platform
-from fxlive.simulator.quotes import Quote
-from fxlive.simulator.replay import Replay
+from fxlive.simulator.market.quotes import Quote
+from fxlive.simulator.market.random_walk import SimulatedMarket
+from fxlive.simulator.market.ticks import Replay
+from fxlive.simulator.trading.platform import Message, Platform
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 from tests.analytics.frames import UTC, index, real_day

@@ -354,7 +354,7 @@ def test_the_time_axis_is_in_the_zone_of_the_users_choice(notebook: Notebook) ->
 def test_a_time_away_is_shaded_and_the_badge_says_disconnected(notebook: Notebook) -> None:
     page = notebook.page
     away = (
-        "from fxlive.loop import background_loop\npipeline = session._pipeline\n"
+        "from fxlive.core.background import background_loop\npipeline = session._pipeline\n"
         "background_loop().call_soon_threadsafe(pipeline.lost, pipeline.now_us(), 'a test')"
     )
     notebook.open(START, "fxlive.price_chart('EURUSD')", away)

@@ -12,7 +12,7 @@ from tests.browser.jupyterlab import Notebook
 # A session that brings what a cell puts, and a refresher that a cell may drive faster than ten times a second.
 START = """
 import fxlive, json, random, time
-from fxlive.loop import call
+from fxlive.core.background import call
 from fxlive.widgets.refresher import shared_refresher
 session = fxlive.Session.offline("grids").open()
 fxlive.use(session)

@@ -17,8 +17,8 @@ BUSY = "time.sleep(90)"
 OWN = """import json, time
 from datetime import UTC, datetime
 import fxlive
-from fxlive.loop import background_loop
-from fxlive.protocol import decode
+from fxlive.core.background import background_loop
+from fxlive.wire.protocol import decode
 from fxlive.simulator.thread import SimulatorThread
 simulator = SimulatorThread()
 session = fxlive.connect(simulator.url, simulator.token(), channels=["market-data"], reconnect_attempts=1)

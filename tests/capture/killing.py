@@ -22,8 +22,8 @@ FLUSH_S = 1.0
 LOAD = """
 import sys, time
 from fxlive.capture import layout
-from fxlive.capture.recording import Recorder
-from fxlive.protocol import decode
+from fxlive.capture.writing.recorder import Recorder
+from fxlive.wire.protocol import decode
 from tests.capture.recordings import alert, message, position, quote, trade
 
 layout.MERGED_AT_ONCE = 2

@@ -259,7 +259,7 @@ def test_what_is_no_path_is_refused_before_anything_is_opened(path: Any) -> None
 
 def test_what_a_program_recorded_is_there_though_it_ends_without_a_stop(tmp_path: Path) -> None:
     code = (
-        "import sys; from fxlive.capture.recording import Recorder; from tests.capture.recordings import quotes;"
+        "import sys; from fxlive.capture.writing.recorder import Recorder; from tests.capture.recordings import quotes;"
         "Recorder(sys.argv[1], name='default', url='memory:', flush_s=60).put(quotes(0, 50))"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2], check=True)

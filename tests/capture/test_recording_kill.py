@@ -21,8 +21,8 @@ MERGING = """
 import os, signal, sys
 from pathlib import Path
 from fxlive.capture import layout
-from fxlive.capture.disk import Disk
-from fxlive.capture.recording import Recorder
+from fxlive.capture.format.disk import Disk
+from fxlive.capture.writing.recorder import Recorder
 from tests.capture.recordings import quotes, wait_until
 
 layout.MERGED_AT_ONCE = 4

@@ -17,7 +17,7 @@ from fxlive.capture.format import layout
 from fxlive.capture.format.disk import Disk
 from fxlive.capture.format.layout import MAX_PARTS, Part, next_merge, uncovered
 from fxlive.capture.writing.recorder import Recorder
-from fxlive.simulator.quotes import QuoteBook
+from fxlive.simulator.market.quotes import QuoteBook
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import DAY_US, MAY_8, alert, message, numbers, quote, quotes, read, wait_until
 

@@ -16,8 +16,8 @@ from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
 from fxlive.figures.report import _thinned
 from fxlive.pipeline.alerts import firings
-from fxlive.simulator.market import SimulatedMarket
-from fxlive.simulator.platform import Platform
+from fxlive.simulator.market.random_walk import SimulatedMarket
+from fxlive.simulator.trading.platform import Platform
 from fxlive.simulator.wire import payload
 from fxlive.wire.protocol import decode
 from tests.samples import POSITION, T0_US, TRADE, message, stamp, wire

@@ -14,7 +14,7 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.simulator.fixture import SimulatorFactory
-from fxlive.simulator.tokens import make_token
+from fxlive.simulator.serving.tokens import make_token
 from tests.handmade import (
     TOKEN,
     acknowledged,

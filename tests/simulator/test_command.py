@@ -21,7 +21,7 @@ import pytest
 from fxlive.simulator import DEFAULT_SECRET
 from fxlive.simulator.__main__ import main
 from fxlive.simulator.command import duration
-from fxlive.simulator.tokens import verify_token
+from fxlive.simulator.serving.tokens import verify_token
 from tests.simulator.listener import CHANNELS, Listener
 
 ROOT = Path(__file__).parents[2]

@@ -76,7 +76,7 @@ def test_a_failure_of_the_market_is_raised_where_one_waits_for_its_end(monkeypat
     def fail(*_: object) -> None:
         raise RuntimeError("no more quotes")
 
-    monkeypatch.setattr("fxlive.simulator.platform.Platform.quotes", fail)
+    monkeypatch.setattr("fxlive.simulator.trading.platform.Platform.quotes", fail)
     with SimulatorThread() as sim, pytest.raises(RuntimeError, match="no more quotes"):
         sim.wait_finished(10)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fxlive.simulator import wire
-from fxlive.simulator.market import SimulatedMarket
-from fxlive.simulator.platform import Message, Platform
+from fxlive.simulator.market.random_walk import SimulatedMarket
+from fxlive.simulator.trading.platform import Message, Platform
 
 START_MS = 1_704_182_400_000  # 2024-01-02 08:00 UTC
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from . import wire
+from fxlive.simulator import wire
 
 COMPONENTS = ("database", "redis", "broker", "pusher")
 _TROUBLES = {

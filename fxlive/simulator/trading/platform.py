@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import wire
-from .account import Account
-from .books import Update
-from .health import SystemHealth
-from .quotes import Quote, QuoteBook
-from .risk import Performance, Watch
-from .strategies import Reversion, Scalper, Strategy, Trend
+from fxlive.simulator import wire
+from fxlive.simulator.market.quotes import Quote, QuoteBook
+from fxlive.simulator.trading.account import Account
+from fxlive.simulator.trading.books import Update
+from fxlive.simulator.trading.risk import Performance, Watch
+from fxlive.simulator.trading.strategies import Reversion, Scalper, Strategy, Trend
+from fxlive.simulator.trading.system_health import SystemHealth
 
 # How often strategies look at a symbol, at most: market milliseconds.
 _LOOK_MS = 250

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Self
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from . import wire
-from .client import Client
-from .door import Door
-from .faults import Faults, random_faults
-from .limits import Window
-from .market import SimulatedMarket
-from .platform import Message, Platform
-from .quotes import Quote
-from .replay import Replay, TicksError
-from .requests import BadRequest, Subscribe, read
-from .tokens import DEFAULT_SECRET, DEFAULT_USER, make_token
+from fxlive.simulator import wire
+from fxlive.simulator.market.quotes import Quote
+from fxlive.simulator.market.random_walk import SimulatedMarket
+from fxlive.simulator.market.ticks import Replay, TicksError
+from fxlive.simulator.serving.client import Client
+from fxlive.simulator.serving.faults import Faults, random_faults
+from fxlive.simulator.serving.handshake import Door
+from fxlive.simulator.serving.limits import Window
+from fxlive.simulator.serving.requests import BadRequest, Subscribe, read
+from fxlive.simulator.serving.tokens import DEFAULT_SECRET, DEFAULT_USER, make_token
+from fxlive.simulator.trading.platform import Message, Platform
 
 if TYPE_CHECKING:
     import pandas as pd

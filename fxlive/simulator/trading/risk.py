@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from . import wire
-from .account import Account
-from .books import Execution, Update
-from .quotes import DAY_MS
+from fxlive.simulator import wire
+from fxlive.simulator.market.quotes import DAY_MS
+from fxlive.simulator.trading.account import Account
+from fxlive.simulator.trading.books import Execution, Update
 
 
 class _Period:

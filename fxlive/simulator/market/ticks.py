@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .quotes import Quote
+from fxlive.simulator.market.quotes import Quote
 
 if TYPE_CHECKING:
     import numpy as np

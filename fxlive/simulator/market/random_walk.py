@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .pairs import digits, is_pair, pip
-from .quotes import DAY_MS, Quote
+from fxlive.simulator.market.pairs import digits, is_pair, pip
+from fxlive.simulator.market.quotes import DAY_MS, Quote
 
 DEFAULT_SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY", "AUDUSD", "NZDUSD", "USDCAD", "USDCHF", "EURJPY", "EURGBP")
 

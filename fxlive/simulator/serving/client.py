@@ -11,11 +11,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from . import wire
-from .limits import Window
-from .platform import Message
-from .requests import Filter
-from .tokens import Claims
+from fxlive.simulator import wire
+from fxlive.simulator.serving.limits import Window
+from fxlive.simulator.serving.requests import Filter
+from fxlive.simulator.serving.tokens import Claims
+from fxlive.simulator.trading.platform import Message
 
 _UNSUBSCRIBED = Filter({})
 _REORDER_WAIT_S = 1.0

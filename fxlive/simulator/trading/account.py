@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from . import wire
-from .books import Execution, Order, Position, Update
-from .pairs import LOT_UNITS, Rates, cents, is_pair, pip, point
+from fxlive.simulator import wire
+from fxlive.simulator.market.pairs import LOT_UNITS, Rates, cents, is_pair, pip, point
+from fxlive.simulator.trading.books import Execution, Order, Position, Update
 
 # Volumes are whole hundredths of a lot, so that parts of a position add up exactly.
 STEP_UNITS = LOT_UNITS // 100

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from fxlive.simulator import DEFAULT_SECRET, Simulator, SimulatorThread, make_token
 from fxlive.simulator.fixture import SimulatorFactory
-from fxlive.simulator.limits import Window
+from fxlive.simulator.serving.limits import Window
 from tests.simulator.listener import CHANNELS, Listener, wait_until
 
 

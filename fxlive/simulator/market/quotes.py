@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .pairs import point
-from .wire import iso
+from fxlive.simulator.market.pairs import point
+from fxlive.simulator.wire import iso
 
 DAY_MS = 86_400_000
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Any
 
-from . import wire
-from .client import Client
+from fxlive.simulator import wire
+from fxlive.simulator.serving.client import Client
 
 REASONS = {
     401: "Authentication failed",

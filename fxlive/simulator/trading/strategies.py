@@ -6,9 +6,9 @@ import math
 import random
 from typing import Protocol
 
-from .account import Account
-from .books import Order, Position
-from .pairs import digits, pip
+from fxlive.simulator.market.pairs import digits, pip
+from fxlive.simulator.trading.account import Account
+from fxlive.simulator.trading.books import Order, Position
 
 MOST_POSITIONS = 12
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.simulator.market import DEFAULT_SYMBOLS, SimulatedMarket
-from fxlive.simulator.platform import Trader
-from fxlive.simulator.quotes import Quote, QuoteBook
-from fxlive.simulator.replay import Replay, TicksError
+from fxlive.simulator.market.quotes import Quote, QuoteBook
+from fxlive.simulator.market.random_walk import DEFAULT_SYMBOLS, SimulatedMarket
+from fxlive.simulator.market.ticks import Replay, TicksError
+from fxlive.simulator.trading.platform import Trader
 
 START_MS = 1_704_182_400_000
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from fxlive.simulator import wire
-from fxlive.simulator.account import Account
-from fxlive.simulator.market import SimulatedMarket
-from fxlive.simulator.platform import Message, Platform, Trader
+from fxlive.simulator.market.random_walk import SimulatedMarket
+from fxlive.simulator.trading.account import Account
+from fxlive.simulator.trading.platform import Message, Platform, Trader
 
 START_MS = 1_704_182_400_000  # Tuesday 2024-01-02 08:00 UTC
 COMMISSION_PER_LOT = 5

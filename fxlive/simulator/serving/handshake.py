@@ -12,9 +12,9 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import MultipleValuesError
 from websockets.http11 import Request, Response
 
-from .faults import REASONS, Faults
-from .limits import Window
-from .tokens import Claims, TokenRefused, verify_token
+from fxlive.simulator.serving.faults import REASONS, Faults
+from fxlive.simulator.serving.limits import Window
+from fxlive.simulator.serving.tokens import Claims, TokenRefused, verify_token
 
 
 class Door:

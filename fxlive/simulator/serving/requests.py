@@ -6,8 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from .platform import Message, data_of
-from .wire import CHANNELS, FIELDS
+from fxlive.simulator.trading.platform import Message, data_of
+from fxlive.simulator.wire import CHANNELS, FIELDS
 
 
 class BadRequest(Exception):

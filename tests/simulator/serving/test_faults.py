@@ -309,7 +309,7 @@ def test_calm_ends_what_lasts(sim: SimulatorThread) -> None:
 
 
 def test_random_faults_come_and_the_server_lives(fx_simulator: SimulatorFactory, monkeypatch: Any) -> None:
-    monkeypatch.setattr("fxlive.simulator.server.RANDOM_FAULTS_EVERY_S", 0.05)
+    monkeypatch.setattr("fxlive.simulator.serving.server.RANDOM_FAULTS_EVERY_S", 0.05)
     sim = fx_simulator(speed=20.0, random_faults_seed=3)
     closed = 0
     while closed < 5:
