@@ -139,9 +139,12 @@ class UnknownColumn(FxliveError, KeyError):
         self.channel = channel
         self.known = tuple(known)
         self.options = () if options is None else tuple(options)
-        known_ones = suggestion(column, self.known, self.options, near=_NEAR_COLUMN)
-        others = f" Other options are: {', '.join(self.options)}." if self.options else " There are no other options."
-        super().__init__(f"{channel} has no column {column!r}{known_ones}{'' if options is None else others}")
+        message = f"Unknown column {column!r} of {channel}."
+        message += did_you_mean(column, [*self.known, *self.options], near=_NEAR_COLUMN)
+        message += f" Columns: {', '.join(self.known)}."
+        if options is not None:
+            message += f" Other options: {', '.join(self.options) or 'none'}."
+        super().__init__(message)
 
     def __str__(self) -> str:  # KeyError would show the repr of the text
         return str(self.args[0])
@@ -153,21 +156,25 @@ class UnknownSymbol(FxliveError, KeyError):
     def __init__(self, symbol: str, known: Iterable[str]) -> None:
         self.symbol = symbol
         self.known = tuple(known)
-        seen = suggestion(str(symbol), self.known) if self.known else ". None has ticked yet."
-        super().__init__(f"There is no symbol {symbol!r}{seen} Any six letters, such as EURUSD, may still tick.")
+        seen = f"Symbols so far: {', '.join(self.known)}." if self.known else "No symbol has been quoted yet."
+        super().__init__(
+            f"Unknown symbol {symbol!r}.{did_you_mean(str(symbol), self.known)} {seen} "
+            "Six letters, such as EURUSD, are accepted before their first quote."
+        )
 
     def __str__(self) -> str:  # KeyError would show the repr of the text
         return str(self.args[0])
 
 
 class UnknownOption(FxliveError, ValueError):
-    """An option cannot have that value; `known` lists those it can have."""
+    """The value of an option is not valid; `known` lists the valid values."""
 
     def __init__(self, option: str, value: object, known: Iterable[str]) -> None:
         self.option = option
         self.value = value
         self.known = tuple(known)
-        super().__init__(f"{option} cannot be {value!r}{suggestion(str(value), self.known)}")
+        suggested = did_you_mean(str(value), self.known) if len(self.known) > 1 else ""
+        super().__init__(f"{option} must be {alternatives(self.known)}, got {value!r}.{suggested}")
 
 
 class InvalidFrame(FxliveError, ValueError):
@@ -212,15 +219,21 @@ class IncompleteCapture(CaptureError, UserWarning):
         super().__init__(f"{file} {what}")
 
 
-def suggestion(name: str, known: Iterable[str], others: Iterable[str] = (), *, near: float = 0.6) -> str:
-    """Return the end of a message about a wrong `name`: the nearest right one, and all of them.
+def alternatives(values: Iterable[str]) -> str:
+    """Return values as a list in words.
 
-    The nearest may be one of `others`, too, and is named where it is alike by so much `near` (of 1).
-
-    >>> suggestion("trade", ["trades", "orders"])
-    '. Did you mean trades? It knows: trades, orders.'
+    >>> alternatives(["header", "query"]), alternatives(["mid", "bid", "ask"])
+    ('header or query', 'mid, bid or ask')
     """
-    known = list(known)
-    nearest = get_close_matches(name, [*known, *others], n=1, cutoff=near)
-    ask = f" Did you mean {nearest[0]}?" if nearest else ""
-    return f".{ask} It knows: {', '.join(known)}."
+    values = list(values)
+    return " or ".join(filter(None, [", ".join(values[:-1]), *values[-1:]]))
+
+
+def did_you_mean(name: str, known: Iterable[str], *, near: float = 0.6) -> str:
+    """Return a suggestion of the known name most similar to `name`; empty if none has a similarity of `near` (0 to 1).
+
+    >>> did_you_mean("trade", ["trades", "orders"]), did_you_mean("quotes", ["trades", "orders"])
+    (' Did you mean trades?', '')
+    """
+    nearest = get_close_matches(name, list(known), n=1, cutoff=near)
+    return f" Did you mean {nearest[0]}?" if nearest else ""

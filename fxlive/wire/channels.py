@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from fxlive.errors import InvalidChannel, suggestion
+from fxlive.errors import InvalidChannel, did_you_mean
 from fxlive.wire.messages import (
     DATA_MESSAGES,
     Alert,
@@ -170,8 +170,12 @@ def channel_name(name: str, also: tuple[str, ...] = ()) -> str:
     known = (*CHANNELS, *(n for n in also if n not in CHANNELS))
     several: object = name
     if isinstance(several, list | tuple | set):
-        raise InvalidChannel(f"A channel is one name, not {several!r}. It knows: {', '.join(known)}.", known=known)
+        raise InvalidChannel(f"Pass one channel name, not {several!r}. Use one of: {', '.join(known)}.", known=known)
     for candidate in (name, str(name).replace("_", "-")):
         if candidate in known:
             return candidate
-    raise InvalidChannel(f"There is no channel {name!r}{suggestion(str(name), known)}", channel=str(name), known=known)
+    raise InvalidChannel(
+        f"Unknown channel {name!r}.{did_you_mean(str(name), known)} Use one of: {', '.join(known)}.",
+        channel=str(name),
+        known=known,
+    )

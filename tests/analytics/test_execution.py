@@ -206,12 +206,12 @@ def test_of_nothing_there_is_nothing_but_all_columns() -> None:
 
 
 def test_what_is_wrong_is_said() -> None:
-    with pytest.raises(UnknownColumn, match="trades has no column 'executed_at'"):
+    with pytest.raises(UnknownColumn, match="Unknown column 'executed_at' of trades"):
         execution(trades([]), None, MARKET)
-    with pytest.raises(UnknownColumn, match="quotes has no column 'ask'"):
+    with pytest.raises(UnknownColumn, match="Unknown column 'ask' of quotes"):
         execution(fills((1, {})), None, MARKET.drop(columns="ask"))
     with pytest.raises(InvalidFrame, match="without a zone"):
         execution(fills((1, {})).tz_localize(None), None, MARKET)
     for horizon in ("soon", "-1s"):
-        with pytest.raises(UnknownOption, match="horizon cannot be"):
+        with pytest.raises(UnknownOption, match="horizon must be"):
             execution(fills((1, {})), None, MARKET, horizons=(horizon,))

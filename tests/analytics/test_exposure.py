@@ -182,9 +182,9 @@ def test_of_no_positions_there_is_nothing_but_all_columns() -> None:
 
 def test_what_is_wrong_is_said() -> None:
     rows = held((1, "EURUSD", "BUY", 0.1, 1.0850))
-    with pytest.raises(UnknownColumn, match="positions has no column 'margin'"):
+    with pytest.raises(UnknownColumn, match="Unknown column 'margin' of positions"):
         exposure(rows.drop(columns="margin"), quotes())
-    with pytest.raises(UnknownColumn, match="quotes has no column 'bid'"):
+    with pytest.raises(UnknownColumn, match="Unknown column 'bid' of quotes"):
         exposure(rows, quotes().drop(columns="bid"))
     with pytest.raises(InvalidFrame, match="without a zone"):
         exposure(rows.tz_localize(None), quotes())

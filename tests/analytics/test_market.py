@@ -91,9 +91,9 @@ def test_what_is_wrong_is_said() -> None:
             function(frame.tz_localize(None))
     with pytest.raises(UnknownColumn, match="'received_at'"):
         latency(frame)
-    with pytest.raises(UnknownOption, match="zone cannot be"):
+    with pytest.raises(UnknownOption, match="zone must be"):
         spread_profile(frame, "Mars/Olympus")
-    with pytest.raises(UnknownOption, match="freq cannot be"):
+    with pytest.raises(UnknownOption, match="freq must be"):
         correlation(frame, "2D")
     with pytest.raises(UnknownOption, match="min_returns"):
         correlation(frame, min_returns=1)

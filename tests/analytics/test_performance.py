@@ -165,5 +165,5 @@ def test_however_trades_are_split_the_figures_are_those_of_the_whole(said: list[
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(UnknownOption, match="Did you mean symbol"):
         performance(trades([]), "symbols")  # type: ignore[arg-type]
-    with pytest.raises(UnknownColumn, match="trades has no column 'profit'"):
+    with pytest.raises(UnknownColumn, match="Unknown column 'profit' of trades"):
         performance(trades([]).drop(columns="profit"))

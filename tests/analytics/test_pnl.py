@@ -312,8 +312,8 @@ def test_it_says_since_when_it_knows() -> None:
     ("call", "error", "words"),
     [
         (lambda p, t: pnl(p, t, "strategy"), UnknownOption, "Did you mean strategy_id"),
-        (lambda p, t: pnl(p.drop(columns="ticket"), t), UnknownColumn, "positions has no column 'ticket'"),
-        (lambda p, t: pnl(p, t.drop(columns="swap")), UnknownColumn, "trades has no column 'swap'"),
+        (lambda p, t: pnl(p.drop(columns="ticket"), t), UnknownColumn, "Unknown column 'ticket' of positions"),
+        (lambda p, t: pnl(p, t.drop(columns="swap")), UnknownColumn, "Unknown column 'swap' of trades"),
         (lambda p, t: pnl(p.tz_localize(None), t), InvalidFrame, "positions has times without a zone"),
         (lambda p, t: pnl(p, t.tz_localize(None)), InvalidFrame, "trades has times without a zone"),
         (lambda p, t: pnl(p, t.assign(profit=1e30)), InvalidFrame, "trades holds 1e.30 in profit"),

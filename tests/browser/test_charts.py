@@ -393,7 +393,7 @@ def test_an_empty_chart_waits_in_the_themes_colours_and_says_when_session_or_ker
     notebook.run_cell(2)
     wait_for_badge(page, "closed")
     notebook.run_cell(3)
-    assert "UnknownSymbol: There is no symbol 'X'" in notebook.errors()[0]
+    assert "UnknownSymbol: Unknown symbol 'X'" in notebook.errors()[0]
     assert "EURUSD" in notebook.errors()[0]
     page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     wait_for_badge(page, "no kernel")

@@ -251,7 +251,7 @@ def test_a_token_that_is_revoked_while_it_watches_is_an_error_that_asks_for_a_ne
         (["watch", "{url}/nowhere"], {}, "Is the path right?"),
         (["watch", "ws://127.0.0.1:1/api/ws"], {}, "Is the address right, and the server up?"),
         (["record", "{url}", "--to", "{folder}"], {"FXLIVE_TOKEN": "not-the-token"}, "Get a new one."),
-        (["watch", "{url}", "--channels", "tradez"], {}, "Did you mean trades? It knows: trades, positions, "),
+        (["watch", "{url}", "--channels", "tradez"], {}, "Did you mean trades? Use one of: trades, positions, "),
         (["watch"], {}, "Give one, or set FXLIVE_URL; `fxlive simulate` runs a platform to try."),
         (["watch", "{url}"], {"FXLIVE_TOKEN": ""}, "Set FXLIVE_TOKEN, or pass --token."),
         (["watch", "wss://127.0.0.1:1/", "--ca", "no-such.pem"], {}, "It must be in PEM format."),

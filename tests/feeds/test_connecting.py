@@ -160,14 +160,14 @@ def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
 
 
 def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"auth cannot be 'body'. It knows: header, query."):
+    with pytest.raises(fxlive.UnknownOption, match=r"auth must be header or query, got 'body'\."):
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
-    with pytest.raises(fxlive.UnknownOption, match="auth cannot be 'a str'") as mixed_up:
+    with pytest.raises(fxlive.UnknownOption, match=r"auth must be .* got 'a str'") as mixed_up:
         fxlive.connect("ws://h/api/ws", "header", auth=TOKEN)  # type: ignore[arg-type]
     assert TOKEN not in str(mixed_up.value) + str(mixed_up.value.value)
-    with pytest.raises(fxlive.UnknownOption, match=r"max_rows cannot be 0. It knows: a whole number of at least 1."):
+    with pytest.raises(fxlive.UnknownOption, match=r"max_rows must be a whole number of at least 1, got 0\."):
         fxlive.connect("ws://h/api/ws", TOKEN, max_rows=0)
-    with pytest.raises(ValueError, match="window cannot be '0s'"):
+    with pytest.raises(ValueError, match=r"window must be .* got '0s'"):
         fxlive.connect("ws://h/api/ws", TOKEN, window="0s")
 
 
@@ -181,7 +181,7 @@ def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
 )
 def test_an_option_of_a_wrong_type_is_told_at_once(options: dict[str, Any]) -> None:
     [name] = options
-    with pytest.raises(fxlive.UnknownOption, match=rf"^{name}.* cannot be .* It knows: "):
+    with pytest.raises(fxlive.UnknownOption, match=rf"^{name}.* must be "):
         fxlive.Session("ws://h/api/ws", TOKEN, **options)
 
 
@@ -198,9 +198,7 @@ def test_the_time_after_which_a_channel_is_stale_is_written_as_any_other(limit: 
 
 @pytest.mark.parametrize("attempts", ["many", "3", 0, -1, 2.5, True])
 def test_attempts_that_are_no_number_of_them_are_refused_before_there_is_a_connection_to_lose(attempts: Any) -> None:
-    with pytest.raises(
-        fxlive.UnknownOption, match=r"reconnect_attempts cannot be .* a whole number of at least 1, None"
-    ):
+    with pytest.raises(fxlive.UnknownOption, match=r"reconnect_attempts must be a whole number of at least 1 or None"):
         fxlive.Session("ws://h/api/ws", TOKEN, reconnect_attempts=attempts)
 
 

@@ -18,7 +18,7 @@ def completed(kernel: Kernel, code: str) -> tuple[str, list[str]]:
 def test_in_a_notebook_the_extension_opens_shows_asks_completes_and_closes(kernel: Kernel) -> None:
     ran(kernel, "%load_ext fxlive\n%reload_ext fxlive")
     assert "UsageError: No session is open." in kernel.run("%fxlive").text
-    assert "Did you mean demo? It knows: demo, connect, close." in (kernel.run("%fxlive dmo").error or "")
+    assert "must be demo, connect or close, got 'dmo'. Did you mean demo?" in (kernel.run("%fxlive dmo").error or "")
     assert "There is no URL" in (kernel.run("%fxlive connect").error or "")
 
     assert "connected to ws://" in ran(kernel, "%fxlive demo").data["text/html"]

@@ -164,9 +164,9 @@ def test_what_is_read_of_a_capture_is_told_by_the_names_that_a_session_uses(
         capture.frame("market-data", symbl="EURUSD")
     with pytest.raises(fxlive.InvalidChannel, match="Did you mean trades"):
         capture.frame("trade")
-    with pytest.raises(fxlive.UnknownOption, match="last cannot be"):
+    with pytest.raises(fxlive.UnknownOption, match="last must be"):
         capture.frame("trades", last="nonsense")
-    with pytest.raises(fxlive.UnknownOption, match="a moment cannot be"):
+    with pytest.raises(fxlive.UnknownOption, match="a moment must be"):
         capture.frame("trades", until=utc(MAY_8).timestamp())
     attrs = capture.frame("trades").attrs
     assert (attrs["channel"], attrs["session"], attrs["state"]) == ("trades", "default", "recorded")

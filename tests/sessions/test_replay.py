@@ -345,7 +345,7 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         assert not any(folder.quiet for folder in capture._folders)  # what is missing it still warns of
     with pytest.raises(fxlive.CaptureError, match=r"seek\(\.\.\.\) there"):
         fxlive.replay(capture.at("2014-05-08 12:30"))
-    with pytest.raises(fxlive.UnknownOption, match=r"path cannot be .* a folder, a URL"):
+    with pytest.raises(fxlive.UnknownOption, match=r"path must be a folder or a URL"):
         fxlive.replay([capture.path])  # type: ignore[arg-type]
 
 
@@ -366,17 +366,17 @@ def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Repla
 
 @pytest.mark.parametrize("speed", [0, -1.0, float("inf"), float("nan"), "fast", True])
 def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) -> None:
-    with pytest.raises(ValueError, match=r"speed cannot be .* a number above 0, None for as fast as it goes"):
+    with pytest.raises(ValueError, match=r"speed must be a number above 0 or None for as fast as it goes"):
         fxlive.replay(path_of(minute), speed=speed)
 
 
 def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"a moment cannot be 5\. It knows: a time with its date"):
+    with pytest.raises(fxlive.UnknownOption, match=r"a moment must be a time with its date.* got 5\."):
         paused.seek(5)
 
 
 def test_a_wait_takes_a_time_however_it_is_written(paused: fxlive.Replay) -> None:
-    with pytest.raises(fxlive.UnknownOption, match="timeout cannot be 'soon'"):
+    with pytest.raises(fxlive.UnknownOption, match=r"timeout must be .* got 'soon'"):
         paused.wait_until_end(timeout="soon")
     with pytest.raises(fxlive.WaitTimeout, match=r"did not end within 0\.01 s"):
         paused.wait_until_end(timeout="10ms")

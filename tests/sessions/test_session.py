@@ -201,7 +201,7 @@ def test_a_wrong_channel_is_told_with_the_right_ones(way: str) -> None:
             with fxlive.Session.offline() as session:
                 getattr(session, way)("trade")
     assert wrong.value.known == tuple(CHANNELS)
-    assert str(wrong.value).startswith("There is no channel 'trade'. Did you mean trades? It knows: trades, positions,")
+    assert str(wrong.value).startswith("Unknown channel 'trade'. Did you mean trades? Use one of: trades, positions,")
 
 
 def test_a_channel_that_the_token_does_not_permit_is_refused_and_the_session_goes_on(
@@ -382,7 +382,7 @@ def test_waiting_ends_with_the_rows_or_says_what_did_not_come(fx_simulator: Simu
         with pytest.raises(fxlive.WaitTimeout, match=r"trades.* did not come within 0\.05 s; state: connected\."):
             session.wait_for("trades", timeout=0.05)
         assert isinstance(session.wait_for("trades", rows=0), pd.DataFrame)
-        with pytest.raises(fxlive.UnknownOption, match=r"rows cannot be -1.*a whole number of at least 0"):
+        with pytest.raises(fxlive.UnknownOption, match=r"rows must be a whole number of at least 0, got -1"):
             session.wait_for("trades", rows=-1)
 
 

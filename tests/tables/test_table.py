@@ -1249,10 +1249,10 @@ def test_the_last_minutes_are_counted_from_the_newest_row(frame: pd.DataFrame, l
 )
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: Any, empty: bool) -> None:
-    with pytest.raises(UnknownOption, match='It knows: a number of rows, a time such as "5min"') as caught:
+    with pytest.raises(UnknownOption, match='last must be a number of rows or a time such as "5min", got') as caught:
         select(frame.iloc[:0] if empty else frame, "market-data", last=last)
 
-    assert str(caught.value).startswith(f"last cannot be {last!r}.")
+    assert str(caught.value).endswith(f"got {last!r}.")
 
 
 def test_what_pandas_gives_as_the_unique_values_of_a_column_can_be_asked_for() -> None:
@@ -1289,7 +1289,7 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_number_and_a_time_of_day_are_no_moment(frame: pd.DataFrame, moment: Any, empty: bool) -> None:
     for end in ("since", "until"):
-        with pytest.raises(UnknownOption, match=r"a moment cannot be .* a time with its date such as"):
+        with pytest.raises(UnknownOption, match=r"a moment must be a time with its date such as"):
             select(frame.iloc[:0] if empty else frame, "market-data", **{end: moment})
 
 
@@ -1342,7 +1342,7 @@ def test_rows_are_chosen_by_the_values_of_columns(frame: pd.DataFrame, where: An
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_value_that_a_column_cannot_have_is_refused(frame: pd.DataFrame, where: dict[str, Any], empty: bool) -> None:
     [name] = where
-    with pytest.raises(UnknownOption, match=f"{name} cannot be .*It knows: "):
+    with pytest.raises(UnknownOption, match=f"{name} must be "):
         select(frame.iloc[:0] if empty else frame, "market-data", where=where)
 
 

@@ -115,7 +115,7 @@ def test_it_seeks_plays_pauses_and_sets_the_speed(page: Recorded, replay: fxlive
 def test_what_cannot_be_is_refused(page: Recorded, replay: fxlive.Replay) -> None:
     slider = slider_of(replay)
     for speed in (0, -1, 7, "fast"):
-        with pytest.raises(ValueError, match="speed cannot be"):
+        with pytest.raises(ValueError, match="speed must be"):
             slider.act("speed", {"speed": speed})
     with pytest.raises(ValueError, match="nothing called 'rewind'"):
         slider.act("rewind", {})

@@ -116,7 +116,7 @@ def test_a_group_that_comes_later_has_a_line_of_its_own(platform: Platform, page
 
 
 def test_a_wrong_group_is_an_error_that_lists_the_right_ones(platform: Platform, page: Recorded) -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'strategy'.* Did you mean strategy_id\?"):
+    with pytest.raises(fxlive.UnknownOption, match=r"by must be .* got 'strategy'\. Did you mean strategy_id\?"):
         chart_of(platform, "strategy")
 
 

@@ -61,13 +61,13 @@ def test_what_is_missing_is_a_hole_in_the_line(platform: Platform, page: Recorde
 
 
 def test_what_does_not_exist_is_an_error_that_lists_what_does(platform: Platform, page: Recorded) -> None:
-    with pytest.raises(fxlive.UnknownColumn, match=r"no column 'profits'.* Did you mean profit\?.*margin"):
+    with pytest.raises(fxlive.UnknownColumn, match=r"Unknown column 'profits' of .* Did you mean profit\?.*margin"):
         chart_of(platform, "positions", ["profits"])
     with pytest.raises(fxlive.UnknownColumn, match="as a column of numbers"):
         chart_of(platform, "positions", ["symbol"])
-    with pytest.raises(fxlive.UnknownOption, match=r"y cannot be \[\]"):
+    with pytest.raises(fxlive.UnknownOption, match=r"y must be .* got \[\]"):
         chart_of(platform, "positions", [])
-    with pytest.raises(fxlive.UnknownOption, match=r"by cannot be 'profit'.*symbol"):
+    with pytest.raises(fxlive.UnknownOption, match=r"by must be .*symbol.* got 'profit'"):
         chart_of(platform, "positions", ["profit"], by="profit")
     with pytest.raises(fxlive.InvalidChannel, match="positions"):
         fxlive.Session.offline().chart("position", ["profit"])
