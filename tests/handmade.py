@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,6 +18,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 import fxlive
+from fxlive.core.background import background_loop, call
 from fxlive.feeds import backoff, limits
 
 TOKEN = "a-token-that-nobody-may-see"
@@ -69,6 +72,51 @@ def platform(handler: Callable[[ServerConnection], None], **options: Any) -> Ite
     finally:
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Run a plain TCP server that passes each connection to `answer`; yield its host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
+    """Connect, and return the error. It must not hold the token, and the attempt must leave nothing open."""
+    before, running = threading.active_count(), tasks()
+    with pytest.raises(fxlive.FxliveError) as failed:
+        fxlive.connect(url, token, **{"timeout": 5.0, **options})
+    error = failed.value
+    assert fxlive.sessions() == []
+    wait_until(lambda: tasks() <= running, "the end of the tasks of the attempt")
+    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one that asked for a token
+    assert TOKEN not in str(error)
+    return error
+
+
+def tasks() -> set[str]:
+    """Return the coroutines that run on the background loop."""
+
+    async def ask() -> set[str]:
+        return {repr(t.get_coro()) for t in asyncio.all_tasks(background_loop()) if t is not asyncio.current_task()}
+
+    return call(ask())
 
 
 @pytest.fixture(autouse=True)

@@ -14,15 +14,19 @@ import time
 from collections.abc import Callable
 
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from fxlive.feeds.framing import cut_frames
+from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, read_head
 
 MAX_MESSAGE_BYTES = 64 * 2**20
-_MAX_HEADER_BYTES = 65_536
+_MAX_INTERIM_RESPONSES = 100
 _CLOSE_WAIT_S = 2.0
 
 # websockets logs requests, and so tokens, at the level DEBUG: never let it.
@@ -59,8 +63,9 @@ class Connection(asyncio.Protocol):
         self._handler = handler
         self._transport: asyncio.Transport | None = None
         self._parts: list[bytes] = []  # of a fragmented message
-        self._rest = bytearray()  # of a frame that is not complete
+        self._rest = bytearray()  # of a response or frame that is not complete
         self._needed = 0
+        self._interim_responses = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.silent_ticks = 0
@@ -182,15 +187,30 @@ class Connection(asyncio.Protocol):
             elif self._handshake.done():
                 stop = len(data)
             else:
-                # frames may follow the response's headers at once; they are not the library's to begin
-                headers = data.find(b"\r\n\r\n", at)
-                if headers < 0 and len(data) < _MAX_HEADER_BYTES:
-                    self._rest, self._needed = bytearray(data), len(data) + 1
+                try:
+                    head = read_head(data, at)
+                except ValueError as error:
+                    self._fail_handshake(InvalidMessage(f"the server sent {error}"))
                     return
-                stop = len(data) if headers < 0 else headers + 4
+                if head is None:
+                    self._rest, self._needed = bytearray(data[at:]), len(data) - at + 1
+                    return
+                if head.interim and self._interim_responses < _MAX_INTERIM_RESPONSES:
+                    self._interim_responses += 1
+                    at = head.stop
+                    continue
+                if head.status != SWITCHING_PROTOCOLS:
+                    self._fail_handshake(InvalidStatus(Response(head.status, "", Headers(head.headers))))
+                    return
+                stop = head.stop  # the library reads the head alone: frames may follow it at once
             self._protocol.receive_data(data[at:stop])
             self._take_events(messages)
             at = stop
+
+    def _fail_handshake(self, error: InvalidHandshake) -> None:
+        """Fail the handshake and hang up, without waiting for a response's body."""
+        self._handshake.set_exception(error)
+        self.abort()
 
     def _take_events(self, messages: list[bytes]) -> None:
         """Append the messages that the library has read."""

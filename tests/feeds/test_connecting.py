@@ -9,8 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
 import fxlive
-from fxlive.core.background import background_loop, call
 from fxlive.feeds import limits
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import (  # noqa: F401
@@ -31,31 +29,11 @@ from tests.handmade import (  # noqa: F401
     grant_everything,
     interruptible,
     platform,
+    refused,
+    tasks,
+    tcp_server,
     wait_until,
 )
-
-
-def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
-    """The error with which a connection fails; nothing may be left open after it, and no token may be in it."""
-    before, running = threading.active_count(), tasks()
-    with pytest.raises(fxlive.FxliveError) as failed:
-        fxlive.connect(url, token, **{"timeout": 5.0, **options})
-    error = failed.value
-    assert fxlive.sessions() == []
-    wait_until(lambda: tasks() <= running, "the end of what was begun")
-    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one that asked for a token
-    assert TOKEN not in str(error)
-    return error
-
-
-def tasks() -> set[str]:
-    """What runs on the background loop, besides this question."""
-
-    async def ask() -> set[str]:
-        return {repr(t.get_coro()) for t in asyncio.all_tasks(background_loop()) if t is not asyncio.current_task()}
-
-    return call(ask())
-
 
 # Where to, and with which token
 
@@ -325,29 +303,6 @@ def test_an_unreachable_port_asks_about_address_and_server() -> None:
     assert isinstance(error, fxlive.ServerUnavailable)
     assert "Nothing answers at" in str(error)
     assert "Is the address right, and the server up?" in str(error)
-
-
-@contextmanager
-def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server of plain TCP that does this with each connection."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    answer(connection)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
