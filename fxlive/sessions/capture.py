@@ -177,7 +177,7 @@ class Capture(RecordedReadings, Stills):
         CaptureError
             Where Polars is not installed.
         """
-        from fxlive.capture.exporting.tools import lazy_frame
+        from fxlive.capture.exporting.polars_frames import lazy_frame
 
         self._refresh()
         return lazy_frame(self._recorded(self._of(self._channel(channel))), self._files)
@@ -193,7 +193,7 @@ class Capture(RecordedReadings, Stills):
         CaptureError
             Where Dask is not installed.
         """
-        from fxlive.capture.exporting.tools import dask_frame
+        from fxlive.capture.exporting.dask_frames import dask_frame
 
         self._refresh()
         of = self._of(self._channel(channel))
@@ -220,12 +220,12 @@ class Capture(RecordedReadings, Stills):
             Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
             the tables.
         """
-        from fxlive.capture.exporting import tools
+        from fxlive.capture.exporting import sql
 
         self._refresh()
         channels = {n: (self._recorded(of), self._known(n, whole=True)) for n, of in self._channels().items()}
         frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
-        return tools.query(query, channels, frames, self._files, [*map(tools.view_name, channels), *frames])
+        return sql.query(query, channels, frames, self._files, [*map(sql.view_name, channels), *frames])
 
     @property
     def _files(self) -> Files:

@@ -338,8 +338,8 @@ class Analysis(MarketAnalysis, ABC):
         >>> fxlive.Session.offline().sql("select count(*) as quotes from market_data")["quotes"].tolist()
         [0]
         """
-        from fxlive.capture.exporting.tools import query as run
-        from fxlive.capture.exporting.tools import view_name
+        from fxlive.capture.exporting.sql import query as run
+        from fxlive.capture.exporting.sql import view_name
         from fxlive.capture.reading.files import Files
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
