@@ -12,8 +12,8 @@ import pyarrow.dataset as ds
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
-from fxlive.capture.reading.folder import FORMAT, Piece
 from fxlive.capture.reading.frames import to_frame
+from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.capture.reading.rows import Recorded, received_until
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
@@ -67,23 +67,23 @@ def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: 
     root = files.root if files.local else files.shown
     undocumented = {name: kind.value for name, kind in drift.kinds.items()}
     source = PartitionSource(root, recorded.channel.name, tuple(symbols), undocumented, recorded.until_us)
-    partitions = [groups for piece in recorded.pieces() for groups in _partitions_of(piece)] or [(None, ())]
+    partitions = [groups for part_file in recorded.part_files() for groups in _partitions_of(part_file)] or [(None, ())]
     empty = dataframe.utils.clear_known_categories(read_partition((None, ()), source))
     with dask.config.set({"dataframe.convert-string": False}):  # text stays pandas' str, as in other frames
         return dataframe.from_map(read_partition, partitions, source=source, meta=empty, label="fxlive")
 
 
-def _partitions_of(piece: Piece) -> list[RowGroups]:
+def _partitions_of(part_file: PartFile) -> list[RowGroups]:
     """Return the row groups of a part, in runs of at most about a million rows."""
     partitions: list[list[int]] = [[]]
     rows = 0
-    for group in range(piece.groups):
-        if rows and rows + piece.rows_of(group) > PARTITION_ROWS:
+    for group in range(part_file.groups):
+        if rows and rows + part_file.rows_of(group) > PARTITION_ROWS:
             partitions.append([])
             rows = 0
         partitions[-1].append(group)
-        rows += piece.rows_of(group)
-    return [(piece.part.file.as_posix(), tuple(groups)) for groups in partitions]
+        rows += part_file.rows_of(group)
+    return [(part_file.part.file.as_posix(), tuple(groups)) for groups in partitions]
 
 
 def read_partition(row_groups: RowGroups, source: PartitionSource, columns: list[str] | None = None) -> pd.DataFrame:

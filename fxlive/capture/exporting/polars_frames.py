@@ -46,13 +46,13 @@ def lazy_frame(recorded: Recorded, files: Files) -> Any:
 
 
 def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
-    pieces = recorded.pieces()
-    if not pieces:
+    part_files = recorded.part_files()
+    if not part_files:
         return polars.from_arrow(schema(recorded.channel).empty_table()).lazy()
     if not files.local:
         frame = polars.scan_pyarrow_dataset(recorded.dataset())
     else:
-        paths = [piece.part.file for piece in pieces]
+        paths = [part_file.part.file for part_file in part_files]
         frame = polars.scan_parquet(paths, glob=False, hive_partitioning=False, missing_columns="insert")
     if recorded.until_us is not None:
         frame = frame.filter(polars.col("received_at") <= pd.Timestamp(recorded.until_us, unit="us", tz="UTC"))

@@ -10,7 +10,7 @@ import pandas as pd
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
-from fxlive.capture.reading.folder import Piece
+from fxlive.capture.reading.part_file import PartFile
 from fxlive.capture.reading.rows import Recorded, while_merging
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
@@ -92,14 +92,14 @@ def _answer(
 def _select(recorded: Recorded, drift: Drift, files: Files) -> str:
     channel = recorded.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
-    pieces = recorded.pieces()
-    if not pieces:
+    part_files = recorded.part_files()
+    if not part_files:
         empty = schema(channel)
         typed = ", ".join(f"null::{_TYPES.get(str(empty.field(n).type), 'varchar')} as {_identifier(n)}" for n in names)
         return f"select {typed} where false"
     columns = [_identifier(name) for name in names]
     columns += [_undocumented(name, dtype) for name, dtype in _dtypes(drift).items() if name != EXTRA]
-    paths = ", ".join(_literal(_address(piece, files)) for piece in pieces)
+    paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
     until = "" if recorded.until_us is None else f" where received_at <= make_timestamptz({recorded.until_us})"
     scan = f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
     return f"select {', '.join([*columns, EXTRA])} from {scan}{until}"
@@ -142,6 +142,6 @@ def _literal(text: str) -> str:
     return "'" + text.replace("\0", "").replace("'", "''") + "'"
 
 
-def _address(piece: Piece, files: Files) -> str:
-    path = piece.part.file.as_posix()
+def _address(part_file: PartFile, files: Files) -> str:
+    path = part_file.part.file.as_posix()
     return path if files.local else str(files.storage().unstrip_protocol(path))

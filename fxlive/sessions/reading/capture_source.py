@@ -142,7 +142,7 @@ class RecordedReadings(Readings):
         a column takes depends on those that came first.
         """
         from fxlive.capture.reading.frames import note_drift
-        from fxlive.capture.reading.rows import pieces_of
+        from fxlive.capture.reading.rows import part_files_of
 
         of = self._of(channel)
         drift = Drift(of)
@@ -153,7 +153,7 @@ class RecordedReadings(Readings):
                 self._symbols.encode(about.symbols)
                 drift.expect(about.drift.get(channel, {}))
             if about is None or channel not in about.drift or (whole and not folder.ended):
-                told = told and not any(piece.has_extra for piece in pieces_of(folder, of))
+                told = told and not any(piece.has_extra for piece in part_files_of(folder, of))
         if not told:
             note_drift(self._recorded(of).table(columns=[EXTRA]).column(EXTRA), of, drift)
         return drift
@@ -175,7 +175,7 @@ class RecordedReadings(Readings):
         recorded = self._recorded(of)
         count = None if last is None else span_of(last)
         if isinstance(count, pd.Timedelta) and not where and until is None and self._until_us is None:
-            newest = max((piece.span("timestamp")[1] for piece in recorded.pieces()), default=0)
+            newest = max((piece.span("timestamp")[1] for piece in recorded.part_files()), default=0)
             begin = _stamp(newest) - count
             since = begin if since is None else max(utc(since), begin)
         drift = self._known(channel)
@@ -274,7 +274,7 @@ class RecordedReadings(Readings):
 
     def _content(self, channel: Channel) -> tuple[int, int, int, int, int]:
         recorded = self._recorded(channel)
-        pieces = recorded.pieces()
+        pieces = recorded.part_files()
         rows = sum(len(piece.part) for piece in pieces)
         if self._until_us is not None:
             pieces = [piece for piece in pieces if piece.span("received_at")[0] <= self._until_us]
