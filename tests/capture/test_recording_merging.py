@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fxlive.capture.format import layout
 from fxlive.capture.format.disk import Disk
-from fxlive.capture.format.layout import MAX_PARTS, Part, next_merge, uncovered
+from fxlive.capture.format.layout import MAX_PARTS, Part, current_parts, next_merge
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.simulator.market.quotes import QuoteBook
 from fxlive.wire.protocol import decode
@@ -73,7 +73,7 @@ def test_a_part_within_a_larger_one_does_not_count() -> None:
     spans = [(0, 10), (0, 40), (10, 20), (30, 40), (40, 50), (40, 50)]
     parts = [Part(Path(f"{number}"), "channel=x", "2014-05-08", *span) for number, span in enumerate(spans)]
 
-    assert [(part.start, part.stop) for part in uncovered(parts)] == [(0, 40), (40, 50)]
+    assert [(part.start, part.stop) for part in current_parts(parts)] == [(0, 40), (40, 50)]
 
 
 def test_merged_parts_hold_every_row_once_in_order_with_one_schema(tmp_path: Path) -> None:

@@ -73,10 +73,10 @@ class Folder:
     def start_us(self) -> int:
         """When the recording began, or what its name says of that."""
         if self.manifest is not None:
-            return manifest.micros(self.manifest.start)
+            return manifest.to_micros(self.manifest.start)
         with suppress(ValueError):
             date, time = self.name[:10], self.name[11:17]
-            return manifest.micros(f"{date}T{time[:2]}:{time[2:4]}:{time[4:6]}")
+            return manifest.to_micros(f"{date}T{time[:2]}:{time[2:4]}:{time[4:6]}")
         return 0
 
     def refresh(self) -> None:
@@ -140,7 +140,7 @@ class Folder:
         parts: dict[str, list[Part]] = {}
         self.superseded = []
         for (channel, _), some in by_date.items():
-            counted = layout.uncovered(some)
+            counted = layout.current_parts(some)
             parts.setdefault(channel, []).extend(counted)
             self.superseded += sorted(set(some) - set(counted), key=lambda part: part.file)
         there = {part.file for some in parts.values() for part in some}
@@ -309,9 +309,9 @@ class Folder:
         """Return from when to when rows of a channel were received, as far as the manifest tells."""
         entry = None if channel in _OWN.values() else self._entries().get(channel.name)
         if entry is not None:
-            return manifest.micros(entry.first_received_at), manifest.micros(entry.last_received_at)
+            return manifest.to_micros(entry.first_received_at), manifest.to_micros(entry.last_received_at)
         end = None if self.manifest is None else self.manifest.end
-        return self.start_us, None if end is None else manifest.micros(end)
+        return self.start_us, None if end is None else manifest.to_micros(end)
 
     def tell(self, file: str, what: str) -> None:
         """Tell, once, that something is wrong with a file."""

@@ -50,8 +50,8 @@ def _noted(folder: Folder) -> dict[tuple[int, str], Gap]:
             found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
     lost = 0
     for entry in [] if folder.manifest is None else folder.manifest.gaps:
-        ends = None if entry.end is None else manifest.micros(entry.end)
-        gap = Gap(manifest.micros(entry.start), ends, entry.reason, entry.channels, entry.lost_rows)
+        ends = None if entry.end is None else manifest.to_micros(entry.end)
+        gap = Gap(manifest.to_micros(entry.start), ends, entry.reason, entry.channels, entry.lost_rows)
         known = found.get((gap.start, gap.reason))
         if known is None or (known.end is None and ends is not None):
             found[gap.start, gap.reason] = gap
@@ -77,7 +77,7 @@ def _between(folders: Sequence[Folder]) -> list[Gap]:
     for former, following in pairwise(folders):
         spans = [p.span("received_at")[1] for channel in former.channels() for p in part_files_of(former, channel)]
         end = former.manifest.end if former.manifest is not None else None
-        ended = manifest.micros(end) if end is not None else max(spans, default=former.start_us)
+        ended = manifest.to_micros(end) if end is not None else max(spans, default=former.start_us)
         if ended < following.start_us:
             channels = tuple(channel.name for channel in former.channels() if channel not in (GAPS, REJECTED))
             found.append(Gap(ended, following.start_us, "not recorded: between two recordings", channels))
