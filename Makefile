@@ -4,6 +4,7 @@
 #   HEADLESS=1           `make demo` without JupyterLab: runs the notebook to its end and says where its Parquet lies
 #   LAB_ARGS="--port 9"  more arguments for JupyterLab in `make demo`
 #   PYTEST_ARGS="-k x"   more arguments for pytest in `make test`
+#   UPGRADE=1            the newest version of everything in `make constraints`; by default a pin changes only where it must
 #   JOBS=1               test processes; the default is two: one for the tests that look at a page, one for the rest
 
 PYTHON ?= python3
@@ -11,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 HEADLESS ?=
+UPGRADE ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 
@@ -123,16 +125,16 @@ $(VENV)/.ready-bench: $(NEEDS)
 
 , := ,
 
-# From a clean environment, without the pins of today: every extra, and what builds the package.
-constraints: PIP_CONSTRAINT :=
-constraints:  ## newest versions of everything into constraints.txt
-	rm -rf build/constraints && mkdir -p build
-	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet ".[all,dev,bench,docs]" hatchling editables
+# Resolve for the lowest Python promised, with markers for newer ones and for other systems. hatchling needs editables to
+# build `-e .`. The present pins do not constrain the installation of uv: they may be what fails to install.
+constraints: $(BIN)/pip  ## pin what pyproject.toml asks for in constraints.txt; UPGRADE=1 moves every pin to the newest
+	@mkdir -p build
+	PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet uv
+	cp constraints.txt build/constraints.txt
+	echo editables | $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11.0 --no-python-downloads \
+	  --all-extras --no-annotate --no-header $(if $(filter-out 0,$(UPGRADE)),--upgrade) -o build/constraints.txt pyproject.toml -
 	{ echo '# The exact versions that make and CI install. Written by `make constraints`; the ranges are in pyproject.toml.'; \
-	  build/constraints/bin/python -m pip freeze --exclude fxlive | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$'; } > build/constraints.txt
-	mv build/constraints.txt constraints.txt
-	rm -rf build/constraints
+	  cat build/constraints.txt; } > constraints.txt
 
 clean:  ## remove what builds, tests and demos left behind
 	rm -rf build dist docs/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
