@@ -129,8 +129,9 @@ constraints: $(BIN)/pip  ## pin every requirement in constraints.txt; UPGRADE=1 
 	@mkdir -p build
 	PIP_CONSTRAINT= $(INSTALL) uv
 	cp constraints.txt build/constraints.txt
-	echo editables | $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11.0 --no-python-downloads \
-	  --all-extras --no-annotate --no-header $(if $(filter-out 0,$(UPGRADE)),--upgrade) -o build/constraints.txt pyproject.toml -
+	echo editables | $(BIN)/python -m uv pip compile --quiet --system-certs --no-python-downloads \
+	  --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
+	  $(if $(filter-out 0,$(UPGRADE)),--upgrade) -o build/constraints.txt pyproject.toml -
 	{ echo '# The exact versions that make and CI install. Written by `make constraints`; the ranges are in pyproject.toml.'; \
 	  cat build/constraints.txt; } > constraints.txt
 
