@@ -85,7 +85,7 @@ COMPUTED = {"capture/exporting/tools": {"duckdb", "dask", "polars"}, "simulator/
 """Modules that call `import_module` with a computed name, and the third-party libraries that they import so."""
 
 MAX_LINES = 470
-MAX_FILES = 13  # feeds: backoff and limits are to become one
+MAX_FILES = 12
 
 
 @dataclass(frozen=True)
@@ -361,7 +361,7 @@ def test_an_import_against_the_rules_is_found(path: str, source: str, rule: str)
     ("path", "source"),
     [
         ("entrypoints/demo.py", "from fxlive.sessions.session import Session\nfrom fxlive.simulator import thread"),
-        ("feeds/live.py", "import websockets\nfrom .backoff import DEFAULT_ATTEMPTS\nfrom fxlive.feeds import auth"),
+        ("feeds/live.py", "import websockets\nfrom .pacing import DEFAULT_ATTEMPTS\nfrom fxlive.feeds import auth"),
         ("capture/exporting/tools.py", "def f():\n    import polars\nif TYPE_CHECKING:\n    import duckdb"),
         ("capture/writing/queue.py", "import pyarrow.dataset\nimport threading\nfrom ...errors import CaptureError"),
         ("simulator/serving/tokens.py", "import jwt, websockets\nfrom ..market import pairs"),

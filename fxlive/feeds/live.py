@@ -41,10 +41,16 @@ from fxlive.feeds.auth import (
     refresh_in_s,
     retry_refresh_in_s,
 )
-from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
 from fxlive.feeds.connection import Connection, now_us
 from fxlive.feeds.interface import Filters, Sink
-from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
+from fxlive.feeds.pacing import (
+    DEFAULT_ATTEMPTS,
+    MAX_SUBSCRIPTIONS,
+    MESSAGES_PER_SECOND,
+    RateLimit,
+    ReconnectAttempts,
+    connection_limit,
+)
 from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.wire import protocol
@@ -100,10 +106,10 @@ class LiveFeed:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         self._token = Token(token)
         self._timeout_s = timeout_s
-        self._attempts = Attempts(reconnect_attempts)
+        self._attempts = ReconnectAttempts(reconnect_attempts)
         self._wanted: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
         self._requests = Requests()
-        self._sends = Window(MESSAGES_PER_SECOND, 1.0)
+        self._send_limit = RateLimit(MESSAGES_PER_SECOND, 1.0)
         self._subscribing = asyncio.Lock()
         self._connection: Connection | None = None
         self._arrived = 0
@@ -138,7 +144,7 @@ class LiveFeed:
             Where the first connection or a subscription fails; nothing is left open.
         """
         self._sink, self._closing = sink, False
-        wait = connections_to(self.url).wait_s(time.monotonic())
+        wait = connection_limit(self.url).wait_s(time.monotonic())
         if wait > 0:
             raise RateLimitError(
                 f"Ten connections to {self.url} were opened in the last minute, which is the platform's limit. "
@@ -196,7 +202,7 @@ class LiveFeed:
             return await self._connect()
         except AuthenticationError as refused:
             another = self._token.renewable and not isinstance(refused, TokenFunctionFailed)
-            if not another or connections_to(self.url).wait_s(time.monotonic()) > 0:
+            if not another or connection_limit(self.url).wait_s(time.monotonic()) > 0:
                 raise
             log.info("the token was refused; asking for a new one")
         return await self._connect()
@@ -208,7 +214,7 @@ class LiveFeed:
             raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
 
     async def _connect(self, token: str | None = None) -> tuple[Connection, str]:
-        connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
+        connection_limit(self.url).note(time.monotonic())  # at once, or another session takes the place
         token = token or await self._new_token()
         url, header = self._address.with_token(token)
         self._server_error = None
@@ -260,8 +266,8 @@ class LiveFeed:
         self._note_offset(response, sent_at, received_at)
 
     async def _wait_to_send(self) -> None:
-        await asyncio.sleep(self._sends.wait_s(time.monotonic()))
-        self._sends.note(time.monotonic())
+        await asyncio.sleep(self._send_limit.wait_s(time.monotonic()))
+        self._send_limit.note(time.monotonic())
 
     def _take(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Hand on what one read of the socket brought."""
@@ -310,7 +316,7 @@ class LiveFeed:
                     connection, token = replaced
                     continue
                 self._connection = None
-                self._attempts.ended(time.monotonic() - since)
+                self._attempts.note_end(time.monotonic() - since)
                 error = self._closed_error(connection)
                 self._sink.lost(connection.last_received_at, self._ended_by_us or str(error))
                 self._ended_by_us = None
@@ -359,7 +365,7 @@ class LiveFeed:
 
     async def _replace(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
         """Connect with a newer token, then close the connection; None where there is none yet, or it does not work."""
-        if connections_to(self.url).wait_s(time.monotonic()) > 0:
+        if connection_limit(self.url).wait_s(time.monotonic()) > 0:
             return None
         try:
             newer = await self._new_token()
@@ -387,10 +393,10 @@ class LiveFeed:
             self._hurry.clear()
             with suppress(TimeoutError):
                 await wait_awake(self._hurry.wait(), self._attempts.next_wait_s(random.random, retry_after_s))
-            wait = connections_to(self.url).wait_s(time.monotonic())
+            wait = connection_limit(self.url).wait_s(time.monotonic())
             while wait > 0:
                 await asyncio.sleep(wait)
-                wait = connections_to(self.url).wait_s(time.monotonic())  # another session may have been quicker
+                wait = connection_limit(self.url).wait_s(time.monotonic())  # another session may have been quicker
             try:
                 return await self._connect()
             except TokenFunctionFailed as failed:
@@ -409,7 +415,7 @@ class LiveFeed:
                 last = failed
             log.warning("reconnect failed: %s", last)
             self.trouble = str(last)
-            if self._attempts.failed():
+            if self._attempts.note_failure():
                 raise ReconnectsExhausted(
                     f"{self._attempts.failures} reconnects to {self.url} in a row failed; the last: {last} "
                     "Call session.reconnect() to try again.",

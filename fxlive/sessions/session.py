@@ -18,10 +18,10 @@ from fxlive.core.background import bridge, call, submit
 from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
-from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
+from fxlive.feeds.pacing import DEFAULT_ATTEMPTS
 from fxlive.pipeline.health import Health, health_of
 from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
 from fxlive.sessions.charts import Pictures

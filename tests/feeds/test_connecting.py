@@ -20,7 +20,7 @@ from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
 import fxlive
-from fxlive.feeds import limits
+from fxlive.feeds import pacing
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import (  # noqa: F401
     TOKEN,
@@ -281,7 +281,7 @@ def test_a_retry_after_that_is_no_wait_is_none(retry_after: str) -> None:
 
 
 def test_more_than_ten_connections_a_minute_are_refused_before_they_are_made(fx_simulator: SimulatorFactory) -> None:
-    for _ in range(limits.CONNECTIONS_PER_MINUTE):
+    for _ in range(pacing.CONNECTIONS_PER_MINUTE):
         fxlive.connect(fx_simulator.url, fx_simulator.token(), channels=["system"]).close()
     error = refused(fx_simulator.url, fx_simulator.token())
 

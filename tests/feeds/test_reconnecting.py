@@ -13,7 +13,7 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.core.background import background_loop
-from fxlive.feeds import auth, limits, live
+from fxlive.feeds import auth, live, pacing
 from fxlive.simulator import make_token
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.simulator.thread import SimulatorThread
@@ -470,8 +470,8 @@ def test_a_reconnect_waits_where_ten_connections_were_made_in_a_minute(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(speed=20.0)
-    window = limits.Window(2, 1.5)
-    monkeypatch.setattr(limits, "_connections", {simulator.url: window})
+    window = pacing.RateLimit(2, 1.5)
+    monkeypatch.setattr(pacing, "_connection_limits", {simulator.url: window})
     with open_session(simulator) as session:
         began = time.monotonic()
         simulator.faults.drop()
@@ -486,8 +486,8 @@ def test_two_sessions_that_wait_for_the_same_place_do_not_both_take_it(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(speed=20.0)
-    window = limits.Window(3, 2.0)
-    monkeypatch.setattr(limits, "_connections", {simulator.url: window})
+    window = pacing.RateLimit(3, 2.0)
+    monkeypatch.setattr(pacing, "_connection_limits", {simulator.url: window})
     made: list[float] = []
     note = window.note
     monkeypatch.setattr(window, "note", lambda now: (made.append(now), note(now)))

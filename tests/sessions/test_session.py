@@ -22,7 +22,7 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.core.background import call
-from fxlive.feeds.limits import MAX_SUBSCRIPTIONS
+from fxlive.feeds.pacing import MAX_SUBSCRIPTIONS
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire.channels import CHANNELS
 from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, wait_until  # noqa: F401
