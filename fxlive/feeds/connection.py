@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from websockets.client import ClientProtocol
@@ -22,6 +21,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from fxlive.core.clock import now_us
 from fxlive.feeds.framing import cut_frames
 from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, read_head
 
@@ -34,11 +34,6 @@ _quiet = logging.getLogger("fxlive.websockets")
 _quiet.setLevel(logging.WARNING)
 
 Handler = Callable[[list[bytes], int], None]
-
-
-def now_us() -> int:
-    """Return the time in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
 
 
 class Connection(asyncio.Protocol):

@@ -17,6 +17,7 @@ import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from fxlive.core.background import wait_awake
+from fxlive.core.clock import now_us
 from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
@@ -41,7 +42,7 @@ from fxlive.feeds.auth import (
     refresh_in_s,
     retry_refresh_in_s,
 )
-from fxlive.feeds.connection import Connection, now_us
+from fxlive.feeds.connection import Connection
 from fxlive.feeds.interface import Filters, Sink
 from fxlive.feeds.pacing import (
     DEFAULT_ATTEMPTS,

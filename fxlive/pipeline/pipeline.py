@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from fxlive.core.background import INTERRUPTIBLE_S
+from fxlive.core.clock import now_us
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
@@ -26,11 +27,6 @@ log = logging.getLogger("fxlive")
 
 MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
-
-
-def now_us() -> int:
-    """Return the present in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
 
 
 class Recording(Protocol):

@@ -27,6 +27,7 @@ from fxlive.capture.format.manifest import ChannelEntry, Manifest, moment, witho
 from fxlive.capture.writing.channel_writer import ChannelWriter
 from fxlive.capture.writing.queue import Inbox
 from fxlive.core.arguments import path_of
+from fxlive.core.clock import now_us
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
@@ -89,10 +90,6 @@ def merging_share(rows_per_s: float) -> float:
     return 0.25 if rows_per_s < BUSY_ROWS_PER_S else 0.05
 
 
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
 class Recorder:
     """A recording that runs until it is stopped.
 
@@ -143,7 +140,7 @@ class Recorder:
         flush_s: float = 1.0,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
-        clock: Callable[[], int] = _now_us,
+        clock: Callable[[], int] = now_us,
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
         start = clock()
