@@ -19,7 +19,8 @@ from fxlive.analytics.exposure import Exposure
 from fxlive.capture.writing.recorder import Recorder, RecordingStatus
 from fxlive.entrypoints import module as face
 from fxlive.pipeline.alerts import Watch
-from fxlive.pipeline.callbacks import Handle, Stream
+from fxlive.pipeline.callbacks import Handle
+from fxlive.pipeline.streams import Stream
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.core.arguments import span_s
 from fxlive.errors import UnknownOption
-from fxlive.pipeline.callbacks import Called, Errors
+from fxlive.pipeline.callbacks import ErrorCounter, UserFunction
 
 log = logging.getLogger("fxlive")
 
@@ -120,7 +120,7 @@ def firings(
             yield at, value
 
 
-class Watch(Called):
+class Watch(UserFunction):
     """A condition that is looked at a few times a second; `cancel()` ends it.
 
     `calls`, `errors` and `error` say how it fares: `errors` counts what the condition or the callback raised, which is
@@ -154,7 +154,7 @@ class Watch(Called):
         clock: Callable[[], int],
         ended: Callable[[], bool],
         paused: Callable[[], bool],
-        errors: Errors | None = None,
+        errors: ErrorCounter | None = None,
     ) -> None:
         super().__init__(errors)
         self._condition = condition

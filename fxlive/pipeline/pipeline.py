@@ -14,9 +14,10 @@ from fxlive.core.clock import now_us
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.callbacks import Errors, Handle, Stream
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.callbacks import ErrorCounter, Handle
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.pipeline.mailbox import Mailbox
+from fxlive.pipeline.streams import Stream
 from fxlive.tables.counters import Counters
 from fxlive.tables.gaps import Gap
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
@@ -76,10 +77,10 @@ class Pipeline:
         self._reconnect_when_stale = reconnect_when_stale
         self._connected_at: int | None = None
         self._silent_s: dict[str, float] = {}
-        self._seen: dict[str, Seen] = {}
+        self._recent_ids: dict[str, RecentIds] = {}
         self._mailboxes: tuple[Mailbox, ...] = ()
         self._handles: tuple[Handle, ...] = ()
-        self.callback_errors = Errors()
+        self.callback_errors = ErrorCounter()
         """What callbacks and alerts of the user's have raised, also those that have ended."""
         self._moved = threading.Condition()
         self._ticker: asyncio.Task[None] | None = None
@@ -190,11 +191,11 @@ class Pipeline:
         self._notify()
 
     def _without_duplicates(self, name: str, rows: Rows) -> Rows:
-        seen = self._seen.get(name)
+        seen = self._recent_ids.get(name)
         if seen is None:
-            if len(self._seen) >= MAX_CHANNELS:  # the store will not take more either
+            if len(self._recent_ids) >= MAX_CHANNELS:  # the store will not take more either
                 return rows
-            seen = self._seen[name] = Seen()
+            seen = self._recent_ids[name] = RecentIds()
         duplicates = set(seen.duplicates(rows.values["id"]))
         if not duplicates:
             return rows
@@ -239,7 +240,7 @@ class Pipeline:
     def rewound(self, at: int) -> None:
         """Forget everything that has come: the feed goes on from another moment."""
         self.store.clear()
-        self._seen.clear()
+        self._recent_ids.clear()
         self._silent_s.clear()
         self._connected_at = at
         self._set_state("connected")
@@ -269,7 +270,7 @@ class Pipeline:
     ) -> Handle:
         """Tell a callback of every new message of a channel."""
         self.check_open()
-        handle = Handle(channel, callback, on_error, errors=Errors(self.callback_errors))
+        handle = Handle(channel, callback, on_error, errors=ErrorCounter(self.callback_errors))
         with self._moved:
             self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
         self._add_mailbox(handle.mailbox)

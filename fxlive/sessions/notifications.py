@@ -13,8 +13,9 @@ from fxlive.core.arguments import span_s, whole
 from fxlive.errors import UnknownOption
 from fxlive.feeds.interface import State
 from fxlive.pipeline.alerts import Watch
-from fxlive.pipeline.callbacks import Errors, Handle, Stream
+from fxlive.pipeline.callbacks import ErrorCounter, Handle
 from fxlive.pipeline.pipeline import Pipeline
+from fxlive.pipeline.streams import Stream
 from fxlive.sessions.reading.readable import Readings
 
 
@@ -155,7 +156,7 @@ class Telling(Readings):
                 clock=self._pipeline.now_us,
                 ended=lambda: self.state == "closed",
                 paused=lambda: self.state == "failed",  # a reconnect revives it
-                errors=Errors(self._pipeline.callback_errors),
+                errors=ErrorCounter(self._pipeline.callback_errors),
             )
 
         return begin

@@ -16,8 +16,9 @@ import pytest
 import fxlive
 from fxlive.core.background import background_loop, call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.callbacks import Handle, Stream
+from fxlive.pipeline.callbacks import Handle
 from fxlive.pipeline.mailbox import MAILBOX_SIZE, Mailbox
+from fxlive.pipeline.streams import Stream
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import clean_slate, quote, wait_until  # noqa: F401
 

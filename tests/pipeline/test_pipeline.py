@@ -20,7 +20,7 @@ from websockets.sync.server import ServerConnection
 import fxlive
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.pipeline.health import health_of, latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.simulator.fixture import SimulatorFactory
@@ -86,7 +86,7 @@ def iso(micros: int) -> str:
     st.integers(1, 6),
 )
 def test_an_id_is_a_duplicate_while_it_is_among_the_last_so_many(batches: list[list[str | None]], size: int) -> None:
-    seen, model = Seen(size), []  # type: ignore[var-annotated]
+    seen, model = RecentIds(size), []  # type: ignore[var-annotated]
     for batch in batches:
         expected = []
         for place, name in enumerate(batch):
