@@ -56,7 +56,7 @@ class Feed(Protocol):
         """Why nothing comes at present though nothing is wrong, as with a replay; None where things come."""
 
     @property
-    def trouble(self) -> str | None:
+    def reconnect_error(self) -> str | None:
         """Why the last try to come back has failed; None where there was none, or it went well."""
 
     async def start(self, sink: Sink) -> None:

@@ -114,13 +114,13 @@ class LiveFeed:
         self._subscribing = asyncio.Lock()
         self._connection: Connection | None = None
         self._arrived = 0
-        self._offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
+        self._clock_offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
         self._task: asyncio.Task[None] | None = None
         self._ended_by_us: str | None = None
         self._server_error: tuple[int, Control] | None = None  # and when it came
         self._closing = False
         self._hurry = asyncio.Event()
-        self.trouble: str | None = None
+        self.reconnect_error: str | None = None
 
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
@@ -130,7 +130,7 @@ class LiveFeed:
     @property
     def clock_offset_us(self) -> int | None:
         """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
-        return None if self._offset is None else self._offset[1]
+        return None if self._clock_offset is None else self._clock_offset[1]
 
     @property
     def halt(self) -> None:
@@ -300,8 +300,8 @@ class LiveFeed:
         except (ValueError, OverflowError):
             return
         round_trip = received_at - sent_at
-        if self._offset is None or round_trip <= self._offset[0]:
-            self._offset = (round_trip, there - (sent_at + received_at) // 2)
+        if self._clock_offset is None or round_trip <= self._clock_offset[0]:
+            self._clock_offset = (round_trip, there - (sent_at + received_at) // 2)
 
     # Keeping one connection after the other.
 
@@ -321,7 +321,7 @@ class LiveFeed:
                 error = self._closed_error(connection)
                 self._sink.lost(connection.last_received_at, self._ended_by_us or str(error))
                 self._ended_by_us = None
-                self.trouble = None
+                self.reconnect_error = None
                 connection, token = await self._come_back(error)
                 self._sink.connected(now_us())
         except Exception as error:
@@ -415,7 +415,7 @@ class LiveFeed:
             except ConnectionFailed as failed:
                 last = failed
             log.warning("reconnect failed: %s", last)
-            self.trouble = str(last)
+            self.reconnect_error = str(last)
             if self._attempts.note_failure():
                 raise ReconnectsExhausted(
                     f"{self._attempts.failures} reconnects to {self.url} in a row failed; the last: {last} "

@@ -21,7 +21,7 @@ class MemoryFeed:
     url = "memory:"
     clock_offset_us: int | None = None
     halt: Halt | None = None
-    trouble: str | None = None
+    reconnect_error: str | None = None
 
     def __init__(self) -> None:
         self.subscriptions: dict[str, dict[str, Any]] = {}

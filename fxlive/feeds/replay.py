@@ -44,7 +44,7 @@ class ReplayFeed:
     """
 
     clock_offset_us: int | None = None
-    trouble: str | None = None
+    reconnect_error: str | None = None
 
     def __init__(self, tape: Tape, name: str, *, speed: float | None, paused: bool, max_rows: int) -> None:
         self.url = f"capture:{name}"

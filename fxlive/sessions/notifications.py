@@ -177,8 +177,9 @@ class Telling(Readings):
         timeout_s = span_s("timeout", timeout)
         rows = whole("rows", rows, 0)
         tables = self._pipeline.store.tables
-        what = f"{rows:,} row(s) of {name}" + ("" if self._pipeline.asked_for(name) else ", which is not subscribed,")
-        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, what)
+        unsubscribed = "" if self._pipeline.asked_for(name) else f" ({name} is not subscribed)"
+        description = f"{rows:,} row(s) of {name}{unsubscribed}"
+        self._pipeline.wait_until(lambda: len(tables[name]) >= rows, timeout_s, description)
         return self.frame(name)
 
     async def wait_for_async(
