@@ -406,14 +406,14 @@ class Ledger:
         self.control = 0
         self.order: dict[str, dict[str, int]] = {name: {} for name in CHANNELS}
         feed: Any = session._pipeline.feed
-        take = feed._take
+        receive = feed._receive
 
         def counted(connection: Any, messages: list[bytes], received_at: int) -> None:
             for message in messages:
                 self._note(message)
-            take(connection, messages, received_at)
+            receive(connection, messages, received_at)
 
-        feed._take = counted
+        feed._receive = counted
 
     def _note(self, message: bytes) -> None:
         self.arrived += 1
