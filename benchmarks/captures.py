@@ -20,7 +20,7 @@ from benchmarks.report import Figure
 from benchmarks.socket_rate import flood, taken
 from fxlive.capture.format import layout
 from fxlive.capture.writing.recorder import Recorder
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -65,7 +65,7 @@ def _fed(raw: list[bytes], folder: str | None) -> tuple[float, float]:
     """Return the seconds until all messages are in the store, as the pipeline puts them there, and those of the
     processor that the feed's own thread took.
     """
-    store, seen = Store(), Seen()
+    store, seen = Store(), RecentIds()
     recorder = None if folder is None else Recorder(folder, name="bench", url="memory:", store=store)
     start, own = time.perf_counter(), time.thread_time()
     for first in range(0, len(raw), BATCH):

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -47,7 +47,7 @@ def measure() -> list[Figure]:
 
 
 def _fxlive(raw: list[bytes], batch: int = BATCH) -> pd.DataFrame:
-    store, seen = Store(), Seen()
+    store, seen = Store(), RecentIds()
     for start in range(0, len(raw), batch):
         decoded = decode(raw[start : start + batch], 0, start)
         for rows in decoded.rows.values():

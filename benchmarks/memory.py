@@ -11,7 +11,7 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -34,10 +34,10 @@ def _window(through: int) -> tuple[float, float]:
     """Return the bytes a row of a window at the end, and at the highest."""
     raw = messages(50_000)
     process = psutil.Process()
-    _take(Store(), Seen(), raw, 0, 50_000)  # what is loaded and cached once is not the window's
+    _take(Store(), RecentIds(), raw, 0, 50_000)  # what is loaded and cached once is not the window's
     gc.collect()
     before = process.memory_info().rss
-    store, seen, highest = Store(max_rows=ROWS), Seen(), 0
+    store, seen, highest = Store(max_rows=ROWS), RecentIds(), 0
     for start in range(0, through, 50_000):
         _take(store, seen, raw, start, 50_000)
         store.tables["market-data"].frame()
@@ -46,7 +46,7 @@ def _window(through: int) -> tuple[float, float]:
     return (process.memory_info().rss - before) / ROWS, (highest - before) / ROWS
 
 
-def _take(store: Store, seen: Seen, raw: list[bytes], start: int, count: int) -> None:
+def _take(store: Store, seen: RecentIds, raw: list[bytes], start: int, count: int) -> None:
     for place in range(0, count, BATCH):
         some = [
             message[: message.rindex(b"msg_")] + b'msg_%d"}' % (start + place + number)

@@ -37,7 +37,7 @@ from websockets.frames import Frame, Opcode
 import fxlive
 from benchmarks.report import Figure
 from fxlive.core.background import background_loop
-from fxlive.pipeline.duplicates import REMEMBERED_IDS, Seen
+from fxlive.pipeline.duplicates import REMEMBERED_IDS, RecentIds
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.serving.server import Simulator
 from fxlive.wire.channels import CHANNELS
@@ -406,14 +406,14 @@ class Ledger:
         self.control = 0
         self.order: dict[str, dict[str, int]] = {name: {} for name in CHANNELS}
         feed: Any = session._pipeline.feed
-        take = feed._take
+        receive = feed._receive
 
         def counted(connection: Any, messages: list[bytes], received_at: int) -> None:
             for message in messages:
                 self._note(message)
-            take(connection, messages, received_at)
+            receive(connection, messages, received_at)
 
-        feed._take = counted
+        feed._receive = counted
 
     def _note(self, message: bytes) -> None:
         self.arrived += 1
@@ -447,7 +447,7 @@ def random_faults(minutes: float, seed: int) -> Outcome:
             name="soak",
         )
         for name in CHANNELS:  # full from the beginning, or they would look like a leak that lasts an hour
-            session._pipeline._seen[name] = seen = Seen()
+            session._pipeline._recent_ids[name] = seen = RecentIds()
             seen.duplicates([f"{name} {number}" for number in range(REMEMBERED_IDS)])
         ledger = Ledger(session)
         told = session.on("trades", lambda trade: None)

@@ -24,7 +24,7 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import in_a_process
 from benchmarks.report import Comparison
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -76,7 +76,7 @@ class Fxlive:
     """What a session does with a read, from its bytes on."""
 
     def __init__(self) -> None:
-        self._store, self._seen, self._count = Store(max_rows=WINDOW), Seen(), 0
+        self._store, self._seen, self._count = Store(max_rows=WINDOW), RecentIds(), 0
 
     def take(self, read: list[bytes]) -> None:
         """Decode, validate, look for duplicates, add."""

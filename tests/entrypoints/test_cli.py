@@ -30,7 +30,7 @@ FXLIVE = (sys.executable, "-m", "fxlive")
 QUICK = (
     sys.executable,
     "-c",
-    "import sys; from fxlive.feeds import backoff; backoff.FIRST_WAIT_S = 0.01; "
+    "import sys; from fxlive.feeds import pacing; pacing.FIRST_WAIT_S = 0.01; "
     "from fxlive.entrypoints.cli import main; "
     "sys.exit(main())",
 )
