@@ -350,7 +350,7 @@ def test_a_time_in_a_manifest_that_is_none_is_told(capture: Path, time: str) -> 
         with pytest.warns(fxlive.IncompleteCapture, match="could not be read"):
             opened = fxlive.open_capture(capture)
         assert volumes(opened) == list(range(50))
-        assert "without an end" in repr(opened)
+        assert "unfinished" in repr(opened)
 
 
 def test_without_its_manifest_a_capture_finds_its_undocumented_columns_whatever_is_read(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pyarrow import csv, fs
 
 from fxlive.capture.format.layout import MANIFEST
 from fxlive.capture.reading.folder import Folder
-from fxlive.capture.reading.rows import while_merging
+from fxlive.capture.reading.rows import retry_while_merging
 from fxlive.errors import CaptureError
 
 Progress = Callable[[str, int, int], None]
@@ -72,7 +72,7 @@ def write_zip(folders: Sequence[Folder], file: Path, progress: Progress) -> None
         inside = [
             (f"{folder.name}{info.path.removeprefix(folder.path)}", info.size, open_it)
             for folder in folders
-            for info, open_it in while_merging([folder], partial(_files, folder, held), FileNotFoundError)
+            for info, open_it in retry_while_merging([folder], partial(_files, folder, held), FileNotFoundError)
         ]
         total, done = sum(size for _, size, _ in inside), 0
         with ZipFile(unfinished, "w", ZIP_STORED) as archive:

@@ -14,7 +14,7 @@ from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.part_file import FORMAT, PartFile
-from fxlive.capture.reading.rows import Recorded, received_until
+from fxlive.capture.reading.rows import ChannelReader, received_until
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, Drift
@@ -51,7 +51,7 @@ RowGroups = tuple[str | None, tuple[int, ...]]
 """The path of a Parquet file and the numbers of some of its row groups; the path is None if there are no rows."""
 
 
-def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
+def dask_frame(recorded: ChannelReader, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
     """Return the rows of a channel as a Dask DataFrame. Each partition is a frame as `Capture.frame` returns it.
 
     Raises

@@ -10,10 +10,10 @@ import pandas as pd
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
-from fxlive.capture.reading.rows import Recorded, while_merging
+from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 
 
-def lazy_frame(recorded: Recorded, files: Files) -> Any:
+def lazy_frame(recorded: ChannelReader, files: Files) -> Any:
     """Return the rows of a channel as a Polars LazyFrame, with the columns of the files.
 
     If the capture is still being recorded, the files are listed when the frame is collected, because the recorder may
@@ -39,13 +39,13 @@ def lazy_frame(recorded: Recorded, files: Files) -> Any:
             frame = frame if columns is None else frame.select(columns)
             return (frame if rows is None else frame.head(rows)).collect()
 
-        yield while_merging(recorded.folders, read, *errors)
+        yield retry_while_merging(recorded.folders, read, *errors)
 
-    columns = while_merging(recorded.folders, lambda: _scan(polars, recorded, files).collect_schema(), *errors)
+    columns = retry_while_merging(recorded.folders, lambda: _scan(polars, recorded, files).collect_schema(), *errors)
     return register_io_source(source, schema=columns)
 
 
-def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
+def _scan(polars: Any, recorded: ChannelReader, files: Files) -> Any:
     part_files = recorded.part_files()
     if not part_files:
         return polars.from_arrow(schema(recorded.channel).empty_table()).lazy()

@@ -11,7 +11,7 @@ from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.part_file import PartFile
-from fxlive.capture.reading.rows import Recorded, while_merging
+from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
 from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, Drift
@@ -28,7 +28,7 @@ def view_name(channel: str) -> str:
 
 def query(
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[ChannelReader, Drift]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
     known: Iterable[str],
@@ -49,7 +49,7 @@ def query(
     folders = next((recorded.folders for recorded, _ in channels.values()), [])
     known = list(known)
     try:
-        return while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
+        return retry_while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
     except (duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException) as error:
         error.add_note(f"The tables are: {', '.join(known)}.")  # of a wrong name it would suggest tables of its own
         for name in known:
@@ -61,7 +61,7 @@ def query(
 def _answer(
     duckdb: Any,
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[ChannelReader, Drift]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
 ) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def _answer(
         return answer
 
 
-def _select(recorded: Recorded, drift: Drift, files: Files) -> str:
+def _select(recorded: ChannelReader, drift: Drift, files: Files) -> str:
     channel = recorded.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
     part_files = recorded.part_files()
