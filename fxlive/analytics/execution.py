@@ -11,7 +11,7 @@ import pandas as pd
 from fxlive.analytics.conversion import QuoteBook, seconds, sides
 from fxlive.analytics.grid import DAY_US
 from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
-from fxlive.core.arguments import several
+from fxlive.core.arguments import as_list
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
@@ -96,7 +96,7 @@ def execution(
     [0.2, 0.2, 1.4]
     """
     check_columns(trades, "trades", *_FILLS)
-    horizons = several("horizons", horizons, 'times such as ("1s", "30s")')
+    horizons = as_list("horizons", horizons, 'times such as ("1s", "30s")')
     spans = {horizon: _span_us(horizon) for horizon in horizons}
     spans[realised_after] = _span_us(realised_after, "realised_after")
     oldest = _span_us(max_quote_age, "max_quote_age")

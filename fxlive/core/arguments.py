@@ -69,23 +69,23 @@ def speed_of(speed: Any) -> float | None:
     return None if speed is None else number("speed", speed, "a number above 0", "None for as fast as it goes")
 
 
-def is_several(value: Any) -> bool:
+def is_collection(value: Any) -> bool:
     """Return whether a value is several: anything like a list, such as what pandas' ``unique`` gives, and no dict.
 
-    >>> is_several({1, 2}), is_several(pd.Series([1])), is_several("text"), is_several({})
+    >>> is_collection({1, 2}), is_collection(pd.Series([1])), is_collection("text"), is_collection({})
     (True, True, False, False)
     """
     return is_list_like(value) and not isinstance(value, Mapping)
 
 
-def several(option: str, values: Any, *known: str) -> list[Any]:
+def as_list(option: str, values: Any, *known: str) -> list[Any]:
     """Return the values of an option that takes several as a list; raises UnknownOption where it is one alone."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UnknownOption(option, values, known)
     return list(values)
 
 
-def span_of(last: Any) -> int | pd.Timedelta:
+def rows_or_duration(last: Any) -> int | pd.Timedelta:
     """Return what `last` asks for: a number of rows, or a time.
 
     Raises
@@ -93,7 +93,7 @@ def span_of(last: Any) -> int | pd.Timedelta:
     UnknownOption
         Where it is neither.
 
-    >>> span_of(5.0), span_of("5min")
+    >>> rows_or_duration(5.0), rows_or_duration("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
     count = isinstance(last, int | float | np.integer | np.floating) and not isinstance(last, bool | np.timedelta64)

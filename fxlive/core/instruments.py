@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fxlive.core.arguments import is_several
+from fxlive.core.arguments import is_collection
 from fxlive.errors import UnknownOption, UnknownSymbol
 
 STANDARD_LOT = 100_000.0
@@ -171,7 +171,7 @@ def _with_symbols(where: Mapping[str, Any], seen: list[str], spell: Callable[[st
     asked: Any = where.get("symbol")
     if isinstance(asked, str):
         return {**where, "symbol": spell(asked, seen)}
-    if is_several(asked):
+    if is_collection(asked):
         return {**where, "symbol": [spell(s, seen) if isinstance(s, str) else s for s in asked]}
     return dict(where)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
-from fxlive.core.arguments import is_several, span_of, utc
+from fxlive.core.arguments import is_collection, rows_or_duration, utc
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.wire.channels import Channel
@@ -70,7 +70,7 @@ def select(
         Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none; where
         `since` is later than `until`, for which there never is a row.
     """
-    span = None if last is None else span_of(last)
+    span = None if last is None else rows_or_duration(last)
     begin, end = None if since is None else utc(since), None if until is None else utc(until)
     if begin is not None and end is not None and begin > end:
         raise UnknownOption("since", since, (f"a time up to until, {end}",))
@@ -151,7 +151,7 @@ def wanted(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
     >>> wanted("volume", Kind.NUMBER, ["0.1", 2, None]), wanted("action", Kind.CODE, "BUY")
     (([0.1, 2.0], True), (['buy'], False))
     """
-    given = list(value) if is_several(value) else [value]
+    given = list(value) if is_collection(value) else [value]
     missing = [one is None or (is_scalar(one) and bool(pd.isna(one))) for one in given]
     return [_meant(column, kind, one) for one, none in zip(given, missing, strict=True) if not none], any(missing)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.core.arguments import number, path_of, span_of, span_s, speed_of, time_of, utc, whole
+from fxlive.core.arguments import number, path_of, rows_or_duration, span_s, speed_of, time_of, utc, whole
 from fxlive.errors import UnknownOption
 
 NO_NUMBERS = [True, np.True_, "2", None, math.nan, math.inf, -(10**400), 0, -1.5, 1j, pd.NA, pd.NaT, [2]]
@@ -23,7 +23,7 @@ def test_a_number_is_a_number_of_python_or_of_numpy(value: Any) -> None:
     assert whole("ticks", value, 1) == 2
     assert speed_of(value) == 2.0
     assert type(speed_of(value)) is float
-    assert span_of(value) == 2
+    assert rows_or_duration(value) == 2
 
 
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=repr)
@@ -57,7 +57,7 @@ def test_a_length_of_time_is_text_or_of_pandas_numpy_or_python() -> None:
     minute = pd.Timedelta("1min")
     spellings: list[Any] = ["1min", "60s", minute, minute.to_pytimedelta(), np.timedelta64(60, "s")]
     assert {time_of("window", value) for value in spellings} == {minute}
-    assert {span_of(value) for value in spellings} == {minute}
+    assert {rows_or_duration(value) for value in spellings} == {minute}
     assert {span_s("hold", value) for value in [*spellings, 60, 60.0, "60"]} == {60.0}
 
 

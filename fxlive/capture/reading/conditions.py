@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fxlive.capture.format.schema import TIME
-from fxlive.core.arguments import is_several, micros_of
+from fxlive.core.arguments import is_collection, micros_of
 from fxlive.tables.selection import caseless
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
@@ -36,7 +36,7 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
         parts.append(pc.field("timestamp") <= _time(until))
     kinds = {column.name: column.kind for column in channel.columns}
     for name, value in where.items():
-        values = list(value) if is_several(value) else [value]
+        values = list(value) if is_collection(value) else [value]
         if name in kinds and 0 < len(values) <= _MANY:
             parts += _equal(name, kinds[name], values)
     if not parts:

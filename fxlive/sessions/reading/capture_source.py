@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.format.layout import GAPS, REJECTED
-from fxlive.core.arguments import micros_of, span_of, utc
+from fxlive.core.arguments import micros_of, rows_or_duration, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
@@ -173,7 +173,7 @@ class RecordedReadings(Readings):
         self._refresh()
         of = self._of(channel)
         recorded = self._recorded(of)
-        count = None if last is None else span_of(last)
+        count = None if last is None else rows_or_duration(last)
         if isinstance(count, pd.Timedelta) and not where and until is None and self._until_us is None:
             newest = max((piece.span("timestamp")[1] for piece in recorded.pieces()), default=0)
             begin = _stamp(newest) - count
