@@ -25,7 +25,7 @@ from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import Drift
+from fxlive.wire.undocumented import UndocumentedColumns
 
 _LONG_AGO = int(np.iinfo(np.int64).min)
 
@@ -65,7 +65,7 @@ class RollingTable:
         self.channel = channel
         self.first = self.stop = 0
         self.clearings = 0
-        self._drift = Drift(channel)
+        self._drift = UndocumentedColumns(channel)
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest = _LONG_AGO

@@ -18,7 +18,7 @@ MAX_EXACT_INTEGER = 2**53
 _KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 
 
-class Drift:
+class UndocumentedColumns:
     """The undocumented columns of one channel, in the order in which they came.
 
     Parameters
@@ -29,7 +29,7 @@ class Drift:
     Examples
     --------
     >>> from fxlive.wire.channels import CHANNELS
-    >>> drift = Drift(CHANNELS["trades"])
+    >>> drift = UndocumentedColumns(CHANNELS["trades"])
     >>> drift.fit({1: {"mood": "calm"}}, 2)
     {'mood': [None, 'calm']}
     >>> drift.fit({0: {"mood": [1, 2]}}, 1)

@@ -20,7 +20,7 @@ from fxlive.core.dtypes import STR
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, Drift
+from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
 PARTITION_ROWS = 1_000_000
 _DASK = "dask[dataframe,distributed]"
@@ -57,7 +57,7 @@ def view_name(channel: str) -> str:
 
 def query(
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
     known: Iterable[str],
@@ -88,7 +88,7 @@ def query(
 def _answer(
     duckdb: Any,
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
 ) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def _answer(
         return answer
 
 
-def _select(recorded: Recorded, drift: Drift, files: Files) -> str:
+def _select(recorded: Recorded, drift: UndocumentedColumns, files: Files) -> str:
     channel = recorded.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
     pieces = recorded.pieces()
@@ -140,7 +140,7 @@ _TYPES = {
 }
 
 
-def _dtypes(drift: Drift) -> dict[str, str]:
+def _dtypes(drift: UndocumentedColumns) -> dict[str, str]:
     return {name: kind.value for name, kind in drift.kinds.items()}
 
 
@@ -217,7 +217,7 @@ def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
 # Dask.
 
 
-def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
+def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: UndocumentedColumns) -> Any:
     """Return the rows as a Dask DataFrame whose partitions are frames as a session has them."""
     dataframe = needed("dask.dataframe", _DASK)
     clear_known_categories = needed("dask.dataframe.utils", _DASK).clear_known_categories
@@ -266,7 +266,7 @@ def partition(run: tuple[str | None, tuple[int, ...]], about: About, columns: li
         rows = ds.FileSystemDataset([fragment], schema(whole), FORMAT, filesystem).to_table(
             columns=names, filter=received_until(about.until_us)
         )
-    vocabulary, drift = Vocabulary(), Drift(whole)
+    vocabulary, drift = Vocabulary(), UndocumentedColumns(whole)
     vocabulary.encode(about.symbols)
     drift.expect(about.drift if undocumented else {})
     only = Channel(about.channel, columns=tuple(wanted))

@@ -18,7 +18,7 @@ from fxlive.tables.gaps import Gap, gaps_frame
 from fxlive.tables.selection import keyed, select
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA, Drift
+from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 # Arrow's datasets are loaded by who reads: they are a quarter of fxlive's import time, and not for everyone.
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class RecordedReadings(Readings):
     def _of(self, name: str) -> Channel:
         return self._channels().get(name) or Channel(name, columns=(ID,))
 
-    def _known(self, channel: str, *, whole: bool = False) -> Drift:
+    def _known(self, channel: str, *, whole: bool = False) -> UndocumentedColumns:
         """Return the undocumented columns of a channel's frames, and note the symbols, as the manifests tell them.
 
         Where a manifest is lost, or `whole` is asked of a capture without an end, they are looked for in all rows: what
@@ -145,7 +145,7 @@ class RecordedReadings(Readings):
         from fxlive.capture.reading.rows import pieces_of
 
         of = self._of(channel)
-        drift = Drift(of)
+        drift = UndocumentedColumns(of)
         told = True
         for folder in self._folders:
             about = folder.manifest
@@ -253,7 +253,7 @@ class RecordedReadings(Readings):
 
         self._refresh()
         rows = self._recorded(REJECTED).table()
-        frame = to_frame(rows.to_batches(), len(rows), REJECTED, Vocabulary(), Drift(REJECTED))
+        frame = to_frame(rows.to_batches(), len(rows), REJECTED, Vocabulary(), UndocumentedColumns(REJECTED))
         return frame.set_index("received_at")
 
     def contents(self) -> pd.DataFrame:
