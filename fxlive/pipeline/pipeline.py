@@ -235,7 +235,7 @@ class Pipeline:
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
         """Note a gap during which the feed was not away."""
-        self.store.note_gap(Gap(start, end, reason, channels))
+        self.store.add_gap(Gap(start, end, reason, channels))
         if self.recording is not None:
             self.recording.gap(start, end, reason, channels)
         self._notify()

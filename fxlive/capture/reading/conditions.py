@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from fxlive.capture.format.schema import TIME
 from fxlive.core.arguments import is_collection, micros_of
-from fxlive.tables.selection import caseless
+from fxlive.tables.selection import is_case_insensitive
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 
@@ -56,7 +56,7 @@ def _equal(name: str, kind: Kind, values: list[Any]) -> list[Any]:
         return [_any([column == int(v) for v in values])] if said else []
     if kind not in _TEXTS or not all(isinstance(v, str) for v in values):
         return []
-    if not caseless(name, kind):
+    if not is_case_insensitive(name, kind):
         return [_any([column == v for v in values])]
     lower = pc.utf8_lower(column.cast(pa.string()))
     return [_any([lower == v.lower() for v in values])] if all(v.isascii() for v in values) else []

@@ -15,7 +15,7 @@ from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.sessions.reading.readable import Readings
 from fxlive.tables.gaps import Gap, gaps_frame
-from fxlive.tables.selection import keyed, select
+from fxlive.tables.selection import index_by_key, select
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
@@ -210,7 +210,7 @@ class RecordedReadings(Readings):
             closings = self._selected("trades", None, None, None, {"status": "CLOSED"})
             exactly = (closings["status"] == "CLOSED").to_numpy()  # as a live session has it
             newest = latest.without_covered(newest, closings[exactly])
-        return keyed(newest, of)
+        return index_by_key(newest, of)
 
     def _attrs(self) -> dict[Hashable, Any]:
         return {"state": self.state} if self._until_us is None else {"state": self.state, "at": str(self.end)}
