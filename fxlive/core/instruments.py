@@ -118,22 +118,22 @@ def known_symbol(symbol: str, seen: list[str]) -> str:
     >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
     ('EURUSD', 'GBPUSD')
     """
-    written = spelled(symbol, seen)
+    written = normalize_symbol(symbol, seen)
     if written not in seen and not _six_letters(written):
         raise UnknownSymbol(symbol, seen)
     return written
 
 
-def spelled(symbol: str, seen: list[str]) -> str:
+def normalize_symbol(symbol: str, seen: list[str]) -> str:
     """Return a symbol as the platform writes it: as it has been seen, or its six letters; any other as it is.
 
     One without a suffix is that of any; with another suffix it is another instrument.
 
     Examples
     --------
-    >>> spelled("eur/usd", ["EURUSD.m"]), spelled("eur/usd", []), spelled("US500.cash", [])
+    >>> normalize_symbol("eur/usd", ["EURUSD.m"]), normalize_symbol("eur/usd", []), normalize_symbol("US500.cash", [])
     ('EURUSD.m', 'EURUSD', 'US500.cash')
-    >>> spelled("us500.CASH", ["US500.cash"]), spelled("US500.fut", ["US500.cash"])
+    >>> normalize_symbol("us500.CASH", ["US500.cash"]), normalize_symbol("US500.fut", ["US500.cash"])
     ('US500.cash', 'US500.fut')
     """
     if symbol in seen:
@@ -156,15 +156,15 @@ def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, A
     return _with_symbols(where, seen, known_symbol)
 
 
-def with_spelled_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
-    """Return values by column in which those of `symbol` are as `spelled` has them: the platform may know others.
+def with_normalized_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
+    """Return values by column, those of `symbol` normalized; a symbol that has not been seen is kept.
 
     Examples
     --------
-    >>> with_spelled_symbols({"symbol": "eur/usd", "strategy_id": "s1"}, [])
+    >>> with_normalized_symbols({"symbol": "eur/usd", "strategy_id": "s1"}, [])
     {'symbol': 'EURUSD', 'strategy_id': 's1'}
     """
-    return _with_symbols(where, seen, spelled)
+    return _with_symbols(where, seen, normalize_symbol)
 
 
 def _with_symbols(where: Mapping[str, Any], seen: list[str], spell: Callable[[str, list[str]], str]) -> dict[str, Any]:

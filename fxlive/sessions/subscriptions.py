@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxlive.core.background import bridge, call
-from fxlive.core.instruments import with_spelled_symbols
+from fxlive.core.instruments import with_normalized_symbols
 from fxlive.errors import InvalidSubscription, UnknownOption
 from fxlive.feeds.interface import Filters
 from fxlive.pipeline.pipeline import Pipeline
@@ -101,4 +101,4 @@ def wanted(channels: Channels) -> dict[str, Filters | None]:
 
 def _spelled(channel: str, filters: Filters, seen: list[str]) -> Filters:
     """Return filters with symbols as the platform writes them: one that it does not know brings nothing, silently."""
-    return with_spelled_symbols(filters, seen) if has_symbols(channel) else filters
+    return with_normalized_symbols(filters, seen) if has_symbols(channel) else filters

@@ -36,7 +36,7 @@ ChannelName = Literal["trades", "positions", "orders", "market-data", "alerts", 
 MAX_COLUMNS = 256
 """Undocumented fields beyond this many columns of a channel go to its `extra` column."""
 
-WORKING_ENDS = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
+FINAL_ORDER_STATUSES = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
 """The states in which an order has ended, in whatever case they are written; in any other it is working. What volume
 remains says nothing: an order that works may come without it, or with 0.
 """
@@ -134,7 +134,7 @@ CHANNELS: dict[str, Channel] = {
     for channel in (
         _channel("trades", Trade, "execution_id"),
         _channel("positions", Position, "ticket", ends=("volume", frozenset({0.0})), leaves=True),
-        _channel("orders", Order, "order_id", ends=("status", WORKING_ENDS)),
+        _channel("orders", Order, "order_id", ends=("status", FINAL_ORDER_STATUSES)),
         _channel("market-data", Quote, "symbol"),
         _channel("alerts", Alert, "alert_id"),
         _channel("analytics", Analytics, "type", "period"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fxlive.core.instruments import Instrument, Instruments, spelled, with_known_symbols
+from fxlive.core.instruments import Instrument, Instruments, normalize_symbol, with_known_symbols
 
 
 @pytest.mark.parametrize("symbol", ["EURUSD", "EUR/USD", "eurusd", "EUR_USD", "EUR-USD", "EURUSD.m", "EURUSD.ecn"])
@@ -38,7 +38,7 @@ def test_a_pip_is_a_ten_thousandth_or_for_the_yen_a_hundredth_and_a_point_a_tent
     ],
 )
 def test_another_suffix_is_another_instrument(asked: str, seen: list[str], meant: str) -> None:
-    assert spelled(asked, seen) == meant
+    assert normalize_symbol(asked, seen) == meant
 
 
 @pytest.mark.parametrize("several", [list, set, pd.Index, pd.Series, np.array, pd.Categorical, dict.fromkeys])
