@@ -1249,7 +1249,9 @@ def test_the_last_minutes_are_counted_from_the_newest_row(frame: pd.DataFrame, l
 )
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: Any, empty: bool) -> None:
-    with pytest.raises(UnknownOption, match='last must be a number of rows or a time such as "5min", got') as caught:
+    with pytest.raises(
+        UnknownOption, match='last must be a number of rows or a duration such as "5min", got'
+    ) as caught:
         select(frame.iloc[:0] if empty else frame, "market-data", last=last)
 
     assert str(caught.value).endswith(f"got {last!r}.")
@@ -1289,7 +1291,7 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_number_and_a_time_of_day_are_no_moment(frame: pd.DataFrame, moment: Any, empty: bool) -> None:
     for end in ("since", "until"):
-        with pytest.raises(UnknownOption, match=r"a moment must be a time with its date such as"):
+        with pytest.raises(UnknownOption, match=r"time must be a timestamp with a date, such as"):
             select(frame.iloc[:0] if empty else frame, "market-data", **{end: moment})
 
 
