@@ -146,7 +146,7 @@ def test_a_port_that_is_in_use_says_what_to_do(capsys: pytest.CaptureFixture[str
     ("arguments", "words"),
     [
         (["--ticks", "no-such-file.csv"], "there is no file no-such-file.csv"),
-        (["--symbols", "EURUSD,ABCDEF"], "cannot simulate ABCDEF"),
+        (["--symbols", "EURUSD,ABCDEF"], "Cannot simulate ABCDEF. Use pairs such as EURUSD"),
         (["--start", "yesterday"], "yesterday"),
     ],
 )
