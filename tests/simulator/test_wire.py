@@ -76,7 +76,7 @@ def messages() -> list[dict[str, Any]]:
     """Four hours of a market, with a report and marks a block: every kind of message."""
     platform = Platform(7, "user_456", START_MS)
     assert platform.trader is not None
-    platform.trader.watch.daily_loss_limit = 20_00  # so that a short day has alerts
+    platform.trader.risk_monitor.daily_loss_limit = 20_00  # so that four hours have alerts
     found: list[Message] = []
     for _, block in zip(range(280), SimulatedMarket(7, start_ms=START_MS, quotes_per_s=4), strict=False):
         found += platform.quotes(block) + platform.marks() + platform.report()

@@ -369,7 +369,7 @@ class Simulator:
         client.answer(wire.frame(wire.subscription(granted, _now_ms())))
         client.subscriptions.update(request.channels)
         for name, _ in request.channels:
-            client.send(client.select(self._platform.state(name), self.sent))
+            client.send(client.select(self._platform.snapshot(name), self.sent))
         if "market-data" in client.subscriptions:
             self._subscribed.set()
 
