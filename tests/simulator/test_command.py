@@ -145,7 +145,7 @@ def test_a_port_that_is_in_use_says_what_to_do(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ticks", "no-such-file.csv"], "there is no file no-such-file.csv"),
+        (["--ticks", "no-such-file.csv"], "Tick file not found: no-such-file.csv"),
         (["--symbols", "EURUSD,ABCDEF"], "Cannot simulate ABCDEF. Use pairs such as EURUSD"),
         (["--start", "yesterday"], "yesterday"),
     ],
