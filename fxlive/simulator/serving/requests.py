@@ -16,7 +16,7 @@ class BadRequest(Exception):
     Attributes
     ----------
     name : the reference's name of the error.
-    message : what is wrong and how to correct it.
+    message : the details, with the accepted values.
     channel : the channel concerned, or None.
     """
 

@@ -30,8 +30,8 @@ class Update(NamedTuple):
 class Position:
     """An open position.
 
-    `steps` is its volume in hundredths of a lot, `side` 1 for BUY and -1 for SELL. `published` is what the last message
-    about it showed: price, profit in cents, and steps.
+    `steps` is its volume in hundredths of a lot, `side` 1 for BUY and -1 for SELL. `published` is the price, the profit
+    in cents and the steps of the last message about it.
     """
 
     ticket: int
