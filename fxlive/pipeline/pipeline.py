@@ -247,7 +247,7 @@ class Pipeline:
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
         """Note a gap that is not a lost connection."""
-        self.store.note_gap(Gap(start, end, reason, channels))
+        self.store.add_gap(Gap(start, end, reason, channels))
         if self.recording is not None:
             self.recording.gap(start, end, reason, channels)
         self._notify()

@@ -365,12 +365,12 @@ def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Repla
 
 @pytest.mark.parametrize("speed", [0, -1.0, float("inf"), float("nan"), "fast", True])
 def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) -> None:
-    with pytest.raises(ValueError, match=r"speed must be a number above 0 or None for as fast as it goes"):
+    with pytest.raises(ValueError, match=r"speed must be a number above 0 or None for as fast as possible"):
         fxlive.replay(path_of(minute), speed=speed)
 
 
 def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"a moment must be a time with its date.* got 5\."):
+    with pytest.raises(fxlive.UnknownOption, match=r"time must be a timestamp with a date.* got 5\."):
         paused.seek(5)
 
 

@@ -19,10 +19,12 @@ from fxlive.core.timestamps import NAT
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import EXTRA, Drift
+from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 
-def to_frame(batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:
+def to_frame(
+    batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: UndocumentedColumns
+) -> pd.DataFrame:
     """Return rows as the frame that a live session would have of them.
 
     The batches are copied one after the other, so that memory is needed for the frame and one batch only.
@@ -173,7 +175,7 @@ _COLUMNS: dict[Kind, Any] = {
 """The array of a column that is being filled, by the kind of its values."""
 
 
-def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any]]:
+def note_drift(extra: Any, channel: Channel, drift: UndocumentedColumns) -> dict[str, list[Any]]:
     """Add the undocumented columns of rows to `drift`; return their values in the rows that have undocumented fields.
 
     Parameters
@@ -191,7 +193,7 @@ def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any
 
 
 def _undocumented(
-    extras: list[Any], rows_with_extra: Any, count: int, channel: Channel, drift: Drift
+    extras: list[Any], rows_with_extra: Any, count: int, channel: Channel, drift: UndocumentedColumns
 ) -> dict[str, Any]:
     values = note_drift(pa.chunked_array(extras, pa.string()), channel, drift)
     return {name: _scatter(kind, rows_with_extra, values.get(name), count) for name, kind in drift.kinds.items()}
