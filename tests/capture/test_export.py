@@ -177,7 +177,7 @@ def test_what_is_no_parquet_file_is_said_to_be_none(tmp_path: Path) -> None:
     not_one = "is not a Parquet file that can be read"
     (tmp_path / "trades.csv").write_text("timestamp,symbol\n")
     said = {
-        "trades.csv": r"as export writes them by default: pandas\.read_csv reads a CSV\.$",
+        "trades.csv": r"is not a Parquet file\. Read a CSV file with pandas\.read_csv\.$",
         "no.parquet": not_one,
         "missing.parquet": "there is no such file",
         ".": not_one,
