@@ -21,7 +21,7 @@ from fxlive.capture.reading.rows import retry_while_merging
 from fxlive.errors import CaptureError
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of what is being written, and how much of it is done and in all."""
+"""Called with the name of the channel or file that is being written, the rows or bytes done, and their total."""
 
 _COPIED_BYTES = 2**22  # copied at a time
 _MAX_OPEN_FILES = 500  # systems often limit a process to about a thousand

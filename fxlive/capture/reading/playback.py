@@ -34,8 +34,8 @@ FOREVER = int(np.iinfo(np.int64).max)
 class LazyMessages(Sequence[Any]):
     """The messages of recorded rows, each built when it is accessed.
 
-    They equal the messages that arrived, with two exceptions: times are formatted anew, and nested fields of
-    undocumented channels stay flat.
+    They equal the messages that arrived, with two exceptions: times are formatted in one way, and nested fields
+    of undocumented channels stay flat.
     """
 
     def __init__(self, channel: Channel, timestamp: Micros, values: dict[str, Any], extras: list[str | None]) -> None:

@@ -45,7 +45,7 @@ class _WrittenPart:
 
 @dataclass
 class _EncodedRows:
-    """An Arrow table of rows received on one date, ready to be written; `size_bytes` is what it counts in the queue."""
+    """An Arrow table of rows received on one date, ready to be written, and the size that the queue counts for it."""
 
     rows: Any
     date: str
@@ -119,7 +119,7 @@ class ChannelWriter:
         return as_rejections(rows, f"could not be recorded: {type(error).__name__}: {error}")
 
     def write(self) -> Iterator[tuple[int, int]]:
-        """Write the encoded rows; after each part, yield its number of rows and what they counted in the queue.
+        """Write the encoded rows; after each part, yield its number of rows and the size that the queue counted.
 
         Raises
         ------
