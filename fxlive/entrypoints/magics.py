@@ -18,7 +18,7 @@ from fxlive.entrypoints import module as face
 from fxlive.entrypoints.demo import demo
 from fxlive.errors import FxliveError, NoSession, UnknownOption
 from fxlive.sessions.opening import close, connect, current, sessions
-from fxlive.sessions.reading.readable import Readings
+from fxlive.sessions.reading.readable import Readable
 from fxlive.sessions.session import Session
 
 _COMMANDS = ("demo", "connect", "close")
@@ -150,10 +150,10 @@ def completions(before: str, variables: Mapping[str, Any]) -> tuple[str, list[st
     return written, [name for name in known if name.lower().startswith(written.lower())]
 
 
-def _readings(owner: str | None, method: str, variables: Mapping[str, Any]) -> Readings | None:
+def _readings(owner: str | None, method: str, variables: Mapping[str, Any]) -> Readable | None:
     """Return of what a method is: a session, a capture, the current session; None where it is nothing of ours."""
     value = variables.get(owner or method)
-    if isinstance(value, Readings):
+    if isinstance(value, Readable):
         return value
     of_the_module = isinstance(value, ModuleType) and value.__name__ == "fxlive"
     if of_the_module or (owner is None and value is not None and value is getattr(face, method, None)):
@@ -161,7 +161,7 @@ def _readings(owner: str | None, method: str, variables: Mapping[str, Any]) -> R
     return None
 
 
-def _argument(readings: Readings | None, method: str, arguments: str) -> tuple[str, list[str]]:
+def _argument(readings: Readable | None, method: str, arguments: str) -> tuple[str, list[str]]:
     """Return what is being written at the end of a call's arguments, and what can stand there."""
     if readings is None:
         return "", []
@@ -177,7 +177,7 @@ def _argument(readings: Readings | None, method: str, arguments: str) -> tuple[s
     return text[1], _values(readings, method, option[1] if option else _LIST.sub("", before).count(","), finished)
 
 
-def _values(readings: Readings, method: str, option: str | int, finished: list[str]) -> list[str]:
+def _values(readings: Readable, method: str, option: str | int, finished: list[str]) -> list[str]:
     """Return what an option can be, or the argument at a place."""
     of_channels = method in _OF_CHANNELS and isinstance(option, int)
     if of_channels or option in ("channel", "channels") or (method in _OF_CHANNEL and option == 0):
@@ -188,7 +188,7 @@ def _values(readings: Readings, method: str, option: str | int, finished: list[s
     return _columns(readings, finished[0]) if finished and option in of_columns else []
 
 
-def _columns(readings: Readings | None, channel: str) -> list[str]:
+def _columns(readings: Readable | None, channel: str) -> list[str]:
     if readings is None:
         return []
     return [str(name) for name in readings.frame(channel, last=0).columns]

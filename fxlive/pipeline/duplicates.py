@@ -41,6 +41,9 @@ class Seen:
                 self._forget()
         return found
 
+    def __contains__(self, name: str | None) -> bool:
+        return name in self._ids
+
     def _forget(self) -> None:
         excess = len(self._order) - self._size
         if excess > 0:

@@ -205,6 +205,18 @@ class Pipeline:
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
         return rows.take([place for place in range(len(rows)) if place not in duplicates])
 
+    def not_received(self, batch: Batch) -> Batch:
+        """Return a batch of another connection without the messages that have arrived here, too."""
+        rows = {}
+        for name, received in batch.rows.items():
+            seen = self._seen.get(name)
+            if seen is not None:
+                ids = received.values["id"]
+                received = received.take([place for place, message_id in enumerate(ids) if message_id not in seen])
+            if len(received):
+                rows[name] = received
+        return Batch(batch.received_at, rows, batch.control, batch.rejected)
+
     def record_into(self, recording: Recording) -> None:
         """Hand everything that comes to a recording from now on; and the gap that lasts, which it would not know of."""
         self.recording = recording

@@ -107,7 +107,7 @@ def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
 ) -> None:
     from fxlive.sessions import capture as opened
 
-    monkeypatch.setattr(opened, "_CHUNK_ROWS", 10)
+    monkeypatch.setattr(opened, "_CSV_CHUNK_ROWS", 10)
     for number in range(3):
         with recorded(tmp_path / "captures") as session:
             frames = [quote(n, **({"mood": "x"} if number == 2 else {})) for n in range(number * 20, number * 20 + 20)]

@@ -238,7 +238,7 @@ def test_who_reads_with_other_tools_while_parts_are_merged_sees_every_row(tmp_pa
         recorder.put(quotes(0, 10))
         wait_until(lambda: recorder.status.rows == 10)
         opened = fxlive.open_capture(recorder.path)
-        [folder] = opened._folders
+        [folder] = opened._captures.folders
         lazily = opened.polars("market-data")
         listed = folder.parts()
         for number in range(10, 40):

@@ -342,8 +342,8 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         with fxlive.replay(capture, speed=None) as replayed:
             played = replayed.wait_until_end(timeout=20).frame("market-data")
         assert len(played) == (count or len(capture.frame("market-data")))
-        assert not any(folder.quiet for folder in capture._folders)  # what is missing it still warns of
-    with pytest.raises(fxlive.CaptureError, match=r"seek\(\.\.\.\) there"):
+        assert not any(folder.quiet for folder in capture._captures.folders)  # what is missing it still warns of
+    with pytest.raises(fxlive.CaptureError, match=r"Replay the whole capture, then call seek"):
         fxlive.replay(capture.at("2014-05-08 12:30"))
     with pytest.raises(fxlive.UnknownOption, match=r"path must be a folder or a URL"):
         fxlive.replay([capture.path])  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ def test_no_figures_are_made_of_a_channel_that_is_not_subscribed(
                 fxlive.SubscriptionError, match=r"positions is not subscribed.*subscribe\('positions'\)"
             ):
                 figures()
-        with pytest.raises(fxlive.WaitTimeout, match=r"1 row\(s\) of orders, which is not subscribed, did not come"):
+        with pytest.raises(fxlive.WaitTimeout, match=r"1 row of orders \(not subscribed\)"):
             session.wait_for("orders", timeout=0.01)
         assert session.performance()["total_trades"] >= 0
         page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
@@ -115,7 +115,7 @@ def test_a_session_that_is_away_says_why(fx_simulator: SimulatorFactory) -> None
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_who_cannot_connect_is_told_that_the_session_before_was_closed_for_it(
+def test_a_failed_connect_leaves_the_open_session_of_that_name_open_and_says_so(
     fx_simulator: SimulatorFactory, awaited: bool
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -128,9 +128,11 @@ def test_who_cannot_connect_is_told_that_the_session_before_was_closed_for_it(
 
     with pytest.raises(fxlive.ServerUnavailable) as failed:
         connect()
-    assert "'default' that was open was closed" in failed.value.__notes__[0]
-    assert former.state == "closed"
-    assert len(former["market-data"]) >= rows
+    assert "'default' that was open before is still open" in failed.value.__notes__[0]
+    assert former.state == "connected"
+    assert fxlive.current() is former
+    former.wait_for("market-data", rows + 1, timeout=60)
+    former.close()
     with pytest.raises(fxlive.ServerUnavailable) as alone:
         connect()
     assert not hasattr(alone.value, "__notes__")
@@ -280,7 +282,7 @@ def test_functions_of_the_module_act_on_the_current_session(fx_simulator: Simula
     assert not fxlive.latest("market-data").empty
     fxlive.close()
     assert fxlive.current() is a
-    with pytest.raises(fxlive.NoSession, match=r"No session called 'b' is open. Open: a."):
+    with pytest.raises(fxlive.NoSession, match=r"No session named 'b' is open. Open sessions: a."):
         fxlive.use("b")
     fxlive.close()
     with pytest.raises(
