@@ -25,9 +25,8 @@ from fxlive.feeds.memory import MemoryFeed
 from fxlive.pipeline.handover import PendingRecording
 from fxlive.pipeline.health import Health, health_of
 from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
-from fxlive.sessions import charts, notifications, subscriptions
+from fxlive.sessions import charts, exporting, notifications, subscriptions
 from fxlive.sessions.display import session_html, session_text
-from fxlive.sessions.export import export_frames
 from fxlive.sessions.reading.live_source import LiveSource
 from fxlive.sessions.reading.readable import Readable
 from fxlive.sessions.registry import Registry
@@ -298,7 +297,7 @@ class Session(Readable):
 
     # Recording and exporting.
 
-    export = export_frames
+    export = exporting.export
 
     def record(self, path: str | Path) -> Recorder:
         """Record everything that arrives from now on as Parquet, until stopped or closed; a crash loses nothing older

@@ -14,7 +14,7 @@ from fxlive.wire.channels import channel_name
 _FORMATS = ("parquet", "csv")
 
 
-def export_frames(
+def export(
     self: Readable,
     path: str | Path,
     channels: Sequence[str] | None = None,
