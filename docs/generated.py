@@ -80,7 +80,7 @@ def error_tree(_: str) -> str:
         summary = (error.__doc__ or "").strip().splitlines()[0]
         lines = [f"{'  ' * depth}- [`{error.__name__}`](#{error.__name__.lower()}): {summary}"]
         for child in error.__subclasses__():
-            if child.__module__ == errors.__name__ and child.__base__ is error:
+            if vars(errors).get(child.__name__) is child and child.__base__ is error:
                 lines += branch(child, depth + 1)
         return lines
 

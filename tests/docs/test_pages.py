@@ -21,7 +21,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import fxlive
-from fxlive import errors
+from fxlive import analytics, errors
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire import protocol
 from fxlive.wire.channels import CHANNELS
@@ -212,6 +212,19 @@ def test_every_channel_has_a_table_of_columns_and_every_error_has_advice() -> No
 
     assert re.findall(r"^```\{columns\} (\S+)$", frames, re.M) == list(CHANNELS)
     assert {error.__name__.lower() for error in exceptions} <= advice
+
+
+def test_the_reference_documents_every_public_function_and_method() -> None:
+    reference = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    documented = set(re.findall(r"^ *\.\. auto(?:class|function|method|property):: ([\w.]+)", reference, re.M))
+    classes = (fxlive.Session, fxlive.Replay, fxlive.Capture)
+    members = {f"{c.__name__}.{name}" for c in classes for name in vars(c) if not name.startswith("_")}
+    exceptions = {name for name in fxlive.__all__ if name in vars(errors)}  # docs/errors.md describes them
+    functions = set(fxlive.__all__) - exceptions - {"__version__", "load_ipython_extension"}
+
+    assert members - documented == {"Session.when_closed"}
+    assert {name for name in functions if not {name, f"Session.{name}"} & documented} == set()
+    assert set(analytics.__all__) - documented == set()
 
 
 def test_the_gallery_describes_every_notebook() -> None:
