@@ -17,7 +17,8 @@ import pytest
 import fxlive
 from fxlive import errors
 from fxlive.analytics.exposure import Exposure
-from fxlive.capture.writing.recorder import Recorder, RecordingStatus
+from fxlive.capture.writing.recorder import Recorder
+from fxlive.capture.writing.status import RecordingStatus
 from fxlive.entrypoints import module
 from fxlive.pipeline.alerts import Watch
 from fxlive.pipeline.callbacks import Handle, Stream

@@ -235,7 +235,7 @@ class Capture(Readable):
         CaptureError
             If Polars is not installed.
         """
-        from fxlive.capture.exporting.tools import lazy_frame
+        from fxlive.capture.exporting.polars_frames import lazy_frame
 
         self._captures.refresh()
         recorded = self._captures.recorded(self._captures.channel(self._channel(channel)))
@@ -253,7 +253,7 @@ class Capture(Readable):
         CaptureError
             If Dask is not installed.
         """
-        from fxlive.capture.exporting.tools import dask_frame
+        from fxlive.capture.exporting.dask_frames import dask_frame
 
         captures = self._captures
         captures.refresh()

@@ -157,7 +157,9 @@ class Session(Readable):
         except Exception:
             raise
         except BaseException:  # an interrupt, which may arrive when the session has just been opened
-            submit(self._close())
+            submit(self._pipeline.close())
+            self._discard_recording()
+            self._after_close()
             raise
         return self
 

@@ -119,7 +119,7 @@ class CaptureSource:
 
     def _content(self, channel: Channel) -> tuple[int, int, int, int, int]:
         recorded = self.recorded(channel)
-        pieces = recorded.pieces()
+        pieces = recorded.part_files()
         rows = sum(len(piece.part) for piece in pieces)
         if self.until_us is not None:
             pieces = [piece for piece in pieces if piece.span("received_at")[0] <= self.until_us]
@@ -161,7 +161,7 @@ class CaptureSource:
         `complete` is asked of a capture without an end: the dtype of a column depends on its first values.
         """
         from fxlive.capture.reading.frames import note_drift
-        from fxlive.capture.reading.rows import pieces_of
+        from fxlive.capture.reading.rows import part_files_of
 
         definition = self.channel(channel)
         drift = Drift(definition)
@@ -172,7 +172,7 @@ class CaptureSource:
                 self.vocabulary.encode(manifest.symbols)
                 drift.expect(manifest.drift.get(channel, {}))
             if manifest is None or channel not in manifest.drift or (complete and not folder.ended):
-                has_extra = any(piece.has_extra for piece in pieces_of(folder, definition))
+                has_extra = any(piece.has_extra for piece in part_files_of(folder, definition))
                 in_manifests = in_manifests and not has_extra
         if not in_manifests:
             note_drift(self.recorded(definition).table(columns=[EXTRA]).column(EXTRA), definition, drift)
@@ -204,7 +204,7 @@ class CaptureSource:
         recorded = self.recorded(definition)
         span = None if last is None else span_of(last)
         if isinstance(span, pd.Timedelta) and not where and until is None and self.until_us is None:
-            newest = max((piece.span("timestamp")[1] for piece in recorded.pieces()), default=0)
+            newest = max((piece.span("timestamp")[1] for piece in recorded.part_files()), default=0)
             start = to_timestamp(newest) - span
             since = start if since is None else max(utc(since), start)
         drift = self.undocumented(channel)
@@ -265,7 +265,7 @@ class CaptureSource:
         return frame.set_index("received_at")
 
     def sql(self, query: str) -> pd.DataFrame:
-        from fxlive.capture.exporting import tools
+        from fxlive.capture.exporting import sql
 
         self.refresh()
         channels = {
@@ -273,7 +273,7 @@ class CaptureSource:
             for name, channel in self._channels().items()
         }
         frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
-        return tools.query(query, channels, frames, self.files, [*map(tools.view_name, channels), *frames])
+        return sql.query(query, channels, frames, self.files, [*map(sql.view_name, channels), *frames])
 
     # About frames.
 

@@ -54,8 +54,8 @@ class LiveSource:
         return self._pipeline.store.rejected_frame()
 
     def sql(self, query: str) -> pd.DataFrame:
-        from fxlive.capture.exporting.tools import query as run
-        from fxlive.capture.exporting.tools import view_name
+        from fxlive.capture.exporting.sql import query as run
+        from fxlive.capture.exporting.sql import view_name
         from fxlive.capture.reading.files import Files
 
         frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
