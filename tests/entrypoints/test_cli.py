@@ -297,7 +297,7 @@ def test_without_a_command_it_tells_which_there_are(capsys: pytest.CaptureFixtur
 def test_a_time_to_watch_for_is_longer_than_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["watch", "--for", "-5s"])
-    assert "argument --for: the time must be longer than nothing, not '-5s'" in capsys.readouterr().err
+    assert "argument --for: must be longer than 0, got '-5s'" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(platform: Platform) -> None:
