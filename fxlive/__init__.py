@@ -83,8 +83,9 @@ from fxlive.errors import (
     WaitTimeout,
 )
 from fxlive.pipeline.alerts import Watch, firings
-from fxlive.pipeline.callbacks import Handle, Stream
+from fxlive.pipeline.callbacks import Handle
 from fxlive.pipeline.health import Health
+from fxlive.pipeline.streams import Stream
 from fxlive.sessions.capture import Capture, open_capture
 from fxlive.sessions.opening import close, connect, connect_async, current, sessions, use
 from fxlive.sessions.replay import Replay, replay

@@ -21,7 +21,8 @@ from fxlive.capture.writing.recorder import Recorder
 from fxlive.capture.writing.status import RecordingStatus
 from fxlive.entrypoints import module
 from fxlive.pipeline.alerts import Watch
-from fxlive.pipeline.callbacks import Handle, Stream
+from fxlive.pipeline.callbacks import Handle
+from fxlive.pipeline.streams import Stream
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,7 +19,7 @@ from fxlive.entrypoints.commands import add_capture_parsers, plain_warnings
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.sessions.replay import Replay
 from fxlive.sessions.session import Session
-from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration, joined
+from fxlive.simulator.command import add_simulate_parser, add_token_parser, join_negative_values, parse_duration
 
 _TERMINAL_S = 0.5
 _PIPE_S = 10.0
@@ -39,7 +39,7 @@ _ADVICE = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser, words = _parser(), joined(arguments)
+    parser, words = _parser(), join_negative_values(arguments)
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(2)
@@ -86,7 +86,13 @@ def _parser() -> argparse.ArgumentParser:
         add("url", nargs="?", help="wss://host/api/ws (default: $FXLIVE_URL)")
         add("--token", help="better set $FXLIVE_TOKEN: other users of the machine can see a command line")
         add("--channels", type=lambda text: text.split(","), metavar="A,B", help="default: all seven")
-        add("--for", dest="for_s", type=duration, metavar="TIME", help="such as 90s, 10m or 2h (default: until Ctrl-C)")
+        add(
+            "--for",
+            dest="for_s",
+            type=parse_duration,
+            metavar="TIME",
+            help="such as 90s, 10m or 2h (default: until Ctrl-C)",
+        )
         add(
             "--auth",
             choices=("header", "query"),

@@ -1,4 +1,4 @@
-"""PendingRecording: what a new session receives while it replaces a session that is still recording."""
+"""The hand-over of a recording from a session to the one that replaces it."""
 
 from __future__ import annotations
 

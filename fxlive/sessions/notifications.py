@@ -11,7 +11,8 @@ import pandas as pd
 from fxlive.core.arguments import span_s, whole
 from fxlive.errors import UnknownOption
 from fxlive.pipeline.alerts import Watch
-from fxlive.pipeline.callbacks import Errors, Handle, Stream
+from fxlive.pipeline.callbacks import ErrorCounter, Handle
+from fxlive.pipeline.streams import Stream
 from fxlive.sessions.running import Running
 from fxlive.wire.channels import channel_name
 
@@ -157,7 +158,7 @@ def when(
             clock=self._pipeline.now_us,
             ended=lambda: self._pipeline.state == "closed",
             paused=lambda: self._pipeline.state == "failed",  # until a reconnect
-            errors=Errors(self._pipeline.callback_errors),
+            errors=ErrorCounter(self._pipeline.callback_errors),
         )
 
     return begin

@@ -15,16 +15,17 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
+from fxlive.core.clock import now_us
 from fxlive.errors import ConnectionDenied, ConnectionFailed, FxliveError, RateLimitError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
-from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
+from fxlive.feeds.pacing import DEFAULT_ATTEMPTS
 from fxlive.pipeline.handover import PendingRecording
 from fxlive.pipeline.health import Health, health_of
-from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
+from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline
 from fxlive.sessions import charts, exporting, notifications, subscriptions
 from fxlive.sessions.display import session_html, session_text
 from fxlive.sessions.reading.live_source import LiveSource

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxlive.core.background import bridge, call
-from fxlive.core.instruments import with_spelled_symbols
+from fxlive.core.instruments import with_normalized_symbols
 from fxlive.errors import InvalidSubscription, UnknownOption
 from fxlive.feeds.interface import Filters
 from fxlive.sessions.running import Running
@@ -118,4 +118,4 @@ def requested_filters(channels: Channels) -> dict[str, Filters | None]:
 
 def _with_spelled_symbols(channel: str, filters: Filters, symbols: list[str]) -> Filters:
     """Return filters with symbols spelled as the platform does: for a symbol it does not know it sends nothing."""
-    return with_spelled_symbols(filters, symbols) if has_symbols(channel) else filters
+    return with_normalized_symbols(filters, symbols) if has_symbols(channel) else filters

@@ -17,7 +17,7 @@ from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.capture.reading.rows import Recorded, received_until
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA, Drift
+from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 PARTITION_ROWS = 1_000_000
 
@@ -51,7 +51,7 @@ RowGroups = tuple[str | None, tuple[int, ...]]
 """The path of a Parquet file and the numbers of some of its row groups; the path is None if there are no rows."""
 
 
-def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: Drift) -> Any:
+def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: UndocumentedColumns) -> Any:
     """Return the rows of a channel as a Dask DataFrame. Each partition is a frame as `Capture.frame` returns it.
 
     Raises
@@ -100,7 +100,7 @@ def read_partition(row_groups: RowGroups, source: PartitionSource, columns: list
         rows = ds.FileSystemDataset([fragment], schema(channel), FORMAT, filesystem).to_table(
             columns=names, filter=received_until(source.until_us)
         )
-    vocabulary, drift = Vocabulary(), Drift(channel)
+    vocabulary, drift = Vocabulary(), UndocumentedColumns(channel)
     vocabulary.encode(source.symbols)
     drift.expect(source.undocumented if with_extra else {})
     selected = Channel(source.channel, columns=tuple(documented))

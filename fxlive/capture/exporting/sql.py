@@ -14,7 +14,7 @@ from fxlive.capture.reading.part_file import PartFile
 from fxlive.capture.reading.rows import Recorded, while_merging
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
-from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, Drift
+from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
 
 def view_name(channel: str) -> str:
@@ -28,7 +28,7 @@ def view_name(channel: str) -> str:
 
 def query(
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
     known: Iterable[str],
@@ -61,7 +61,7 @@ def query(
 def _answer(
     duckdb: Any,
     sql: str,
-    channels: Mapping[str, tuple[Recorded, Drift]],
+    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
 ) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def _answer(
         return answer
 
 
-def _select(recorded: Recorded, drift: Drift, files: Files) -> str:
+def _select(recorded: Recorded, drift: UndocumentedColumns, files: Files) -> str:
     channel = recorded.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
     part_files = recorded.part_files()
@@ -113,7 +113,7 @@ _TYPES = {
 }
 
 
-def _dtypes(drift: Drift) -> dict[str, str]:
+def _dtypes(drift: UndocumentedColumns) -> dict[str, str]:
     return {name: kind.value for name, kind in drift.kinds.items()}
 
 

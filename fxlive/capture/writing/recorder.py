@@ -28,6 +28,7 @@ from fxlive.capture.writing.merging import Merger, merging_share
 from fxlive.capture.writing.queue import Inbox
 from fxlive.capture.writing.status import RecordingState, RecordingStatus, error_text
 from fxlive.core.arguments import path_of
+from fxlive.core.clock import now_us
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
@@ -51,10 +52,6 @@ def retry_after_s(failures: int) -> float:
     [0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
     """
     return float(min(0.25 * 2 ** (min(failures, 10) - 1), 5.0))
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 class Recorder:
@@ -107,7 +104,7 @@ class Recorder:
         flush_s: float = 1.0,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
-        clock: Callable[[], int] = _now_us,
+        clock: Callable[[], int] = now_us,
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
         start = clock()

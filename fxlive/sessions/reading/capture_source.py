@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.format.layout import GAPS, REJECTED
-from fxlive.core.arguments import micros_of, span_of, utc
+from fxlive.core.arguments import micros_of, rows_or_duration, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.tables.gaps import Gap, gaps_frame
-from fxlive.tables.selection import keyed, select
+from fxlive.tables.selection import index_by_key, select
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA, Drift
+from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 # Arrow's datasets are imported when a capture is read: they are a quarter of fxlive's import time.
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class CaptureSource:
             self.snapshot()
         return sorted(self.vocabulary.names)
 
-    def undocumented(self, channel: str, *, complete: bool = False) -> Drift:
+    def undocumented(self, channel: str, *, complete: bool = False) -> UndocumentedColumns:
         """Return the undocumented columns of a channel, and add the manifests' symbols to the vocabulary.
 
         The columns are read from the manifests. They are searched for in all rows if a manifest is missing, or if
@@ -164,7 +164,7 @@ class CaptureSource:
         from fxlive.capture.reading.rows import part_files_of
 
         definition = self.channel(channel)
-        drift = Drift(definition)
+        drift = UndocumentedColumns(definition)
         in_manifests = True
         for folder in self.folders:
             manifest = folder.manifest
@@ -202,7 +202,7 @@ class CaptureSource:
         where = dict(where or {})
         definition = self.channel(channel)
         recorded = self.recorded(definition)
-        span = None if last is None else span_of(last)
+        span = None if last is None else rows_or_duration(last)
         if isinstance(span, pd.Timedelta) and not where and until is None and self.until_us is None:
             newest = max((piece.span("timestamp")[1] for piece in recorded.part_files()), default=0)
             start = to_timestamp(newest) - span
@@ -245,7 +245,7 @@ class CaptureSource:
             closings = self.rows("trades", where={"status": "CLOSED"})
             is_closed = (closings["status"] == "CLOSED").to_numpy()  # with regard to case, as in a live session
             newest = latest.without_covered(newest, closings[is_closed])
-        return keyed(newest, definition)
+        return index_by_key(newest, definition)
 
     def gaps(self) -> pd.DataFrame:
         from fxlive.capture.reading.gaps import gaps_of
@@ -261,7 +261,7 @@ class CaptureSource:
 
         self.refresh()
         rows = self.recorded(REJECTED).table()
-        frame = to_frame(rows.to_batches(), len(rows), REJECTED, Vocabulary(), Drift(REJECTED))
+        frame = to_frame(rows.to_batches(), len(rows), REJECTED, Vocabulary(), UndocumentedColumns(REJECTED))
         return frame.set_index("received_at")
 
     def sql(self, query: str) -> pd.DataFrame:
