@@ -1,4 +1,4 @@
-"""What runs beside what where the tests have two processes: those that look at a page in one, the rest in the other."""
+"""Distribution of the tests over two processes: browser tests in one, all others in the other."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-PAGES = "tests/browser/"
+BROWSER_TESTS = "tests/browser/"
 
 
-class PagesTogether(LoadFileScheduling):
-    """The tests of a file run in one process, and those of all files that look at a page."""
+class BrowserTestsTogether(LoadFileScheduling):
+    """A scheduler that runs all browser tests in one process, and each other file in any one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return PAGES if nodeid.startswith(PAGES) else super()._split_scope(nodeid)
+        return BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PagesTogether:
-    return PagesTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowserTestsTogether:
+    return BrowserTestsTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pages, which take half of the time."""
-    items.sort(key=lambda item: not item.nodeid.startswith(PAGES))
+    """Start with the browser tests, which take half of the time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER_TESTS))
