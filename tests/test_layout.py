@@ -50,7 +50,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "websockets": frozenset({"feeds", "simulator"}),
     "pytest": frozenset({"simulator/fixture"}),
     "jwt": frozenset({"feeds/auth", "simulator/serving"}),
-    "pyarrow": frozenset({"tables/buffers", "capture"}),
+    "pyarrow": frozenset({"tables/text_buffer", "capture"}),
     "fsspec": frozenset({"capture/reading/files"}),
     "duckdb": frozenset({"capture/exporting"}),
     "dask": frozenset({"capture/exporting"}),
