@@ -1,4 +1,4 @@
-"""Settings for all tests: their distribution over processes, and property tests that tolerate a busy machine."""
+"""Settings for all tests: browser tests run in one process, all others in the other; property tests take any time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ settings.load_profile("busy machine")
 
 
 class BrowserTestsTogether(LoadFileScheduling):
-    """Runs the tests of a file in one process, and those of all browser tests in one."""
+    """A scheduler that runs all browser tests in one process, and each other file in any one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         return BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
@@ -26,5 +26,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the browser tests first: they take half of the time."""
+    """Start with the browser tests, which take half of the time."""
     items.sort(key=lambda item: not item.nodeid.startswith(BROWSER_TESTS))

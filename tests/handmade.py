@@ -19,7 +19,7 @@ from websockets.sync.server import ServerConnection, serve
 
 import fxlive
 from fxlive.core.background import background_loop, call
-from fxlive.feeds import backoff, limits
+from fxlive.feeds import pacing
 
 TOKEN = "a-token-that-nobody-may-see"
 PATIENCE_S = 60.0
@@ -103,7 +103,7 @@ def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
     """Connect, and return the error. It must not contain the token, and no task or session may be left over."""
     before, running = threading.active_count(), tasks()
     with pytest.raises(fxlive.FxliveError) as failed:
-        fxlive.connect(url, token, **{"timeout": 30.0, **options})
+        fxlive.connect(url, token, **{"timeout": PATIENCE_S, **options})
     error = failed.value
     assert fxlive.sessions() == []
     wait_until(lambda: tasks() <= running, "the tasks of the attempt to end")
@@ -124,7 +124,7 @@ def tasks() -> set[str]:
 @pytest.fixture(autouse=True)
 def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reset the counts of connections and the environment before a test, and close its sessions after it."""
-    monkeypatch.setattr(limits, "_connections", {})
+    monkeypatch.setattr(pacing, "_connection_limits", {})
     monkeypatch.delenv("FXLIVE_URL", raising=False)
     monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
     yield
@@ -135,8 +135,8 @@ def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect after hundredths of a second, without a limit per minute."""
-    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(limits, "CONNECTIONS_PER_MINUTE", 1_000)
+    monkeypatch.setattr(pacing, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(pacing, "CONNECTIONS_PER_MINUTE", 1_000)
 
 
 @pytest.fixture
