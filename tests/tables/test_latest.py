@@ -209,7 +209,6 @@ def index_of(table: RollingTable, key: Any) -> Any:
     return key if not table.channel.single else table.newest(key, "status")["status"]
 
 
-@pytest.mark.timeout(600)  # ten seconds when the machine is idle
 @settings(max_examples=60, deadline=None)
 @given(
     steps=st.lists(

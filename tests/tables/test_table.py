@@ -28,7 +28,6 @@ steps = st.lists(
 )
 
 
-@pytest.mark.timeout(900)  # half a minute when the machine is idle
 @settings(max_examples=40, deadline=None)
 @given(
     steps=steps,
