@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, times_us
-from fxlive.analytics.profit.events import Beginning, check_positions, check_trades
+from fxlive.analytics.profit.events import SeriesStart, check_positions, check_trades
 from fxlive.analytics.profit.ledger import Execution, Held, PnlStream
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
@@ -66,8 +66,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     last = None if end is None else utc(end, "end")
     if first is not None and last is not None and first > last:
         raise UnknownOption("start", start, (f"a time up to the end, {last}",))
-    ledger, beginning = PnlStream(), Beginning()
-    beginning.take(positions)
+    ledger, beginning = PnlStream(), SeriesStart()
+    beginning.update(positions)
     begins = None if beginning.time is None else pd.Timestamp(beginning.time, unit="us", tz="UTC")
     if begins is not None and last is not None and last < begins:
         positions, trades = positions[:0], trades[:0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.profit.events import Beginning, By, check_by, check_positions, check_trades
+from fxlive.analytics.profit.events import By, SeriesStart, check_by, check_positions, check_trades
 from fxlive.analytics.profit.ledger import VOLUME_TOLERANCE, PnlPoints, PnlStream
 from fxlive.analytics.profit.series import at_once, begun
 
@@ -73,8 +73,8 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     if plain is None:
         series = PnlStream(by).update(positions, trades)
     else:
-        beginning = Beginning()
-        beginning.take(positions)
+        beginning = SeriesStart()
+        beginning.update(positions)
         series = {group: PnlPoints.of(0, *begun(one, beginning.time)) for group, one in plain.items()}
     if by is None:
         frame = (series[None] if series else _NO_POINTS).frame()

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.inputs import book_of
+from fxlive.analytics.inputs import resolve_instruments
 from fxlive.core.instruments import Instruments
 from fxlive.errors import CaptureError, SubscriptionError, UnknownOption
 
@@ -65,7 +65,7 @@ def write_report(
         )
     if path.suffix.lower() not in _SUFFIXES:
         raise UnknownOption("path", str(path), ("a page such as report.html, which a browser prints as PDF",))
-    now, instruments = datetime.now(UTC), book_of(instruments)
+    now, instruments = datetime.now(UTC), resolve_instruments(instruments)
     parts = "\n".join(_parts(source, capital, freq, instruments))
     page = (
         "<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"

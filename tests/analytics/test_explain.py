@@ -54,9 +54,9 @@ def test_nothing_is_explained_by_nothing() -> None:
 
 def test_what_is_no_stretch_of_time_is_said() -> None:
     frames = positions([(0, 1, "EURUSD", 0.1, 1.0)]), trades([(0, {})])
-    with pytest.raises(InvalidFrame, match="trades has times without a zone"):
+    with pytest.raises(InvalidFrame, match="trades has timestamps without a time zone"):
         explain(frames[0], frames[1].tz_localize(None), at(0))
-    with pytest.raises(InvalidFrame, match="positions has times without a zone"):
+    with pytest.raises(InvalidFrame, match="positions has timestamps without a time zone"):
         explain(frames[0].tz_localize(None), frames[1], None, at(0))
     with pytest.raises(UnknownOption, match=r"start must be a time up to the end"):
         explain(*frames, at(2), at(1))

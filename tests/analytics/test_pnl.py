@@ -314,12 +314,12 @@ def test_it_says_since_when_it_knows() -> None:
         (lambda p, t: pnl(p, t, "strategy"), UnknownOption, "Did you mean strategy_id"),
         (lambda p, t: pnl(p.drop(columns="ticket"), t), UnknownColumn, "Unknown column 'ticket' of positions"),
         (lambda p, t: pnl(p, t.drop(columns="swap")), UnknownColumn, "Unknown column 'swap' of trades"),
-        (lambda p, t: pnl(p.tz_localize(None), t), InvalidFrame, "positions has times without a zone"),
-        (lambda p, t: pnl(p, t.tz_localize(None)), InvalidFrame, "trades has times without a zone"),
-        (lambda p, t: pnl(p, t.assign(profit=1e30)), InvalidFrame, "trades holds 1e.30 in profit"),
+        (lambda p, t: pnl(p.tz_localize(None), t), InvalidFrame, "positions has timestamps without a time zone"),
+        (lambda p, t: pnl(p, t.tz_localize(None)), InvalidFrame, "trades has timestamps without a time zone"),
+        (lambda p, t: pnl(p, t.assign(profit=1e30)), InvalidFrame, "trades has the amount 1e.30 in profit"),
         (lambda p, t: pnl(p, t.assign(execution_id=None)), InvalidFrame, "without execution_id"),
         (lambda p, t: pnl(p.assign(ticket=pd.NA), t), InvalidFrame, "without ticket"),
-        (lambda p, t: pnl(p, None), InvalidFrame, "trades is a NoneType"),
+        (lambda p, t: pnl(p, None), InvalidFrame, "trades must be a pandas DataFrame, got NoneType"),
     ],
 )
 def test_what_is_wrong_with_the_frames_is_said(call: Any, error: type[Exception], words: str) -> None:

@@ -3,7 +3,7 @@
 An amount of money is counted in whole millionths of the account's currency. Whole numbers have the same sum in any
 order, so groups add up to the whole, and a series fed in pieces is the one computed at once, to the last bit.
 
-The series begins where the open positions are known (`events.Beginning`); what was realized before is in its first
+The series begins where the open positions are known (`events.SeriesStart`); what was realized before is in its first
 point. To begin earlier, with the old trades that a late comer is told, would show their sum without the positions that
 were open then, and a fall or a jump where these come in.
 
@@ -30,11 +30,11 @@ import pandas as pd
 from fxlive.analytics.inputs import MILLION, MISSING, Floats, Micros, Money, times_us
 from fxlive.analytics.profit.events import (
     UNKNOWN,
-    Beginning,
     By,
     Event,
-    Row,
-    Trade,
+    PositionEvent,
+    SeriesStart,
+    TradeEvent,
     check_by,
     check_positions,
     check_trades,
@@ -154,7 +154,7 @@ class PnlStream:
         self.executions: dict[str, Execution] = {}
         self.totals: dict[str | None, _Totals] = {}
         self._by = by
-        self._beginning = Beginning()
+        self._beginning = SeriesStart()
         self._begins: int | None = None
         self._of_ticket: dict[int, str] = {}
         self._steps: deque[_Step] = deque()
@@ -192,7 +192,7 @@ class PnlStream:
         series = at_once(*old, self._by, VOLUME_TOLERANCE)
         if series is None:
             return self.update(positions, trades)
-        self._beginning.take(positions)
+        self._beginning.update(positions)
         self._begins = self._beginning.time
         points = {}
         if self._begins is None or self._begins <= cut:
@@ -247,7 +247,7 @@ class PnlStream:
         return self._update(positions, trades, self._beginning)
 
     def _update(
-        self, positions: pd.DataFrame | None, trades: pd.DataFrame | None, beginning: Beginning | None = None
+        self, positions: pd.DataFrame | None, trades: pd.DataFrame | None, beginning: SeriesStart | None = None
     ) -> dict[str | None, PnlPoints]:
         events: list[Event] = []
         if trades is not None:
@@ -261,7 +261,7 @@ class PnlStream:
         if self._steps and events[0].time <= self._steps[-1].time:
             events = self._rewound(events, touched)
         since = events[0].time
-        if positions is not None and beginning is not None and beginning.take(positions):
+        if positions is not None and beginning is not None and beginning.update(positions):
             assert beginning.time is not None
             self._begins = max(beginning.time, self._steps[0].time if self._forgotten and self._steps else 0)
             since = 0  # all points from there on come now, and those before go
@@ -303,7 +303,7 @@ class PnlStream:
                     yield self._ended(step)
                 step = _Step(event.time)
             step.events.append(event)
-            if isinstance(event, Trade):
+            if isinstance(event, TradeEvent):
                 self._execute(event, step)
             else:
                 self._mark(event, step)
@@ -329,7 +329,7 @@ class PnlStream:
 
     # What the events do.
 
-    def _execute(self, trade: Trade, step: _Step) -> None:
+    def _execute(self, trade: TradeEvent, step: _Step) -> None:
         group, ticket = trade.group, trade.ticket
         if self._by not in (None, "symbol"):
             if ticket is not None and group is not None:
@@ -346,7 +346,7 @@ class PnlStream:
         self._book(execution, 1, step)
         self._close(execution, 1, step)
 
-    def _mark(self, row: Row, step: _Step) -> None:
+    def _mark(self, row: PositionEvent, step: _Step) -> None:
         ticket, former = row.ticket, self.held.get(row.ticket)
         unrealized, volume = row.unrealized, row.volume
         if unrealized == MISSING:

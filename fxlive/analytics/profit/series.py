@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import MISSING, Micros, Money, millionths, times_us
-from fxlive.analytics.profit.events import UNKNOWN, known
+from fxlive.analytics.profit.events import UNKNOWN, zero_if_missing
 
 Flags = npt.NDArray[np.bool_]
 
@@ -70,7 +70,7 @@ def at_once(
     closed = np.zeros(len(trades), np.int64)
     if len(trades):
         shut = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False)
-        closed[shut] = known(millionths(trades, "volume", "trades"))[shut]
+        closed[shut] = zero_if_missing(millionths(trades, "volume", "trades"))[shut]
     nothing = np.zeros(len(positions), np.int64)
     labels = np.concatenate((trade_labels, np.full(len(positions), -1) if joined else row_labels))[order]
     columns = [
@@ -110,7 +110,9 @@ def at_once(
         booked[of_ticket] = groups
         booked = np.where(labels >= 0, labels, booked)
     trade_at = np.flatnonzero(~is_row)
-    money = [known(millionths(trades, c, "trades"))[order[trade_at]] for c in ("profit", "commission", "swap")]
+    money = [
+        zero_if_missing(millionths(trades, c, "trades"))[order[trade_at]] for c in ("profit", "commission", "swap")
+    ]
     no_money = np.zeros(int(np.count_nonzero(outs) + np.count_nonzero(ins)), np.int64)
     moments = times[of_ticket]
     changes = _Changes(
