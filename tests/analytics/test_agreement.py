@@ -12,7 +12,7 @@ from fxlive.analytics.execution import execution, order_life
 from fxlive.analytics.exposure import exposure
 from fxlive.analytics.performance import performance
 from fxlive.analytics.pnl import pnl
-from fxlive.analytics.profit.ledger import PnlStream
+from fxlive.analytics.profit.stream import PnlStream
 from fxlive.analytics.reconcile import reconcile
 from tests.analytics.played import Played, day, week
 
