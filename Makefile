@@ -1,9 +1,10 @@
-# `make demo` and `make test` need Python 3.11 or newer, make and git; they bring everything else.
+# `make demo` and `make test` need Python 3.11 or newer (on Debian and Ubuntu with python3-venv), make and git.
 #
 #   PYTHON=python3.13    which Python the environment is made with (when it is made: `make distclean` to change it)
 #   HEADLESS=1           `make demo` without JupyterLab: runs the notebook to its end and says where its Parquet lies
 #   LAB_ARGS="--port 9"  more arguments for JupyterLab in `make demo`
 #   PYTEST_ARGS="-k x"   more arguments for pytest in `make test`
+#   UPGRADE=1            the newest version of everything in `make constraints`; by default a pin changes only where it must
 #   JOBS=1               test processes; the default is two: one for the tests that look at a page, one for the rest
 
 PYTHON ?= python3
@@ -11,14 +12,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 HEADLESS ?=
+UPGRADE ?=
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 
-# A slow or dropped connection is waited for and tried again; the build environment of `-e .` is pinned too.
+# Wait for a slow connection and repeat a dropped one. Pin the build environment of `-e .` too: pip 25.3 and newer read
+# PIP_BUILD_CONSTRAINT for that, older ones PIP_CONSTRAINT.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PIP_RETRIES := 5
-export PIP_DEFAULT_TIMEOUT := 60
+export PIP_RETRIES ?= 5
+export PIP_DEFAULT_TIMEOUT ?= 60
 export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
 # The notebook's kernel is this environment's, whatever kernels the user has elsewhere.
 export JUPYTER_PREFER_ENV_PATH := 1
 
@@ -35,7 +39,7 @@ demo: $(VENV)/.ready-all  ## JupyterLab on the quickstart notebook, against the 
 ifneq ($(filter-out 0,$(HEADLESS)),)
 	@$(BIN)/python tools/run_notebook.py notebooks/quickstart.ipynb build/demo
 else
-	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/quickstart.ipynb
+	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/quickstart.ipynb
 endif
 
 # --------------------------------------------------------------------------------------------------------------- to check
@@ -44,11 +48,11 @@ test: lint types pytest  ## every check, every test and the documentation, as CI
 	@$(MAKE) --no-print-directory docs  # last: it shows the notebooks as the tests have just run them
 
 lint: $(VENV)/.ready-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 types: $(VENV)/.ready-dev
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
@@ -66,8 +70,8 @@ chromium:
 	@sh tools/chromium.sh
 
 format: $(VENV)/.ready-dev  ## the formatter, and the fixes the linter is sure of
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 bench: $(VENV)/.ready-bench chromium  ## the benchmarks, beside what a user would write instead
 	$(BIN)/python -m benchmarks
@@ -91,9 +95,7 @@ dist: $(VENV)/.ready-dev  ## a wheel and an sdist in dist/, each tried in an emp
 
 # --------------------------------------------------------------------------------------------------------- the environment
 
-INSTALL = attempt() { $(BIN)/python -m pip install --quiet -e "$(1)"; }; \
-	echo "Installing $(1) into $(VENV): a minute or two the first time."; \
-	attempt || { echo "Once more in 5 s."; sleep 5; attempt; } || { echo "And a last time in 20 s."; sleep 20; attempt; }
+INSTALL := sh tools/install.sh $(BIN)/python
 
 NEEDS := pyproject.toml constraints.txt fxlive/_version.py | $(BIN)/pip
 
@@ -104,35 +106,34 @@ $(BIN)/pip:
 		rm -rf $(VENV); echo 'Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
 
 $(VENV)/.ready-all: $(NEEDS)
-	@$(call INSTALL,.[all])
+	@$(INSTALL) -e '.[all]'
 	@touch $@
 
 $(VENV)/.ready-dev: $(NEEDS)
-	@$(call INSTALL,.[all$(,)dev$(,)docs])
+	@$(INSTALL) -e '.[all,dev,docs]'
 	@touch $(VENV)/.ready-all $@
 
 # Beside the newest ipykernel, for the tests of widgets in both.
 $(VENV)/.ready-ipykernel6: $(NEEDS)
 	@rm -rf $(VENV)/ipykernel6
-	@PIP_CONSTRAINT= $(BIN)/python -m pip install --quiet --no-deps --target $(VENV)/ipykernel6 ipykernel==6.31.0
+	@PIP_CONSTRAINT= $(INSTALL) --no-deps --target $(VENV)/ipykernel6 ipykernel==6.31.0
 	@touch $@
 
 $(VENV)/.ready-bench: $(NEEDS)
-	@$(call INSTALL,.[all$(,)dev$(,)bench$(,)docs])
+	@$(INSTALL) -e '.[all,dev,bench,docs]'
 	@touch $(VENV)/.ready-all $(VENV)/.ready-dev $@
 
-, := ,
-
-# From a clean environment, without the pins of today: every extra, and what builds the package.
-constraints: PIP_CONSTRAINT :=
-constraints:  ## newest versions of everything into constraints.txt
-	rm -rf build/constraints && mkdir -p build
-	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet ".[all,dev,bench,docs]" hatchling editables
+# Resolve for the lowest Python promised, with markers for newer ones and for other systems. hatchling needs editables to
+# build `-e .`. The pins do not constrain the installation of uv, which must work also where one of them does not install.
+constraints: $(BIN)/pip  ## pin every requirement in constraints.txt; UPGRADE=1 moves all pins to the newest version
+	@mkdir -p build
+	PIP_CONSTRAINT= $(INSTALL) uv
+	cp constraints.txt build/constraints.txt
+	echo editables | $(BIN)/python -m uv pip compile --quiet --system-certs --no-python-downloads \
+	  --universal --python-version 3.11.0 --all-extras --no-annotate --no-header \
+	  $(if $(filter-out 0,$(UPGRADE)),--upgrade) -o build/constraints.txt pyproject.toml -
 	{ echo '# The exact versions that make and CI install. Written by `make constraints`; the ranges are in pyproject.toml.'; \
-	  build/constraints/bin/python -m pip freeze --exclude fxlive | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$'; } > build/constraints.txt
-	mv build/constraints.txt constraints.txt
-	rm -rf build/constraints
+	  cat build/constraints.txt; } > constraints.txt
 
 clean:  ## remove what builds, tests and demos left behind
 	rm -rf build dist docs/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -19,10 +19,10 @@ from websockets.sync.server import ServerConnection, serve
 
 import fxlive
 from fxlive.core.background import background_loop, call
-from fxlive.feeds import backoff, limits
+from fxlive.feeds import pacing
 
 TOKEN = "a-token-that-nobody-may-see"
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 THEN = "2024-01-01T00:00:00.000Z"
 
 
@@ -101,7 +101,7 @@ def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
     """Connect, and return the error. It must not hold the token, and the attempt must leave nothing open."""
     before, running = threading.active_count(), tasks()
     with pytest.raises(fxlive.FxliveError) as failed:
-        fxlive.connect(url, token, **{"timeout": 5.0, **options})
+        fxlive.connect(url, token, **{"timeout": PATIENCE_S, **options})
     error = failed.value
     assert fxlive.sessions() == []
     wait_until(lambda: tasks() <= running, "the end of the tasks of the attempt")
@@ -122,7 +122,7 @@ def tasks() -> set[str]:
 @pytest.fixture(autouse=True)
 def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No count of connections from another test's server, no environment of the user's, and no session left open."""
-    monkeypatch.setattr(limits, "_connections", {})
+    monkeypatch.setattr(pacing, "_connection_limits", {})
     monkeypatch.delenv("FXLIVE_URL", raising=False)
     monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
     yield
@@ -133,8 +133,8 @@ def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect after hundredths of a second, and as often as it takes."""
-    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(limits, "CONNECTIONS_PER_MINUTE", 1_000)
+    monkeypatch.setattr(pacing, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(pacing, "CONNECTIONS_PER_MINUTE", 1_000)
 
 
 @pytest.fixture

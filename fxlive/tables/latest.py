@@ -1,4 +1,4 @@
-"""Newest: which row of a channel is each key's newest, what of it has outlived the window, and what has ended."""
+"""LatestRows: which row of a channel is each key's newest, what of it has outlived the window, and what has ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONG_AGO = int(np.iinfo(np.int64).min)
 
 
 @dataclass(frozen=True)
-class Mark:
+class LatestCursor:
     """How far somebody has followed what is in `latest`."""
 
     first: int
@@ -38,13 +38,13 @@ class Moves:
     `changed` are all that there are, and who has others is to drop them. The next call goes on from `mark`.
     """
 
-    mark: Mark
+    cursor: LatestCursor
     changed: Sequence[Any]
     gone: Sequence[Any]
     whole: bool
 
 
-class Newest:
+class LatestRows:
     """The newest row of each key of a channel: of equal timestamps the last.
 
     A key whose row has left the window stays, with its values, until it ends. One that has ended does not come back
@@ -164,12 +164,12 @@ class Newest:
         """Return the row of a key; None where it has none in the window."""
         return self._row.get(key)
 
-    def moves(self, since: Mark | None, most: int, first: int, stop: int) -> Moves:
+    def moves(self, since: LatestCursor | None, most: int, first: int, stop: int) -> Moves:
         """Return what has moved since a mark, at most so many keys, where the window is from row `first` to `stop`."""
-        here = Mark(first, stop, self._departures)
+        here = LatestCursor(first, stop, self._departures)
         # A row that came and left between two calls may have outlived the window with values that were never told.
         if since is None or since.stop < first or here.departures - since.departures > len(self._departed):
-            since, whole = Mark(first, first, here.departures), True
+            since, whole = LatestCursor(first, first, here.departures), True
         else:
             whole = False
         if not self._channel.key:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
-from fxlive.core.arguments import is_several, span_of, utc
+from fxlive.core.arguments import is_collection, rows_or_duration, utc
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.wire.channels import Channel
@@ -23,7 +23,7 @@ from fxlive.wire.messages import Kind
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 
 
-def keyed(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
+def index_by_key(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     """Return a frame with one row a key as `latest` gives it: indexed and sorted by the channel's key."""
     if not channel.key:
         return frame
@@ -58,7 +58,7 @@ def select(
     since, until
         Times, both included; without a zone they are UTC.
     where
-        Values by column, as `wanted` takes them.
+        Values by column, as `comparison_values` takes them.
     options
         Which keywords of the user's are no columns, for an error.
 
@@ -70,7 +70,7 @@ def select(
         Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none; where
         `since` is later than `until`, for which there never is a row.
     """
-    span = None if last is None else span_of(last)
+    span = None if last is None else rows_or_duration(last)
     begin, end = None if since is None else utc(since), None if until is None else utc(until)
     if begin is not None and end is not None and begin > end:
         raise UnknownOption("since", since, (f"a time up to until, {end}",))
@@ -99,10 +99,10 @@ def select(
 def _mask(name: str, column: pd.Series, value: Any) -> Any:
     """Return which rows of a column have a value that is asked for, as an array of bool."""
     kind = _kind(name, column.dtype)
-    values, missing = wanted(name, kind, value)
+    values, missing = comparison_values(name, kind, value)
     if kind is Kind.CODE:
         texts = column.cat.categories
-        known = [(text.lower() if caseless(name, kind) else text) in values for text in texts]
+        known = [(text.lower() if is_case_insensitive(name, kind) else text) in values for text in texts]
         return np.array([*known, missing])[column.cat.codes]  # the code of what is missing is -1
     mask = column == values[0] if len(values) == 1 else column.isin(values)
     return (mask | column.isna() if missing else mask).to_numpy(bool, na_value=False)
@@ -121,16 +121,16 @@ def _kind(name: str, dtype: Any) -> Kind:
     return Kind.INTEGER if is_integer_dtype(dtype) else Kind.NUMBER if is_numeric_dtype(dtype) else Kind.LIST
 
 
-def caseless(column: str, kind: Kind) -> bool:
+def is_case_insensitive(column: str, kind: Kind) -> bool:
     """Return whether a column's values are compared without case: codes of the platform are, names that users give not.
 
-    >>> caseless("action", Kind.CODE), caseless("strategy_id", Kind.CODE)
+    >>> is_case_insensitive("action", Kind.CODE), is_case_insensitive("strategy_id", Kind.CODE)
     (True, False)
     """
     return kind is Kind.CODE and not column.endswith("_id")
 
 
-def wanted(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
+def comparison_values(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
     """Return the values that are asked of a column, and whether missing ones are, too.
 
     Parameters
@@ -148,10 +148,10 @@ def wanted(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
     UnknownOption
         Where no value of such a column can equal it: nothing would be found, as if there were nothing.
 
-    >>> wanted("volume", Kind.NUMBER, ["0.1", 2, None]), wanted("action", Kind.CODE, "BUY")
+    >>> comparison_values("volume", Kind.NUMBER, ["0.1", 2, None]), comparison_values("action", Kind.CODE, "BUY")
     (([0.1, 2.0], True), (['buy'], False))
     """
-    given = list(value) if is_several(value) else [value]
+    given = list(value) if is_collection(value) else [value]
     missing = [one is None or (is_scalar(one) and bool(pd.isna(one))) for one in given]
     return [_meant(column, kind, one) for one, none in zip(given, missing, strict=True) if not none], any(missing)
 
@@ -181,7 +181,7 @@ def _meant(column: str, kind: Kind, value: Any) -> Any:
         case Kind.FLAG if isinstance(value, bool | np.bool_):
             meant = bool(value)
         case Kind.SYMBOL | Kind.CODE | Kind.TEXT if isinstance(value, str):
-            meant = value.lower() if caseless(column, kind) else value
+            meant = value.lower() if is_case_insensitive(column, kind) else value
     if meant is None:
         raise UnknownOption(column, value, _EQUAL[kind])
     return meant

@@ -132,7 +132,7 @@ class Store:
         self.gaps[-1].end = end
         return self.gaps[-1]
 
-    def note_gap(self, gap: Gap) -> None:
+    def add_gap(self, gap: Gap) -> None:
         """Add a gap that is not the feed's own; one that lasts stays the last."""
         lasts = bool(self.gaps) and self.gaps[-1].end is None
         self.gaps.insert(len(self.gaps) - lasts, gap)

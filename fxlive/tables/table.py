@@ -19,13 +19,13 @@ import pandas as pd
 
 from fxlive.tables.buffers import Buffer, Codes, Fixed, buffer
 from fxlive.tables.copy_on_write import share_columns
-from fxlive.tables.latest import Mark, Moves, Newest
-from fxlive.tables.selection import keyed
+from fxlive.tables.latest import LatestCursor, LatestRows, Moves
+from fxlive.tables.selection import index_by_key
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import Drift
+from fxlive.wire.undocumented import UndocumentedColumns
 
 _LONG_AGO = int(np.iinfo(np.int64).min)
 
@@ -65,7 +65,7 @@ class RollingTable:
         self.channel = channel
         self.first = self.stop = 0
         self.clearings = 0
-        self._drift = Drift(channel)
+        self._drift = UndocumentedColumns(channel)
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest = _LONG_AGO
@@ -77,7 +77,7 @@ class RollingTable:
             self._add_column(name, kind)
         for column in channel.columns:
             self._add_column(column.name, column.kind)
-        self._latest = Newest(channel, self._columns)
+        self._latest = LatestRows(channel, self._columns)
         self._keeper: pd.DataFrame | None = None
         self._copies = False  # whether a frame must be a copy, because pandas cannot protect the buffers
         self._keeper_of: tuple[int, ...] = ()
@@ -257,7 +257,7 @@ class RollingTable:
             frame = self._current_keeper().iloc[self._latest.rows() - self._keeper_first]
             if self._latest.outlived:
                 frame = pd.concat([self._outlived_frame(), frame])
-        return keyed(frame, self.channel)
+        return index_by_key(frame, self.channel)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
@@ -286,7 +286,7 @@ class RollingTable:
                 ]
             return values
 
-    def moves(self, since: Mark | None, most: int) -> Moves:
+    def moves(self, since: LatestCursor | None, most: int) -> Moves:
         """Return what has moved in `latest`, at the cost of what has moved; `newest` gives the values.
 
         Of a channel without a key every row stands for itself: its keys are the numbers of the rows.

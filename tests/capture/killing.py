@@ -21,7 +21,7 @@ FLUSH_S = 1.0
 # Says which message it has put last, and when. It merges two parts as soon as there are two, so nearly always.
 LOAD = """
 import sys, time
-from fxlive.capture import layout
+from fxlive.capture.format import layout
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.wire.protocol import decode
 from tests.capture.recordings import alert, message, position, quote, trade

@@ -413,7 +413,7 @@ def other_parquet(folder: Path) -> None:
 @pytest.mark.parametrize("make", [no_folder, a_file, an_empty_folder, other_parquet])
 def test_what_is_no_capture_is_an_error_that_names_the_path(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "x")
-    with pytest.raises(fxlive.NotACapture, match=r"is no capture.*Name a folder that record") as wrong:
+    with pytest.raises(fxlive.NotACapture, match=r"is not a capture.*Pass a folder written by record") as wrong:
         fxlive.open_capture(tmp_path / "x")
     assert wrong.value.path == str(tmp_path / "x")
     assert isinstance(wrong.value, fxlive.CaptureError)

@@ -120,7 +120,7 @@ def test_a_session_is_exported_as_csv_too_with_every_value_as_it_is_written(
     told = pd.read_csv(files["alerts"])
     assert (told["message"].tolist(), told["actions"].tolist()) == (['a "b", c'], ['["CLOSE", "IGNORE"]'])
     assert pd.read_csv(files["trades"]).columns.tolist() == ["timestamp", *session["trades"].columns]
-    with pytest.raises(fxlive.UnknownOption, match="parquet, csv"):
+    with pytest.raises(fxlive.UnknownOption, match="parquet or csv"):
         session.export(tmp_path, format="zip")  # type: ignore[arg-type]
 
 

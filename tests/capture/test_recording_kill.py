@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="only where there is 
 MERGING = """
 import os, signal, sys
 from pathlib import Path
-from fxlive.capture import layout
+from fxlive.capture.format import layout
 from fxlive.capture.format.disk import Disk
 from fxlive.capture.writing.recorder import Recorder
 from tests.capture.recordings import quotes, wait_until

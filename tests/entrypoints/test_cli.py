@@ -30,7 +30,7 @@ FXLIVE = (sys.executable, "-m", "fxlive")
 QUICK = (
     sys.executable,
     "-c",
-    "import sys; from fxlive.feeds import backoff; backoff.FIRST_WAIT_S = 0.01; "
+    "import sys; from fxlive.feeds import pacing; pacing.FIRST_WAIT_S = 0.01; "
     "from fxlive.entrypoints.cli import main; "
     "sys.exit(main())",
 )
@@ -297,7 +297,7 @@ def test_without_a_command_it_tells_which_there_are(capsys: pytest.CaptureFixtur
 def test_a_time_to_watch_for_is_longer_than_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["watch", "--for", "-5s"])
-    assert "argument --for: the time must be longer than nothing, not '-5s'" in capsys.readouterr().err
+    assert "argument --for: must be longer than 0, got '-5s'" in capsys.readouterr().err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(platform: Platform) -> None:

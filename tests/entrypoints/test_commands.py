@@ -38,7 +38,7 @@ def test_info_tells_what_is_in_a_capture_and_what_is_missing(
     shown = capsys.readouterr().out
     assert re.search(r"market-data +100 rows", shown)
     assert "1 gaps" in shown
-    assert "times are when messages were received" in shown
+    assert "times of receipt" in shown
     assert re.search(r"gap from 2014-05-08 12:30:\d\d to 12:30:\d\d: the cable", shown)
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_capture_is_said_in_one_line(
 def test_a_speed_that_is_none_is_said_in_words(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["replay", "captures", f"--speed={speed}"])
-    assert f"not a speed: '{speed}' (a number above 0, or max)" in capsys.readouterr().err
+    assert f"speed must be a number above 0 or max, got '{speed}'" in capsys.readouterr().err
 
 
 def test_parquet_files_read_back_as_equal_frames(
@@ -107,7 +107,7 @@ def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
 ) -> None:
     from fxlive.sessions import capture as opened
 
-    monkeypatch.setattr(opened, "_CHUNK_ROWS", 10)
+    monkeypatch.setattr(opened, "_CSV_CHUNK_ROWS", 10)
     for number in range(3):
         with recorded(tmp_path / "captures") as session:
             frames = [quote(n, **({"mood": "x"} if number == 2 else {})) for n in range(number * 20, number * 20 + 20)]

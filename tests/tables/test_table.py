@@ -818,7 +818,7 @@ class Follower:
 
     def look(self, table: RollingTable) -> None:
         moves = table.moves(self.mark, self.most)
-        self.mark = moves.mark
+        self.mark = moves.cursor
         if moves.whole:
             self.known = {}
         for key in moves.gone:
@@ -881,32 +881,32 @@ def test_only_what_has_moved_is_told_and_in_the_order_of_the_rows() -> None:
     table.append(rows_of(*(quote(number, f"S{number}") for number in range(1_000))))
     moves = table.moves(None, 10_000)
     assert (len(moves.changed), moves.whole) == (1_000, True)
-    assert table.moves(moves.mark, 10_000).changed == []
+    assert table.moves(moves.cursor, 10_000).changed == []
 
     table.append(rows_of(quote(1_000, "S7"), quote(1_001, "S3"), quote(1_002, "S7")))
-    moves = table.moves(moves.mark, 10_000)
+    moves = table.moves(moves.cursor, 10_000)
     assert (moves.changed, moves.gone, moves.whole) == (["S3", "S7"], [], False)
     assert table.moves(None, 3).changed == ["S999", "S3", "S7"]
 
 
 def test_what_has_left_latest_is_told_once_and_not_where_it_is_back() -> None:
     table = table_of(message(POSITION, ticket=1), message(POSITION, ticket=2), message(POSITION, ticket=3))
-    mark = table.moves(None, 10).mark
+    mark = table.moves(None, 10).cursor
     table.append(rows_of(message(POSITION, ticket=1, volume=0), message(POSITION, ticket=2, volume=0)))
     table.append(rows_of(message(POSITION, ticket=2, volume=0.3)))
     moves = table.moves(mark, 10)
     assert (moves.changed, moves.gone) == ([2], [1])
     table.forget(3)
-    moves = table.moves(moves.mark, 10)
+    moves = table.moves(moves.cursor, 10)
     assert (moves.changed, moves.gone) == ([], [3])
-    assert table.moves(moves.mark, 10).gone == []
+    assert table.moves(moves.cursor, 10).gone == []
 
 
 @pytest.mark.parametrize("behind", ["rows", "departures"])
 def test_who_has_fallen_too_far_behind_is_told_everything(behind: str) -> None:
     table = RollingTable(CHANNELS["positions"], max_rows=2 if behind == "rows" else 1_000_000)
     table.append(rows_of(message(POSITION, ticket=1)))
-    mark = table.moves(None, 10).mark
+    mark = table.moves(None, 10).cursor
     if behind == "rows":  # the second value of the first ticket has outlived the window
         table.append(rows_of(*(message(POSITION, ticket=ticket, profit=7) for ticket in (1, 2, 3))))
     else:
@@ -925,11 +925,11 @@ def test_of_a_channel_without_a_key_every_row_is_a_key_until_it_leaves_the_windo
     moves = table.moves(None, 10)
     assert list(moves.changed) == [0, 1]
     table.append(rows_of(*[news] * 2))
-    moves = table.moves(moves.mark, 10)
+    moves = table.moves(moves.cursor, 10)
     assert (list(moves.changed), list(moves.gone), moves.whole) == ([2, 3], [0], False)
     assert (table.newest(0), table.newest(3, "text")) == (None, {"text": "x"})
     table.append(rows_of(*[news] * 9))
-    moves = table.moves(moves.mark, 2)
+    moves = table.moves(moves.cursor, 2)
     assert (list(moves.changed), moves.whole) == ([11, 12], True)
 
 
@@ -1249,7 +1249,9 @@ def test_the_last_minutes_are_counted_from_the_newest_row(frame: pd.DataFrame, l
 )
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_is_neither_rows_nor_a_time_is_refused(frame: pd.DataFrame, last: Any, empty: bool) -> None:
-    with pytest.raises(UnknownOption, match='last must be a number of rows or a time such as "5min", got') as caught:
+    with pytest.raises(
+        UnknownOption, match='last must be a number of rows or a duration such as "5min", got'
+    ) as caught:
         select(frame.iloc[:0] if empty else frame, "market-data", last=last)
 
     assert str(caught.value).endswith(f"got {last!r}.")
@@ -1289,7 +1291,7 @@ def test_a_time_without_a_zone_is_utc_and_both_ends_are_included(frame: pd.DataF
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_number_and_a_time_of_day_are_no_moment(frame: pd.DataFrame, moment: Any, empty: bool) -> None:
     for end in ("since", "until"):
-        with pytest.raises(UnknownOption, match=r"a moment must be a time with its date such as"):
+        with pytest.raises(UnknownOption, match=r"time must be a timestamp with a date, such as"):
             select(frame.iloc[:0] if empty else frame, "market-data", **{end: moment})
 
 

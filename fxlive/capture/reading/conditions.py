@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fxlive.capture.format.schema import TIME
-from fxlive.core.arguments import is_several, micros_of
-from fxlive.tables.selection import caseless
+from fxlive.core.arguments import is_collection, micros_of
+from fxlive.tables.selection import is_case_insensitive
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 
@@ -36,7 +36,7 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
         parts.append(pc.field("timestamp") <= _time(until))
     kinds = {column.name: column.kind for column in channel.columns}
     for name, value in where.items():
-        values = list(value) if is_several(value) else [value]
+        values = list(value) if is_collection(value) else [value]
         if name in kinds and 0 < len(values) <= _MANY:
             parts += _equal(name, kinds[name], values)
     if not parts:
@@ -56,7 +56,7 @@ def _equal(name: str, kind: Kind, values: list[Any]) -> list[Any]:
         return [_any([column == int(v) for v in values])] if said else []
     if kind not in _TEXTS or not all(isinstance(v, str) for v in values):
         return []
-    if not caseless(name, kind):
+    if not is_case_insensitive(name, kind):
         return [_any([column == v for v in values])]
     lower = pc.utf8_lower(column.cast(pa.string()))
     return [_any([lower == v.lower() for v in values])] if all(v.isascii() for v in values) else []

@@ -11,81 +11,23 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from fxlive.capture.format import layout, manifest
 from fxlive.capture.format.layout import GAPS, MANIFEST, REJECTED, Part
 from fxlive.capture.format.manifest import Manifest
 from fxlive.capture.format.notes import Gap
-from fxlive.capture.format.schema import CODES, FORMAT_VERSION, schema
+from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Entry, Files
+from fxlive.capture.reading.part_file import FORMAT, PartFile, mismatch
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA
 
 log = logging.getLogger("fxlive")
-
-FORMAT = ds.ParquetFileFormat(
-    default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-)
-_ALWAYS = ("timestamp", "received_at")
-
-
-class Piece:
-    """A part that can be read: Arrow's handle of it, with its footer."""
-
-    def __init__(self, part: Part, fragment: Any, size_bytes: int) -> None:
-        self.part = part
-        self.fragment = fragment
-        self.size_bytes = size_bytes
-        self._metadata = fragment.metadata  # held: Arrow's statistics do not outlive it
-        self._spans: dict[str, tuple[int, int]] = {}
-
-    @property
-    def groups(self) -> int:
-        """How many row groups it has."""
-        return int(self._metadata.num_row_groups)
-
-    def rows_of(self, group: int) -> int:
-        """Return how many rows a row group has."""
-        return int(self._metadata.row_group(group).num_rows)
-
-    def span(self, column: str) -> tuple[int, int]:
-        """Return the least and the greatest value (microseconds) of a column of times that is never missing."""
-        if column not in self._spans:
-            self._spans[column] = self._span(column)
-        return self._spans[column]
-
-    def _span(self, column: str) -> tuple[int, int]:
-        bounds = []
-        for group in range(self.groups):
-            found = self._metadata.row_group(group).column(self._place(column)).statistics
-            if found is None or not found.has_min_max:
-                values = self.fragment.to_table(columns=[column]).column(column).cast(pa.int64())
-                return int(pc.min(values).as_py()), int(pc.max(values).as_py())
-            bounds += [found.min_raw, found.max_raw]
-        return min(bounds), max(bounds)
-
-    def _place(self, column: str) -> int:
-        return int(self.fragment.physical_schema.get_field_index(column))  # each field has one leaf, lists too
-
-    @cached_property
-    def has_extra(self) -> bool:
-        """Whether a row of it has undocumented fields."""
-        if self._place(EXTRA) < 0:
-            return False
-        for group in range(self.groups):
-            found = self._metadata.row_group(group).column(self._place(EXTRA)).statistics
-            if found is None or not found.has_null_count or found.num_values:
-                return True
-        return False
 
 
 class Folder:
@@ -112,7 +54,7 @@ class Folder:
         self.superseded: list[Part] = []  # merged into larger ones, but not taken away: the recorder was cut off
         self.quiet = False  # what is read on a background thread warns nobody: it is logged
         self._told: set[tuple[str, str]] = set()
-        self._pieces: dict[Path, Piece] = {}
+        self._part_files: dict[Path, PartFile] = {}
         self._sizes: dict[Path, int] = {}
         self._damaged: dict[Part, str] = {}
         self._holes: dict[str, list[Gap]] = {}
@@ -202,7 +144,7 @@ class Folder:
             parts.setdefault(channel, []).extend(counted)
             self.superseded += sorted(set(some) - set(counted), key=lambda part: part.file)
         there = {part.file for some in parts.values() for part in some}
-        self._pieces = {file: piece for file, piece in self._pieces.items() if file in there}
+        self._part_files = {file: part_file for file, part_file in self._part_files.items() if file in there}
         self._sizes = {file: size for file, size in self._sizes.items() if file in there}
         return {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
 
@@ -237,7 +179,7 @@ class Folder:
 
     # What can be read.
 
-    def pieces(self, channel: Channel) -> list[Piece]:
+    def part_files(self, channel: Channel) -> list[PartFile]:
         """Return the parts of a channel that can be read.
 
         Raises
@@ -254,20 +196,20 @@ class Folder:
             while True:
                 parts, known = self.parts().get(folder, []), len(self._damaged)
                 for part in parts:
-                    if part.file not in self._pieces:
+                    if part.file not in self._part_files:
                         self._examine(part, channel)
                 if len(self._damaged) == known:
                     break
-            pieces = [self._pieces[part.file] for part in parts]
-            self._note_holes(channel, pieces)
-        return pieces
+            part_files = [self._part_files[part.file] for part in parts]
+            self._note_holes(channel, part_files)
+        return part_files
 
     def _examine(self, part: Part, channel: Channel) -> None:
         for last_try in (False, True):
             fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
             try:
                 fragment.ensure_complete_metadata()
-                wrong = _wrong(fragment, part, channel)
+                wrong = mismatch(fragment, part, channel)
                 break
             except FileNotFoundError:
                 raise
@@ -277,7 +219,7 @@ class Folder:
                 if last_try:
                     raise unreadable(part.file.as_posix(), error) from error
         if wrong is None:
-            self._pieces[part.file] = Piece(part, fragment, self._sizes.get(part.file, 0))
+            self._part_files[part.file] = PartFile(part, fragment, self._sizes.get(part.file, 0))
         else:
             self._leave_out(part, wrong)
 
@@ -311,23 +253,23 @@ class Folder:
 
     def _leave_out(self, part: Part, why: str) -> None:
         with self._lock:
-            self._pieces.pop(part.file, None)
+            self._part_files.pop(part.file, None)
             self._damaged[part] = why
             self._parts = None
 
     def holes(self, channel: Channel) -> list[Gap]:
         """Return where rows of a channel should be and are not: parts that are gone, damaged or foreign."""
-        self.pieces(channel)
+        self.part_files(channel)
         return self._holes[layout.channel_folder(channel)]
 
-    def _note_holes(self, channel: Channel, pieces: Sequence[Piece]) -> None:
+    def _note_holes(self, channel: Channel, part_files: Sequence[PartFile]) -> None:
         folder = layout.channel_folder(channel)
         damaged = {part: 0 for part in self._damaged if part.channel_folder == folder}
         first, last = self._span(channel)
         gaps = []
-        for start, stop, part in self._missing(channel, [piece.part for piece in pieces], list(damaged)):
-            before = [piece.span("received_at")[1] for piece in pieces if piece.part.stop <= start]
-            after = [piece.span("received_at")[0] for piece in pieces if piece.part.start >= stop]
+        for start, stop, part in self._missing(channel, [part_file.part for part_file in part_files], list(damaged)):
+            before = [part_file.span("received_at")[1] for part_file in part_files if part_file.part.stop <= start]
+            after = [part_file.span("received_at")[0] for part_file in part_files if part_file.part.start >= stop]
             gap_start, gap_end = max(before, default=first), min(after, default=last)
             why = "a part is gone" if part is None else f"{part.file.name} {self._damaged[part]}"
             gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {why}", (channel.name,), stop - start))
@@ -383,33 +325,6 @@ class Folder:
 
 
 _OWN = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}
-
-
-def _wrong(fragment: Any, part: Part, channel: Channel) -> str | None:
-    """Return why a file is not the part that its name says; None where it is.
-
-    A column that is missing is one that a later fxlive added; all that a row must have is when it came.
-    """
-    found, wanted = fragment.physical_schema, schema(channel)
-    about = found.metadata or {}
-    version = about.get(b"fxlive.format", b"")
-    if version.isdigit() and int(version) > FORMAT_VERSION:
-        raise NewerCapture(part.file.as_posix(), int(version), FORMAT_VERSION)
-    if about.get(b"fxlive.channel") != wanted.metadata[b"fxlive.channel"]:
-        return "is not a part of this channel"
-    if fragment.metadata.num_rows != len(part):
-        return f"holds {fragment.metadata.num_rows:,} rows"
-    for field in wanted:
-        place = found.get_field_index(field.name)
-        if place < 0 and (field.name in _ALWAYS or field.name == "arrival"):
-            return f"has no column {field.name}"
-        if place >= 0 and not _alike(found.field(place).type, field.type):
-            return f"has a column {field.name} of {found.field(place).type}, not {field.type}"
-    return None
-
-
-def _alike(found: Any, wanted: Any) -> bool:
-    return bool(found == wanted or (wanted == CODES and found == pa.string()))
 
 
 def unreadable(file: str, error: Exception) -> CaptureError:

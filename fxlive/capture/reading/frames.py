@@ -16,10 +16,12 @@ from fxlive.core.timestamps import NAT
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import EXTRA, Drift
+from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 
-def to_frame(batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: Drift) -> pd.DataFrame:
+def to_frame(
+    batches: Iterable[Any], count: int, channel: Channel, symbols: Vocabulary, drift: UndocumentedColumns
+) -> pd.DataFrame:
     """Return rows as the frame that a live session has of them.
 
     Each batch is copied to where it stays and let go, so that large frames need no memory but their own.
@@ -164,14 +166,16 @@ _FILLED: dict[Kind, Any] = {
 }
 
 
-def note_drift(extra: Any, channel: Channel, drift: Drift) -> dict[str, list[Any]]:
+def note_drift(extra: Any, channel: Channel, drift: UndocumentedColumns) -> dict[str, list[Any]]:
     """Return the values of the undocumented columns of the rows that have any, noting the columns that are new."""
     taken = {"timestamp", "received_at", *(column.name for column in channel.columns)}
     fields = [_fields(text, taken) for text in extra.drop_null().to_pylist()]
     return drift.fit(dict(enumerate(fields)), len(fields))
 
 
-def _undocumented(extras: list[Any], places: Any, count: int, channel: Channel, drift: Drift) -> dict[str, Any]:
+def _undocumented(
+    extras: list[Any], places: Any, count: int, channel: Channel, drift: UndocumentedColumns
+) -> dict[str, Any]:
     fitted = note_drift(pa.chunked_array(extras, pa.string()), channel, drift)
     return {name: _scattered(kind, places, fitted.get(name), count) for name, kind in drift.kinds.items()}
 

@@ -14,7 +14,7 @@ from fxlive.capture.format import manifest
 from fxlive.capture.format.layout import GAPS, REJECTED, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
-from fxlive.capture.reading.rows import Recorded, pieces_of
+from fxlive.capture.reading.rows import Recorded, part_files_of
 from fxlive.core.arguments import micros_of
 
 
@@ -66,7 +66,7 @@ def _holes(folders: Sequence[Folder]) -> list[Gap]:
     found = []
     for folder in folders:
         for channel in folder.channels():
-            pieces_of(folder, channel)  # whatever a recorder does meanwhile
+            part_files_of(folder, channel)  # whatever a recorder does meanwhile
             found += folder.holes(channel)
     return found
 
@@ -75,7 +75,7 @@ def _between(folders: Sequence[Folder]) -> list[Gap]:
     """Return the times between captures that are read as one."""
     found = []
     for former, following in pairwise(folders):
-        spans = [p.span("received_at")[1] for channel in former.channels() for p in pieces_of(former, channel)]
+        spans = [p.span("received_at")[1] for channel in former.channels() for p in part_files_of(former, channel)]
         end = former.manifest.end if former.manifest is not None else None
         ended = manifest.micros(end) if end is not None else max(spans, default=former.start_us)
         if ended < following.start_us:

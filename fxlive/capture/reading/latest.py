@@ -11,7 +11,7 @@ from fxlive.capture.reading.frames import to_frame
 from fxlive.tables.store import VOLUME_TOLERANCE
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
-from fxlive.wire.undocumented import Drift
+from fxlive.wire.undocumented import UndocumentedColumns
 
 
 def newest_places(rows: Any, channel: Channel) -> Any:
@@ -40,7 +40,9 @@ def columns(channel: Channel) -> list[str]:
 def _keys(rows: Any, channel: Channel) -> pd.DataFrame:
     known = {column.name: column for column in channel.columns}
     only_keys = Channel(channel.name, columns=tuple(known[name] for name in channel.key))
-    return to_frame(rows.to_batches(), len(rows), only_keys, Vocabulary(), Drift(only_keys))[list(channel.key)]
+    return to_frame(rows.to_batches(), len(rows), only_keys, Vocabulary(), UndocumentedColumns(only_keys))[
+        list(channel.key)
+    ]
 
 
 def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:

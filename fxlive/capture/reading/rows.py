@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fxlive.capture.format.schema import TIME, schema
-from fxlive.capture.reading.folder import FORMAT, Folder, Piece, unreadable
+from fxlive.capture.reading.folder import Folder, unreadable
+from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.errors import CaptureError
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import EXTRA
@@ -41,13 +42,13 @@ class Recorded:
         self.folders = folders
         self._until = received_until(until_us)
 
-    def pieces(self) -> list[Piece]:
+    def part_files(self) -> list[PartFile]:
         """Return the parts that can be read now."""
-        return list(self._again(lambda pieces: pieces))
+        return list(self._again(lambda part_files: part_files))
 
     def dataset(self) -> Any:
         """Return the rows as an Arrow dataset."""
-        made = self._dataset(_fragments(self.pieces()))
+        made = self._dataset(_fragments(self.part_files()))
         return made if self._until is None else made.filter(self._until)
 
     def table(self, *, where: Any = None, columns: Sequence[str] | None = None) -> Any:
@@ -62,9 +63,9 @@ class Recorded:
         """
         condition = self._until if where is None else where if self._until is None else where & self._until
 
-        def read(pieces: list[Piece]) -> Any:
-            names = list(columns or self._columns(pieces))
-            return self._dataset(_fragments(pieces)).to_table(columns=names, filter=condition)
+        def read(part_files: list[PartFile]) -> Any:
+            names = list(columns or self._columns(part_files))
+            return self._dataset(_fragments(part_files)).to_table(columns=names, filter=condition)
 
         return self._again(read)
 
@@ -84,16 +85,16 @@ class Recorded:
             rows = self.table(where=where)
             return make(rows.to_batches(), len(rows))
 
-        def read(pieces: list[Piece]) -> Any:
-            some = _fragments(pieces) if last is None else _tail(pieces, last)
+        def read(part_files: list[PartFile]) -> Any:
+            some = _fragments(part_files) if last is None else _tail(part_files, last)
             count = sum(fragment.count_rows() for fragment in some)
-            return make(self._dataset(some).to_batches(columns=self._columns(pieces)), count)
+            return make(self._dataset(some).to_batches(columns=self._columns(part_files)), count)
 
         return self._again(read)
 
-    def _columns(self, pieces: Sequence[Piece]) -> list[str]:
+    def _columns(self, part_files: Sequence[PartFile]) -> list[str]:
         names = self._names()
-        return [*names, EXTRA] if any(piece.has_extra for piece in pieces) else names
+        return [*names, EXTRA] if any(part_file.has_extra for part_file in part_files) else names
 
     def _names(self) -> list[str]:
         return ["timestamp", "received_at", *(column.name for column in self.channel.columns)]
@@ -104,31 +105,33 @@ class Recorded:
         Only the row groups in which a wanted row lies are read once more, with all columns.
         """
 
-        def read(pieces: list[Piece]) -> Any:
-            scanned = self._dataset(_fragments(pieces)).to_table(columns=[*columns, "received_at"])
+        def read(part_files: list[PartFile]) -> Any:
+            scanned = self._dataset(_fragments(part_files)).to_table(columns=[*columns, "received_at"])
             if self._until is not None:
                 kept = pc.indices_nonzero(_mask(scanned, self._until))
                 places = kept.to_numpy()[choose(scanned.take(kept))]
             else:
                 places = choose(scanned)
-            return self._taken(pieces, np.asarray(places, np.int64))
+            return self._taken(part_files, np.asarray(places, np.int64))
 
         return self._again(read)
 
-    def _taken(self, pieces: list[Piece], places: Any) -> Any:
-        sizes = np.array([piece.rows_of(group) for piece in pieces for group in range(piece.groups)], np.int64)
+    def _taken(self, part_files: list[PartFile], places: Any) -> Any:
+        sizes = np.array(
+            [part_file.rows_of(group) for part_file in part_files for group in range(part_file.groups)], np.int64
+        )
         ends = np.cumsum(sizes)
         of = np.searchsorted(ends, places, side="right")
         wanted = np.unique(of)
         shift = np.zeros(len(sizes), np.int64)  # by how much a group's rows lie further ahead among those that are read
         shift[wanted] = (ends - sizes)[wanted] - np.concatenate([[0], np.cumsum(sizes[wanted])[:-1]])
         some, number, chosen = [], 0, set(wanted.tolist())
-        for piece in pieces:
-            groups = [group for group in range(piece.groups) if number + group in chosen]
-            number += piece.groups
+        for part_file in part_files:
+            groups = [group for group in range(part_file.groups) if number + group in chosen]
+            number += part_file.groups
             if groups:
-                some.append(piece.fragment.subset(row_group_ids=groups))
-        return self._dataset(some).to_table(columns=self._columns(pieces)).take(places - shift[of])
+                some.append(part_file.fragment.subset(row_group_ids=groups))
+        return self._dataset(some).to_table(columns=self._columns(part_files)).take(places - shift[of])
 
     def tables(self, max_rows: int) -> Iterator[Any]:
         """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
@@ -152,9 +155,9 @@ class Recorded:
         failed = False
         for _ in range(_MERGED_MEANWHILE):
             try:
-                found = [(folder, folder.pieces(self.channel)) for folder in self.folders]
-                self._tell_of_overlaps([(folder, pieces) for folder, pieces in found if pieces])
-                return read([piece for _, pieces in found for piece in pieces])
+                found = [(folder, folder.part_files(self.channel)) for folder in self.folders]
+                self._tell_of_overlaps([(folder, part_files) for folder, part_files in found if part_files])
+                return read([part_file for _, part_files in found for part_file in part_files])
             except FileNotFoundError:
                 for folder in self.folders:
                     folder.look_anew()
@@ -164,7 +167,7 @@ class Recorded:
                 failed = True
         raise CaptureError(f"The parts of {self.channel.name} changed each time they were to be read. Try once more.")
 
-    def _tell_of_overlaps(self, found: list[tuple[Folder, list[Piece]]]) -> None:
+    def _tell_of_overlaps(self, found: list[tuple[Folder, list[PartFile]]]) -> None:
         for (former, some), (following, others) in pairwise(found):
             if others[0].span("received_at")[0] < some[-1].span("received_at")[1]:
                 what = f"was recorded at the same time as {former.name}, and both hold {self.channel.name}: "
@@ -173,24 +176,24 @@ class Recorded:
     def _leave_out_damaged(self) -> bool:
         found = False
         for folder in self.folders:
-            for piece in folder.pieces(self.channel):
+            for part_file in folder.part_files(self.channel):
                 try:
-                    for _ in self._dataset([piece.fragment]).to_batches():
+                    for _ in self._dataset([part_file.fragment]).to_batches():
                         pass
                 except FileNotFoundError:
                     return True
                 except (OSError, pa.ArrowException) as error:
-                    found = folder.doubt(piece.part, self.channel, error) or found
+                    found = folder.doubt(part_file.part, self.channel, error) or found
         return found
 
 
-def _fragments(pieces: Sequence[Piece]) -> list[Any]:
-    return [piece.fragment for piece in pieces]
+def _fragments(part_files: Sequence[PartFile]) -> list[Any]:
+    return [part_file.fragment for part_file in part_files]
 
 
-def pieces_of(folder: Folder, channel: Channel) -> list[Piece]:
+def part_files_of(folder: Folder, channel: Channel) -> list[PartFile]:
     """Return the parts of one capture that can be read now, whatever a recorder does meanwhile."""
-    return Recorded(channel, [folder]).pieces()
+    return Recorded(channel, [folder]).part_files()
 
 
 def while_merging(folders: Sequence[Folder], read: Callable[[], T], *errors: type[Exception]) -> T:
@@ -226,19 +229,19 @@ def _mask(table: Any, condition: Any) -> Any:
     return ds.dataset(table).to_table(columns={"kept": condition}).column("kept")
 
 
-def _tail(pieces: Sequence[Piece], last: int) -> list[Any]:
+def _tail(part_files: Sequence[PartFile], last: int) -> list[Any]:
     """Return the row groups at the end that hold at least the last so many rows."""
     some: list[Any] = []
-    for piece in reversed(pieces):
+    for part_file in reversed(part_files):
         if last <= 0:
             break
         groups: list[int] = []
-        for group in reversed(range(piece.groups)):
+        for group in reversed(range(part_file.groups)):
             if last <= 0:
                 break
             groups.append(group)
-            last -= piece.rows_of(group)
-        some.append(piece.fragment.subset(row_group_ids=groups[::-1]))
+            last -= part_file.rows_of(group)
+        some.append(part_file.fragment.subset(row_group_ids=groups[::-1]))
     return some[::-1]
 
 
@@ -250,11 +253,11 @@ def batches(
     Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
     """
     failed_at = -1
-    while piece := next((p for p in pieces_of(folder, channel) if p.part.stop > row), None):
-        if stop is not None and max(row, piece.part.start) >= stop:
+    while part_file := next((p for p in part_files_of(folder, channel) if p.part.stop > row), None):
+        if stop is not None and max(row, part_file.part.start) >= stop:
             return
-        row = max(row, piece.part.start)
-        fragment, skip = _from(piece, row - piece.part.start)
+        row = max(row, part_file.part.start)
+        fragment, skip = _from(part_file, row - part_file.part.start)
         dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
         try:
             for batch in dataset.to_batches(columns=list(columns), batch_size=max_rows):
@@ -269,15 +272,15 @@ def batches(
         except FileNotFoundError:
             folder.look_anew()
         except (OSError, pa.ArrowException) as error:
-            if not folder.doubt(piece.part, channel, error) and failed_at == row:
-                raise unreadable(piece.part.file.as_posix(), error) from error
+            if not folder.doubt(part_file.part, channel, error) and failed_at == row:
+                raise unreadable(part_file.part.file.as_posix(), error) from error
             failed_at = row
 
 
-def _from(piece: Piece, row: int) -> tuple[Any, int]:
+def _from(part_file: PartFile, row: int) -> tuple[Any, int]:
     """Return the row groups of a part that hold the rows from a place on, and how many of their rows come before."""
     group = 0
-    while row >= piece.rows_of(group):
-        row -= piece.rows_of(group)
+    while row >= part_file.rows_of(group):
+        row -= part_file.rows_of(group)
         group += 1
-    return piece.fragment.subset(row_group_ids=list(range(group, piece.groups))), row
+    return part_file.fragment.subset(row_group_ids=list(range(group, part_file.groups))), row

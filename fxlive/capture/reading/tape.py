@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from fxlive.capture.format.layout import GAPS, REJECTED
 from fxlive.capture.format.notes import Gap
-from fxlive.capture.reading.folder import Folder, Piece
+from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.gaps import gaps_of, noted
-from fxlive.capture.reading.rows import Recorded, batches, pieces_of
+from fxlive.capture.reading.part_file import PartFile
+from fxlive.capture.reading.rows import Recorded, batches, part_files_of
 from fxlive.core.timestamps import NAT, Micros
 from fxlive.wire.batch import Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, Channel
@@ -205,11 +206,11 @@ class Tape:
     def __init__(self, folders: Sequence[Folder]) -> None:
         self._folders = folders
         found = [
-            {channel: pieces_of(folder, channel) for channel in folder.channels() if channel is not GAPS}
+            {channel: part_files_of(folder, channel) for channel in folder.channels() if channel is not GAPS}
             for folder in folders
         ]
         self._stops = [{c: p[-1].part.stop if p else 0 for c, p in channels.items()} for channels in found]
-        spans = [p.span("received_at") for channels in found for pieces in channels.values() for p in pieces]
+        spans = [p.span("received_at") for channels in found for part_files in channels.values() for p in part_files]
         start = folders[0].start_us if folders else 0
         self.start_us = min((first for first, _ in spans), default=start)
         self.end_us = max((last for _, last in spans), default=start)
@@ -252,30 +253,30 @@ class Tape:
             for channel in self._stops[number]:
                 if channel is REJECTED or channel.ends is not None or channel is CHANNELS["trades"]:
                     continue
-                rows = _rows_until(pieces_of(folder, channel), moment_us)
+                rows = _rows_until(part_files_of(folder, channel), moment_us)
                 wanted = min(rows, left.get(channel.name, max_rows))
                 left[channel.name] = left.get(channel.name, max_rows) - wanted
                 skipped[number, channel.name] = rows - wanted
         return skipped
 
 
-def _rows_until(pieces: Sequence[Piece], moment_us: int) -> int:
+def _rows_until(part_files: Sequence[PartFile], moment_us: int) -> int:
     """Return the number of the first row that was received after a moment."""
     row = 0
-    for piece in pieces:
-        first, last = piece.span("received_at")
+    for part_file in part_files:
+        first, last = part_file.span("received_at")
         if last <= moment_us:
-            row = piece.part.stop
+            row = part_file.part.stop
         elif first <= moment_us:
-            received = _micros(piece.fragment.to_table(columns=["received_at"]).column("received_at"))
-            return piece.part.start + int(np.searchsorted(np.maximum.accumulate(received), moment_us, side="right"))
+            received = _micros(part_file.fragment.to_table(columns=["received_at"]).column("received_at"))
+            return part_file.part.start + int(np.searchsorted(np.maximum.accumulate(received), moment_us, side="right"))
         else:
             break
     return row
 
 
 class _Cursor:
-    """One channel of a capture: its rows in batches, of which the present one is used up piece by piece."""
+    """One channel of a capture: its rows in batches, of which the present one is used up part_file by part_file."""
 
     def __init__(self, folder: Folder, channel: Channel, first_row: int, stop_row: int) -> None:
         names = ["timestamp", "received_at", *(column.name for column in channel.columns), "arrival", EXTRA]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from errno import ENOENT
 from functools import partial
@@ -168,7 +168,7 @@ class ChannelWriter:
 
     # Merging.
 
-    def merge(self, *, closed: bool, thorough: bool) -> Iterator[None] | None:
+    def merge(self, *, closed: bool, thorough: bool) -> Generator[None, None, None] | None:
         """Return a merge to be done now, one step at each `next`; None where there is none.
 
         Dates before the last are over, as all are where the recording is `closed`. Of a `thorough` merge the large
@@ -188,7 +188,7 @@ class ChannelWriter:
                 self._settled.add(date)
         return None
 
-    def _merge(self, date: str, which: slice, level: int) -> Iterator[None]:
+    def _merge(self, date: str, which: slice, level: int) -> Generator[None, None, None]:
         old = self._live[date][which]
         start, stop = old[0].part.start, old[-1].part.stop
         target = self._file(date, start, stop)

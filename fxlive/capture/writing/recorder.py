@@ -13,11 +13,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from fxlive.capture.format import manifest, notes
 from fxlive.capture.format.chunk import Chunk, chunk
@@ -25,8 +24,11 @@ from fxlive.capture.format.disk import Disk
 from fxlive.capture.format.layout import GAPS, REJECTED, capture_name
 from fxlive.capture.format.manifest import ChannelEntry, Manifest, moment, without_secrets
 from fxlive.capture.writing.channel_writer import ChannelWriter
+from fxlive.capture.writing.merging import Merger, merging_share
 from fxlive.capture.writing.queue import Inbox
+from fxlive.capture.writing.status import RecordingState, RecordingStatus, error_text
 from fxlive.core.arguments import path_of
+from fxlive.core.clock import now_us
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
@@ -39,36 +41,8 @@ MAX_QUEUED_ROWS = 1_000_000
 MAX_QUEUED_BYTES = 256 * 2**20
 MANIFEST_EVERY_S = 5.0
 SILENT_DISK_S = 5.0
-BUSY_ROWS_PER_S = 50_000
 _RATE_S = 10.0
 _RESERVE = 1_000  # rows and kilobytes of the queue that only gaps may use
-
-RecordingState = Literal["recording", "stalled", "stopped"]
-
-
-@dataclass(frozen=True)
-class RecordingStatus:
-    """How a recording fares: `rows` and `bytes` are on disk, `waiting` rows not yet, `dropped` rows never will be.
-
-    `stalled` says that the disk does not take what comes, and `error` why; what has been written stays readable.
-    """
-
-    path: Path
-    state: RecordingState
-    rows: int
-    bytes: int
-    rows_per_s: float
-    waiting: int
-    dropped: int
-    disk_free_bytes: int | None
-    error: str | None
-
-    def __str__(self) -> str:
-        parts = [f"{self.rows:,} rows", f"{self.bytes / 1e6:,.1f} MB", f"{self.rows_per_s:,.0f} rows/s"]
-        parts += [f"{self.dropped:,} rows lost"] if self.dropped else []
-        parts += [f"{self.disk_free_bytes / 1e9:,.1f} GB left"] if self.disk_free_bytes is not None else []
-        parts += [self.error] if self.error else []
-        return f"{self.state}: {', '.join(parts)} in {self.path}"
 
 
 def retry_after_s(failures: int) -> float:
@@ -78,19 +52,6 @@ def retry_after_s(failures: int) -> float:
     [0.25, 0.5, 1.0, 2.0, 4.0, 5.0]
     """
     return float(min(0.25 * 2 ** (min(failures, 10) - 1), 5.0))
-
-
-def merging_share(rows_per_s: float) -> float:
-    """Return which share of the time may go into merging: little where much comes, for that is the feed's time too.
-
-    >>> merging_share(1_000), merging_share(300_000)
-    (0.25, 0.05)
-    """
-    return 0.25 if rows_per_s < BUSY_ROWS_PER_S else 0.05
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
 
 
 class Recorder:
@@ -143,7 +104,7 @@ class Recorder:
         flush_s: float = 1.0,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
-        clock: Callable[[], int] = _now_us,
+        clock: Callable[[], int] = now_us,
         disk: Callable[[Path], Disk] = Disk,
     ) -> None:
         start = clock()
@@ -155,14 +116,14 @@ class Recorder:
         try:
             manifest.write(self._manifest, self._disk)
         except OSError as error:
-            raise CaptureError(f"{self.path} cannot be written to: {_text(error)}. Choose another folder.") from error
+            reason = error_text(error)
+            raise CaptureError(f"{self.path} cannot be written to: {reason}. Choose another folder.") from error
         self._manifest_due = 0.0
         self._store = store
         self._gaps = notes.GapBook()
         self._writers: dict[Channel | str, ChannelWriter] = {}
-        self._merging: tuple[ChannelWriter, Iterator[None]] | None = None
-        self._merge_after = 0.0
         self._wake = threading.Event()
+        self._merger = Merger(self.path, self._writers.values, self._wake.is_set)
         self._inbox = Inbox(max_queued_rows, max_queued_bytes, on_many=self._wake.set)
         self._control: deque[Any] = deque(maxlen=100)
         self._progress: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
@@ -212,7 +173,7 @@ class Recorder:
     @property
     def status(self) -> RecordingStatus:
         """How the recording fares now; never waits for the disk."""
-        state, error, busy_since = self._state, self._error, self._busy_since
+        state, error, busy_since = self._state, self._error, self._busy_since or self._merger.busy_since
         if state == "recording" and busy_since is not None and time.monotonic() - busy_since > SILENT_DISK_S:
             state, error = "stalled", f"the disk has not answered for {time.monotonic() - busy_since:.0f} s"
         return RecordingStatus(
@@ -256,8 +217,11 @@ class Recorder:
     def _run(self) -> None:
         while self._stop_at is None:
             began = time.monotonic()
-            wait_s = self._tick_s if self._flush() else retry_after_s(self._failures)
-            self._merge(self._tick_s * merging_share(self._rows_per_s()))
+            flushed = self._flush()
+            wait_s = self._tick_s if flushed else retry_after_s(self._failures)
+            if flushed:
+                rows_per_s = self._rows_per_s()
+                self._merger.run(self._tick_s * merging_share(rows_per_s), rows_per_s)
             while self._stop_at is None and self._wake.wait(max(0.0, began + wait_s - time.monotonic())):
                 self._wake.clear()
                 self._take()
@@ -279,7 +243,7 @@ class Recorder:
             if self._failures:
                 time.sleep(min(retry_after_s(self._failures), left))
         if not self._failures:
-            self._merge(deadline - time.monotonic(), closed=True)
+            self._merger.finish(deadline - time.monotonic())
         lost = self._inbox.waiting_rows
         self._inbox.dropped += lost
         self._manifest.end = moment(self._clock())
@@ -313,9 +277,9 @@ class Recorder:
 
     def _stalled(self, error: Exception) -> None:
         if not self._failures:
-            log.error("recording to %s stalled: %s", self.path, _text(error))
+            log.error("recording to %s stalled: %s", self.path, error_text(error))
         self._failures += 1
-        self._state, self._error = "stalled", _text(error)
+        self._state, self._error = "stalled", error_text(error)
 
     def _sort(self, chunks: Sequence[Chunk]) -> None:
         """Hand rows to the writers of their channels."""
@@ -392,45 +356,6 @@ class Recorder:
         while len(self._progress) > 2 and self._progress[0][0] < now - _RATE_S:
             self._progress.popleft()
 
-    def _merge(self, budget_s: float, *, closed: bool = False) -> None:
-        """Go on merging for so many seconds, a step at a time."""
-        ends = time.monotonic() + budget_s
-        if self._failures or (time.monotonic() < self._merge_after and not closed):
-            return
-        if closed:
-            self._abandon_merge()
-        try:
-            while time.monotonic() < ends and (closed or not self._wake.is_set()):
-                if self._merging is None:
-                    self._merging = self._next_merge(closed=closed)
-                    if self._merging is None:
-                        break
-                self._busy_since = time.monotonic()
-                if next(self._merging[1], self) is self:
-                    self._merging = None
-            for writer in self._writers.values():
-                writer.remove_replaced()
-        except Exception as error:  # what is there stays as it is; the rows' own way says whether the disk is full
-            log.warning("parts of %s could not be merged: %s", self.path, _text(error))
-            self._merging = None
-            self._merge_after = time.monotonic() + 10.0
-        finally:
-            self._busy_since = None
-        if closed:
-            self._abandon_merge()
-
-    def _next_merge(self, *, closed: bool) -> tuple[ChannelWriter, Iterator[None]] | None:
-        for writer in self._writers.values():
-            steps = writer.merge(closed=closed, thorough=self._rows_per_s() < BUSY_ROWS_PER_S)
-            if steps is not None:
-                return writer, steps
-        return None
-
-    def _abandon_merge(self) -> None:
-        if self._merging is not None:
-            self._merging[1].close()  # type: ignore[attr-defined]
-            self._merging = None
-
 
 _OWN = (GAPS, REJECTED)
 _TOO_MANY = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
@@ -453,14 +378,8 @@ def _make_folder(parent: Path, name: str) -> Path:
             except FileExistsError:
                 continue
     except OSError as error:
-        raise CaptureError(f"{parent} cannot hold a recording: {_text(error)}. Choose another folder.") from error
+        raise CaptureError(f"{parent} cannot hold a recording: {error_text(error)}. Choose another folder.") from error
     raise CaptureError(f"{parent} holds 10,000 recordings named {name}. Choose another folder.")
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"{type(error).__name__}: {error}"
 
 
 def _id(value: Any) -> str | None:

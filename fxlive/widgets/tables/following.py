@@ -9,8 +9,8 @@ from typing import Any
 from fxlive.core.arguments import micros_of
 from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn
-from fxlive.tables.latest import Mark
-from fxlive.tables.selection import caseless, wanted
+from fxlive.tables.latest import LatestCursor
+from fxlive.tables.selection import comparison_values, is_case_insensitive
 from fxlive.tables.table import RollingTable
 from fxlive.wire.messages import Kind
 
@@ -42,7 +42,7 @@ class Followed:
         """The number of each key, in the order of the rows."""
         self._where = {name: _condition(table, name, value) for name, value in (where or {}).items()}
         self._next = itertools.count()
-        self._mark: Mark | None = None
+        self._mark: LatestCursor | None = None
         self._cut = False  # there may be older rows that would be shown, were there room
 
     def follow(self) -> tuple[list[Any], list[int]]:
@@ -58,7 +58,7 @@ class Followed:
     def _follow(self) -> tuple[list[Any], list[int]]:
         most = self.max_rows * (_LOOK_BACK if self._where else 1)
         moves = self.table.moves(self._mark, most)
-        self._mark = moves.mark
+        self._mark = moves.cursor
         numbers, left = self.numbers, list(moves.gone)
         if moves.whole:
             left += numbers.keys() - set(moves.changed)
@@ -90,13 +90,13 @@ def _condition(table: RollingTable, column: str, value: Any) -> Callable[[Any], 
     if column not in known:
         raise UnknownColumn(column, table.channel.name, known)
     kind = table.kind(column)
-    values, missing = wanted(column, kind, value)
+    values, missing = comparison_values(column, kind, value)
     if kind is Kind.TIME:
         values = [micros_of(time) for time in values]
 
     def holds(found: Any) -> bool:
         if found is None or found != found or found == NAT:
             return missing
-        return (found.lower() if caseless(column, kind) else found) in values
+        return (found.lower() if is_case_insensitive(column, kind) else found) in values
 
     return holds
