@@ -30,7 +30,7 @@ from fxlive.core.instruments import Instruments
 from fxlive.errors import FxliveError, InvalidFrame, UnknownColumn, UnknownOption
 from tests.analytics import test_execution as fills
 from tests.analytics.frames import T0, S, index, quotes, trades
-from tests.analytics.test_exposure import held
+from tests.analytics.test_exposure import open_positions
 from tests.analytics.test_reconcile import analytics
 
 Frames = dict[str, pd.DataFrame]
@@ -51,7 +51,7 @@ def _frames() -> Frames:
             (12, {"execution_id": "exec_3", "ticket": 2, "status": "CLOSED", "profit": -1.0}),
         ]
     )
-    position_rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "SELL", 0.2, 1.0850)).assign(
+    position_rows = open_positions((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "SELL", 0.2, 1.0850)).assign(
         current_price=1.0860
     )
     return {

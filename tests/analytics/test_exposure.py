@@ -29,7 +29,7 @@ def quotes(prices: dict[str, float] = PRICES, spread: float = 0.0) -> pd.DataFra
     )
 
 
-def held(*rows: tuple[int, str, str, float, float], **columns: Any) -> pd.DataFrame:
+def open_positions(*rows: tuple[int, str, str, float, float], **columns: Any) -> pd.DataFrame:
     """Return positions from (ticket, symbol, BUY or SELL, lots, open price), valued at PRICES."""
     frame = pd.DataFrame(rows, columns=["ticket", "symbol", "type", "volume", "open_price"])
     profit = [value(symbol, side, lots, price) for _, symbol, side, lots, price in rows]
@@ -48,7 +48,7 @@ def value(symbol: str, side: str, lots: float, opened: float, prices: dict[str, 
 
 
 def test_the_two_legs_of_a_position_add_up_to_its_profit() -> None:
-    result = exposure(held((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes())
+    result = exposure(open_positions((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes())
     assert result.by_currency["net"].to_dict() == {"EUR": 10_000.0, "USD": -10_850.0}
     assert result.by_currency["net_value"].sum() == pytest.approx(10.0)
     assert result.by_symbol.loc["EURUSD", ["net_lots", "gross_lots"]].tolist() == [0.1, 0.1]
@@ -58,7 +58,7 @@ def test_the_two_legs_of_a_position_add_up_to_its_profit() -> None:
 
 
 def test_yen_pairs_and_crosses_are_converted_through_other_pairs() -> None:
-    result = exposure(held((1, "USDJPY", "SELL", 1.0, 151.0), (2, "EURJPY", "BUY", 1.0, 160.0)), quotes())
+    result = exposure(open_positions((1, "USDJPY", "SELL", 1.0, 151.0), (2, "EURJPY", "BUY", 1.0, 160.0)), quotes())
     assert result.by_currency["net"].to_dict() == {
         "EUR": 100_000.0,
         "JPY": 15_100_000.0 - 16_000_000.0,
@@ -87,7 +87,7 @@ positions_of = st.lists(
 def test_shocks_equal_the_change_of_the_profit_computed_at_the_moved_prices(rows: list[Any]) -> None:
     rows = [(n, symbol, side, lots, round(PRICES[symbol] * off, 5)) for n, (symbol, side, lots, off) in enumerate(rows)]
     prices = {**PRICES, "EURJPY": PRICES["EURUSD"] * PRICES["USDJPY"]}
-    result = exposure(held(*rows), quotes(prices))
+    result = exposure(open_positions(*rows), quotes(prices))
     assert result.by_currency["net_value"].sum() == pytest.approx(result.totals["unrealized"], abs=1e-6)
     assert result.by_symbol["gross"].sum() == pytest.approx(result.totals["gross"])
     for currency in result.shocks.columns:
@@ -104,20 +104,24 @@ def test_shocks_equal_the_change_of_the_profit_computed_at_the_moved_prices(rows
 
 
 def test_the_distance_to_a_margin_call_follows_from_equity_and_margin() -> None:
-    result = exposure(held((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes()).totals
+    result = exposure(open_positions((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes()).totals
     assert result["equity"] == 5000.0  # 5000 % of 100
     assert result["margin_level"] == 5000.0
     assert result["to_margin_call"] == 4900.0
     assert result["to_margin_call_pct"] == pytest.approx(100 * 4900 / 10_860)
     assert result["leverage"] == pytest.approx(10_860 / 5000)
-    stricter = exposure(held((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes(), equity=1000, margin_call_pct=150).totals
+    stricter = exposure(
+        open_positions((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes(), equity=1000, margin_call_pct=150
+    ).totals
     assert stricter["to_margin_call"] == 850.0
 
 
 def test_only_the_newest_row_of_an_open_position_counts() -> None:
-    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (1, "EURUSD", "BUY", 0.3, 1.0850), (2, "GBPUSD", "BUY", 0.1, 1.2))
+    rows = open_positions(
+        (1, "EURUSD", "BUY", 0.1, 1.0850), (1, "EURUSD", "BUY", 0.3, 1.0850), (2, "GBPUSD", "BUY", 0.1, 1.2)
+    )
     rows.index = index([T0 + S, T0, T0])
-    ended = held((2, "GBPUSD", "BUY", 0.0, 1.2)).set_index(index([T0 + 2 * S]))
+    ended = open_positions((2, "GBPUSD", "BUY", 0.0, 1.2)).set_index(index([T0 + 2 * S]))
     result = exposure(pd.concat([rows, ended]), quotes())
     assert result.by_symbol["net_lots"].to_dict() == {"EURUSD": 0.1}
     latest = rows.iloc[:1].reset_index().set_index("ticket")
@@ -127,7 +131,9 @@ def test_only_the_newest_row_of_an_open_position_counts() -> None:
 
 
 def test_symbols_that_cannot_be_converted_are_listed_and_not_counted() -> None:
-    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), (3, "EURUSD", "BUY", 1.0, 1.1))
+    rows = open_positions(
+        (1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), (3, "EURUSD", "BUY", 1.0, 1.1)
+    )
     rows["symbol"] = ["EURUSD", "EURSEK", "XAUUSD"]
     result = exposure(rows, quotes({**PRICES, "XAUUSD": 2000.0}))
     assert result.missing == ("EURSEK", "XAUUSD")  # the size of a lot of gold is unknown
@@ -139,7 +145,9 @@ def test_symbols_that_cannot_be_converted_are_listed_and_not_counted() -> None:
 
 
 def test_a_symbol_without_a_quote_is_valued_at_the_current_price_of_its_positions() -> None:
-    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "USDJPY", "SELL", 0.2, 151.0), (3, "EURJPY", "BUY", 0.1, 160.0))
+    rows = open_positions(
+        (1, "EURUSD", "BUY", 0.1, 1.0850), (2, "USDJPY", "SELL", 0.2, 151.0), (3, "EURJPY", "BUY", 0.1, 160.0)
+    )
     rows["current_price"] = [1.3, 150.0, 162.9]
     result = exposure(rows, quotes({"EURUSD": 1.0860}))
     assert result.missing == ()
@@ -151,14 +159,16 @@ def test_a_symbol_without_a_quote_is_valued_at_the_current_price_of_its_position
 
 
 def test_without_the_margin_of_every_position_the_distance_to_a_margin_call_is_nan() -> None:
-    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), margin=[100.0, math.nan])
+    rows = open_positions(
+        (1, "EURUSD", "BUY", 0.1, 1.0850), (2, "EURUSD", "BUY", 0.1, 1.0850), margin=[100.0, math.nan]
+    )
     result = exposure(rows, quotes()).totals
     assert result[["margin", "equity", "margin_level", "to_margin_call"]].isna().all()
 
 
 def test_a_symbol_that_is_not_a_pair_counts_as_its_instrument_describes_it() -> None:
     gold = Instruments({"XAUUSD": Instrument("XAUUSD", "XAU", "USD", pip=0.1, contract_size=100)})
-    rows = held((1, "EURUSD", "BUY", 1.0, 1999.0)).assign(symbol="XAUUSD")
+    rows = open_positions((1, "EURUSD", "BUY", 1.0, 1999.0)).assign(symbol="XAUUSD")
     result = exposure(rows, quotes({"XAUUSD": 2000.0}), instruments=gold)
     assert result.missing == ()
     assert result.totals["gross"] == 200_000.0
@@ -167,14 +177,14 @@ def test_a_symbol_that_is_not_a_pair_counts_as_its_instrument_describes_it() -> 
 
 def test_amounts_are_in_the_accounts_currency() -> None:
     result = exposure(
-        held((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes(), instruments=Instruments(account_currency="EUR")
+        open_positions((1, "EURUSD", "BUY", 0.1, 1.0850)), quotes(), instruments=Instruments(account_currency="EUR")
     )
     assert result.by_currency.loc["USD", "rate"] == 1 / 1.0860
     assert result.by_currency.loc["EUR", "up_1pct"] == pytest.approx(result.shocks.loc[1.0, "EUR"])
 
 
 def test_without_positions_the_tables_are_empty_with_all_columns() -> None:
-    for empty in (held(), held((1, "EURUSD", "BUY", 0.1, 1.0850)).iloc[:0]):
+    for empty in (open_positions(), open_positions((1, "EURUSD", "BUY", 0.1, 1.0850)).iloc[:0]):
         result = exposure(empty, quotes({}))
         assert result.by_symbol.columns.tolist() == ["net_lots", "gross_lots", "net", "gross", "unrealized", "margin"]
         assert result.by_currency.columns.tolist() == ["net", "gross", "rate", "net_value", "gross_value", "up_1pct"]
@@ -185,7 +195,7 @@ def test_without_positions_the_tables_are_empty_with_all_columns() -> None:
 
 
 def test_invalid_frames_raise_typed_errors() -> None:
-    rows = held((1, "EURUSD", "BUY", 0.1, 1.0850))
+    rows = open_positions((1, "EURUSD", "BUY", 0.1, 1.0850))
     with pytest.raises(UnknownColumn, match="Unknown column 'margin' of positions"):
         exposure(rows.drop(columns="margin"), quotes())
     with pytest.raises(UnknownColumn, match="Unknown column 'bid' of quotes"):
@@ -216,7 +226,7 @@ def test_the_quote_at_a_time_is_the_last_at_or_before_it_whatever_the_order_of_t
 def test_exposure_displays_itself_as_small_tables_and_lists_symbols_that_are_not_counted() -> None:
     odd = "<b>X</b>"  # symbols come from the wire
     instruments = Instruments({odd: Instrument(odd, "<i>", "USD", pip=0.1, contract_size=10.0)})
-    rows = held((1, "EURUSD", "BUY", 12.0, 1.0850), (2, "USDJPY", "SELL", 0.1, 151.0))
+    rows = open_positions((1, "EURUSD", "BUY", 12.0, 1.0850), (2, "USDJPY", "SELL", 0.1, 151.0))
     more = pd.DataFrame(
         {"ticket": [3, 4], "symbol": [odd, "<u>"], "type": "BUY", "volume": 1.0, "open_price": 2.0}, index=rows.index
     )
@@ -234,6 +244,6 @@ def test_exposure_displays_itself_as_small_tables_and_lists_symbols_that_are_not
     assert "&lt;u&gt;" in page
     assert [raw for raw in ("<b>X", "<i>", "<u>") if raw in page] == []
     assert max(map(len, text.splitlines())) <= 120
-    empty = exposure(held(), quotes())
+    empty = exposure(open_positions(), quotes())
     assert repr(empty).startswith("<Exposure: 0 symbols")
     assert empty._repr_html_().count("<table") == 1

@@ -20,7 +20,7 @@ def analytics(*rows: tuple[float, str, float, float, float, float]) -> pd.DataFr
     return frame.set_index(index([T0 + round(row[0] * S) for row in rows])).astype({"period": "category"})
 
 
-def held(*rows: tuple[int, str, str, float, float, float, float]) -> pd.DataFrame:
+def open_positions(*rows: tuple[int, str, str, float, float, float, float]) -> pd.DataFrame:
     frame = positions([(0, ticket, symbol, lots, profit) for ticket, symbol, _, lots, _, _, profit in rows])
     return frame.assign(type=[r[2] for r in rows], open_price=[r[4] for r in rows], current_price=[r[5] for r in rows])
 
@@ -37,13 +37,13 @@ def test_each_period_counts_its_own_trades_up_to_the_platforms_report() -> None:
     theirs = analytics(
         (26 * HOUR, "DAY", 2, 50.0, -3.0, 3.0), (25 * HOUR, "DAY", 7, 7, 7, 7), (26 * HOUR, "WEEK", 3, 66.7, 7.0, 3.0)
     )
-    result = reconcile(theirs, rows, held(), quotes({}))
+    result = reconcile(theirs, rows, open_positions(), quotes({}))
     assert result.index.tolist()[:5] == [
         "DAY total_trades", "DAY win_rate", "DAY net_profit", "DAY current_drawdown", "WEEK total_trades"
     ]  # fmt: skip
     assert result["within"].all()
     assert result.loc["WEEK win_rate", "difference"] == pytest.approx(-0.0333333, abs=1e-6)
-    wrong = reconcile(analytics((26 * HOUR, "DAY", 2, 50.0, -3.01, 3.0)), rows, held(), quotes({}))
+    wrong = reconcile(analytics((26 * HOUR, "DAY", 2, 50.0, -3.01, 3.0)), rows, open_positions(), quotes({}))
     assert wrong["within"].tolist() == [True, True, False, True]
     assert wrong.loc["DAY net_profit", "difference"] == pytest.approx(0.01)
 
@@ -54,23 +54,23 @@ def test_a_row_of_another_type_or_without_metrics_does_not_replace_the_performan
     theirs["type"] = ["PERFORMANCE_UPDATE", "STRATEGY_UPDATE", "PERFORMANCE_UPDATE", "STRATEGY_UPDATE"]
     latest = theirs.iloc[[0, 1, 3]].reset_index().set_index(["type", "period"])
     for frame in (theirs, theirs.astype({"type": "category"}), latest):
-        result = reconcile(frame, trades([]), held(), quotes({}))["theirs"]
+        result = reconcile(frame, trades([]), open_positions(), quotes({}))["theirs"]
         assert result.loc["DAY total_trades":"DAY current_drawdown"].tolist() == [0, 0, 0, 0]
         assert result["WEEK total_trades"] == 7  # there is no performance update of that period
-    assert reconcile(theirs.iloc[[2]], trades([]), held(), quotes({})).empty
+    assert reconcile(theirs.iloc[[2]], trades([]), open_positions(), quotes({})).empty
 
 
 def test_a_note_states_since_when_trades_are_known_if_the_period_began_earlier() -> None:
     theirs = analytics((HOUR, "DAY", 0, 0.0, 0.0, 0.0), (HOUR, "YEAR", 0, 0.0, 0.0, 0.0))
-    result = reconcile(theirs, trades([]), held(), quotes({}), known_since="2024-01-01 00:30")
+    result = reconcile(theirs, trades([]), open_positions(), quotes({}), known_since="2024-01-01 00:30")
     assert set(result["note"]) == {"trades are known only since 2024-01-01 00:30:00"}
     assert result["within"].all()
     assert len(result) == 4  # nothing about a period that is unknown
-    assert set(reconcile(theirs, trades([]), held(), quotes({}), known_since="2023-12-31")["note"]) == {""}
+    assert set(reconcile(theirs, trades([]), open_positions(), quotes({}), known_since="2023-12-31")["note"]) == {""}
 
 
 def test_the_profit_of_a_position_is_computed_from_its_prices() -> None:
-    rows = held(
+    rows = open_positions(
         (1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0),
         (2, "USDJPY", "SELL", 0.1, 150.0, 149.0, 67.11),
         (3, "EURJPY", "BUY", 0.1, 160.0, 162.0, 133.33),
@@ -89,7 +89,7 @@ def test_the_profit_of_a_position_is_computed_from_its_prices() -> None:
 
 
 def test_without_rows_the_result_is_empty_with_all_columns() -> None:
-    result = reconcile(analytics(), trades([]), held(), quotes({}))
+    result = reconcile(analytics(), trades([]), open_positions(), quotes({}))
     assert result.empty
     assert result.dtypes.astype(str).to_dict() == {
         "theirs": "float64", "ours": "float64", "difference": "float64", "tolerance": "float64", "within": "boolean",
@@ -98,9 +98,9 @@ def test_without_rows_the_result_is_empty_with_all_columns() -> None:
 
 
 def test_a_missing_column_is_named_in_the_error() -> None:
-    frames: list[Any] = [analytics(), trades([]), held(), quotes({})]
+    frames: list[Any] = [analytics(), trades([]), open_positions(), quotes({})]
     for place, column in ((0, "metrics_win_rate"), (2, "current_price"), (3, "ask")):
         incomplete = [f.drop(columns=column) if n == place else f for n, f in enumerate(frames)]
-        incomplete[2] = incomplete[2] if place == 2 else held((1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0))
+        incomplete[2] = incomplete[2] if place == 2 else open_positions((1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0))
         with pytest.raises(UnknownColumn, match=column):
             reconcile(*incomplete)
