@@ -30,8 +30,8 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     Series
         Five values (float64) by name. The first four add up to the last:
 
-        - `price`: what the positions that were open at the start have gained, realized or not.
-        - `new_trades`: the same for positions opened later.
+        - `price`: the gain, realized or not, of the positions that were open at the start.
+        - `new_trades`: the gain of the positions opened later.
         - `costs`: swap - commission of the executions since the start; negative: a cost.
         - `remainder`: the rest: executions whose position was never reported, and corrections of earlier executions.
         - `change`: the total at the end minus the total at the start.

@@ -53,11 +53,17 @@ class Exposure:
 
     Examples
     --------
+    Gold is not a currency pair, so its exposure is unknown without an entry in `instruments`.
+
     >>> now = pd.to_datetime(["2024-01-01T00:00Z"])
-    >>> columns = ["ticket", "symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin"]
-    >>> positions = pd.DataFrame(columns=[*columns, "margin_level"], index=now[:0])
-    >>> exposure(positions, pd.DataFrame(columns=["symbol", "bid", "ask"], index=now[:0])).missing
-    ()
+    >>> positions = pd.DataFrame(
+    ...     {"ticket": 1, "symbol": "XAUUSD", "type": "BUY", "volume": 0.1, "open_price": 2000.0, "profit": 50.0,
+    ...      "unrealized_pnl": 50.0, "margin": 200.0, "margin_level": 5000.0}, index=now
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["XAUUSD"], "bid": 2005.0, "ask": 2005.0}, index=now)
+    >>> result = exposure(positions, quotes)
+    >>> result.missing, result.totals[["unrealized", "equity", "gross"]].to_list()
+    (('XAUUSD',), [50.0, 10000.0, nan])
     """
 
     by_symbol: pd.DataFrame

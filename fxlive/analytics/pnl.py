@@ -28,7 +28,7 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
         `profit`, `commission` (positive: a cost), `swap` (positive: income), `status` (``"CLOSED"`` closes), and the
         column `by`. Of an execution that is reported several times, the last report counts.
 
-        Both include what the platform reports on connection: the open positions and recent trades.
+        Both include the platform's initial report on connection: the open positions and recent trades.
     by
         None for the whole account, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"`` for a series of each group.
         Positions carry no strategy and no connection: they belong to the group of the newest trade of their ticket,
@@ -51,10 +51,9 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
         - `drawdown`: peak - total, never negative. `peak` and `drawdown` of groups do not add up to the whole.
 
         The series starts where all open positions are known: at the newest timestamp of the positions that the platform
-        reports first. What was realized before is included in the first row, as far as the platform reported it.
+        reports first. P&L realized before is included in the first row, as far as the platform reported it.
 
-        ``attrs["known_since"]`` is when the first row was received (ISO 8601 text, None if there are no rows). P&L
-        realized earlier is included only as far as the platform reported it on connection.
+        ``attrs["known_since"]`` is when the first row was received (ISO 8601 text, None if there are no rows).
 
     Raises
     ------

@@ -17,6 +17,7 @@ from fxlive.analytics.reconcile import reconcile
 from tests.analytics.played import Played, day, week
 
 START_CENTS = 10_000_000
+pytestmark = pytest.mark.timeout(600)  # the first test of each takes 15 s of processor time
 PLAYED = pytest.mark.parametrize("play", [week, day], ids=["week", "day"])
 
 

@@ -165,10 +165,10 @@ def test_one_timestamp_far_in_the_future_does_not_exhaust_the_memory() -> None:
 
 
 def test_a_trading_day_begins_at_17_00_in_new_york_in_summer_and_winter() -> None:
-    moments = pd.DatetimeIndex(
+    times = pd.DatetimeIndex(
         ["2024-03-08T21:59Z", "2024-03-08T22:01Z", "2024-03-11T20:59Z", "2024-03-11T21:01Z", "2024-03-12T01:30Z"]
     )
-    frame = quotes([(0, 1.0 + n, 1.0 + n) for n in range(5)]).set_index(moments)
+    frame = quotes([(0, 1.0 + n, 1.0 + n) for n in range(5)]).set_index(times)
     days = bars(frame, "1D", "bid", day_start=NEW_YORK)
     local = days.index.tz_convert("America/New_York")
     assert [str(t)[:16] for t in local] == [

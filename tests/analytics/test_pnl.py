@@ -20,17 +20,17 @@ from tests.analytics.frames import T0, S, positions, trades
 COLUMNS = ["unrealized", "realized", "commission", "swap", "total", "peak", "drawdown"]
 BYS: list[Any] = [None, "symbol", "strategy_id", "connection_id"]
 
-moments = st.integers(0, 8)
+seconds = st.integers(0, 8)
 cents = st.integers(-5000, 5000).map(lambda n: n / 100)
 wild_positions = st.lists(
     st.tuples(
-        moments, st.integers(1, 3), st.sampled_from(["EURUSD", "USDJPY"]), st.sampled_from([0, 0.1, 0.2, 0.3]), cents
+        seconds, st.integers(1, 3), st.sampled_from(["EURUSD", "USDJPY"]), st.sampled_from([0, 0.1, 0.2, 0.3]), cents
     ),
     max_size=25,
 )
 wild_trades = st.lists(
     st.tuples(
-        moments,
+        seconds,
         st.fixed_dictionaries(
             {
                 "execution_id": st.integers(1, 6).map(lambda n: f"exec_{n}"),

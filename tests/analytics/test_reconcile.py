@@ -99,8 +99,10 @@ def test_without_rows_the_result_is_empty_with_all_columns() -> None:
 
 def test_a_missing_column_is_named_in_the_error() -> None:
     frames: list[Any] = [analytics(), trades([]), open_positions(), quotes({})]
-    for place, column in ((0, "metrics_win_rate"), (2, "current_price"), (3, "ask")):
-        incomplete = [f.drop(columns=column) if n == place else f for n, f in enumerate(frames)]
-        incomplete[2] = incomplete[2] if place == 2 else open_positions((1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0))
+    for number, column in ((0, "metrics_win_rate"), (2, "current_price"), (3, "ask")):
+        incomplete = [f.drop(columns=column) if n == number else f for n, f in enumerate(frames)]
+        incomplete[2] = (
+            incomplete[2] if number == 2 else open_positions((1, "EURUSD", "BUY", 0.1, 1.0850, 1.0860, 10.0))
+        )
         with pytest.raises(UnknownColumn, match=column):
             reconcile(*incomplete)

@@ -166,11 +166,11 @@ def test_periods_without_a_change_return_0_and_the_incomplete_last_one_is_left_o
 
 def test_a_change_on_the_weekend_counts_in_the_next_period_of_trading_time() -> None:
     friday = pd.Timestamp("2024-01-05T20:30Z")  # 15:30 in New York
-    moments = pd.DatetimeIndex([friday, friday + pd.Timedelta("30h"), friday + pd.Timedelta("50h")])
-    returns = period_returns(pd.Series([0.0, 100.0, 200.0], moments), 1000, "1h")
+    times = pd.DatetimeIndex([friday, friday + pd.Timedelta("30h"), friday + pd.Timedelta("50h")])
+    returns = period_returns(pd.Series([0.0, 100.0, 200.0], times), 1000, "1h")
     # Friday 15:00 and 16:00 in New York. The hour from Sunday 17:00 on is the last, which may be incomplete.
     assert [t.hour for t in returns.index] == [20, 21]
-    later = pd.Series([0.0, 100.0, 200.0, 200.0], [*moments, friday + pd.Timedelta("51h30min")])
+    later = pd.Series([0.0, 100.0, 200.0, 200.0], [*times, friday + pd.Timedelta("51h30min")])
     returns = period_returns(later, 1000, "1h")
     assert [str(t)[8:16] for t in returns.index] == ["05 20:00", "05 21:00", "07 22:00", "07 23:00"]
     assert returns.tolist() == pytest.approx([0.0, 0.0, 0.2, 0.0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.figures.thinning import thinned
@@ -12,6 +12,7 @@ values = st.lists(st.one_of(st.floats(-1e9, 1e9), st.just(float("nan"))), min_si
 
 
 @given(values, st.floats(0.5, 300.0))
+@settings(deadline=None)
 def test_every_bucket_keeps_its_extremes_and_the_first_and_last_point_stay(ys: list[float], width: float) -> None:
     x, y = np.arange(float(len(ys))), np.array(ys)
     kept = thinned(x, (y,), width)
@@ -27,6 +28,7 @@ def test_every_bucket_keeps_its_extremes_and_the_first_and_last_point_stay(ys: l
 
 
 @given(values)
+@settings(deadline=None)
 def test_a_gap_in_a_line_stays_a_gap(ys: list[float]) -> None:
     y = np.array(ys)
     kept = thinned(np.arange(float(len(y))), (y,), 50.0)

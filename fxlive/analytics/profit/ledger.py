@@ -4,9 +4,10 @@ Events are applied in the order of their timestamps; at equal timestamps trades 
 arrival. The events of one timestamp form a step, and a series has one point per step: the totals after its events. A
 late event is inserted where it belongs: the ledger undoes the steps from there on and applies them again.
 
-A position is worth what its newest row reports, and nothing if its volume is 0. A trade with status CLOSED of the same
-ticket and later than that row takes its share of the volume out, until the next row reports what remains. So a partial
-close does not count as realized and as unrealized at once, and a position is closed when such trades cover its volume.
+The value of a position is the unrealized profit of its newest row, and 0 if its volume is 0. A trade with status CLOSED
+of the same ticket, later than that row, reduces the value by its share of the volume, until the next row arrives. So a
+partial close never counts as realized and unrealized at once, and a position is closed when such trades cover its
+volume.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _TIME_AND_RANK = itemgetter(0, 1)
 
 
 class PositionState(NamedTuple):
-    """The newest row of a position, the volume closed since, and what the rest is worth. Amounts in millionths."""
+    """The newest row of a position, the volume closed since, and the value of the rest. Amounts in millionths."""
 
     time: int
     unrealized: int
@@ -61,7 +62,7 @@ class Totals(NamedTuple):
 
 @dataclass(slots=True)
 class _Step:
-    """One timestamp: its events, the totals of the groups that it changed, and the former values of what it wrote."""
+    """One timestamp: its events, the totals of the groups that it changed, and the former entries of the state."""
 
     time: int
     events: list[Event] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""Vectorized P&L series: what the ledger computes event by event, computed by columns and ten times as fast.
+"""Vectorized P&L series: computed by columns, ten times as fast as event by event in the ledger.
 
 It handles the ordinary case: no execution is reported twice, and no amount of a position is missing. Then the value of
-a position follows from its last row and from what was closed since, which takes only sorting and running sums.
+a position follows from its last row and the volume closed since, which takes only sorting and running sums.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Changes(NamedTuple):
 def starting_at(series: GroupSeries, start: int | None) -> GroupSeries:
     """Return a series without the points before `start`.
 
-    What changed before is included in a point at `start`, where the peak starts. A series that begins later, or a
+    Earlier changes are included in a point at `start`, where the peak starts. A series that begins later, or a
     `start` of None, is returned as it is.
     """
     if start is None or series.times[0] > start:
@@ -112,7 +112,7 @@ def vectorized_series(
     changed = is_row | (has_row & ((closings != 0) | (had_row & (groups != old_groups))))
     out, in_ = changed & had_row, changed & has_row
 
-    # What each execution realizes, in the group that it names, else in that of its ticket.
+    # The realized amounts of each execution belong to the group that it names, else to that of its ticket.
     execution_groups = np.where(named_groups >= 0, named_groups, 0)
     if grouped_by_trade:
         execution_groups[by_ticket] = groups
