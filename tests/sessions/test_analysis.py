@@ -15,7 +15,7 @@ from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.figures.report import _thinned
+from fxlive.figures.report import _downsampled
 from fxlive.pipeline.alerts import firings
 from fxlive.simulator.market.random_walk import SimulatedMarket
 from fxlive.simulator.trading.platform import Platform
@@ -183,7 +183,7 @@ def test_a_report_is_one_page_that_asks_nothing_of_the_network(session: fxlive.S
 def test_a_report_is_written_into_no_file_that_says_it_is_something_else(
     session: fxlive.Session, tmp_path: Path
 ) -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"path must be a page such as report\.html.* got .*r\.pdf'"):
+    with pytest.raises(fxlive.UnknownOption, match=r"path must be an HTML file such as report\.html.* got .*r\.pdf'"):
         session.report(tmp_path / "r.pdf")
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_the_picture_of_a_long_session_has_its_extremes(tmp_path: Path) -> None:
     with fxlive.Session.offline("long") as session:
         for start in range(0, len(said), 1_000):
             session._pipeline.deliver(decode([wire(one) for one in said[start : start + 1_000]], T0_US + start))
-        whole, shown = session.pnl(), _thinned(session.pnl())
+        whole, shown = session.pnl(), _downsampled(session.pnl())
         page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(whole) == 12_000
     assert 1_000 < len(shown) <= 5_002
