@@ -1,12 +1,17 @@
-"""Distribution of the tests over two processes: browser tests in one, all others in the other."""
+"""Settings for all tests: browser tests run in one process, all others in the other; property tests take any time."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 BROWSER_TESTS = "tests/browser/"
+
+# Neither the time of an example nor that of generating it says anything on a busy machine.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
 class BrowserTestsTogether(LoadFileScheduling):

@@ -1,4 +1,4 @@
-"""Hand-made servers for answers that the simulator never sends, and helpers for tests of sessions and feeds."""
+"""A hand-made platform, for answers that the simulator never gives, and helpers for tests of live sessions."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from fxlive.feeds import pacing
 
 TOKEN = "a-token-that-nobody-may-see"
 PATIENCE_S = 60.0
-"""Limit of every wait: long enough for a busy machine."""
+"""How long a test waits for a condition. Generous, because the machine may be busy."""
+
 THEN = "2024-01-01T00:00:00.000Z"
 
 
-def wait_until(condition: Callable[[], Any], description: str = "the condition", timeout_s: float = PATIENCE_S) -> None:
-    """Wait until a condition holds. If it does not within `timeout_s`, fail and name the condition."""
+def wait_until(condition: Callable[[], Any], awaited: str = "a condition", timeout_s: float = PATIENCE_S) -> None:
+    """Wait for a condition; fail with the name of the awaited event if it does not hold in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, f"Timed out after {timeout_s:g} s waiting for {description}."
+        assert time.monotonic() < deadline, f"Timed out after {timeout_s:g} s waiting for {awaited}."
         time.sleep(0.005)
 
 
 def quote(number: int, symbol: str = "EURUSD", timestamp: str = THEN, **fields: Any) -> str:
-    """Return a market-data message with the number as its id and its bid."""
+    """Return a market-data message with this number as its id and its bid."""
     data = {"symbol": symbol, "bid": float(number), "ask": number + 0.5, **fields}
     return json.dumps(
         {"type": "market_data", "channel": "market-data", "data": data, "timestamp": timestamp, "id": f"q{number}"}
@@ -44,7 +45,7 @@ def quote(number: int, symbol: str = "EURUSD", timestamp: str = THEN, **fields: 
 
 
 def acknowledged(request: str | bytes, **over: Any) -> str:
-    """Return the answer that grants a request, with the fields `over` replaced."""
+    """Return the answer that grants a request."""
     decoded = json.loads(request)
     names = [c["name"] if isinstance(c, dict) else c for c in decoded["channels"]]
     if decoded["type"] == "unsubscribe":
@@ -56,14 +57,14 @@ def acknowledged(request: str | bytes, **over: Any) -> str:
 
 
 def grant_everything(socket: ServerConnection) -> None:
-    """Grant every request and send nothing else."""
+    """Grant every request, and send nothing else."""
     for request in socket:
         socket.send(acknowledged(request))
 
 
 @contextmanager
 def platform(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[str]:
-    """Run a WebSocket server with this handler for its connections, and yield its URL."""
+    """Run a WebSocket server with a handler for its connections; yield its URL."""
     server = serve(handler, "127.0.0.1", 0, **{"compression": None, "ping_interval": None, **options})
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -99,31 +100,30 @@ def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
-    """Connect and return the error. Check that it does not contain the token and the attempt leaves nothing open."""
-    threads_before, tasks_before = threading.active_count(), tasks()
-    with pytest.raises(fxlive.FxliveError) as failure:
+    """Connect, and return the error. It must not contain the token, and no task or session may be left over."""
+    before, running = threading.active_count(), tasks()
+    with pytest.raises(fxlive.FxliveError) as failed:
         fxlive.connect(url, token, **{"timeout": PATIENCE_S, **options})
-    error = failure.value
+    error = failed.value
     assert fxlive.sessions() == []
-    wait_until(lambda: tasks() <= tasks_before, "the end of the attempt's tasks")
-    # At most two new threads: the loop's, and one that called the token function.
-    wait_until(lambda: threading.active_count() <= threads_before + 2, "the end of the attempt's threads")
+    wait_until(lambda: tasks() <= running, "the tasks of the attempt to end")
+    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one for the token function
     assert TOKEN not in str(error)
     return error
 
 
 def tasks() -> set[str]:
-    """Return the coroutines that are running on the background loop."""
+    """Return the coroutines that run on the background loop."""
 
-    async def list_tasks() -> set[str]:
+    async def running() -> set[str]:
         return {repr(t.get_coro()) for t in asyncio.all_tasks(background_loop()) if t is not asyncio.current_task()}
 
-    return call(list_tasks())
+    return call(running())
 
 
 @pytest.fixture(autouse=True)
 def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Reset connection counts, remove the user's environment variables, and close all sessions after the test."""
+    """Reset the counts of connections and the environment before a test, and close its sessions after it."""
     monkeypatch.setattr(pacing, "_connection_limits", {})
     monkeypatch.delenv("FXLIVE_URL", raising=False)
     monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
@@ -134,21 +134,21 @@ def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconnect after hundredths of a second, without the limit of ten connections per minute."""
+    """Reconnect after hundredths of a second, without a limit per minute."""
     monkeypatch.setattr(pacing, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(pacing, "CONNECTIONS_PER_MINUTE", 1_000)
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Handle SIGINT as Python does by default, even if the tests were started in the background with SIGINT ignored."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let SIGINT raise KeyboardInterrupt, also if the tests run in the background, where shells ignore it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, previous)
+    signal.signal(signal.SIGINT, former)
 
 
 def lines_run(function: Callable[..., Any], *arguments: Any) -> int:
-    """Call a function and return the number of Python lines executed: a measure that does not depend on speed."""
+    """Call a function and return the number of Python lines it ran: its work, whatever the machine's load."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -156,10 +156,10 @@ def lines_run(function: Callable[..., Any], *arguments: Any) -> int:
         count += event == "line"
         return trace
 
-    previous = sys.gettrace()
+    former = sys.gettrace()
     sys.settrace(trace)
     try:
         function(*arguments)
     finally:
-        sys.settrace(previous)
+        sys.settrace(former)
     return count
