@@ -47,9 +47,9 @@ def session() -> Iterator[fxlive.Session]:
 
 
 def test_each_method_returns_the_result_of_its_function_for_the_frames(session: fxlive.Session) -> None:
-    told = session.pnl("symbol")
-    pd.testing.assert_frame_equal(told, pnl(session["positions"], session["trades"], "symbol"))
-    assert told.attrs["known_since"] is not None
+    frame = session.pnl("symbol")
+    pd.testing.assert_frame_equal(frame, pnl(session["positions"], session["trades"], "symbol"))
+    assert frame.attrs["known_since"] is not None
     ours, theirs = session.exposure(), exposure(session.latest("positions"), session["market-data"])
     pd.testing.assert_frame_equal(ours.by_currency, theirs.by_currency)
     assert session.bars("EURUSD", "1min")["ticks"].sum() == len(session.frame("market-data", symbol="EURUSD"))
@@ -61,17 +61,17 @@ def test_each_method_returns_the_result_of_its_function_for_the_frames(session: 
 
 
 def test_the_platforms_figures_reconcile_with_ours(session: fxlive.Session) -> None:
-    told = session.reconcile()
-    assert told["within"].all()
-    assert {"DAY net_profit", "WEEK win_rate", "MONTH current_drawdown"} <= set(told.index)
+    reconciliation = session.reconcile()
+    assert reconciliation["within"].all()
+    assert {"DAY net_profit", "WEEK win_rate", "MONTH current_drawdown"} <= set(reconciliation.index)
 
 
 def test_the_parts_of_a_pnl_change_add_up_to_the_change(session: fxlive.Session) -> None:
     total = session.pnl()["total"]
     half = total.index[len(total) // 2]
-    told = session.explain(half)
-    assert told["change"] == pytest.approx(total.iloc[-1] - total[:half].iloc[-1])
-    assert told.drop("change").sum() == pytest.approx(told["change"])
+    explained = session.explain(half)
+    assert explained["change"] == pytest.approx(total.iloc[-1] - total[:half].iloc[-1])
+    assert explained.drop("change").sum() == pytest.approx(explained["change"])
 
 
 def test_explain_refuses_a_start_after_the_last_row(session: fxlive.Session) -> None:
@@ -126,14 +126,14 @@ def test_pnl_is_known_since_the_first_trade_in_the_window_if_others_were_evicted
             assert session.pnl().attrs["known_since"] == known
 
 
-@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of duckdb's own
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # raised by duckdb itself
 def test_sql_queries_the_frames(session: fxlive.Session) -> None:
-    told = session.sql("select symbol, count(*) as n, max(timestamp) as newest from market_data group by 1 order by 1")
+    rows = session.sql("select symbol, count(*) as n, max(timestamp) as newest from market_data group by 1 order by 1")
     quotes = session["market-data"]
-    assert told["symbol"].tolist() == ["EURJPY", "EURUSD", "USDJPY"]
-    assert told["n"].sum() == len(quotes)
-    assert told["newest"].max() == quotes.index.max()
-    assert str(told["newest"].dtype) == "datetime64[us, UTC]"
+    assert rows["symbol"].tolist() == ["EURJPY", "EURUSD", "USDJPY"]
+    assert rows["n"].sum() == len(quotes)
+    assert rows["newest"].max() == quotes.index.max()
+    assert str(rows["newest"].dtype) == "datetime64[us, UTC]"
     joined = session.sql(
         "select p.ticket, any_value(t.strategy_id) s from positions p join trades t using (ticket) group by 1"
     )
@@ -148,15 +148,15 @@ def test_sql_queries_the_frames(session: fxlive.Session) -> None:
         assert len(session.sql(f"select * from {channel.replace('-', '_')}")) == len(session[channel])
 
 
-@pytest.mark.filterwarnings("ignore:The inplace keyword")  # of duckdb's own
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # raised by duckdb itself
 def test_sql_has_the_tables_gaps_and_rejected_as_in_a_capture() -> None:
     with fxlive.Session.offline("gapped") as session:
         assert len(session.sql("select * from gaps")) == len(session.sql("select * from rejected")) == 0
         session._pipeline.store.open_gap(T0_US, "the cable", ("trades",))
         session._pipeline.store.add(decode([b"what?"], T0_US))
-        told = session.sql("select start, reason, channels[1] as channel from gaps where reason = 'the cable'")
-        assert told["channel"].tolist() == ["trades"]
-        assert told["start"].tolist() == [pd.Timestamp(T0_US, unit="us", tz="UTC")]
+        gaps = session.sql("select start, reason, channels[1] as channel from gaps where reason = 'the cable'")
+        assert gaps["channel"].tolist() == ["trades"]
+        assert gaps["start"].tolist() == [pd.Timestamp(T0_US, unit="us", tz="UTC")]
         assert session.sql("select raw from rejected")["raw"].tolist() == ["what?"]
         with pytest.raises(Exception, match="nothing") as wrong:
             session.sql("select * from nothing")
@@ -255,10 +255,10 @@ def test_analysis_of_a_capture_equals_that_of_the_live_session(session: fxlive.S
         for number, one in enumerate(said):
             live._pipeline.deliver(decode([wire(one)], T0_US + number * 1_000_000))
         recording.stop()
-        told, whole = live.pnl("symbol"), live.performance()
+        expected, whole = live.pnl("symbol"), live.performance()
     [folder] = tmp_path.iterdir()
     capture = fxlive.open_capture(folder)
-    pd.testing.assert_frame_equal(capture.pnl("symbol"), told)
+    pd.testing.assert_frame_equal(capture.pnl("symbol"), expected)
     assert capture.performance().equals(whole)
     moments = ((at, capture.at(at)) for at in pd.date_range("2024-01-01", periods=9, freq="s", tz="UTC"))
     alerts = firings(lambda then: then.latest("positions").query("unrealized_pnl > 4"), moments, hold="2s")

@@ -34,13 +34,13 @@ def test_a_session_closed_while_it_connects_stays_closed(fx_simulator: Simulator
         return fx_simulator.token()
 
     session = fxlive.Session(fx_simulator.url, token)
-    told: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def open_it() -> None:
         try:
             session.open()
         except BaseException as error:
-            told.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=open_it)
     thread.start()
@@ -48,7 +48,7 @@ def test_a_session_closed_while_it_connects_stays_closed(fx_simulator: Simulator
     session.close()
     go_on.set()
     thread.join(10)
-    assert isinstance(told[0], fxlive.SessionClosed)
+    assert isinstance(errors[0], fxlive.SessionClosed)
     assert session.state == "closed"
     assert fx_simulator.default.connections == 0
     assert fxlive.sessions() == []

@@ -302,20 +302,20 @@ def test_latency_is_that_of_the_recorded_session(tmp_path: Path) -> None:
 def test_callbacks_receive_the_messages_of_the_live_session(tmp_path: Path) -> None:
     frames = [wire(sample) for sample in DATA.values()]
     undocumented = message("news", "other", {"headline": "a", "levels": [1, 2]}, 1)
-    told: dict[str, list[Any]] = {"live": [], "replayed": []}
+    messages: dict[str, list[Any]] = {"live": [], "replayed": []}
     with recorded(tmp_path) as session:
         bring(session, undocumented)  # so that its channel exists
         for channel in session.channels:
-            session.on(channel, told["live"].append)
+            session.on(channel, messages["live"].append)
         bring(session, *frames, message("news", "other", {"headline": "b", "levels": [1, 2]}, 2))
-        wait_until(lambda: len(told["live"]) == 8)
+        wait_until(lambda: len(messages["live"]) == 8)
     with fxlive.replay(path_of(session), speed=None, paused=True) as replayed:
         for channel in session.channels:
-            replayed.on(channel, told["replayed"].append)
+            replayed.on(channel, messages["replayed"].append)
         replayed.resume()
-        wait_until(lambda: len(told["replayed"]) == 9)
-    by_id = {m.id: m for m in told["replayed"]}
-    assert [by_id[m.id] for m in told["live"]] == told["live"]
+        wait_until(lambda: len(messages["replayed"]) == 9)
+    by_id = {m.id: m for m in messages["replayed"]}
+    assert [by_id[m.id] for m in messages["live"]] == messages["live"]
 
 
 def test_a_folder_of_captures_is_replayed_as_one(tmp_path: Path) -> None:
