@@ -50,14 +50,14 @@ def put(more):
         for t, p in zip(times, prices(times))], at=int(times[-1] * 1e6))
 charts = [session.price_chart("EURUSD", name=str(n)) for n in range(CHARTS)]
 refresher = charts[0].refresher
-refresher.ask(lambda: put({POINTS}))
+refresher.call(lambda: put({POINTS}))
 def update():
-    refresher.ask(lambda: put(10))
+    refresher.call(lambda: put(10))
     def tick():
         start = time.perf_counter()
         refresher.tick()
         return time.perf_counter() - start
-    return refresher.ask(tick)
+    return refresher.call(tick)
 """
 THEIRS = f"""
 import numpy as np
@@ -107,12 +107,12 @@ def _updates(setup: str) -> tuple[float, float, float]:
         cell = kernel.run(DATA + setup.replace("CHARTS", "6") + "[display(chart) for chart in charts];", timeout=120)
         assert cell.error is None, cell.traceback
         if setup is OURS:  # a view in the page asks for everything
-            look = "[chart._handle_custom_msg({'type': 'window', 'view': 'v', 'pixels': 900}, []) for chart in charts];"
+            look = "[chart._handle_custom_msg({'type': 'snapshot', 'view': 'v', 'pixels': 900}, []) for chart in charts];"
             kernel.run(look + "time.sleep(1.5)")
         opened = sum(_size(m) for m in kernel.messages if m["msg_type"] in ("comm_open", "comm_msg")) / 1e6
         if setup is OURS:
             only = (
-                "[chart.close() for chart in charts[1:]]; refresher.ask(lambda: setattr(refresher, 'rate_hz', 0.001))"
+                "[chart.close() for chart in charts[1:]]; refresher.call(lambda: setattr(refresher, 'rate_hz', 0.001))"
             )
             kernel.run(only + "; time.sleep(0.3)")
         first = len(kernel.messages)
@@ -256,7 +256,7 @@ def _latencies(
 def _heap(notebook: Notebook, cdp: CDPSession) -> list[Figure]:
     """Return the growth of the page's heap while updates come far faster than they ever would."""
     faster = "refresher.rate_hz = 400\n"
-    loop = "for _ in range({count}):\n    refresher.ask(lambda: put(10))\n    time.sleep(0.002)"
+    loop = "for _ in range({count}):\n    refresher.call(lambda: put(10))\n    time.sleep(0.002)"
     cells = [loop.format(count=count) for count in (2_000, 8_000, 90_000)]
     _opened(notebook, "heap.ipynb", DATA + OURS.replace("CHARTS", "1") + faster + "display(charts[0])", *cells)
     heaps = []
