@@ -1,1 +1,1 @@
-"""Benchmarks: what fxlive costs, beside what one would write instead. `python -m benchmarks` runs them all."""
+"""Benchmarks of fxlive, with the alternatives beside it. `python -m benchmarks` runs them all."""

@@ -1,4 +1,4 @@
-"""The analytics at size: bars beside pandas and Polars, an update of a stream, and execution quality."""
+"""Analytics of large frames: bars compared with pandas and Polars, updates of a stream, execution quality and P&L."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure() -> list[Figure]:
 
 
 def _quotes() -> pd.DataFrame:
-    """Return a million quotes of one symbol: the day's, over and over, a day later each time."""
+    """Return a million quotes of one symbol: the same day repeated, each time a day later."""
     day = day_of_quotes()
     times = pd.DatetimeIndex(pd.to_datetime(day["timestamp"], utc=True, format="ISO8601")).as_unit("us").asi8
     rounds = -(-QUOTES // len(day))
@@ -46,10 +46,10 @@ def _quotes() -> pd.DataFrame:
 def _with_pandas(frame: pd.DataFrame, freq: str) -> pd.DataFrame:
     mid = (frame["bid"] + frame["ask"]) / 2
     resampled = mid.resample(freq)
-    made = resampled.ohlc()
-    made["ticks"] = resampled.count()
-    made["spread_pips"] = ((frame["ask"] - frame["bid"]) / PIP).resample(freq).mean()
-    return made[made["ticks"] > 0]
+    result = resampled.ohlc()
+    result["ticks"] = resampled.count()
+    result["spread_pips"] = ((frame["ask"] - frame["bid"]) / PIP).resample(freq).mean()
+    return result[result["ticks"] > 0]
 
 
 def _with_polars(frame: pl.DataFrame, freq: str) -> pl.DataFrame:
@@ -80,21 +80,21 @@ def _bars() -> list[Figure]:
         }
     )
     figures = []
-    for freq, other in (("1s", "1s"), ("1min", "1m")):
-        # By turns, so that what else the machine does falls on all of them.
-        ways: list[Callable[[], object]] = [
+    for freq, polars_freq in (("1s", "1s"), ("1min", "1m")):
+        # In turn, so that other load of the machine affects all of them.
+        calls: list[Callable[[], object]] = [
             lambda: bars(frame, freq),  # noqa: B023
             lambda: _with_pandas(frame, freq),  # noqa: B023
-            lambda: _with_polars(polars, other),  # noqa: B023
+            lambda: _with_polars(polars, polars_freq),  # noqa: B023
         ]
-        ours, theirs, polar = (
-            median(times) for times in zip(*([_ms(way) for way in ways] for _ in range(ROUNDS)), strict=True)
+        fxlive_ms, pandas_ms, polars_ms = (
+            median(times) for times in zip(*([_ms(call) for call in calls] for _ in range(ROUNDS)), strict=True)
         )
         name = f"bars of {freq}, {QUOTES:,} quotes"
         figures += [
-            Figure(name, ours, "ms"),
-            Figure(f"{name}: of pandas' resample ({theirs:.0f} ms)", ours / theirs, "times", "<= 0.5"),
-            Figure(f"{name}: of Polars' group_by_dynamic ({polar:.0f} ms)", ours / polar, "times"),
+            Figure(name, fxlive_ms, "ms"),
+            Figure(f"{name}: of pandas' resample ({pandas_ms:.0f} ms)", fxlive_ms / pandas_ms, "times", "<= 0.5"),
+            Figure(f"{name}: of Polars' group_by_dynamic ({polars_ms:.0f} ms)", fxlive_ms / polars_ms, "times"),
         ]
     return figures
 
@@ -107,17 +107,16 @@ def _updates() -> list[Figure]:
         stream = BarStream("1s")
         begin = window - 10 * UPDATES if window > 10 * UPDATES else 0
         stream.update(times[:begin] if begin else times[:0], bid[:begin], ask[:begin])
-        took = []
+        update_us = []
         for number in range(UPDATES):
             part = slice(begin + 10 * number, begin + 10 * number + 10)
             new = times[part], bid[part], ask[part]
             start = time.perf_counter()
             stream.update(*new)
-            took.append((time.perf_counter() - start) * 1e6)
-        figures.append(Figure(f"BarStream.update, 10 quotes, {window:,} before: median", median(took), "us", "<= 100"))
-        figures.append(
-            Figure(f"BarStream.update, 10 quotes, {window:,} before: 99 of 100", float(np.quantile(took, 0.99)), "us")
-        )
+            update_us.append((time.perf_counter() - start) * 1e6)
+        name = f"BarStream.update, 10 quotes, {window:,} before"
+        figures.append(Figure(f"{name}: median", median(update_us), "us", "<= 100"))
+        figures.append(Figure(f"{name}: 99 of 100", float(np.quantile(update_us, 0.99)), "us"))
     return figures
 
 
@@ -143,41 +142,42 @@ def _execution() -> list[Figure]:
         {"order_id": names, **common, "order_type": side, "price": 1.38, "status": status, "filled_at": at,
          "fill_price": 1.38, "filled_volume": 0.1, "strategy_id": status}, index=at
     )  # fmt: skip
-    took = median(_ms(lambda: execution(trades, orders, quotes)) for _ in range(ROUNDS))
-    return [Figure(f"execution() of {FILLS:,} fills, {QUOTES:,} quotes, 10 symbols", took, "ms", "<= 100")]
+    execution_ms = median(_ms(lambda: execution(trades, orders, quotes)) for _ in range(ROUNDS))
+    return [Figure(f"execution() of {FILLS:,} fills, {QUOTES:,} quotes, 10 symbols", execution_ms, "ms", "<= 100")]
 
 
 def _pnl() -> list[Figure]:
     rng = np.random.default_rng(7)
-    count, each = 1_000_000, 12
-    tickets = np.tile(np.arange(each), count // each + 1)[:count]
-    at = pd.DatetimeIndex(pd.array(np.arange(count) // each * 100_000, dtype=UTC), name="timestamp")
+    count, open_positions = 1_000_000, 12
+    tickets = np.tile(np.arange(open_positions), count // open_positions + 1)[:count]
+    at = pd.DatetimeIndex(pd.array(np.arange(count) // open_positions * 100_000, dtype=UTC), name="timestamp")
     money = np.round(rng.normal(0, 10, count), 2)
     positions = pd.DataFrame(
         {"ticket": tickets, "symbol": pd.Categorical(["EURUSD"] * count), "volume": 0.1, "profit": money,
          "unrealized_pnl": money}, index=at
     )  # fmt: skip
     trades = pd.DataFrame(
-        {"execution_id": pd.array([f"exec_{n}" for n in range(each)], "str"), "ticket": pd.array(range(each), "Int64"),
-         "symbol": "EURUSD", "volume": 0.1, "profit": 0.0, "commission": 0.5, "swap": 0.0, "status": "FILLED",
-         "strategy_id": "s1"}, index=at[:each]
+        {"execution_id": pd.array([f"exec_{n}" for n in range(open_positions)], "str"),
+         "ticket": pd.array(range(open_positions), "Int64"), "symbol": "EURUSD", "volume": 0.1, "profit": 0.0,
+         "commission": 0.5, "swap": 0.0, "status": "FILLED", "strategy_id": "s1"}, index=at[:open_positions]
     )  # fmt: skip
-    whole = median(_ms(lambda: pnl(positions, trades, "strategy_id")) for _ in range(3))
+    pnl_ms = median(_ms(lambda: pnl(positions, trades, "strategy_id")) for _ in range(3))
     stream = PnlStream("strategy_id")
-    stream.update(positions.iloc[:each], trades)
-    took = []
+    stream.update(positions.iloc[:open_positions], trades)
+    update_us = []
     for number in range(1, UPDATES):
-        new = positions.iloc[each * number : each * number + each]
+        new = positions.iloc[open_positions * number : open_positions * (number + 1)]
         start = time.perf_counter()
         stream.update(new)
-        took.append((time.perf_counter() - start) * 1e6)
+        update_us.append((time.perf_counter() - start) * 1e6)
     return [
-        Figure(f"pnl() by strategy of {count:,} rows of positions", whole, "ms"),
-        Figure(f"PnlStream.update, {each} rows: median", median(took), "us"),
+        Figure(f"pnl() by strategy of {count:,} rows of positions", pnl_ms, "ms"),
+        Figure(f"PnlStream.update, {open_positions} rows: median", median(update_us), "us"),
     ]
 
 
 def _ms(call: Callable[[], object]) -> float:
+    """Run a call and return its milliseconds."""
     start = time.perf_counter()
     call()
     return (time.perf_counter() - start) * 1e3

@@ -1,5 +1,5 @@
-"""Live charts beside plotly's own FigureWidget, on the same data: what an update and an opening cost, in a real kernel
-and in a real JupyterLab in Chromium; and how long a quote takes from the server's send to the page.
+"""Live charts compared with plotly's own FigureWidget on the same data: the cost of an update and of opening a chart,
+in a real kernel and in a real JupyterLab in Chromium; and the latency of a quote from the server to the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.kernel.kernel import Kernel
 POINTS = 5_000
 UPDATES = 200
 
-# 5,000 quotes of EURUSD, and ten more at each update, in both.
+# Both charts show 5,000 quotes of EURUSD. Each update adds ten.
 DATA = """
 import json, statistics, time
 from datetime import UTC, datetime
@@ -63,7 +63,7 @@ THEIRS = f"""
 import numpy as np
 import plotly.graph_objects as go
 times = moments({POINTS})
-def arrays(times):  # as floats: as datetimes they would go as text, several times as large
+def arrays(times):  # floats, because datetimes are sent as text, which is several times as large
     return np.array(times) * 1e3, np.array(prices(times))
 x, y = arrays(times)
 layout = {{"xaxis": {{"type": "date"}}}}
@@ -85,42 +85,41 @@ def measure() -> list[Figure]:
     return [*_in_a_kernel(), *_in_a_page()]
 
 
-# In a kernel: what goes to the page, and how long the kernel is at it.
+# In a kernel: the size of the messages to the page and the time of the kernel.
 
 
 def _in_a_kernel() -> list[Figure]:
     ours, theirs = _updates(OURS), _updates(THEIRS)
     names = ("bytes of content and buffers", "Python in a kernel", "bytes to open six charts")
-    units, bars = ("bytes", "ms", "MB"), ("<= 500", "<= 0.5", "<= 5.5")
+    units, targets = ("bytes", "ms", "MB"), ("<= 500", "<= 0.5", "<= 5.5")
     figures = []
-    for name, unit, bar, mine, other in zip(names, units, bars, ours, theirs, strict=True):
-        what = name if "open" in name else f"an update of 10 points on {POINTS:,}: {name}"
-        figures.append(Figure(f"{what}: FigureWidget", other, unit))
-        figures.append(Figure(f"{what}: fxlive", mine, unit, bar))
-        figures.append(Figure(f"{what}: FigureWidget / fxlive", other / mine, "x"))
+    for name, unit, target, own_value, other_value in zip(names, units, targets, ours, theirs, strict=True):
+        prefix = name if "open" in name else f"an update of 10 points on {POINTS:,}: {name}"
+        figures.append(Figure(f"{prefix}: FigureWidget", other_value, unit))
+        figures.append(Figure(f"{prefix}: fxlive", own_value, unit, target))
+        figures.append(Figure(f"{prefix}: FigureWidget / fxlive", other_value / own_value, "x"))
     return figures
 
 
 def _updates(setup: str) -> tuple[float, float, float]:
-    """Return bytes and milliseconds of an update, and megabytes to open six charts."""
+    """Return the bytes and milliseconds of an update, and the megabytes that open six charts."""
     with _kernel() as kernel:
         cell = kernel.run(DATA + setup.replace("CHARTS", "6") + "[display(chart) for chart in charts];", timeout=120)
         assert cell.error is None, cell.traceback
-        if setup is OURS:  # a view in the page asks for everything
-            look = "[chart._handle_custom_msg({'type': 'snapshot', 'view': 'v', 'pixels': 900}, []) for chart in charts];"
-            kernel.run(look + "time.sleep(1.5)")
-        opened = sum(_size(m) for m in kernel.messages if m["msg_type"] in ("comm_open", "comm_msg")) / 1e6
+        if setup is OURS:  # request all points, as a view in the page does
+            request = "{'type': 'snapshot', 'view': 'v', 'pixels': 900}"
+            kernel.run(f"[chart._handle_custom_msg({request}, []) for chart in charts]; time.sleep(1.5)")
+        opening_mb = sum(_size(m) for m in kernel.messages if m["msg_type"] in ("comm_open", "comm_msg")) / 1e6
         if setup is OURS:
-            only = (
-                "[chart.close() for chart in charts[1:]]; refresher.call(lambda: setattr(refresher, 'rate_hz', 0.001))"
-            )
-            kernel.run(only + "; time.sleep(0.3)")
+            close_others = "[chart.close() for chart in charts[1:]]"
+            stop_refreshing = "refresher.call(lambda: setattr(refresher, 'rate_hz', 0.001))"
+            kernel.run(f"{close_others}; {stop_refreshing}; time.sleep(0.3)")
         first = len(kernel.messages)
         cell = kernel.run(f"print(json.dumps([update() for _ in range({UPDATES})]))", timeout=120)
         assert cell.error is None, cell.traceback
         kernel.collect(0.5)
         sizes = [_size(m) for m in kernel.messages[first:] if m["msg_type"] == "comm_msg"]
-        return sum(sizes) / UPDATES, median(json.loads(cell.text)) * 1e3, opened
+        return sum(sizes) / UPDATES, median(json.loads(cell.text)) * 1e3, opening_mb
 
 
 def _size(message: dict[str, Any]) -> int:
@@ -139,7 +138,7 @@ def _kernel() -> Iterator[Kernel]:
             kernel.stop()
 
 
-# In a page: what the browser does for an update, when a quote is there, and what remains in memory.
+# In a page: the browser's time for an update, the latency of quotes, and the growth of memory.
 
 _LATENCIES = """seconds => new Promise(resolve => {
     const plot = document.querySelector('.fxlive-plot');
@@ -160,11 +159,11 @@ def _in_a_page() -> list[Figure]:
     figures: list[Figure] = []
     with _notebook() as (notebook, cdp):
         ours, theirs = _browser_ms(notebook, cdp, OURS), _browser_ms(notebook, cdp, THEIRS)
-        what = f"an update of 10 points on {POINTS:,}: busy browser"
-        figures += [Figure(f"{what}: FigureWidget", theirs, "ms"), Figure(f"{what}: fxlive", ours, "ms")]
-        figures.append(Figure(f"{what}: FigureWidget / fxlive", theirs / ours, "x"))
+        prefix = f"an update of 10 points on {POINTS:,}: busy browser"
+        figures += [Figure(f"{prefix}: FigureWidget", theirs, "ms"), Figure(f"{prefix}: fxlive", ours, "ms")]
+        figures.append(Figure(f"{prefix}: FigureWidget / fxlive", theirs / ours, "x"))
         figures += _latencies(notebook, "idle kernel", 20, 10, ("<= 150", "<= 300"), None)
-        figures += _latencies(notebook, "kernel busy with Python", 20, 10, (None, "<= 400"), computing(14))
+        figures += _latencies(notebook, "kernel busy with Python", 20, 10, (None, "<= 400"), busy_cell(14))
         figures += _latencies(notebook, "1,000 quotes a second", 1000, 10, ("<= 150", "<= 300"), None)
         figures += _heap(notebook, cdp)
     return figures
@@ -188,47 +187,53 @@ def _notebook() -> Iterator[tuple[Notebook, CDPSession]]:
             server.stop()
 
 
-def computing(seconds: float) -> str:
-    """Return a cell that computes for so long, and never waits."""
+def busy_cell(seconds: float) -> str:
+    """Return the code of a cell that computes for the given time without waiting."""
     return f"ends = time.monotonic() + {seconds}\nwhile time.monotonic() < ends: sum(range(1000))"
 
 
 def metric(cdp: CDPSession, name: str) -> float:
-    """Return one of the page's own figures."""
+    """Return one of the performance metrics that the browser keeps of the page."""
     metrics = cdp.send("Performance.getMetrics")["metrics"]
     return float(next(metric["value"] for metric in metrics if metric["name"] == name))
 
 
-def _opened(notebook: Notebook, name: str, *cells: str) -> None:
+def _open_notebook(notebook: Notebook, name: str, *cells: str) -> None:
+    """Open a notebook in a new kernel and run its first cell."""
     notebook.server.shut_kernels_down()
     notebook.open(*cells, name=name)
     notebook.run_cell(0, timeout_s=120)
 
 
 def _browser_ms(notebook: Notebook, cdp: CDPSession, setup: str) -> float:
-    """Return how long the page's thread is busy for an update, without what it does anyway."""
+    """Return the milliseconds for which an update keeps the page's thread busy, without its load when idle."""
     ours = setup is OURS
-    setup = (
-        setup.replace("refresher.tick()", "None") if ours else setup
-    )  # the refresher itself draws, ten times a second
-    loop = "for _ in range({count}):\n    {what}\n    time.sleep(0.1)"
+    if ours:  # the refresher itself draws ten times a second
+        setup = setup.replace("refresher.tick()", "None")
+    loop = "for _ in range({count}):\n    {call}\n    time.sleep(0.1)"
     name = "ours.ipynb" if ours else "theirs.ipynb"
-    cells = [loop.format(count=100, what=what) for what in ("update()", "None")]
-    _opened(notebook, name, DATA + setup.replace("CHARTS", "1") + "display(charts[0])", *cells)
+    cells = [loop.format(count=100, call=call) for call in ("update()", "None")]
+    _open_notebook(notebook, name, DATA + setup.replace("CHARTS", "1") + "display(charts[0])", *cells)
     points = "() => document.querySelector('.js-plotly-plot')?.data?.[0]?.x?.length > 100"
     notebook.page.wait_for_function(points, timeout=60_000)
-    notebook.run_cell(1)  # to be warm
-    busy = []
+    notebook.run_cell(1)  # warm up
+    busy_s = []
     for cell in (1, 2):
         before = metric(cdp, "TaskDuration")
         notebook.run_cell(cell)
-        busy.append(metric(cdp, "TaskDuration") - before)
-    return (busy[0] - busy[1]) / 100 * 1e3
+        busy_s.append(metric(cdp, "TaskDuration") - before)
+    return (busy_s[0] - busy_s[1]) / 100 * 1e3
 
 
 def _latencies(
-    notebook: Notebook, what: str, rate: int, seconds: int, bars: tuple[str | None, str | None], busy: str | None
+    notebook: Notebook,
+    condition: str,
+    rate: int,
+    seconds: int,
+    targets: tuple[str | None, str | None],
+    busy: str | None,
 ) -> list[Figure]:
+    """Return median and 99th percentile of the latency, while the kernel runs the cell `busy` if there is one."""
     command = [sys.executable, "-m", "benchmarks.ticker", str(rate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ticker:
         assert ticker.stdout is not None
@@ -236,29 +241,29 @@ def _latencies(
         url = f"ws://127.0.0.1:{ticker.stdout.readline().strip()}/api/ws"
         connect = f"import fxlive, time\nsession = fxlive.connect({url!r}, 'token', channels=['market-data'])\n"
         connect += "session.wait_for('market-data', rows=5)\nfxlive.price_chart('EURUSD', window='1min')"
-        _opened(notebook, "latency.ipynb", connect, busy or "None")
+        _open_notebook(notebook, "latency.ipynb", connect, busy or "None")
         notebook.page.wait_for_function("() => document.querySelector('.fxlive-plot')?.data?.[0]?.x?.length > 5")
-        notebook.page.wait_for_timeout(3_000)  # JupyterLab is at rest
+        notebook.page.wait_for_timeout(3_000)  # until JupyterLab has finished loading
         if busy:
             notebook.start_cell(1)
             notebook.page.wait_for_timeout(1_000)
         latencies = notebook.page.evaluate(_LATENCIES, seconds)
         ticker.stdin.close()
     assert len(latencies) > 20, latencies
-    name = f"a quote, from the server's send to the page: {what}"
+    name = f"a quote, from the server's send to the page: {condition}"
     p50, p99 = np.quantile(latencies, [0.5, 0.99])
     return [
-        Figure(f"{name}: median", float(p50), "ms", bars[0]),
-        Figure(f"{name}: 99 of 100", float(p99), "ms", bars[1]),
+        Figure(f"{name}: median", float(p50), "ms", targets[0]),
+        Figure(f"{name}: 99 of 100", float(p99), "ms", targets[1]),
     ]
 
 
 def _heap(notebook: Notebook, cdp: CDPSession) -> list[Figure]:
-    """Return the growth of the page's heap while updates come far faster than they ever would."""
+    """Return the size of the page's heap during updates at a much higher rate than in normal use."""
     faster = "refresher.rate_hz = 400\n"
     loop = "for _ in range({count}):\n    refresher.call(lambda: put(10))\n    time.sleep(0.002)"
     cells = [loop.format(count=count) for count in (2_000, 8_000, 90_000)]
-    _opened(notebook, "heap.ipynb", DATA + OURS.replace("CHARTS", "1") + faster + "display(charts[0])", *cells)
+    _open_notebook(notebook, "heap.ipynb", DATA + OURS.replace("CHARTS", "1") + faster + "display(charts[0])", *cells)
     heaps = []
     for cell in (1, 2, 3):
         notebook.run_cell(cell, timeout_s=900)

@@ -1,4 +1,4 @@
-"""What the benchmarks send: the reference's market-data message, with the quotes of a real day where they are there."""
+"""Input of the benchmarks: the reference's market-data messages with the quotes of a real day, if available."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TICKS = Path(__file__).parents[2] / "shared" / "data" / "ticks" / "fxcm-2014-05-
 
 @cache
 def quotes() -> pd.DataFrame:
-    """Return quotes (timestamp as text, symbol, bid, ask): the real day, or as many simulated ones."""
+    """Return quotes (timestamp as text, symbol, bid, ask): those of the real day, or as many simulated ones."""
     if TICKS.exists():
         return pd.read_csv(TICKS)
     rng = np.random.default_rng(7)
@@ -33,18 +33,18 @@ def quotes() -> pd.DataFrame:
     )
 
 
-def source() -> str:
-    """Return what the quotes are."""
+def quotes_source() -> str:
+    """Return a description of the quotes."""
     return "a real day of FXCM ticks" if TICKS.exists() else "simulated ticks"
 
 
 @cache
 def messages(count: int) -> list[bytes]:
-    """Return so many market-data messages as they come on the wire, all 13 fields, distinct ids; the day repeats."""
+    """Return encoded market-data messages with all 13 fields and distinct ids. The day is repeated as needed."""
     day = list(quotes().itertuples(index=False, name=None))
-    made = []
+    encoded = []
     for number in range(count):
-        stamp, symbol, bid, ask = day[number % len(day)]
+        timestamp, symbol, bid, ask = day[number % len(day)]
         message = {
             "type": "market_data",
             "channel": "market-data",
@@ -55,7 +55,7 @@ def messages(count: int) -> list[bytes]:
                 "last": bid,
                 "volume": number % 500,
                 "spread": round((ask - bid) * 1e5),
-                "timestamp": stamp,
+                "timestamp": timestamp,
                 "change": 0.0001,
                 "changePercent": 0.0092,
                 "dayHigh": round(bid + 0.0021, 5),
@@ -63,8 +63,8 @@ def messages(count: int) -> list[bytes]:
                 "open": round(bid - 0.0003, 5),
                 "close": bid,
             },
-            "timestamp": stamp,
+            "timestamp": timestamp,
             "id": f"msg_{number}",
         }
-        made.append(json.dumps(message, separators=(",", ":")).encode())
-    return made
+        encoded.append(json.dumps(message, separators=(",", ":")).encode())
+    return encoded

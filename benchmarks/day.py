@@ -1,6 +1,4 @@
-"""A day of quotes through the simulator, a socket and a session at the highest speed, and whether all of it is
-there.
-"""
+"""A day of quotes through the simulator, a socket and a session at maximum speed: duration and completeness."""
 
 from __future__ import annotations
 
@@ -19,12 +17,12 @@ from benchmarks.report import Figure
 
 
 def measure() -> list[Figure]:
-    """Return the rate, and how many quotes were lost, doubled or changed on the way to the session and to Parquet."""
+    """Return the duration, and the number of wrong quotes in the frame of the session and the exported Parquet file."""
     expected = quotes()
     with tempfile.TemporaryDirectory() as folder:
         ticks = Path(folder) / "ticks.parquet"
         expected.to_parquet(ticks)
-        seconds, frame, file = _play(ticks, len(expected), folder)
+        seconds, frame, file = _replay(ticks, len(expected), folder)
         exported = fxlive.read_export(file)
     wrong = _differences(frame, expected) + _differences(exported, expected)
     return [
@@ -33,7 +31,7 @@ def measure() -> list[Figure]:
     ]
 
 
-def _play(ticks: Path, count: int, folder: str) -> tuple[float, pd.DataFrame, Path]:
+def _replay(ticks: Path, count: int, folder: str) -> tuple[float, pd.DataFrame, Path]:
     command = [sys.executable, "-m", "fxlive.simulator", "simulate", "--port", "0", "--json", "--exit-with-parent"]
     command += ["--ticks", str(ticks), "--speed", "max", "--wait-for-subscriber", "--quotes-only", "--quiet"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -51,7 +49,7 @@ def _play(ticks: Path, count: int, folder: str) -> tuple[float, pd.DataFrame, Pa
 
 
 def _differences(frame: pd.DataFrame, expected: pd.DataFrame) -> float:
-    """Return how many rows differ from those of the file, in their order."""
+    """Return the number of rows that differ from the file's row at the same position, plus repeated ids."""
     if len(frame) != len(expected):
         return abs(len(frame) - len(expected))
     wrong = frame["data_timestamp"].to_numpy() != pd.to_datetime(expected["timestamp"], utc=True).to_numpy()

@@ -1,7 +1,7 @@
-"""A server that sends as fast as a client can take: frames made beforehand, in writes of a megabyte.
+"""A server that sends as fast as a client reads: prepared frames, in writes of a megabyte.
 
-`python -m benchmarks.flood COUNT` prints its port; each client that subscribes gets the acknowledgement and then COUNT
-messages.
+`python -m benchmarks.flood COUNT` prints its port. Each client that subscribes receives the acknowledgement and then
+COUNT messages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ACKNOWLEDGED = (
 
 
 async def main(count: int) -> None:
-    """Serve until the input ends."""
+    """Serve until standard input ends."""
     flood = b"".join(Frame(Opcode.TEXT, message).serialize(mask=False) for message in messages(count))
 
     async def send(connection: ServerConnection) -> None:

@@ -1,4 +1,4 @@
-"""`frame()` right after an append, and `latest()`, at growing lengths."""
+"""`frame()` and `latest()` immediately after an append, for windows of different lengths."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PROBES = 200
 
 
 def measure() -> list[Figure]:
-    """Return milliseconds a call."""
+    """Return milliseconds per call."""
     figures = []
     for length in LENGTHS:
         table = RollingTable(CHANNELS["market-data"], max_rows=length)
-        _fill(table, length + length // 10)  # so that the window has begun to roll
+        _fill(table, length + length // 10)  # more than the window, so that it has begun to evict
         times = _after_append(table, table.frame)
         figures.append(Figure(f"frame() after an append, {length:,} rows: median", median(times), "ms", "<= 1"))
         figures.append(Figure(f"frame() after an append, {length:,} rows: 99 of 100", _p99(times), "ms"))
@@ -32,8 +32,8 @@ def measure() -> list[Figure]:
         table = RollingTable(CHANNELS[channel], max_rows=1_000_000)
         _fill(table, 1_100_000, keys)
         times = _after_append(table, table.latest)
-        bar = "<= 2" if keys <= 100 else None
-        figures.append(Figure(f"latest() of {channel}, {keys:,} keys in 1,000,000 rows", median(times), "ms", bar))
+        target = "<= 2" if keys <= 100 else None
+        figures.append(Figure(f"latest() of {channel}, {keys:,} keys in 1,000,000 rows", median(times), "ms", target))
     return figures
 
 
@@ -57,22 +57,22 @@ def _fill(table: RollingTable, length: int, keys: int = 28) -> None:
 
 
 def _rows(table: RollingTable, count: int, start: int, keys: int) -> Rows:
-    """Return rows as `protocol` makes them, without the decoding."""
+    """Return rows such as `protocol` decodes, without decoding."""
     numbers = np.arange(start, start + count)
-    stamps = 1_400_000_000_000_000 + numbers * 1000
+    timestamps = 1_400_000_000_000_000 + numbers * 1000
     values: dict[str, object] = {}
     for column in table.channel.columns:
         if column.kind is Kind.NUMBER:
             values[column.name] = 1.0 + numbers % 1000 * 1e-5
         elif column.kind is Kind.TIME:
-            values[column.name] = stamps
+            values[column.name] = timestamps
         elif column.kind is Kind.KEY_INTEGER:
             values[column.name] = 10_000_000 + numbers % keys
         elif column.name == "id":
             values[column.name] = [f"msg_{n}" for n in numbers.tolist()]
         else:
             values[column.name] = [f"S{n % min(keys, 28)}" for n in numbers.tolist()]
-    return Rows(table.channel, [None] * count, stamps, stamps, numbers, values)  # type: ignore[list-item]
+    return Rows(table.channel, [None] * count, timestamps, timestamps, numbers, values)  # type: ignore[list-item]
 
 
 if __name__ == "__main__":

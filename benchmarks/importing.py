@@ -1,4 +1,4 @@
-"""How long `import fxlive` takes beyond `import pandas`."""
+"""The time that `import fxlive` takes in addition to `import pandas`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ RUNS = 9
 
 
 def measure() -> list[Figure]:
-    """Return seconds, the median of runs in turn, in fresh processes."""
+    """Return seconds: the median of runs in fresh processes, in turn."""
     times: dict[str, list[float]] = {"pandas": [], "fxlive": []}
     for _ in range(RUNS):
-        for module, taken in times.items():
+        for module, seconds in times.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-            taken.append(time.perf_counter() - start)
-    more = median(f - p for f, p in zip(times["fxlive"], times["pandas"], strict=True))
+            seconds.append(time.perf_counter() - start)
+    additional = median(f - p for f, p in zip(times["fxlive"], times["pandas"], strict=True))
     return [
         Figure("import pandas", median(times["pandas"]), "s"),
-        Figure("import fxlive, beyond import pandas", more, "s", "<= 0.15"),
+        Figure("import fxlive, beyond import pandas", additional, "s", "<= 0.15"),
     ]
 
 

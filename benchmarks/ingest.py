@@ -1,4 +1,4 @@
-"""From bytes to a validated, queryable row: fxlive beside what one would write instead (libraries: peers/)."""
+"""From bytes to a validated, queryable row: fxlive and two hand-written alternatives (libraries: see peers/)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -23,31 +23,31 @@ RUNS = 5
 
 
 def measure() -> list[Figure]:
-    """Return microseconds a message, the median of runs in turn."""
-    ways: dict[str, tuple[Callable[[list[bytes]], object], int]] = {
+    """Return microseconds per message: the median of runs in turn."""
+    methods: dict[str, tuple[Callable[[list[bytes]], object], int]] = {
         "json.loads into a deque of dicts, then DataFrame": (_deque, COUNT),
         "pandas.concat for each message": (_concat, FEW),
         "fxlive, 500 messages a read": (_fxlive, COUNT),
         "fxlive, 10 messages a read": (lambda raw: _fxlive(raw, 10), COUNT // 10),
         "fxlive, 1 message a read": (lambda raw: _fxlive(raw, 1), COUNT // 50),
-        "fxlive, an undocumented field in each message": (_drifting, COUNT // 10),
+        "fxlive, an undocumented field in each message": (_fxlive_undocumented, COUNT // 10),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
+    times: dict[str, list[float]] = {name: [] for name in methods}
     for _ in range(RUNS):
-        for name, (way, count) in ways.items():
+        for name, (method, count) in methods.items():
             raw = messages(COUNT)[:count]
             start = time.perf_counter()
-            way(raw)
+            method(raw)
             times[name].append((time.perf_counter() - start) / count * 1e6)
     ours, theirs = times["fxlive, 500 messages a read"], times["json.loads into a deque of dicts, then DataFrame"]
-    bars = {"fxlive, 500 messages a read": "<= 2.5"}
-    figures = [Figure(f"bytes to row: {name}", median(t), "us/message", bars.get(name)) for name, t in times.items()]
+    targets = {"fxlive, 500 messages a read": "<= 2.5"}
+    figures = [Figure(f"bytes to row: {name}", median(t), "us/message", targets.get(name)) for name, t in times.items()]
     ratio = median(b / a for a, b in zip(ours, theirs, strict=True))
     return [*figures, Figure("bytes to row: json and deque / fxlive", ratio, "x", ">= 4")]
 
 
 def _fxlive(raw: list[bytes], batch: int = BATCH) -> pd.DataFrame:
-    store, seen = Store(), Seen()
+    store, seen = Store(), RecentIds()
     for start in range(0, len(raw), batch):
         decoded = decode(raw[start : start + batch], 0, start)
         for rows in decoded.rows.values():
@@ -58,7 +58,7 @@ def _fxlive(raw: list[bytes], batch: int = BATCH) -> pd.DataFrame:
     return frame
 
 
-def _drifting(raw: list[bytes]) -> pd.DataFrame:
+def _fxlive_undocumented(raw: list[bytes]) -> pd.DataFrame:
     return _fxlive([message[:-1] + b',"sequence":1}' for message in raw])
 
 

@@ -1,4 +1,4 @@
-"""A measurement in a fresh process, so that nothing before it counts."""
+"""Measurements in a fresh process, so that nothing that ran before influences them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 
-def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function of a module returns when it runs in a process of its own."""
+def run_in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function of a module in its own process and return its result."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
-def measured_by(module: str) -> Any:
-    """Return what a benchmark measures."""
-    return importlib.import_module(f"benchmarks.{module}").measure()
+def measure_module(name: str) -> Any:
+    """Return the results of a benchmark module."""
+    return importlib.import_module(f"benchmarks.{name}").measure()

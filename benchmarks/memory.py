@@ -1,4 +1,4 @@
-"""What a full window of market-data costs in memory, everything included: the growth of the process."""
+"""Memory of a full window of market-data, everything included: the growth of the process."""
 
 from __future__ import annotations
 
@@ -9,50 +9,51 @@ from collections import deque
 import psutil
 
 from benchmarks.data import messages
-from benchmarks.isolate import in_a_process
+from benchmarks.isolate import run_in_process
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 ROWS = 1_000_000
-THROUGH = 2_600_000  # the window has rolled, and its buffers are as full as they get
+LONG_RUN = 2_600_000  # so many that the window has evicted rows and its buffers have their largest size
 BATCH = 500
 
 
 def measure() -> list[Figure]:
-    """Return bytes a row, each measured in a process of its own."""
-    full, worst = in_a_process(_window, ROWS), in_a_process(_window, THROUGH)
+    """Return bytes per row, each measured in its own process."""
+    full, worst = run_in_process(_window, ROWS), run_in_process(_window, LONG_RUN)
     return [
-        Figure("memory: deque of dicts, 200,000 messages", in_a_process(_deque)[0], "bytes/row"),
+        Figure("memory: deque of dicts, 200,000 messages", run_in_process(_deque)[0], "bytes/row"),
         Figure("memory: window of 1,000,000 rows, just full", full[0], "bytes/row", "<= 284"),
         Figure("memory: the same, the highest while 2,600,000 pass", worst[1], "bytes/row", "<= 284"),
     ]
 
 
-def _window(through: int) -> tuple[float, float]:
-    """Return the bytes a row of a window at the end, and at the highest."""
+def _window(count: int) -> tuple[float, float]:
+    """Return the bytes per row of a window at the end of `count` messages, and the highest value meanwhile."""
     raw = messages(50_000)
     process = psutil.Process()
-    _take(Store(), Seen(), raw, 0, 50_000)  # what is loaded and cached once is not the window's
+    _store(Store(), RecentIds(), raw, 0, 50_000)  # so that modules and caches do not count as the window's memory
     gc.collect()
     before = process.memory_info().rss
-    store, seen, highest = Store(max_rows=ROWS), Seen(), 0
-    for start in range(0, through, 50_000):
-        _take(store, seen, raw, start, 50_000)
+    store, seen, highest = Store(max_rows=ROWS), RecentIds(), 0
+    for start in range(0, count, 50_000):
+        _store(store, seen, raw, start, 50_000)
         store.tables["market-data"].frame()
         highest = max(highest, process.memory_info().rss)
-    assert len(store.tables["market-data"]) == min(through, ROWS)
+    assert len(store.tables["market-data"]) == min(count, ROWS)
     return (process.memory_info().rss - before) / ROWS, (highest - before) / ROWS
 
 
-def _take(store: Store, seen: Seen, raw: list[bytes], start: int, count: int) -> None:
-    for place in range(0, count, BATCH):
-        some = [
-            message[: message.rindex(b"msg_")] + b'msg_%d"}' % (start + place + number)
-            for number, message in enumerate(raw[place : place + BATCH])
+def _store(store: Store, seen: RecentIds, raw: list[bytes], start: int, count: int) -> None:
+    """Decode messages in batches, with new ids from `start` on, and add them to the store."""
+    for first in range(0, count, BATCH):
+        batch = [
+            message[: message.rindex(b"msg_")] + b'msg_%d"}' % (start + first + number)
+            for number, message in enumerate(raw[first : first + BATCH])
         ]
-        decoded = decode(some, 0, start + place)
+        decoded = decode(batch, 0, start + first)
         seen.duplicates(decoded.rows["market-data"].values["id"])
         store.add(decoded)
 

@@ -1,4 +1,4 @@
-"""From the socket to a queryable row, beside `websockets` receiving the same messages and discarding them."""
+"""From the socket to a queryable row, compared with `websockets` receiving the same messages and discarding them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ RUNS = 5
 
 
 def measure() -> list[Figure]:
-    """Return the rates, run in turn against one server in a process of its own."""
-    with flood(COUNT) as url:
+    """Return the rates, measured in turn against one server in its own process."""
+    with flood_server(COUNT) as url:
         alone, rows = [], []
         for run in range(RUNS):
             alone.append(COUNT / asyncio.run(_discard(url)))
-            rows.append(COUNT / taken(url + f"?run={run}"))
+            rows.append(COUNT / time_session(url + f"?run={run}"))
     ratio = median(r / a for r, a in zip(rows, alone, strict=True))
     return [
         Figure("socket to row: websockets alone, discarding", median(alone), "messages/s"),
         Figure("socket to row: fxlive session", median(rows), "messages/s"),
-        Figure("socket to row: fxlive / websockets alone", ratio, "x", bar=">= 0.75"),
+        Figure("socket to row: fxlive / websockets alone", ratio, "x", target=">= 0.75"),
     ]
 
 
 @contextmanager
-def flood(count: int) -> Iterator[str]:
-    """Give the URL of a server in a process of its own that sends so many messages as fast as it can."""
+def flood_server(count: int) -> Iterator[str]:
+    """Run a server in its own process that sends `count` messages as fast as it can; yield its URL."""
     command = [sys.executable, "-m", "benchmarks.flood", str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
@@ -56,8 +56,8 @@ async def _discard(url: str) -> float:
         return time.perf_counter() - start
 
 
-def taken(url: str, count: int = COUNT, record: str | None = None) -> float:
-    """Return the seconds in which a session takes what a flood sends."""
+def time_session(url: str, count: int = COUNT, record: str | None = None) -> float:
+    """Return the seconds in which a session receives the messages of a flood."""
     session = fxlive.Session(url, "token", channels=["market-data"], name="bench", record=record)
     start = time.perf_counter()
     session.open()

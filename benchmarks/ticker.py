@@ -1,6 +1,6 @@
-"""A server that sends quotes of one symbol at a steady rate, each stamped with the moment at which it is sent.
+"""A server that sends quotes of one symbol at a constant rate, each with the time of sending as its timestamp.
 
-`python -m benchmarks.ticker RATE` prints its port; it ends with its input.
+`python -m benchmarks.ticker RATE` prints its port and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from benchmarks.flood import ACKNOWLEDGED
 
 
 async def main(rate_per_s: float) -> None:
-    """Serve until the input ends."""
+    """Serve until standard input ends."""
 
     async def send(connection: ServerConnection) -> None:
         await connection.recv()
         await connection.send(ACKNOWLEDGED)
-        began = time.perf_counter()
+        started = time.perf_counter()
         for number in itertools.count():
-            await asyncio.sleep(max(0.0, began + number / rate_per_s - time.perf_counter()))
+            await asyncio.sleep(max(0.0, started + number / rate_per_s - time.perf_counter()))
             bid = round(1.08 + number % 97 * 1e-5, 5)
             message = {
                 "type": "market_data",

@@ -1,30 +1,31 @@
-"""Every exception that fxlive raises.
+"""The exceptions that fxlive raises.
 
     FxliveError
-    ├── ConnectionFailed            the platform could not be reached, or hung up for good
+    ├── ConnectionFailed            the platform cannot be reached, or the connection ended for good
     │   ├── AuthenticationError     the token is missing, wrong or expired
-    │   │   └── TokenFunctionFailed your own function raised, or did not return in time
-    │   ├── RateLimitError          too many connections; `retry_after_s` says how long to wait
-    │   ├── ServerUnavailable       nothing answers, or the server says 503 / try again later
+    │   │   └── TokenFunctionFailed the user's token function raised, or did not return in time
+    │   ├── RateLimitError          too many connections; `retry_after_s` is how long to wait
+    │   ├── ServerUnavailable       nothing answers, or the server answers 503 or asks to try again later
     │   └── ReconnectsExhausted     five reconnects in a row failed
     ├── SubscriptionError           the platform refused a subscription
-    │   ├── InvalidChannel          no such channel
-    │   ├── PermissionDenied        not for this user; ConnectionDenied (also a ConnectionFailed) at the handshake
+    │   ├── InvalidChannel          unknown channel
+    │   ├── PermissionDenied        the user may not read it; at the handshake: ConnectionDenied, a ConnectionFailed too
     │   ├── InvalidSubscription     malformed filters or names
-    │   └── TooManySubscriptions    more than the connection may hold; raised before it is sent
-    ├── NoSession                   no session of that name is open, or this one never was
+    │   └── TooManySubscriptions    more than one connection may hold; raised before the request is sent
+    ├── NoSession                   no session of that name is open, or this one was never opened
     ├── SessionClosed               the session was closed or has failed
-    ├── UnknownColumn               no such column in the channel
-    ├── UnknownSymbol               no such symbol, nor can there be one
-    ├── UnknownOption               an option that does not exist, or cannot have that value
+    ├── UnknownColumn               the channel has no such column
+    ├── UnknownSymbol               not a symbol seen so far, and not six letters
+    ├── UnknownOption               an option does not exist, or its value is invalid
     ├── InvalidFrame                a DataFrame that cannot be analysed as it is
-    ├── WaitTimeout                 what was waited for did not come in time
-    └── CaptureError                files: what could not be written or read
-        ├── NotACapture             there is no capture at that path
-        ├── NewerCapture            it was written by a newer fxlive
-        └── IncompleteCapture       part of it is missing or damaged; given as a warning, the rest is read
+    ├── WaitTimeout                 a wait for rows or another event timed out
+    └── CaptureError                a file could not be written or read
+        ├── NotACapture             the path holds no capture
+        ├── NewerCapture            the capture was written by a newer fxlive
+        └── IncompleteCapture       a warning: part of the capture is missing or damaged, the rest was read
 
-Data is in fields; the text says what happened and ends with what to do. No text ever holds a token.
+Each exception keeps its data in attributes. Its text states what happened and ends with what to do. No text contains a
+token.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_NEAR_COLUMN = 0.7  # with less, who writes columns= is asked whether volume was meant
+_NEAR_COLUMN = 0.7  # the similarity of a suggested column; at 0.6 `columns` would suggest `volume`
 
 
 class FxliveError(Exception):
-    """Anything that fxlive raises on purpose."""
+    """The base class of all exceptions that fxlive raises on purpose."""
 
 
 class ConnectionFailed(FxliveError):
@@ -53,11 +54,11 @@ class AuthenticationError(ConnectionFailed):
 
 
 class TokenFunctionFailed(AuthenticationError):
-    """The token function raised, or did not return in time. The platform has refused nothing: try again."""
+    """The token function raised, or did not return in time. The platform has not refused anything: try again."""
 
 
 class RateLimitError(ConnectionFailed):
-    """Too many connections or messages; `retry_after_s` is the wait in seconds, when it is known."""
+    """Too many connections or messages; `retry_after_s` is the wait in seconds, None if unknown."""
 
     def __init__(
         self, message: str, *, url: str | None = None, status: int | None = None, retry_after_s: float | None = None
@@ -77,7 +78,7 @@ class ServerUnavailable(ConnectionFailed):
 
 
 class ReconnectsExhausted(ConnectionFailed):
-    """Every reconnect of a series failed; `attempts` says how many, `__cause__` holds the last failure."""
+    """Every reconnect of a series failed; `attempts` is their number, `__cause__` the last failure."""
 
     def __init__(self, message: str, *, url: str | None = None, attempts: int = 0) -> None:
         super().__init__(message, url=url)
@@ -85,7 +86,7 @@ class ReconnectsExhausted(ConnectionFailed):
 
 
 class SubscriptionError(FxliveError):
-    """The platform refused a subscription, or did not answer it; `channel` names it where it is known."""
+    """The platform refused a subscription or did not answer; `channel` is the channel, None if unknown."""
 
     def __init__(self, message: str, *, channel: str | None = None) -> None:
         super().__init__(message)
@@ -93,7 +94,7 @@ class SubscriptionError(FxliveError):
 
 
 class InvalidChannel(SubscriptionError):
-    """There is no channel of that name; `known` lists those that exist."""
+    """Unknown channel; `known` lists the channels."""
 
     def __init__(self, message: str, *, channel: str | None = None, known: Iterable[str] = ()) -> None:
         super().__init__(message, channel=channel)
@@ -121,17 +122,17 @@ class TooManySubscriptions(SubscriptionError):
 
 
 class NoSession(FxliveError):
-    """There is no open session, or none of that name, or this one was never opened."""
+    """No session is open, none has that name, or this one was never opened."""
 
 
 class SessionClosed(FxliveError):
-    """The session was closed or has failed, so it cannot do that any more."""
+    """The session was closed or has failed, and cannot do this any more."""
 
 
 class UnknownColumn(FxliveError, KeyError):
-    """The channel has no column of that name; `known` lists those it has.
+    """The channel has no column of that name; `known` lists its columns.
 
-    Where a column is asked for by a keyword, `options` are the keywords that are none.
+    If the column was passed as a keyword, `options` lists the keywords that are not columns.
     """
 
     def __init__(self, column: str, channel: str, known: Iterable[str], options: Iterable[str] | None = None) -> None:
@@ -151,12 +152,12 @@ class UnknownColumn(FxliveError, KeyError):
 
 
 class UnknownSymbol(FxliveError, KeyError):
-    """It is no symbol that has been seen, nor six letters that could be one; `known` lists those seen."""
+    """Neither a symbol seen so far nor six letters; `known` lists the symbols seen."""
 
     def __init__(self, symbol: str, known: Iterable[str]) -> None:
         self.symbol = symbol
         self.known = tuple(known)
-        seen = f"Symbols so far: {', '.join(self.known)}." if self.known else "No symbol has been quoted yet."
+        seen = f"Symbols so far: {', '.join(self.known)}." if self.known else "No symbols have been seen yet."
         super().__init__(
             f"Unknown symbol {symbol!r}.{did_you_mean(str(symbol), self.known)} {seen} "
             "Six letters, such as EURUSD, are accepted before their first quote."
@@ -167,7 +168,7 @@ class UnknownSymbol(FxliveError, KeyError):
 
 
 class UnknownOption(FxliveError, ValueError):
-    """The value of an option is not valid; `known` lists the valid values."""
+    """The value of an option is invalid; `known` lists the valid values."""
 
     def __init__(self, option: str, value: object, known: Iterable[str]) -> None:
         self.option = option
@@ -178,7 +179,7 @@ class UnknownOption(FxliveError, ValueError):
 
 
 class InvalidFrame(FxliveError, ValueError):
-    """A DataFrame cannot be analysed as it is; `frame` says which one, `reason` why and what to do."""
+    """A DataFrame cannot be analysed as it is; `frame` names it, `reason` states why and what to do."""
 
     def __init__(self, frame: str, reason: str) -> None:
         self.frame = frame
@@ -187,7 +188,7 @@ class InvalidFrame(FxliveError, ValueError):
 
 
 class WaitTimeout(FxliveError, TimeoutError):
-    """What was waited for did not come in time."""
+    """A wait for rows or another event timed out."""
 
 
 class CaptureError(FxliveError):
@@ -195,24 +196,24 @@ class CaptureError(FxliveError):
 
 
 class NotACapture(CaptureError):
-    """There is no capture at `path`."""
+    """`path` holds no capture."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
-        super().__init__(f"{path} is no capture: {why}. Name a folder that record() made, or one that holds such.")
+        super().__init__(f"{path} is not a capture: {why}. Pass a folder written by record(), or its parent.")
 
 
 class NewerCapture(CaptureError):
-    """The capture's `file` is of a `version` that this fxlive does not read."""
+    """The capture's `file` has a format `version` that this fxlive cannot read."""
 
     def __init__(self, file: str, version: int, known: int) -> None:
         self.file = file
         self.version = version
-        super().__init__(f"{file} is of format {version}, and this fxlive reads up to {known}. Install a newer fxlive.")
+        super().__init__(f"{file} has format {version}; this fxlive reads up to {known}. Install a newer fxlive.")
 
 
 class IncompleteCapture(CaptureError, UserWarning):
-    """A warning: something of a capture is missing or damaged, and what else there is was read; `file` names it."""
+    """A warning: `file` of a capture is missing or damaged. The rest of the capture was read."""
 
     def __init__(self, file: str, what: str) -> None:
         self.file = file
@@ -220,7 +221,7 @@ class IncompleteCapture(CaptureError, UserWarning):
 
 
 def alternatives(values: Iterable[str]) -> str:
-    """Return values as a list in words.
+    """Return values joined by commas, with "or" before the last.
 
     >>> alternatives(["header", "query"]), alternatives(["mid", "bid", "ask"])
     ('header or query', 'mid, bid or ask')

@@ -1,9 +1,9 @@
-"""Takes the moving picture of README and documentation: the dashboard in JupyterLab, in a headless Chromium, as it is.
+"""Record the animation for the README and the documentation: the dashboard in JupyterLab, in a headless Chromium.
 
     python tools/moving_picture.py docs/dashboard.webp
 
-The simulated platform is the one of `fxlive.demo()`. While a cell computes, the page is photographed; how long each
-photograph is shown is how long it was until the next.
+The platform is that of `fxlive.demo()`. Screenshots of the page are taken while a cell computes, and shown at the same
+intervals.
 """
 
 import argparse
@@ -31,27 +31,27 @@ DRAWN = """() => ['price', 'pnl'].every(place =>
 SIZE = {"width": 1440, "height": 1075}
 
 
-def photographs(page: Page, seconds: float, every_s: float) -> tuple[list[Image.Image], list[int]]:
-    """Return pictures of the page, and how many milliseconds each is to be shown."""
-    pictures, moments = [], [time.monotonic()]
-    while moments[-1] - moments[0] < seconds:
+def screenshots(page: Page, seconds: float, every_s: float) -> tuple[list[Image.Image], list[int]]:
+    """Take screenshots of the page for some time; return them, and the milliseconds to show each."""
+    pictures, times = [], [time.monotonic()]
+    while times[-1] - times[0] < seconds:
         pictures.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
-        page.wait_for_timeout(max(0.0, 1000 * (moments[-1] + every_s - time.monotonic())))
-        moments.append(time.monotonic())
-    return pictures, [round(1000 * (b - a)) for a, b in itertools.pairwise(moments)]
+        page.wait_for_timeout(max(0.0, 1000 * (times[-1] + every_s - time.monotonic())))
+        times.append(time.monotonic())
+    return pictures, [round(1000 * (b - a)) for a, b in itertools.pairwise(times)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--seconds", type=float, default=12.0)
-    parser.add_argument("--every", type=float, default=0.4, help="seconds between two photographs (default 0.4)")
+    parser.add_argument("--every", type=float, default=0.4, help="seconds between two screenshots (default 0.4)")
     parser.add_argument("--warm-up", type=float, default=45.0, help="seconds of market before the first (default 45)")
-    parser.add_argument("--width", type=int, default=1200, help="of the picture in pixels (default 1200)")
+    parser.add_argument("--width", type=int, default=1200, help="width of the animation in pixels (default 1200)")
     arguments = parser.parse_args()
     browser_path = find_browser()
     if browser_path is None:
-        print("There is no Chromium on the PATH.", file=sys.stderr)
+        print("Chromium was not found on the PATH.", file=sys.stderr)
         return 1
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -70,7 +70,7 @@ def main() -> int:
             notebook.start_cell(1)
             page.mouse.move(5, 5)
             page.wait_for_timeout(3000)
-            pictures, shown_ms = photographs(page, arguments.seconds, arguments.every)
+            pictures, durations_ms = screenshots(page, arguments.seconds, arguments.every)
         finally:
             server.stop()
 
@@ -80,7 +80,7 @@ def main() -> int:
         arguments.file,
         save_all=True,
         append_images=others,
-        duration=shown_ms,
+        duration=durations_ms,
         loop=0,
         quality=70,
         method=6,

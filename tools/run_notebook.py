@@ -1,8 +1,8 @@
-"""Runs a notebook to its end without a browser, in a folder of its own, and says where its Parquet lies.
+"""Run a notebook without a browser, in its own folder, and list the Parquet files that it has written.
 
     python tools/run_notebook.py notebooks/quickstart.ipynb build/demo
 
-The notebook itself is left as it is: the copy with outputs lies in the folder, beside what the cells wrote.
+The notebook itself is not changed. A copy with its outputs is written to the folder, beside the files of the cells.
 """
 
 import argparse
@@ -24,8 +24,8 @@ def first_line(cell: nbformat.NotebookNode) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("folder", type=Path, help="emptied first, and the cells' working directory")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds a cell may take (default 300)")
+    parser.add_argument("folder", type=Path, help="working directory of the cells; it is emptied first")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds allowed per cell (default 300)")
     arguments = parser.parse_args()
 
     folder: Path = arguments.folder.resolve()
@@ -43,7 +43,7 @@ def main() -> int:
     print(f"{arguments.notebook}: {cells} cells")
     failure = ""
     try:
-        # What the kernel's own process prints is kept, but is no part of what the notebook shows.
+        # The output of the kernel's process itself goes to a file, because the notebook does not show it either.
         with (folder / "kernel.log").open("wb") as log, client.setup_kernel(stdout=log, stderr=log):
             done = 0
             for index, cell in enumerate(notebook.cells):
@@ -57,16 +57,16 @@ def main() -> int:
         failure = str(error)
     finally:
         nbformat.write(notebook, executed)
-    print(f"with its outputs: {executed}")
+    print(f"Notebook with outputs: {executed}")
     if failure:
-        print(f"\ncell {done} of {cells} failed:\n{failure}", file=sys.stderr)
+        print(f"\nCell {done} of {cells} failed:\n{failure}", file=sys.stderr)
         return 1
 
     files = sorted(folder.rglob("*.parquet"))
     if not files:
-        print(f"The notebook ran to its end, but wrote no Parquet below {folder}.", file=sys.stderr)
+        print(f"The notebook ran to its end but wrote no Parquet files below {folder}.", file=sys.stderr)
         return 1
-    print(f"its Parquet, {len(files)} files below: {folder}")
+    print(f"Parquet, {len(files)} files below {folder}:")
     for file in files:
         print(f"  {file.relative_to(folder)}  {file.stat().st_size:,} bytes")
     return 0

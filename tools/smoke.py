@@ -1,6 +1,6 @@
-"""What a newly installed fxlive must do: demo, frame, export, and a chart with its files; for `make dist` and a test.
+"""Check that an installed fxlive works: demo, frame, export and chart. For `make dist` and tests/test_release.py.
 
-`python tools/smoke.py FOLDER`: a folder in which fxlive must have been installed, so that no other is tried by mistake.
+`python tools/smoke.py FOLDER`: FOLDER is where fxlive must be installed, so that no other installation is checked.
 """
 
 import importlib.metadata
@@ -13,10 +13,10 @@ import fxlive
 
 def main() -> None:
     installed = Path(fxlive.__file__).resolve()
-    assert installed.is_relative_to(Path(sys.argv[1]).resolve()), f"this is another fxlive: {installed}"
+    assert installed.is_relative_to(Path(sys.argv[1]).resolve()), f"another installation was imported: {installed}"
     assert fxlive.__version__ == importlib.metadata.version("fxlive")
     with fxlive.demo(channels=["market-data"]) as session, tempfile.TemporaryDirectory() as folder:
-        session.wait_for("market-data", rows=20, timeout=30)
+        session.wait_for("market-data", rows=20, timeout=60)
         frame = session.frame("market-data")
         assert len(frame) >= 20, frame
         assert (frame["ask"] > frame["bid"]).all(), frame

@@ -1,7 +1,7 @@
-"""fxlive beside its peers, each in the disciplines that it is for and in the way that its own documentation recommends.
+"""Comparison of fxlive with its peers: each library in the disciplines it is made for, used as its documentation says.
 
-`python -m benchmarks peers` measures all of it in one run. `tables.py` is about rows: from the wire to a frame;
-`charts.py` is the same live chart in each library that has one, and `pages.py` looks at it in JupyterLab.
+`python -m benchmarks peers` measures all disciplines in one run. `tables.py` compares rows, from the wire to a frame.
+`charts.py` defines the same live chart for each library that has one, and `pages.py` measures it in JupyterLab.
 """
 
 from __future__ import annotations

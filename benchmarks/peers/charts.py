@@ -1,7 +1,7 @@
-"""The same live chart in each library that has one, as its own documentation recommends it: code for a notebook.
+"""Notebook code of the same live chart in each library that has one, written as its own documentation recommends.
 
-Each draws two lines, bid and ask, of 5,000 quotes: `show()` displays a chart, `prepare(n)` makes ready what n updates
-bring, and `update()` gives the chart its next ten quotes. The peers are given numbers; fxlive is given the wire's
+Each draws two lines, bid and ask, of 5,000 quotes. `show()` displays a chart, `prepare(n)` prepares the data of n
+updates, and `update()` adds the next ten quotes to the chart. The peers receive numbers, fxlive receives the wire's
 messages, as from a socket.
 """
 
@@ -21,16 +21,16 @@ class Chart:
     Attributes
     ----------
     code
-        What defines `show`, `prepare` and `update`.
+        Python that defines `show`, `prepare` and `update`.
     drawn
-        JavaScript: whether the page has drawn it.
+        JavaScript that returns whether the page has drawn it.
     """
 
     code: str
     drawn: str
 
 
-# Milliseconds, as which bokeh and perspective send times anyway.
+# Milliseconds, the unit in which bokeh and perspective send times.
 _NUMBERS = f"""
 ready = []
 def numbers(more, factor=1000):
@@ -82,7 +82,7 @@ def update():
             trace.x, trace.y = x, y
 """
 
-# From its own files, once for a notebook: the benchmarks need no network.
+# bokeh's JavaScript is loaded from its own files, once per notebook, so that the benchmarks need no network.
 _BOKEH = f"""
 from bokeh.io import output_notebook, push_notebook, show as show_figure
 from bokeh.models import ColumnDataSource

@@ -1,7 +1,8 @@
-"""Rows: from the wire's messages to a window of them that one can query, and a pandas frame of it.
+"""Rows: from the wire's messages to a queryable window, and a pandas frame of it.
 
-Every way is given the same messages, keeps the same window (the newest WINDOW rows) and gives the same frame: the 13
-fields, the envelope's time and id, times as times. fxlive alone validates each message and drops duplicates meanwhile.
+Every implementation receives the same messages, keeps the same window (the newest WINDOW rows) and returns the same
+frame: the 13 fields, the envelope's time and the id, with times as datetimes. Only fxlive also validates each message
+and drops duplicates.
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ import pandas as pd
 import psutil
 
 from benchmarks.data import messages
-from benchmarks.isolate import in_a_process
+from benchmarks.isolate import run_in_process
 from benchmarks.report import Comparison
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
 WINDOW = 100_000
-THROUGH = 150_000  # the window has rolled
+COUNT = 150_000  # more than the window, so that rows are evicted
 READ = 500
-WARM = 2_000
-SINGLE = 2_000
+WARM_UP_COUNT = 2_000
+SINGLE_COUNT = 2_000
 SNAPSHOTS = 7
 RUNS = 5
 TIMES = ["timestamp", "data_timestamp"]
 EXAMPLE = messages(1)[0]
 
 
-class Way(Protocol):
-    """What is measured: a window that takes what a read of the socket brought, and gives a frame."""
+class Window(Protocol):
+    """An implementation to measure: a window that stores the messages of reads and returns a frame."""
 
-    def take(self, read: list[bytes]) -> None:
-        """Take the messages of one read."""
+    def add(self, read: list[bytes]) -> None:
+        """Add the messages of one read of the socket."""
 
     def frame(self) -> pd.DataFrame:
-        """Return the window."""
+        """Return the window as a frame."""
 
 
 def _rows(read: list[bytes]) -> list[dict[str, Any]]:
@@ -73,13 +74,13 @@ def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class Fxlive:
-    """What a session does with a read, from its bytes on."""
+    """The steps that a session performs with a read, from its bytes on."""
 
     def __init__(self) -> None:
-        self._store, self._seen, self._count = Store(max_rows=WINDOW), Seen(), 0
+        self._store, self._seen, self._count = Store(max_rows=WINDOW), RecentIds(), 0
 
-    def take(self, read: list[bytes]) -> None:
-        """Decode, validate, look for duplicates, add."""
+    def add(self, read: list[bytes]) -> None:
+        """Decode, validate, check for duplicates, store."""
         batch = decode(read, 0, self._count)
         self._count += len(read)
         assert not self._seen.duplicates(batch.rows["market-data"].values["id"])
@@ -91,37 +92,37 @@ class Fxlive:
 
 
 class Dicts:
-    """A deque of dicts; pandas makes a frame of all of them when asked."""
+    """A deque of dicts, converted to a frame on request."""
 
     def __init__(self) -> None:
         self._rows: deque[dict[str, Any]] = deque(maxlen=WINDOW)
 
-    def take(self, read: list[bytes]) -> None:
-        """Keep the dicts."""
+    def add(self, read: list[bytes]) -> None:
+        """Append the dicts."""
         self._rows.extend(_rows(read))
 
     def frame(self) -> pd.DataFrame:
-        """Make a frame."""
+        """Create a frame of all dicts."""
         return _with_times(pd.DataFrame(list(self._rows)))
 
 
 class Frames:
-    """A deque of frames, one a read, and `pandas.concat` of them when asked."""
+    """A deque of frames, one per read, joined with `pandas.concat` on request."""
 
     def __init__(self, read: int) -> None:
         self._frames: deque[pd.DataFrame] = deque(maxlen=WINDOW // read)
 
-    def take(self, read: list[bytes]) -> None:
-        """Make a frame of the read."""
+    def add(self, read: list[bytes]) -> None:
+        """Append a frame of the read."""
         self._frames.append(_with_times(pd.DataFrame(_rows(read))))
 
     def frame(self) -> pd.DataFrame:
-        """Put them together."""
+        """Concatenate the frames."""
         return pd.concat(self._frames, ignore_index=True)
 
 
 class IbAsync:
-    """Objects as ib_async has them, dataclasses in a list, and its `util.df`."""
+    """Objects as in ib_async: dataclasses in a sequence, converted with its `util.df`."""
 
     def __init__(self) -> None:
         from ib_async import util
@@ -129,17 +130,17 @@ class IbAsync:
         self._quote: Callable[..., Any] = make_dataclass("Quote", list(_columns([EXAMPLE])))
         self._df, self._quotes = util.df, deque[Any](maxlen=WINDOW)
 
-    def take(self, read: list[bytes]) -> None:
-        """Keep the objects."""
+    def add(self, read: list[bytes]) -> None:
+        """Append the objects."""
         self._quotes.extend(self._quote(**row) for row in _rows(read))
 
     def frame(self) -> pd.DataFrame:
-        """Make a frame."""
+        """Create a frame of all objects."""
         return _with_times(self._df(self._quotes))
 
 
 class Streamz:
-    """A stream of reads, each made a frame, and a sliding window of them."""
+    """A stream of frames, one per read, with a sliding window."""
 
     def __init__(self, read: int) -> None:
         from streamz import Stream
@@ -149,17 +150,17 @@ class Streamz:
         window.sink(lambda frames: setattr(self, "_window", frames))
         self._window: tuple[pd.DataFrame, ...] = ()
 
-    def take(self, read: list[bytes]) -> None:
+    def add(self, read: list[bytes]) -> None:
         """Emit the read."""
         self._source.emit(read)
 
     def frame(self) -> pd.DataFrame:
-        """Put the window's frames together."""
+        """Concatenate the frames of the window."""
         return pd.concat(self._window, ignore_index=True)
 
 
 class Polars:
-    """Polars' own reader of newline-delimited JSON; a frame a read, put together and given to pandas when asked."""
+    """Polars frames of newline-delimited JSON, one per read, concatenated and converted to pandas on request."""
 
     def __init__(self, read: int) -> None:
         import polars
@@ -167,8 +168,8 @@ class Polars:
         self._pl, self._frames = polars, deque[Any](maxlen=WINDOW // read)
         self._schema = polars.read_ndjson(EXAMPLE).schema
 
-    def take(self, read: list[bytes]) -> None:
-        """Read the JSON."""
+    def add(self, read: list[bytes]) -> None:
+        """Append a frame of the read's JSON."""
         pl = self._pl
         frame = pl.read_ndjson(b"\n".join(read), schema=self._schema).select(
             pl.col("data").struct.unnest().name.map(lambda name: "data_timestamp" if name == "timestamp" else name),
@@ -178,12 +179,12 @@ class Polars:
         self._frames.append(frame.with_columns(pl.col(TIMES).str.to_datetime(time_unit="us", time_zone="UTC")))
 
     def frame(self) -> pd.DataFrame:
-        """Put them together."""
+        """Concatenate the frames."""
         return self._pl.concat(self._frames).to_pandas()
 
 
 class Perspective:
-    """A table with a limit, and, once somebody asks, a view of it; columns were as quick as Arrow, rows slower."""
+    """A table with a limit, and a view of it from the first request on. Updated by columns: as fast as Arrow."""
 
     def __init__(self) -> None:
         import perspective
@@ -193,7 +194,7 @@ class Perspective:
         self._table = perspective.Server().new_local_client().table(self._kinds, limit=WINDOW)
         self._view: Any = None
 
-    def take(self, read: list[bytes]) -> None:
+    def add(self, read: list[bytes]) -> None:
         """Update the table."""
         self._table.update(_columns(read))
 
@@ -211,16 +212,16 @@ class Bokeh:
 
         self._source = ColumnDataSource({name: [] for name in _columns([EXAMPLE])})
 
-    def take(self, read: list[bytes]) -> None:
+    def add(self, read: list[bytes]) -> None:
         """Stream the read."""
         self._source.stream(_columns(read), rollover=WINDOW)
 
     def frame(self) -> pd.DataFrame:
-        """Make a frame."""
+        """Create a frame of the source."""
         return _with_times(self._source.to_df())
 
 
-WAYS: dict[str, Callable[[int], Way]] = {
+IMPLEMENTATIONS: dict[str, Callable[[int], Window]] = {
     "fxlive": lambda read: Fxlive(),
     "deque of dicts, DataFrame": lambda read: Dicts(),
     "deque of frames, pandas.concat": Frames,
@@ -233,73 +234,77 @@ WAYS: dict[str, Callable[[int], Way]] = {
 
 
 def measure() -> list[Comparison]:
-    """Return what every way costs, in turns; each in processes of its own each time."""
+    """Measure every implementation in turn, each time in new processes."""
     with TemporaryDirectory() as folder:
         wire = Path(folder) / "wire"
-        wire.write_bytes(b"\n".join(messages(THROUGH)))
-        turns = [{name: _measured(name, wire) for name in WAYS} for _ in range(RUNS)]
+        wire.write_bytes(b"\n".join(messages(COUNT)))
+        turns = [{name: _measure_implementation(name, wire) for name in IMPLEMENTATIONS} for _ in range(RUNS)]
     disciplines = (
         (f"ingest, {READ} messages a read, and a frame at the end", "messages/s", "more"),
         (f"memory of a window of {WINDOW:,} rows", "bytes/row", "less"),
         (f"a frame of a window of {WINDOW:,} rows, after a read of 10", "ms", "less"),
         ("ingest, 1 message a read, and a frame at the end", "messages/s", "more"),
     )
-    without = {"plotly FigureWidget": "draws, and keeps no table"}
+    excluded = {"plotly FigureWidget": "draws, and keeps no table"}
     return [
-        Comparison(name, unit, better, {way: [turn[way][place] for turn in turns] for way in WAYS}, without)
-        for place, (name, unit, better) in enumerate(disciplines)
+        Comparison(name, unit, better, {key: [turn[key][index] for turn in turns] for key in IMPLEMENTATIONS}, excluded)
+        for index, (name, unit, better) in enumerate(disciplines)
     ]
 
 
-def _measured(name: str, wire: Path) -> tuple[float, ...]:
-    return (*in_a_process(_by_reads, name, wire), in_a_process(_one_by_one, name, wire))
+def _measure_implementation(name: str, wire: Path) -> tuple[float, ...]:
+    """Return the values of an implementation in all disciplines, in their order."""
+    return (*run_in_process(_by_reads, name, wire), run_in_process(_one_by_one, name, wire))
 
 
 def _by_reads(name: str, wire: Path) -> tuple[float, float, float]:
-    """Return messages a second, bytes a row, and milliseconds of a frame."""
+    """Return messages per second, bytes per row, and milliseconds of a frame."""
     with wire.open("rb") as file:
         raw = [line.rstrip() for line in file]
-    _filled(WAYS[name](READ), raw[:WARM], READ)  # what is loaded and cached once is not the window's
+    # Warm up, so that modules and caches do not count as the window's memory.
+    _fill(IMPLEMENTATIONS[name](READ), raw[:WARM_UP_COUNT], READ)
     gc.collect()
     before = psutil.Process().memory_info().rss
     start = time.perf_counter()
-    way = _filled(WAYS[name](READ), raw, READ)
-    took = time.perf_counter() - start
+    window = _fill(IMPLEMENTATIONS[name](READ), raw, READ)
+    seconds = time.perf_counter() - start
     gc.collect()
     memory = (psutil.Process().memory_info().rss - before) / WINDOW
     start = time.perf_counter()
-    frame = way.frame()
-    rate = THROUGH / (took + time.perf_counter() - start)
+    frame = window.frame()
+    rate = COUNT / (seconds + time.perf_counter() - start)
     _check(frame, raw[-WINDOW:])
     times = []
-    for number in range(SNAPSHOTS):  # a window of frames drops a whole one for these ten: it has some rows less to give
-        way.take([message[:-2] + b'-%d"}' % number for message in raw[:10]])
+    # A window of frames evicts a whole frame for each of these reads of ten, so it has slightly fewer rows to return.
+    for number in range(SNAPSHOTS):
+        window.add([message[:-2] + b'-%d"}' % number for message in raw[:10]])
         start = time.perf_counter()
-        frame = way.frame()
+        frame = window.frame()
         times.append((time.perf_counter() - start) * 1e3)
     return rate, memory, median(times)
 
 
 def _one_by_one(name: str, wire: Path) -> float:
-    """Return messages a second when each comes alone, as on a calm market."""
+    """Return messages per second if each read has one message, as in a quiet market."""
     with wire.open("rb") as file:
-        raw = [line.rstrip() for line in itertools.islice(file, SINGLE)]
-    _filled(WAYS[name](1), raw, 1).frame()
+        raw = [line.rstrip() for line in itertools.islice(file, SINGLE_COUNT)]
+    _fill(IMPLEMENTATIONS[name](1), raw, 1).frame()
     start = time.perf_counter()
-    frame = _filled(WAYS[name](1), raw, 1).frame()
-    rate = SINGLE / (time.perf_counter() - start)
+    frame = _fill(IMPLEMENTATIONS[name](1), raw, 1).frame()
+    rate = SINGLE_COUNT / (time.perf_counter() - start)
     _check(frame, raw)
     return rate
 
 
-def _filled(way: Way, raw: list[bytes], read: int) -> Way:
+def _fill(window: Window, raw: list[bytes], read: int) -> Window:
+    """Add all messages to a window, `read` at a time."""
     for start in range(0, len(raw), read):
-        way.take(raw[start : start + read])
-    return way
+        window.add(raw[start : start + read])
+    return window
 
 
 def _check(frame: pd.DataFrame, raw: list[bytes]) -> None:
-    """Make sure that a way gives all rows, in their order, with times as times."""
+    """Check that a frame has all rows, in their order, with times as datetimes."""
     frame = frame.reset_index()
     assert len(frame) == len(raw), len(frame)
     assert list(frame["id"].astype(str)) == [json.loads(message)["id"] for message in raw]

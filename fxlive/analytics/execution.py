@@ -11,12 +11,12 @@ import pandas as pd
 from fxlive.analytics.conversion import QuoteBook, seconds, sides
 from fxlive.analytics.grid import DAY_US
 from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
-from fxlive.core.arguments import several
+from fxlive.core.arguments import as_list
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownOption
-from fxlive.wire.channels import WORKING_ENDS
+from fxlive.wire.channels import FINAL_ORDER_STATUSES
 
 HORIZONS = ("1s", "5s", "30s", "5min")
 _FILLS = ("execution_id", "ticket", "symbol", "action", "volume", "open_price", "status", "executed_at", "strategy_id",
@@ -96,7 +96,7 @@ def execution(
     [0.2, 0.2, 1.4]
     """
     check_columns(trades, "trades", *_FILLS)
-    horizons = several("horizons", horizons, 'times such as ("1s", "30s")')
+    horizons = as_list("horizons", horizons, 'times such as ("1s", "30s")')
     spans = {horizon: _span_us(horizon) for horizon in horizons}
     spans[realised_after] = _span_us(realised_after, "realised_after")
     oldest = _span_us(max_quote_age, "max_quote_age")
@@ -205,7 +205,7 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
     frame = last[["ticket", "symbol", "order_type", "strategy_id", "price", "volume", "status"]].copy()
     frame["placed_at"] = pd.array(placed, dtype=UTC)
     frame["filled_at"] = pd.array(filled, dtype=UTC)
-    frame["ended"] = last["status"].astype(STR).str.upper().isin(WORKING_ENDS).to_numpy(bool)
+    frame["ended"] = last["status"].astype(STR).str.upper().isin(FINAL_ORDER_STATUSES).to_numpy(bool)
     frame["time_to_fill_s"] = np.where(filled == NAT, np.nan, seconds(np.where(filled == NAT, placed, filled) - placed))
     frame["filled_share"] = np.divide(done, volume, out=np.full(len(volume), np.nan), where=volume > 0)
     frame["distance_pips"] = distance

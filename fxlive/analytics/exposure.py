@@ -13,7 +13,7 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
 from fxlive.analytics.inputs import Floats, floats, texts
-from fxlive.core.arguments import number, several
+from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
 
@@ -129,7 +129,7 @@ def exposure(
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
     held = newest_positions(positions, *columns)
-    shocks_pct = several("shocks_pct", shocks_pct, _MOVES)
+    shocks_pct = as_list("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
         number("shocks_pct", pct, _MOVES, above=-100)
     if equity is not None:

@@ -1,4 +1,4 @@
-"""What a user may give for an option: a number, a length of time, a moment; what is none is an error that says so."""
+"""Validate option values (numbers, durations, timestamps, paths); raise UnknownOption listing the accepted forms."""
 
 from __future__ import annotations
 
@@ -20,110 +20,119 @@ _NUMBER = re.compile(r"[-+]?[\d.]*")
 _TIME_OF_DAY = re.compile(
     r"T?\d{1,2}(:\d\d){0,2}(\.\d*)?\s*([ap]\.?m\.?)?\s*(Z|UTC|GMT|[-+]\d\d(:?\d\d)?)?", re.IGNORECASE
 )
-_DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}\s*[/.-]\s*\d")  # 11/12/2026: nobody knows which of them
+_DAY_OR_MONTH_FIRST = re.compile(r"\d{1,2}\s*[/.-]\s*\d")  # 11/12/2026: the month is ambiguous
 _YEAR = re.compile(r"\d{4}")
-_DIGITS_OF_A_DATE = (4, 8, 14)  # 2024, 20240131, 20240131120000
-_MOMENT = 'a time with its date such as "2024-01-31 12:00", which is UTC'
+_DATE_DIGITS = (4, 8, 14)  # 2024, 20240131, 20240131120000
+_TIMESTAMP = 'a timestamp with a date, such as "2024-01-31 12:00" (UTC)'
 
 
 def number(option: str, value: Any, *known: str, above: float = 0.0) -> float:
-    """Return a finite number that is above another one.
+    """Return a value as a float, which must be finite and above a bound.
 
     Raises
     ------
     UnknownOption
-        Where it is none; `known` says what could be.
+        If `value` is not such a number; `known` lists the accepted values.
 
     >>> number("speed", 2, "a number above 0")
     2.0
     """
     try:
-        found = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, Real) else float(value)
+        real = math.nan if isinstance(value, bool | np.bool_) or not isinstance(value, Real) else float(value)
     except OverflowError:
-        found = math.inf
-    if not above < found < math.inf:
+        real = math.inf
+    if not above < real < math.inf:
         raise UnknownOption(option, value, known)
-    return found
+    return real
 
 
 def whole(option: str, value: Any, least: int | None = None, *known: str) -> int:
-    """Return a whole number, of at least another one; 1e6 is one too.
+    """Return a value as an int of at least `least`; a float without a fraction, such as 1e6, is accepted.
 
     Raises
     ------
     UnknownOption
-        Where it is none; `known` says what could be besides.
+        If `value` is not such a number; `known` lists values that are accepted besides numbers.
 
     >>> whole("max_rows", 1e6, 1)
     1000000
     """
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
     if not real or value % 1 != 0 or (least is not None and value < least):
-        said = "a whole number" if least is None else f"a whole number of at least {least}"
-        raise UnknownOption(option, value, (said, *known))
+        bound = "" if least is None else f" of at least {least}"
+        raise UnknownOption(option, value, (f"a whole number{bound}", *known))
     return int(value)
 
 
 def speed_of(speed: Any) -> float | None:
-    """Return how many times as fast as it was something is to be played; None for as fast as it goes."""
-    return None if speed is None else number("speed", speed, "a number above 0", "None for as fast as it goes")
+    """Return a playback speed as a multiple of real time; None is as fast as possible."""
+    return None if speed is None else number("speed", speed, "a number above 0", "None for as fast as possible")
 
 
-def is_several(value: Any) -> bool:
-    """Return whether a value is several: anything like a list, such as what pandas' ``unique`` gives, and no dict.
+def is_collection(value: Any) -> bool:
+    """Return whether a value is list-like, such as a list, set, Series or array, and not a dict.
 
-    >>> is_several({1, 2}), is_several(pd.Series([1])), is_several("text"), is_several({})
+    >>> is_collection({1, 2}), is_collection(pd.Series([1])), is_collection("text"), is_collection({})
     (True, True, False, False)
     """
     return is_list_like(value) and not isinstance(value, Mapping)
 
 
-def several(option: str, values: Any, *known: str) -> list[Any]:
-    """Return the values of an option that takes several as a list; raises UnknownOption where it is one alone."""
+def as_list(option: str, values: Any, *known: str) -> list[Any]:
+    """Return the values of an option that takes several.
+
+    Raises
+    ------
+    UnknownOption
+        If `values` is a single value; `known` lists the accepted values.
+
+    >>> as_list("horizons", ("1s", "30s"))
+    ['1s', '30s']
+    """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise UnknownOption(option, values, known)
     return list(values)
 
 
-def span_of(last: Any) -> int | pd.Timedelta:
-    """Return what `last` asks for: a number of rows, or a time.
+def rows_or_duration(last: Any) -> int | pd.Timedelta:
+    """Return the option `last` as a number of rows or a duration, either at least 0.
 
     Raises
     ------
     UnknownOption
-        Where it is neither.
+        If `last` is neither.
 
-    >>> span_of(5.0), span_of("5min")
+    >>> rows_or_duration(5.0), rows_or_duration("5min")
     (5, Timedelta('0 days 00:05:00'))
     """
     count = isinstance(last, int | float | np.integer | np.floating) and not isinstance(last, bool | np.timedelta64)
     if count and last >= 0 and last % 1 == 0:
         return int(last)
-    span = _length(last)
-    if span is None or not span >= pd.Timedelta(0):  # nor is NaT
-        raise UnknownOption("last", last, ("a number of rows", 'a time such as "5min"'))
+    span = _duration(last)
+    if span is None or not span >= pd.Timedelta(0):  # not NaT either
+        raise UnknownOption("last", last, ("a number of rows", 'a duration such as "5min"'))
     return span
 
 
 def time_of(option: str, value: Any) -> pd.Timedelta:
-    """Return a length of time that an option names.
+    """Return the value of an option as a duration above 0.
 
     Raises
     ------
     UnknownOption
-        Where it is none, or not longer than nothing. A number alone is none: pandas would take it for nanoseconds.
+        If `value` is not such a duration, or a number without a unit, which pandas would read as nanoseconds.
 
     >>> time_of("window", "15min")
     Timedelta('0 days 00:15:00')
     """
-    span = _length(value)
+    span = _duration(value)
     if span is None or not span > pd.Timedelta(0):
-        raise UnknownOption(option, value, ('a time such as "15min"',))
+        raise UnknownOption(option, value, ('a duration such as "15min"',))
     return span
 
 
-def _length(value: Any) -> pd.Timedelta | None:
-    """Return a length of time, None where it is none: so is a number alone, which pandas takes for nanoseconds."""
+def _duration(value: Any) -> pd.Timedelta | None:
+    """Return a value as a duration; None if it is invalid or a number without a unit (nanoseconds to pandas)."""
     digits = isinstance(value, str) and _NUMBER.fullmatch(value.strip())
     if digits or (isinstance(value, Number | np.bool_) and not isinstance(value, np.timedelta64)):
         return None
@@ -134,65 +143,64 @@ def _length(value: Any) -> pd.Timedelta | None:
 
 
 def span_s(option: str, time: str | float | pd.Timedelta, *, zero: bool = True) -> float:
-    """Return a time as seconds: a number of them (as text too), or a text such as "10s".
+    """Return a duration in seconds: from a number of seconds (also as text), a text such as "10s", or a Timedelta.
 
     Raises
     ------
     UnknownOption
-        Where it is no time, or a negative one, or none at all where `zero` is not allowed.
+        If `time` is not a duration, is negative, or is 0 while `zero` is False.
 
     >>> span_s("hold", "1min"), span_s("hold", 2), span_s("timeout", "10")
     (60.0, 2.0, 10.0)
     """
-    counted = isinstance(time, int | float) or str(time).strip().replace(".", "", 1).isdecimal()
+    is_number = isinstance(time, int | float) or str(time).strip().replace(".", "", 1).isdecimal()
     try:
-        seconds = float(str(time)) if counted else pd.Timedelta(time).total_seconds()
+        seconds = float(str(time)) if is_number else pd.Timedelta(time).total_seconds()
     except ValueError:
         seconds = math.nan
     if not (seconds >= 0 if zero else seconds > 0):
-        bound = "not negative" if zero else "longer than nothing"
-        raise UnknownOption(option, time, (f'a time such as "10s", or a number of seconds, {bound}',))
+        bound = "at least 0" if zero else "above 0"
+        raise UnknownOption(option, time, (f'a duration such as "10s" or a number of seconds, {bound}',))
     return seconds
 
 
-def utc(time: Any, option: str = "a moment") -> pd.Timestamp:
-    """Return a moment in UTC; without a zone it is taken as UTC.
+def utc(time: Any, option: str = "time") -> pd.Timestamp:
+    """Return a timestamp in UTC; one without a zone is taken as UTC, and ``"now"`` is the present.
 
     Raises
     ------
     UnknownOption
-        Where it is no moment. A number alone is none: pandas would take it for nanoseconds; nor is a time of day, which
-        it would take for today's, nor a date such as 11/12/2026, of which it would guess what is the month, nor one
-        without its year. ``"now"`` is one.
+        If `time` is invalid or ambiguous. pandas would accept a number (as nanoseconds), a time of day (as today's), a
+        date without a year, and a date such as 11/12/2026 (guessing the month); they are refused here.
 
     >>> utc("2024-01-01 01:00")
     Timestamp('2024-01-01 01:00:00+0000', tz='UTC')
     """
     text = time.strip() if isinstance(time, str) else ""
-    digits = text.lstrip("+-").replace(".", "", 1).isdecimal() and len(text) not in _DIGITS_OF_A_DATE
+    digits = text.lstrip("+-").replace(".", "", 1).isdecimal() and len(text) not in _DATE_DIGITS
     if digits or isinstance(time, Number | np.bool_):
-        raise UnknownOption(option, time, (_MOMENT, 'pd.Timestamp(..., unit="s") of seconds since 1970'))
-    wrong = UnknownOption(option, time, (_MOMENT,))
+        raise UnknownOption(option, time, (_TIMESTAMP, 'pd.Timestamp(..., unit="s") for seconds since 1970'))
+    invalid = UnknownOption(option, time, (_TIMESTAMP,))
     if text.lower() == "now":
         return pd.Timestamp.now("UTC")
     if text and (_TIME_OF_DAY.fullmatch(text) or _DAY_OR_MONTH_FIRST.match(text) or not _YEAR.search(text)):
-        raise wrong
+        raise invalid
     try:
         stamp = pd.Timestamp(time)
     except (ValueError, TypeError):
-        raise wrong from None
+        raise invalid from None
     if pd.isna(stamp):
-        raise wrong
+        raise invalid
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 def path_of(path: Any, *known: str) -> Path:
-    """Return a path, ``~`` standing for the user's home; one of a user that there is not stays as it is.
+    """Return a path with a leading ``~`` expanded; ``~name`` of an unknown user is kept as it is.
 
     Raises
     ------
     UnknownOption
-        Where it is none; `known` says what could be.
+        If `path` is not a path; `known` lists the accepted values.
 
     >>> path_of("captures").name
     'captures'
@@ -204,7 +212,7 @@ def path_of(path: Any, *known: str) -> Path:
 
 
 def micros_of(time: Any) -> int:
-    """Return a moment as microseconds since 1970; without a zone it is UTC.
+    """Return a timestamp, as `utc` accepts it, in microseconds since 1970.
 
     >>> micros_of("1970-01-01 00:00:01")
     1000000

@@ -1,4 +1,4 @@
-"""The one background thread, with the asyncio loop on which every session of the process runs."""
+"""The background thread and its asyncio loop, which all sessions of the process share."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# What is logged on a background thread is for those who ask: without a handler Python would print it, into some cell.
+# Without a handler Python would print records from the background thread into whichever cell is running.
 logging.getLogger("fxlive").addHandler(logging.NullHandler())
 
 THREAD_NAME = "fxlive"
 INTERRUPTIBLE_S = 0.25
-"""How long a wait of the user's may last at a stretch: a signal that another thread hears, or this one just before the
-wait begins, wakes nobody, and is seen between two."""
+"""The longest uninterrupted wait of a blocking call, in seconds. A signal that another thread handles, or that arrives
+just before the wait begins, does not end the wait; Python runs its handler between two waits."""
 
-_STEP_S = 0.25
+_MAX_STEP_S = 0.25  # the most that one pause of the loop counts towards a timeout
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """Return the loop of the background thread, starting both on the first call (and anew in a forked process)."""
+    """Return the loop of the background thread. The first call in a process, forked ones included, starts both."""
     global _loop
     with _lock:
         if _loop is None:
@@ -48,7 +48,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def _forget_loop() -> None:
-    """A forked child has neither the thread nor the right to the loop's sockets."""
+    """Make a forked child start its own thread and loop: it inherits no thread, and must not use the loop's sockets."""
     global _loop, _lock
     _loop, _lock = None, threading.Lock()
 
@@ -63,12 +63,12 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
 
 
 def call(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait for its result; an interrupt cancels it.
+    """Run a coroutine on the background loop and wait for its result; an interrupt cancels the coroutine.
 
     Raises
     ------
     RuntimeError
-        When called on the background thread itself, which would wait for itself for ever.
+        If called on the background thread itself, which would wait for itself for ever.
     """
     if threading.current_thread().name == THREAD_NAME:
         coroutine.close()
@@ -96,7 +96,7 @@ def call(coroutine: Coroutine[Any, Any, T]) -> T:
             pass
         return future.result()
     except BaseException:
-        # not by the future: an interrupt may strike when the work has begun and submit has not returned
+        # Cancelling the future is not enough: an interrupt may come after the work began and before submit() returned.
         background_loop().call_soon_threadsafe(abandon)
         raise
 
@@ -107,7 +107,7 @@ async def bridge(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def run(awaitable: Awaitable[T]) -> T:
-    """Block until an awaitable of your own is done, also in a notebook, where a loop already runs.
+    """Block until an awaitable is done. Works in a notebook too, where a loop is already running.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def run(awaitable: Awaitable[T]) -> T:
 
     Returns
     -------
-    Its result; what it raises is raised here.
+    The result of the awaitable. An exception of the awaitable is raised.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def run(awaitable: Awaitable[T]) -> T:
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Run a function that may block on a thread of its own, which does not keep the process from ending."""
+    """Run a function that may block on a daemon thread, and return its result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -161,7 +161,7 @@ async def in_thread(function: Callable[[], T]) -> T:
             outcome: tuple[T | None, BaseException | None] = (None, error)
         else:
             outcome = (result, None)
-        with suppress(RuntimeError):  # the loop may have gone meanwhile
+        with suppress(RuntimeError):  # the loop may have been closed meanwhile
             loop.call_soon_threadsafe(settle, *outcome)
 
     threading.Thread(target=work, name=f"{THREAD_NAME} token", daemon=True).start()
@@ -169,27 +169,27 @@ async def in_thread(function: Callable[[], T]) -> T:
 
 
 async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[[], float] = time.monotonic) -> T:
-    """Await something for so many seconds in which this loop could run.
+    """Await with a timeout that counts only the time in which the loop could run.
 
-    A cell that holds the interpreter's lock stops the loop's thread, and what arrived meanwhile has not been read yet
-    when a plain timeout strikes. Here such a pause counts for at most a quarter of a second.
+    A cell that holds the interpreter lock stops the loop's thread. A plain timeout could then expire before an answer
+    is read that has already arrived. Here such a pause counts as at most 0.25 s.
 
     Raises
     ------
     TimeoutError
-        When the time is over; the awaitable is cancelled.
+        If `awaitable` is not done after `timeout_s` seconds; it is cancelled.
     """
     task = asyncio.ensure_future(awaitable)
     awake = 0.0
     try:
         while True:
             before = clock()
-            done, _ = await asyncio.wait({task}, timeout=min(_STEP_S, timeout_s - awake))
+            done, _ = await asyncio.wait({task}, timeout=min(_MAX_STEP_S, timeout_s - awake))
             if done:
                 return task.result()
-            awake += min(clock() - before, _STEP_S)
+            awake += min(clock() - before, _MAX_STEP_S)
             if awake >= timeout_s:
-                raise TimeoutError(f"nothing came within {timeout_s:g} s")
+                raise TimeoutError(f"timed out after {timeout_s:g} s")
     finally:
         if not task.done():
             task.cancel()

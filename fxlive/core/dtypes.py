@@ -1,4 +1,4 @@
-"""The pandas dtypes that every frame of fxlive uses."""
+"""The pandas dtypes of times and texts in all frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 UTC = pd.DatetimeTZDtype("us", "UTC")
-"""The dtype of every time: UTC, with microseconds."""
+"""The dtype of all times: microseconds, UTC."""
 
 STR = pd.StringDtype(na_value=np.nan)
-"""The dtype of texts that are not categorical; missing is NaN."""
+"""The dtype of text that is not categorical; missing values are NaN."""

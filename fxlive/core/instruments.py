@@ -1,8 +1,8 @@
-"""What one needs to know of a currency pair: its two currencies, its pip, its point and the size of a lot.
+"""Currency pairs: their base and quote currency, pip, point and contract size; and the spelling of symbols.
 
-A pip is 0.0001 of the quote currency (0.01 where that is the yen), a point a tenth of a pip, a standard lot 100,000 of
-the base currency. That holds for pairs of currencies alone: a lot of XAUUSD is no 100,000 ounces. Where a platform
-differs, and for everything that is no such pair, `Instruments` takes the exceptions.
+A pip is 0.0001 of the quote currency (0.01 if that is JPY), a point a tenth of a pip, and a standard lot 100,000 units
+of the base currency. These conventions hold only for pairs of currencies: a lot of XAUUSD is not 100,000 ounces. For
+other instruments, and for a platform with other conventions, pass exceptions to `Instruments`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fxlive.core.arguments import is_several
+from fxlive.core.arguments import is_collection
 from fxlive.errors import UnknownOption, UnknownSymbol
 
 STANDARD_LOT = 100_000.0
@@ -27,14 +27,14 @@ CURRENCIES = frozenset(
     VUV WST XAF XCD XOF XPF YER ZAR ZMW
     """.split()
 )
-"""ISO 4217's currencies that one pays with, and CNH, as the yuan is traded outside China; no metals, no funds."""
+"""The ISO 4217 currencies that are means of payment, and CNH, the offshore yuan; without metals and funds."""
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A currency pair: `base` is bought or sold, `quote` is what it is priced in.
+    """A currency pair: `base` is bought or sold, at a price in `quote`.
 
-    `pip` is in units of the quote currency, `contract_size` in units of the base currency for one lot.
+    `pip` is in units of the quote currency, `contract_size` is the size of one lot in units of the base currency.
     """
 
     symbol: str
@@ -50,19 +50,19 @@ class Instrument:
 
 
 class Instruments:
-    """The instruments of a platform: the market's conventions, with exceptions.
+    """The instruments of a platform: market conventions for currency pairs, and exceptions.
 
     Parameters
     ----------
     exceptions
-        Instruments that do not follow the conventions, or are no pairs of currencies, by symbol.
+        Instruments by symbol that are not currency pairs or do not follow the conventions.
     account_currency
         The currency in which the platform reports money.
 
     Raises
     ------
     UnknownOption
-        Where the exceptions are no instruments by symbol, or the currency is no text.
+        If `exceptions` is not a dict of `Instrument` by symbol, or `account_currency` is not text.
 
     Examples
     --------
@@ -86,18 +86,18 @@ class Instruments:
         self.account_currency = account_currency
 
     def __getitem__(self, symbol: str) -> Instrument:
-        """Return the instrument of a symbol: an exception, or a pair such as EURUSD, EUR/USD or EURUSD.m.
+        """Return the instrument of a symbol: an exception, or a currency pair such as EURUSD, EUR/USD or EURUSD.m.
 
         Raises
         ------
         KeyError
-            Of anything but two currencies: nobody knows its pip, nor how much a lot of it is.
+            If the symbol is neither. The pip and the contract size of other instruments are unknown.
         """
         if symbol in self._exceptions:
             return self._exceptions[symbol]
         if not is_pair(symbol):
             raise KeyError(
-                f"{symbol!r} is not a pair of currencies: say what it is with "
+                f"{symbol!r} is not a currency pair. Define it with "
                 f"Instruments(exceptions={{{symbol!r}: Instrument({symbol!r}, base, quote, pip, contract_size)}})"
             )
         letters = _letters(symbol)
@@ -106,47 +106,48 @@ class Instruments:
 
 
 def known_symbol(symbol: str, seen: list[str]) -> str:
-    """Return the symbol that is meant: one that has been seen, however written, or six letters that may still tick.
+    """Return a symbol in the platform's spelling: one that has been seen, or six letters, which may still be quoted.
 
     Raises
     ------
     UnknownSymbol
-        Where it is neither; lists those that have been seen.
+        If `symbol` is neither. The message lists the symbols seen.
 
     Examples
     --------
     >>> known_symbol("eur/usd", ["EURUSD"]), known_symbol("GBPUSD", ["EURUSD"])
     ('EURUSD', 'GBPUSD')
     """
-    written = spelled(symbol, seen)
-    if written not in seen and not _six_letters(written):
+    normalized = normalize_symbol(symbol, seen)
+    if normalized not in seen and not _six_letters(normalized):
         raise UnknownSymbol(symbol, seen)
-    return written
+    return normalized
 
 
-def spelled(symbol: str, seen: list[str]) -> str:
-    """Return a symbol as the platform writes it: as it has been seen, or its six letters; any other as it is.
+def normalize_symbol(symbol: str, seen: list[str]) -> str:
+    """Return a symbol in the platform's spelling, case and separators ignored.
 
-    One without a suffix is that of any; with another suffix it is another instrument.
+    A symbol that has been seen is returned as seen, an unseen pair as its six letters, any other symbol unchanged. A
+    symbol without a suffix matches one with any suffix. Different suffixes are different instruments.
 
     Examples
     --------
-    >>> spelled("eur/usd", ["EURUSD.m"]), spelled("eur/usd", []), spelled("US500.cash", [])
+    >>> normalize_symbol("eur/usd", ["EURUSD.m"]), normalize_symbol("eur/usd", []), normalize_symbol("US500.cash", [])
     ('EURUSD.m', 'EURUSD', 'US500.cash')
-    >>> spelled("us500.CASH", ["US500.cash"]), spelled("US500.fut", ["US500.cash"])
+    >>> normalize_symbol("us500.CASH", ["US500.cash"]), normalize_symbol("US500.fut", ["US500.cash"])
     ('US500.cash', 'US500.fut')
     """
     if symbol in seen:
         return symbol
     letters, suffix = _letters(symbol), _suffix(symbol)
-    alike = [other for other in seen if _letters(other) == letters and suffix in ("", _suffix(other))]
-    if alike:
-        return alike[0]
+    matches = [other for other in seen if _letters(other) == letters and suffix in ("", _suffix(other))]
+    if matches:
+        return matches[0]
     return letters if _six_letters(symbol) and "." not in symbol else symbol
 
 
 def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
-    """Return values by column in which those of `symbol` are known ones, each as `known_symbol` has it.
+    """Return filter values by column, the values of `symbol` replaced as `known_symbol` does.
 
     Examples
     --------
@@ -156,23 +157,27 @@ def with_known_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, A
     return _with_symbols(where, seen, known_symbol)
 
 
-def with_spelled_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
-    """Return values by column in which those of `symbol` are as `spelled` has them: the platform may know others.
+def with_normalized_symbols(where: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
+    """Return filter values by column, the values of `symbol` replaced as `normalize_symbol` does.
+
+    Unlike `with_known_symbols` it never raises: the platform may have symbols that have not been seen.
 
     Examples
     --------
-    >>> with_spelled_symbols({"symbol": "eur/usd", "strategy_id": "s1"}, [])
+    >>> with_normalized_symbols({"symbol": "eur/usd", "strategy_id": "s1"}, [])
     {'symbol': 'EURUSD', 'strategy_id': 's1'}
     """
-    return _with_symbols(where, seen, spelled)
+    return _with_symbols(where, seen, normalize_symbol)
 
 
-def _with_symbols(where: Mapping[str, Any], seen: list[str], spell: Callable[[str, list[str]], str]) -> dict[str, Any]:
-    asked: Any = where.get("symbol")
-    if isinstance(asked, str):
-        return {**where, "symbol": spell(asked, seen)}
-    if is_several(asked):
-        return {**where, "symbol": [spell(s, seen) if isinstance(s, str) else s for s in asked]}
+def _with_symbols(
+    where: Mapping[str, Any], seen: list[str], normalize: Callable[[str, list[str]], str]
+) -> dict[str, Any]:
+    requested: Any = where.get("symbol")
+    if isinstance(requested, str):
+        return {**where, "symbol": normalize(requested, seen)}
+    if is_collection(requested):
+        return {**where, "symbol": [normalize(s, seen) if isinstance(s, str) else s for s in requested]}
     return dict(where)
 
 
@@ -190,7 +195,7 @@ def _suffix(symbol: str) -> str:
 
 
 def is_pair(symbol: str) -> bool:
-    """Return whether a symbol is two currencies, however written.
+    """Return whether a symbol is a pair of currencies, in any spelling.
 
     >>> is_pair("eur/usd"), is_pair("XAUUSD"), is_pair("US500")
     (True, False, False)

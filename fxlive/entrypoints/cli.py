@@ -15,17 +15,17 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fxlive._version import __version__
-from fxlive.entrypoints.commands import add_capture_parsers, told_plainly
+from fxlive.entrypoints.commands import add_capture_parsers, plain_warnings
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.sessions.replay import Replay
 from fxlive.sessions.session import Session
-from fxlive.simulator.command import add_simulate_parser, add_token_parser, duration, joined
+from fxlive.simulator.command import add_simulate_parser, add_token_parser, join_negative_values, parse_duration
 
 _TERMINAL_S = 0.5
 _PIPE_S = 10.0
-_SHOWN_ROWS = 10_000  # nobody can ask this process for more
+_MAX_ROWS = 10_000  # this process never reads its frames
 _INTERRUPTED = 130
-# What an error tells someone who writes Python, and what it tells someone who typed a command.
+# Advice in errors: for Python code, and for the command line.
 _ADVICE = {
     "Pass url=..., set FXLIVE_URL, or try fxlive.demo().": "Give one, or set FXLIVE_URL; `fxlive simulate` runs a "
     "platform to try.",
@@ -39,27 +39,27 @@ _ADVICE = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit status."""
-    parser, given = _parser(), joined(arguments)
-    if not given:
+    parser, words = _parser(), join_negative_values(arguments)
+    if not words:
         parser.print_help(sys.stderr)
         parser.exit(2)
-    parsed = parser.parse_args(given)
+    parsed = parser.parse_args(words)
     try:
         status = int(parsed.func(parsed))
-        sys.stdout.flush()  # here, where a closed pipe can still be caught
+        sys.stdout.flush()  # a closed pipe is caught here
         return status
     except FxliveError as error:
         print(f"fxlive: {_advised(str(error))}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output, such as head, has enough
+    except BrokenPipeError:  # the reader of our output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:  # before there was anything to keep, or for the second time
+    except KeyboardInterrupt:  # before a session was open, or a second Ctrl-C
         return _INTERRUPTED
 
 
 def _advised(text: str) -> str:
-    """Return the text of an error as one line, with advice for the command line.
+    """Return the text of an error in one line, with advice for the command line.
 
     >>> _advised("There is no token. Pass token=..., or set FXLIVE_TOKEN.")
     'There is no token. Set FXLIVE_TOKEN, or pass --token.'
@@ -70,33 +70,48 @@ def _advised(text: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fxlive", description="An FX platform's live messages. It only reads.")
+    parser = argparse.ArgumentParser(prog="fxlive", description="Live messages of an FX platform. fxlive only reads.")
     parser.add_argument("--version", action="version", version=f"fxlive {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    watch = commands.add_parser("watch", help="connect, and show what comes", description="Show what comes, live.")
+    watch = commands.add_parser(
+        "watch",
+        help="connect and show the state of all channels",
+        description="Show all channels.",
+    )
     record = commands.add_parser(
-        "record", help="connect, and record what comes as Parquet", description="Record what comes as Parquet."
+        "record", help="connect and record all messages as Parquet", description="Record all messages as Parquet."
     )
     for command in (watch, record):
         add = command.add_argument
         add("url", nargs="?", help="wss://host/api/ws (default: $FXLIVE_URL)")
-        add("--token", help="better in $FXLIVE_TOKEN: a command line can be seen by every user of the machine")
+        add("--token", help="better set $FXLIVE_TOKEN: other users of the machine can see a command line")
         add("--channels", type=lambda text: text.split(","), metavar="A,B", help="default: all seven")
-        add("--for", dest="for_s", type=duration, metavar="TIME", help="such as 90s, 10m or 2h (default: until Ctrl-C)")
-        add("--auth", choices=("header", "query"), default="header", help="where the token goes (default %(default)s)")
+        add(
+            "--for",
+            dest="for_s",
+            type=parse_duration,
+            metavar="TIME",
+            help="such as 90s, 10m or 2h (default: until Ctrl-C)",
+        )
+        add(
+            "--auth",
+            choices=("header", "query"),
+            default="header",
+            help="how the token is sent (default %(default)s)",
+        )
         add("--ca", metavar="FILE", help="certificates of a private authority")
     record.add_argument("--to", metavar="DIR", default="captures", help="parent folder (default %(default)s)")
     watch.set_defaults(func=_watch, command="watch", to=None)
     record.set_defaults(func=_watch, command="record")
     add_capture_parsers(commands)
     replay = commands.add_parser(
-        "replay", help="play a capture again", description="Play a capture again, and show it."
+        "replay", help="play a capture", description="Play a capture and show the state of all channels."
     )
     replay.add_argument("capture", help="the folder of a capture, or of several")
     replay.add_argument(
-        "--speed", type=_speed, default=1.0, help="how many times as fast as it was, or max (default 1)"
+        "--speed", type=_speed, default=1.0, help="a multiple of the original speed, or max (default 1)"
     )
-    replay.add_argument("--from", dest="begin", metavar="TIME", help="where to begin, such as 2014-05-08T12:30")
+    replay.add_argument("--from", dest="begin", metavar="TIME", help="the time to start from, such as 2014-05-08T12:30")
     replay.set_defaults(func=_replay)
     add_simulate_parser(commands)
     add_token_parser(commands)
@@ -104,10 +119,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    """Hold a session open and show it, until its time is over, Ctrl-C, or its failure."""
-    with suppress(ValueError):  # main() called on another thread, which gets no signals anyway
+    """Keep a session open and show it, until its time is over, Ctrl-C, or its failure."""
+    with suppress(ValueError):  # main() was called on another thread than the main one, which cannot handle signals
         signal.signal(signal.SIGTERM, _interrupt)
-    _tell_of_trouble()
+    _log_reconnects()
     ends = None if arguments.for_s is None else time.monotonic() + arguments.for_s
     with Session(
         arguments.url,
@@ -115,15 +130,15 @@ def _watch(arguments: argparse.Namespace) -> int:
         channels=arguments.channels,
         auth=arguments.auth,
         ca=arguments.ca,
-        max_rows=_SHOWN_ROWS,
+        max_rows=_MAX_ROWS,
         record=arguments.to,
         name=arguments.command,
     ) as session:
         with _live_status() as show:
             while session.state != "failed" and (ends is None or time.monotonic() < ends):
-                show(_shown(session))
+                show(_status_text(session))
                 time.sleep(_TERMINAL_S if ends is None else max(0.0, min(_TERMINAL_S, ends - time.monotonic())))
-            show(_shown(session), last=True)
+            show(_status_text(session), last=True)
         failure = session.error
         recording = session.recording
     if recording is not None:
@@ -137,19 +152,19 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 
 def _speed(text: str) -> float | None:
-    """Return a speed; None for the highest."""
+    """Parse a speed; None for max."""
     if text == "max":
         return None
     with suppress(ValueError):
         if 0 < float(text) < float("inf"):
             return float(text)
-    raise argparse.ArgumentTypeError(f"not a speed: {text!r} (a number above 0, or max)")
+    raise argparse.ArgumentTypeError(f"speed must be a number above 0 or max, got {text!r}")
 
 
 def _replay(arguments: argparse.Namespace) -> int:
     """Play a capture and show it, until its end or Ctrl-C."""
-    with told_plainly():
-        session = Replay(arguments.capture, arguments.speed, paused=True, max_rows=_SHOWN_ROWS)
+    with plain_warnings():
+        session = Replay(arguments.capture, arguments.speed, paused=True, max_rows=_MAX_ROWS)
     with session, _live_status() as show:
         if arguments.begin is not None:
             session.seek(arguments.begin)
@@ -164,12 +179,12 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as Ctrl-C does: also when a service manager, `timeout` or a shell's `kill` asks."""
+    """Handle SIGTERM like Ctrl-C: a service manager, `timeout` or `kill` ends the command cleanly."""
     raise KeyboardInterrupt
 
 
-def _tell_of_trouble() -> None:
-    """Log reconnects to stderr with their time, but not into a status that is being rewritten and shows them."""
+def _log_reconnects() -> None:
+    """Log reconnects to stderr with their time, except on a terminal, where the status shows them."""
     if sys.stdout.isatty() and sys.stderr.isatty():
         handler: logging.Handler = logging.NullHandler()
     else:
@@ -178,14 +193,14 @@ def _tell_of_trouble() -> None:
     logging.getLogger("fxlive").addHandler(handler)
 
 
-def _shown(session: Session) -> str:
+def _status_text(session: Session) -> str:
     if session.recording is None:
         return repr(session)
     return f"{session!r}\n  {session.recording.status}"
 
 
 class _Status:
-    """Text that replaces itself on a terminal; elsewhere its first line, now and then."""
+    """Text that replaces itself on a terminal; elsewhere its first line is printed every ten seconds."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -204,26 +219,26 @@ class _Status:
             print(text if last else text.splitlines()[0], flush=True)
 
     def interrupted(self) -> None:
-        """Say that what is asked for is being done."""
+        """Confirm that the command is ending."""
         print("\nstopping" if self._terminal else "stopping", flush=True)
 
 
 def fitted(text: str, columns: int, rows: int) -> list[str]:
-    r"""Return the lines of a text for a terminal, where a line that wraps would spoil the way back to the first.
+    r"""Return the lines of a text, wrapped for a terminal: the cursor returns by the number of lines.
 
     >>> fitted("a session: connected, 12 messages\n  trades 1", columns=20, rows=10)
     ['a session:', '    connected, 12', '    messages', '  trades 1']
     """
     lines = []
     for line in text.splitlines():
-        # one column stays free: some terminals wrap as soon as the last one is written
+        # one column stays free: some terminals wrap once the last one is written
         lines += textwrap.wrap(line, max(20, columns) - 1, subsequent_indent="    ", break_on_hyphens=False)
     return lines[: max(1, rows - 1)]
 
 
 @contextmanager
 def _live_status() -> Iterator[_Status]:
-    """Give something that shows text; Ctrl-C inside ends the block, not the command."""
+    """Yield a status display; Ctrl-C inside ends the block, not the command."""
     status = _Status()
     try:
         yield status

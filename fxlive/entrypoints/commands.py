@@ -18,16 +18,16 @@ from fxlive.sessions.capture import open_capture
 from fxlive.sessions.display import size_text
 
 _SHOWN_GAPS = 20
-_EVERY_S = 0.2
+_TERMINAL_S = 0.2
 _PIPE_S = 10.0
 
 
 def add_capture_parsers(commands: Any) -> None:
     """Add `info` and `export` to the command's parsers."""
-    info = commands.add_parser("info", help="what is in a capture", description="Show what is in a capture.")
+    info = commands.add_parser("info", help="show the contents of a capture", description="Show its contents.")
     export = commands.add_parser(
         "export",
-        help="a capture as CSV, Parquet or a zip file",
+        help="write a capture as CSV, Parquet or a zip file",
         description="Write a capture as a CSV or Parquet file for each channel, or as one zip file.",
     )
     for command in (info, export):
@@ -35,20 +35,20 @@ def add_capture_parsers(commands: Any) -> None:
     add = export.add_argument
     add("--to", metavar="DIR", default="exports", help="where the files go (default %(default)s)")
     add("--format", choices=("csv", "parquet", "zip"), default="parquet", help="default %(default)s")
-    add("--channels", type=lambda text: text.split(","), metavar="A,B", help="default: all that have rows")
-    add("--at", metavar="TIME", help="only what had been received by then, such as 2014-05-08T12:30")
+    add("--channels", type=lambda text: text.split(","), metavar="A,B", help="default: all with rows")
+    add("--at", metavar="TIME", help="only messages received by this time, such as 2014-05-08T12:30")
     info.set_defaults(func=_info)
     export.set_defaults(func=_export)
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    with told_plainly():
+    with plain_warnings():
         capture = open_capture(arguments.capture)
         print(capture)
-        print("  (times are when messages were received; a frame's index, since and until go by their timestamps)")
+        print("  (times of receipt; the index of a frame, since and until are timestamps of the platform)")
         gaps = capture.gaps()
     for gap in gaps.tail(_SHOWN_GAPS).to_dict("records"):
-        until = "its end" if pd.isna(gap["end"]) else f"{gap['end']:%H:%M:%S}"
+        until = "the end of the capture" if pd.isna(gap["end"]) else f"{gap['end']:%H:%M:%S}"
         print(f"  gap from {gap['start']:%Y-%m-%d %H:%M:%S} to {until}: {gap['reason']}")
     if len(gaps) > _SHOWN_GAPS:
         print(f"  and {len(gaps) - _SHOWN_GAPS:,} gaps before these")
@@ -57,7 +57,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     progress = Progress()
-    with told_plainly():
+    with plain_warnings():
         capture = open_capture(arguments.capture)
         if arguments.at is not None:
             capture = capture.at(arguments.at)
@@ -66,13 +66,13 @@ def _export(arguments: argparse.Namespace) -> int:
     for name, file in files.items():
         print(f"{name}: {file} ({size_text(Path(file).stat().st_size)})")
     if not files:
-        print("there are no rows")
+        print("no rows to export")
     return 0
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
-    """Tell what is missing of a capture as a line of its own, not as Python shows warnings."""
+def plain_warnings() -> Iterator[None]:
+    """Print warnings about missing or damaged files as one line each, without Python's formatting."""
 
     def show(message: Warning | str, *_: Any) -> None:
         print(f"fxlive: {message}", file=sys.stderr)
@@ -84,19 +84,19 @@ def told_plainly() -> Iterator[None]:
 
 
 class Progress:
-    """How far something is: a line that replaces itself on a terminal; elsewhere one now and then."""
+    """A progress line: it replaces itself on a terminal; elsewhere a line is printed every ten seconds."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._next = time.monotonic() + (0.0 if self._terminal else _PIPE_S)
         self._shown = False
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that so much of it is done."""
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Show that `done` of `total` is done."""
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + (_EVERY_S if self._terminal else _PIPE_S)
-        text = f"{what}: {done:,} of {total:,} ({done / max(total, 1):.0%})"
+        self._next = time.monotonic() + (_TERMINAL_S if self._terminal else _PIPE_S)
+        text = f"{name}: {done:,} of {total:,} ({done / max(total, 1):.0%})"
         print(
             f"\r{text}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",
@@ -106,6 +106,6 @@ class Progress:
         self._shown = True
 
     def end(self) -> None:
-        """Leave an empty line for what follows."""
+        """Clear the line."""
         if self._terminal and self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

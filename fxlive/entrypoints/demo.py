@@ -1,4 +1,4 @@
-"""The demo: the simulator in a process of its own, and a session on it."""
+"""The demo: a simulated platform in a process of its own, and a session connected to it."""
 
 from __future__ import annotations
 
@@ -43,29 +43,29 @@ def demo(
     record: str | Path | None = None,
     name: str = "default",
 ) -> Session:
-    """Start the simulated platform in a process of its own, and return a session on it.
+    """Start a simulated platform in a process of its own, and return a session connected to it.
 
-    The process ends with the session, or with this process. Run again, it starts afresh.
+    The platform ends with the session or with this process. Calling `demo` again starts a new one.
 
     Parameters
     ----------
     seed
         The same seed gives the same market.
     ticks
-        A CSV or Parquet file of real quotes to play (timestamp, symbol, bid, ask) instead of a simulated market.
+        A CSV or Parquet file of quotes to play (timestamp, symbol, bid, ask) instead of a simulated market.
     speed
-        How many times faster than real time; None: as fast as it goes.
+        A multiple of real time; None for as fast as possible.
     symbols
-        Which pairs to trade; default: all.
+        The currency pairs. Default: all that the simulator knows.
     channels, window, max_rows, record, name
         As for `fxlive.connect`.
 
     Raises
     ------
     UnknownOption
-        Where `seed` is no whole number, or `speed` none above 0.
+        If `seed` is not a whole number, or `speed` is not above 0.
     ServerUnavailable
-        Where the simulator does not start, and why: a pair or a file that it does not know.
+        If the simulator does not start; the message gives its reason, such as an unknown pair or file.
 
     Examples
     --------
@@ -74,15 +74,15 @@ def demo(
     'timestamp'
     >>> session.close()
     """
-    pace = speed_of(speed)
-    begin = ["--seed", str(whole("seed", seed)), "--speed", "max" if pace is None else str(pace)]
+    multiple = speed_of(speed)
+    market = ["--seed", str(whole("seed", seed)), "--speed", "max" if multiple is None else str(multiple)]
     symbols = [symbols] if isinstance(symbols, str) else symbols
-    command = [*_START, *begin, "--expires-in", "30d"]
+    command = [*_START, *market, "--expires-in", "30d"]
     command += ["--ticks", str(ticks)] if ticks is not None else []
     command += ["--symbols", ",".join(symbols)] if symbols is not None else []
-    complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115 - not a pipe, which would stop the process when it is full
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True)
-    # Whoever ends it, it is then gone and no zombie: a kernel that shuts down ends its children and waits for that.
+    errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe would block the process once it is full
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+    # Reaps the process however it ends: a kernel that shuts down waits for its children.
     threading.Thread(target=process.wait, name="fxlive-demo", daemon=True).start()
     stdin, stdout = process.stdin, process.stdout
     assert stdin is not None
@@ -91,7 +91,7 @@ def demo(
     def end() -> None:
         stdin.close()
         stdout.close()
-        complaints.close()
+        errors.close()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
@@ -100,8 +100,8 @@ def demo(
 
     line = stdout.readline()
     if not line:
-        complaints.seek(0)
-        reason = complaints.read().strip().splitlines()
+        errors.seek(0)
+        reason = errors.read().strip().splitlines()
         end()
         raise ServerUnavailable(f"The simulator did not start: {reason[-1] if reason else 'no reason given'}")
     address = json.loads(line)

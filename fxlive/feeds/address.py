@@ -1,4 +1,4 @@
-"""Addresses: where to connect, which certificates are trusted there, and how the token comes along."""
+"""Addresses: the URL to connect to, the trusted certificates, and where the token is sent."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Auth = Literal["header", "query"]
 
 
 class Address:
-    """Where a platform is: its `url` as it may be shown, and `ssl`, what it is trusted by (None for ``ws://``).
+    """The address of a platform: `url` without secrets, and `ssl`, the SSL context (None for ``ws://``).
 
     Parameters
     ----------
     url
-        ``ws://`` or ``wss://``; a ``token`` in its query is left out.
+        A ``ws://`` or ``wss://`` URL. A ``token`` in its query is removed.
     auth
-        Whether tokens go in the Authorization header or in the URL's query.
+        Whether tokens are sent in the Authorization header or in the URL's query.
     ca
-        A file of certificates to trust and no others, or an SSL context, for ``wss://``.
+        For ``wss://``: a file of certificates, which replace the system's, or an SSL context.
 
     Raises
     ------
     ConnectionFailed
-        Where the URL is none, or the certificates cannot be read.
+        If the URL is invalid, or the certificates cannot be read.
     UnknownOption
-        Where `auth` or `ca` is something else.
+        If `auth` or `ca` is invalid.
 
     Examples
     --------
@@ -42,30 +42,32 @@ class Address:
     def __init__(self, url: str, *, auth: Auth, ca: str | Path | ssl.SSLContext | None) -> None:
         given: object = url
         if not isinstance(given, str):
-            raise ConnectionFailed(f"The URL is text such as wss://host/api/ws, not {type(given).__name__}.")
+            raise ConnectionFailed(f"The URL must be text such as wss://host/api/ws, got {type(given).__name__}.")
         try:
             parts = urlsplit(url)
             self.url = without_secrets(url)
-            right = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is none, half an IPv6 address
-            self.url, right = "(unreadable)", False
-        if "://" not in url:  # it may be the token, which is not to be repeated
-            raise ConnectionFailed("That is no URL. It must look like wss://host/api/ws. Are url and token swapped?")
-        if not right:
-            sockets = {"http": "ws", "https": "wss"}.get(parts.scheme) if self.url != "(unreadable)" else None
-            instead = f" Write {sockets} for {parts.scheme}." if sockets else ""
+            valid = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+        except ValueError:  # such as an invalid port, or half an IPv6 address
+            self.url, valid = "(unreadable)", False
+        if "://" not in url:  # it may be the token, which must not be shown
             raise ConnectionFailed(
-                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{instead}", url=self.url
+                "The URL is not valid. It must look like wss://host/api/ws. Are url and token swapped?"
+            )
+        if not valid:
+            scheme = {"http": "ws", "https": "wss"}.get(parts.scheme) if self.url != "(unreadable)" else None
+            suggestion = f" Write {scheme} for {parts.scheme}." if scheme else ""
+            raise ConnectionFailed(
+                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{suggestion}", url=self.url
             )
         if auth not in ("header", "query"):
-            shown = auth if len(str(auth)) < 12 else f"a {type(auth).__name__}"  # it may be the token
+            shown = auth if len(str(auth)) < 12 else "***"  # it may be the token
             raise UnknownOption("auth", shown, ("header", "query"))
         self.ssl = _ssl_context(parts.scheme, ca)
         self._url = url if query_token(url) is None else with_query_token(url, None)
         self._auth = auth
 
     def with_token(self, token: str) -> tuple[str, str | None]:
-        """Return the URL to connect to, and the Authorization header where there is to be one."""
+        """Return the URL to connect to and the Authorization header; the header is None with ``auth="query"``."""
         if self._auth == "query":
             return with_query_token(self._url, token), None
         return self._url, f"Bearer {token}"
@@ -81,34 +83,34 @@ def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSL
         return ca
     try:
         return ssl.create_default_context(cafile=None if ca is None else path_of(ca))
-    except OSError as error:  # also where it is no file of certificates
+    except OSError as error:  # ssl.SSLError, raised for a file without certificates, is one
         raise ConnectionFailed(
-            f"ca={str(ca)!r} is no file of certificates that can be read ({error.strerror or error}). "
-            "It must be in PEM format."
+            f"Cannot read certificates from ca={str(ca)!r} ({error.strerror or error}). "
+            "It must be a file in PEM format."
         ) from error
 
 
 def query_token(url: str) -> str | None:
-    """Return the token in the query of a URL; None where there is none.
+    """Return the `token` parameter in the query of a URL; None if it has none.
 
     >>> query_token("wss://host/api/ws?token=abc"), query_token("wss://host/api/ws?subtoken=1")
     ('abc', None)
     """
     try:
         return dict(parse_qsl(urlsplit(url).query)).get("token")
-    except (ValueError, TypeError, AttributeError):  # no URL at all, or no text, which is for others to say
+    except (ValueError, TypeError, AttributeError):  # not a URL, or not text: `Address` raises the error
         return None
 
 
 def with_query_token(url: str, token: str | None) -> str:
-    """Return the URL with the token as its `token` parameter, for servers that want it there; None: without any."""
+    """Return the URL with the token as its `token` parameter; with None, without that parameter."""
     parts = urlsplit(url)
     query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != "token"]
     return urlunsplit(parts._replace(query=urlencode(query if token is None else [*query, ("token", token)])))
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL as it may be shown: without user, password and query.
+    """Return the URL without user, password, query and fragment, to be shown.
 
     >>> without_secrets("wss://me:pw@host/api/ws?token=abc")
     'wss://host/api/ws'

@@ -1,4 +1,4 @@
-"""Tokens: where they come from, when they end, and that nobody sees them."""
+"""Tokens: their source, their expiry, and keeping them out of everything that is shown."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
 
 REFRESH_BEFORE_S = 60.0
 REFRESH_SHARE = 0.1
-"""A token is replaced a minute before its end, or when this share of its life is left where that is less."""
+"""A token is replaced one minute before it expires, or when this share of its lifetime is left, if that is less."""
 
 REFRESH_RETRY_S = 5.0
-_CONCEALED = 10
-_TOKEN = re.compile(r"[!-~]+")  # what a header can carry; a line break in it would begin another header
+_CONCEALED_TOKENS = 10
+_TOKEN = re.compile(r"[!-~]+")  # printable ASCII: a line break would begin another HTTP header
 
 
 class Token:
-    """A token, or what gives one, kept out of every repr.
+    """A token, or a function that returns one, with a repr that does not show it.
 
     >>> Token("secret")
     Token(***)
@@ -31,30 +31,30 @@ class Token:
 
     def __init__(self, source: TokenSource) -> None:
         self._source = source
-        self._given: deque[bytes] = deque(maxlen=_CONCEALED)
+        self._recent_tokens: deque[bytes] = deque(maxlen=_CONCEALED_TOKENS)
 
     def __repr__(self) -> str:
         return "Token(***)"
 
     @property
     def renewable(self) -> bool:
-        """Whether a new token can be had."""
+        """Whether the source is a function, which can return a new token."""
         return callable(self._source)
 
     async def get(self) -> str:
-        """Return a token, a new one where the source is a function.
+        """Return the token; call the source if it is a function.
 
         Raises
         ------
         AuthenticationError
-            Where the source gives no text.
+            If the token is empty, not text, or has characters that a header cannot carry.
         TokenFunctionFailed
-            Where it raises; that is the cause.
+            If the function raises; its exception is the cause.
         """
         token: object = self._source
         if callable(self._source):
             try:
-                token = await in_thread(self._source)  # a plain function may well wait for the network
+                token = await in_thread(self._source)  # a plain function may block, such as on a request
                 if inspect.isawaitable(token):
                     token = await token
             except Exception as error:
@@ -65,22 +65,24 @@ class Token:
             raise AuthenticationError("The token is empty or not text. Pass token=..., or set FXLIVE_TOKEN.")
         token = token.strip()
         if not _TOKEN.fullmatch(token):
-            raise AuthenticationError("The token holds characters that no token has. Pass it as the platform gave it.")
-        if token.encode() not in self._given:
-            self._given.append(token.encode())
+            raise AuthenticationError(
+                "The token contains spaces or other invalid characters. Pass it exactly as the platform issued it."
+            )
+        if token.encode() not in self._recent_tokens:
+            self._recent_tokens.append(token.encode())
         return token
 
     def conceal(self, text: bytes) -> bytes:
-        """Return a text of the platform's without the tokens that were given lately."""
-        for given in self._given:
-            text = text.replace(given, b"***")
+        """Return a text of the platform with the last 10 tokens replaced by ``***``."""
+        for token in self._recent_tokens:
+            text = text.replace(token, b"***")
         return text
 
 
 def refresh_in_s(token: str, now: float) -> float | None:
-    """Return in how many seconds a token should be replaced (not below 0); None where it does not say when it ends.
+    """Return in how many seconds to replace a token (at least 0); None if it has no expiry time.
 
-    Its signature is the server's business and is not checked.
+    The signature is not verified: only the server has the key.
 
     >>> import jwt
     >>> refresh_in_s(jwt.encode({"iat": 0, "exp": 1000}, "k" * 32), now=0.0)
@@ -96,36 +98,36 @@ def refresh_in_s(token: str, now: float) -> float | None:
 
 
 def retry_refresh_in_s(token: str, now: float) -> float | None:
-    """Return in how many seconds to try again to replace a token; None where it has ended.
+    """Return in how many seconds to try again to replace a token; None if it has expired.
 
     >>> import jwt
     >>> token = jwt.encode({"exp": 1000}, "k" * 32)
     >>> retry_refresh_in_s(token, now=980.0), retry_refresh_in_s(token, now=1001.0)
     (5.0, None)
     """
-    left = left_s(token, now)
-    return None if left <= 0 else max(0.1, min(REFRESH_RETRY_S, left / 4))
+    remaining = remaining_s(token, now)
+    return None if remaining <= 0 else max(0.1, min(REFRESH_RETRY_S, remaining / 4))
 
 
 def expired(token: str, now: float) -> bool:
-    """Return whether a token says that it has ended."""
-    return left_s(token, now) <= 0
+    """Return whether a token has expired, by its own expiry time."""
+    return remaining_s(token, now) <= 0
 
 
-def left_s(token: str, now: float) -> float:
-    """Return for how many seconds a token is valid yet; infinitely many where it does not say when it ends."""
+def remaining_s(token: str, now: float) -> float:
+    """Return the seconds until a token expires, negative afterwards; infinite if it has no expiry time."""
     return _claims(token).get("exp", math.inf) - now
 
 
-def life_s(token: str) -> float:
-    """Return for how many seconds a token was made; infinitely many where it does not say."""
+def lifetime_s(token: str) -> float:
+    """Return the seconds from a token's issue to its expiry; infinite if it has no expiry time."""
     claims = _claims(token)
     return claims.get("exp", math.inf) - claims.get("iat", 0.0)
 
 
 def _claims(token: str) -> dict[str, float]:
-    """Return the moments that a token names, in seconds; none where it is no JWT."""
-    import jwt  # with its cryptography, a third of fxlive's own import time
+    """Return the times `iat` (issued) and `exp` (expires) of a JWT in seconds since 1970; empty if it is not a JWT."""
+    import jwt  # it imports cryptography, which takes a third of fxlive's own import time
 
     try:
         claims = jwt.decode(token, options={"verify_signature": False, "verify_exp": False})

@@ -1,8 +1,8 @@
 """One WebSocket connection, on the sans-I/O layer of `websockets`.
 
-What a read of the socket brings is handed on at once, as one list of messages with one time of receipt: there is no
-queue between the socket and the tables. So a flood becomes larger batches, and what we cannot keep up with waits in
-the kernel's buffer, where TCP tells the server.
+The messages of one read of the socket are passed on at once, as one list with one time of receipt. There is no queue
+between the socket and the tables: more messages make larger batches, and if we are too slow, the kernel's buffer fills
+and TCP's back-pressure slows the server.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from websockets.client import ClientProtocol
@@ -22,6 +21,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from fxlive.core.clock import now_us
 from fxlive.feeds.framing import cut_frames
 from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, read_head
 
@@ -29,27 +29,22 @@ MAX_MESSAGE_BYTES = 64 * 2**20
 _MAX_INTERIM_RESPONSES = 100
 _CLOSE_WAIT_S = 2.0
 
-# websockets logs requests, and so tokens, at the level DEBUG: never let it.
+# At level DEBUG, websockets logs requests with their tokens. This logger never does.
 _quiet = logging.getLogger("fxlive.websockets")
 _quiet.setLevel(logging.WARNING)
 
 Handler = Callable[[list[bytes], int], None]
 
 
-def now_us() -> int:
-    """Return the time in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
-
-
 class Connection(asyncio.Protocol):
-    """A WebSocket connection that hands on what arrives.
+    """A WebSocket connection that passes the messages of each read to a handler.
 
     Parameters
     ----------
     url
-        Of the server, with a token in it where the server wants it there.
+        The server's URL, with the token in its query if the server expects it there.
     handler
-        Called with the messages of each read and the time of receipt in microseconds.
+        Called with the messages of each read, and their time of receipt in microseconds since 1970 UTC.
     """
 
     def __init__(self, url: str, handler: Handler) -> None:
@@ -62,45 +57,45 @@ class Connection(asyncio.Protocol):
         )
         self._handler = handler
         self._transport: asyncio.Transport | None = None
-        self._parts: list[bytes] = []  # of a fragmented message
-        self._rest = bytearray()  # of a response or frame that is not complete
-        self._needed = 0
+        self._fragments: list[bytes] = []  # of an incomplete message
+        self._unread = bytearray()  # the beginning of an incomplete response or frame
+        self._unread_target = 0  # the length at which `_unread` is parsed again
         self._interim_responses = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
-        self.silent_ticks = 0
+        self.silent_ticks = 0  # the feed adds 1 a second; every read resets it
         self.last_received_at = now_us()
 
     @property
     def ending(self) -> bool:
-        """Whether it has ended, or is about to: the other side has said that it closes."""
+        """Whether it has ended or is being closed by either side."""
         return self._protocol.state is not State.OPEN
 
     @property
     def close_code(self) -> int | None:
-        """The code with which the server closed; 1006 where the connection broke; None while it is open."""
+        """The close code of the server, or 1006 if the connection broke; None while it is open."""
         return self._protocol.close_code if self.closed.done() else None
 
     @property
-    def refused(self) -> str | None:
-        """Why we ended it, where what came was too large or against the protocol."""
+    def protocol_error(self) -> str | None:
+        """Why our side ended it because of invalid or too large data (code and text); None if it did not."""
         sent = self._protocol.close_sent
         return None if sent is None or sent.code == 1000 else f"{sent.code}: {sent.reason}"
 
     @property
     def close_reason(self) -> str:
-        """The words with which the server closed."""
+        """The close reason of the server; may be empty."""
         return self._protocol.close_reason or ""
 
     async def open(self, authorization: str | None, ssl_context: ssl.SSLContext | None) -> None:
-        """Connect and shake hands.
+        """Connect, and perform the opening handshake.
 
         Raises
         ------
         OSError
-            Where nothing answers, or its certificate is not trusted.
+            If nothing answers, or the certificate is not trusted.
         websockets.exceptions.InvalidHandshake
-            Where the server refuses, or is no WebSocket server.
+            If the server refuses, or is not a WebSocket server.
         """
         uri = self._protocol.uri
         loop = asyncio.get_running_loop()
@@ -115,19 +110,19 @@ class Connection(asyncio.Protocol):
         await self._handshake
 
     def send(self, text: str) -> None:
-        """Send a text message; on a connection that is ending nothing happens, and `closed` will tell."""
+        """Send a text message. If the connection is ending, do nothing: `closed` will be done soon."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_text(text.encode())
             self._flush()
 
     def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Send a ping, to which the server must reply."""
         if self._protocol.state is State.OPEN:
             self._protocol.send_ping(b"fxlive")
             self._flush()
 
     async def close(self) -> None:
-        """Close in an orderly way, or after two seconds in any way."""
+        """Perform the closing handshake, for at most 2 s; then end the connection."""
         if not self.closed.done():
             if self._handshake.done() and self._protocol.state is State.OPEN:
                 self._protocol.send_close(1000)
@@ -137,12 +132,12 @@ class Connection(asyncio.Protocol):
             await asyncio.wait({self.closed}, timeout=_CLOSE_WAIT_S)
 
     def abort(self) -> None:
-        """End the connection at once."""
-        self._handshake.cancel()  # nobody waits for it any more; an error of it would be printed as never retrieved
+        """End the connection at once, without a closing handshake."""
+        self._handshake.cancel()  # an error set later would be logged as never retrieved
         if self._transport is not None:
             self._transport.abort()
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -151,11 +146,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         received_at = now_us()
         self.silent_ticks = 0
-        if self._rest:
-            self._rest += data
-            if len(self._rest) < self._needed:
+        if self._unread:
+            self._unread += data
+            if len(self._unread) < self._unread_target:
                 return
-            data, self._rest = bytes(self._rest), bytearray()
+            data, self._unread = bytes(self._unread), bytearray()
         messages: list[bytes] = []
         self._read(data, messages)
         self._flush()
@@ -176,13 +171,13 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def _read(self, data: bytes, messages: list[bytes]) -> None:
-        """Append the messages in `data`, and keep what is incomplete for the next time."""
+        """Append the messages in `data` to `messages`. Keep the beginning of an incomplete one for the next call."""
         at = 0
         while at < len(data):
             if self._protocol.state is State.OPEN:
-                at, stop = cut_frames(data, at, messages, MAX_MESSAGE_BYTES, plain=not self._parts)
+                at, stop = cut_frames(data, at, messages, MAX_MESSAGE_BYTES, plain=not self._fragments)
                 if stop > len(data):
-                    self._rest, self._needed = bytearray(data[at:]), stop - at
+                    self._unread, self._unread_target = bytearray(data[at:]), stop - at
                     return
             elif self._handshake.done():
                 stop = len(data)
@@ -193,7 +188,7 @@ class Connection(asyncio.Protocol):
                     self._fail_handshake(InvalidMessage(f"the server sent {error}"))
                     return
                 if head is None:
-                    self._rest, self._needed = bytearray(data[at:]), len(data) - at + 1
+                    self._unread, self._unread_target = bytearray(data[at:]), len(data) - at + 1
                     return
                 if head.interim and self._interim_responses < _MAX_INTERIM_RESPONSES:
                     self._interim_responses += 1
@@ -202,34 +197,34 @@ class Connection(asyncio.Protocol):
                 if head.status != SWITCHING_PROTOCOLS:
                     self._fail_handshake(InvalidStatus(Response(head.status, "", Headers(head.headers))))
                     return
-                stop = head.stop  # the library reads the head alone: frames may follow it at once
+                stop = head.stop  # the library parses the head alone: frames may follow it in the same read
             self._protocol.receive_data(data[at:stop])
             self._take_events(messages)
             at = stop
 
     def _fail_handshake(self, error: InvalidHandshake) -> None:
-        """Fail the handshake and hang up, without waiting for a response's body."""
+        """Fail the handshake and end the connection, without waiting for the response's body."""
         self._handshake.set_exception(error)
         self.abort()
 
     def _take_events(self, messages: list[bytes]) -> None:
-        """Append the messages that the library has read."""
+        """Append the messages that the library has parsed."""
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
                 if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                    self._parts.append(bytes(event.data))
+                    self._fragments.append(bytes(event.data))
                     if event.fin:
-                        messages.append(b"".join(self._parts))
-                        self._parts = []
+                        messages.append(b"".join(self._fragments))
+                        self._fragments = []
             elif not self._handshake.done():
                 self._end_handshake()
         if self._protocol.handshake_exc is not None and not self._handshake.done():
             self._handshake.set_exception(self._protocol.handshake_exc)
 
     def _end_of_stream(self) -> None:
-        if self._rest:
-            self._protocol.receive_data(bytes(self._rest))
-            self._rest.clear()
+        if self._unread:
+            self._protocol.receive_data(bytes(self._unread))
+            self._unread.clear()
         self._protocol.receive_eof()
         self._take_events([])
 

@@ -1,9 +1,9 @@
-"""Plain text frames, cut out of what one read of the socket brought.
+"""A fast parser for plain text frames.
 
-Nearly every frame of a feed is a whole, uncompressed text message (RFC 6455, section 5.2: FIN set, opcode 1, unmasked).
-Those are cut out here, which costs a fifth of what a full parser does. Every other frame (control frames, fragments,
-compressed ones, anything wrong) goes to the `websockets` library, and whole, so that the library always stands between
-two frames. The tests hold this against the library's own parser.
+Nearly every frame of a feed is a complete, uncompressed text message (RFC 6455, section 5.2: FIN set, opcode 1, not
+masked). Cutting these out here costs a fifth of a full parser's time. Every other frame (control frames, fragments,
+compressed and invalid frames) is passed as a whole to the `websockets` library, whose parser therefore always stands
+at the beginning of a frame. The tests compare the messages with those of the library's parser alone.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ _LENGTH_64 = 127
 
 
 def cut_frames(data: bytes, at: int, messages: list[bytes], max_bytes: int, plain: bool) -> tuple[int, int]:
-    """Append the payloads of plain text frames to `messages`, up to the first frame that is another or not complete.
+    """Append the payloads of plain text frames to `messages`; stop at the first frame of another kind or incomplete.
 
     Parameters
     ----------
     data
-        Bytes of the stream; a frame begins at place `at`.
+        Bytes of the stream. A frame begins at position `at`.
     max_bytes
-        A frame with a larger payload counts as another, and need not be complete.
+        A frame with a larger payload is treated as one of another kind, even while it is incomplete.
     plain
-        False while a fragmented message is under way: then every frame counts as another.
+        False within a fragmented message: then every frame is treated as one of another kind.
 
     Returns
     -------
     tuple
-        Where the frame begins at which it stopped, and where that ends (or, while that is not known, its header):
-        beyond the data where it is not complete.
+        The position at which the next frame begins, and the position at which it ends. The end of an incomplete frame
+        is beyond the data; while its length is unknown, the end of the header stands for it. The end of a masked or too
+        large frame is the end of the data.
 
     Examples
     --------
-    >>> found = []
-    >>> cut_frames(bytes([0x81, 2]) + b"{}" + bytes([0x81, 5]) + b"{", 0, found, 100, plain=True), found
+    >>> messages = []
+    >>> cut_frames(bytes([0x81, 2]) + b"{}" + bytes([0x81, 5]) + b"{", 0, messages, 100, plain=True), messages
     ((4, 11), [b'{}'])
     """
     end = len(data)
@@ -48,7 +49,7 @@ def cut_frames(data: bytes, at: int, messages: list[bytes], max_bytes: int, plai
             start += 8
             length = int.from_bytes(data[at + 2 : start])
         elif length > _LENGTH_64:
-            return at, end  # masked, which a server must not do: the library shall say so
+            return at, end  # masked, which is invalid from a server: the library reports the error
         if start > end:
             return at, start
         if length > max_bytes:

@@ -1,7 +1,7 @@
 """The status line and headers of the server's answer to a handshake.
 
-They are enough to know a refusal. The body is not read: it may be large, and on a connection that stays open it may
-never be complete.
+They are enough to recognise a refusal. The body is not read: it may be large, and on a connection that stays open it
+may never be complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a feed is: something that brings batches, can be asked for channels, and says how it fares."""
+"""The protocols between a feed and the pipeline that runs it.
+
+Everything in this module runs on one thread, that of the background loop, unless a docstring states otherwise.
+"""
 
 from __future__ import annotations
 
@@ -14,62 +17,71 @@ Filters = Mapping[str, Any]
 
 
 class Sink(Protocol):
-    """Where a feed puts what it brings; called on the background loop only."""
+    """The receiver of a feed's batches and events: the pipeline.
+
+    The feed calls these methods on the background loop's thread, from `Feed.start` on and one at a time. They return
+    quickly and raise nothing. After `failed` the feed calls nothing until it is started again.
+    """
 
     def deliver(self, batch: Batch, *, silently: bool = False) -> None:
-        """Take a batch; `silently`: it is not news, so tell nobody and record nothing."""
+        """Process a batch. With `silently`, the batch is not new: do not record or dispatch it."""
 
     def connected(self, at: int) -> None:
-        """Note that everything asked for is subscribed (again), at this moment in microseconds."""
+        """Note that all requested channels are subscribed, for the first time or again, since `at` (microseconds)."""
 
     def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
-        """Note that nothing comes since this moment in microseconds, and that the feed tries to come back.
+        """Note that the connection is lost since `at` (microseconds), and that the feed is reconnecting.
 
-        What may be lost is of these channels; of all that are subscribed, where none are named.
+        Messages of these channels may be lost; None: of all subscribed channels.
         """
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
-        """Note a gap that is none of the feed's own: it was not away."""
+        """Note a gap from `start` to `end` (microseconds) in which the feed was connected nevertheless."""
 
     def rewound(self, at: int) -> None:
-        """Forget everything that has come: the feed goes on from this moment."""
+        """Discard all rows: the feed goes on from the time `at` (microseconds)."""
 
     def failed(self, error: FxliveError) -> None:
         """Note that the feed has ended for good."""
 
 
 class Feed(Protocol):
-    """A source of batches. `start` raises where it cannot begin; after it, whatever happens is told to the sink."""
+    """A source of batches.
+
+    The pipeline calls the methods on the background loop; the coroutines run there too. The attribute `url` and the
+    properties may be read from any thread. After `start` has returned, the feed works in a task on the background loop
+    and reports batches and events, errors included, to its sink.
+    """
 
     url: str
 
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
-        """The filters of each channel that is subscribed."""
+        """The filters of each subscribed channel."""
 
     @property
     def clock_offset_us(self) -> int | None:
-        """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
+        """How far the platform's clock is ahead of ours, in microseconds; None if unknown."""
 
     @property
     def halt(self) -> Halt | None:
-        """Why nothing comes at present though nothing is wrong, as with a replay; None where things come."""
+        """Why a feed that works delivers nothing at present, such as a paused replay; None if it delivers."""
 
     @property
-    def trouble(self) -> str | None:
-        """Why the last try to come back has failed; None where there was none, or it went well."""
+    def reconnect_error(self) -> str | None:
+        """The error of the last failed reconnect since the connection was lost; None if there was none."""
 
     async def start(self, sink: Sink) -> None:
-        """Connect and subscribe, then go on in the background."""
+        """Connect, subscribe and return; then deliver to the sink in the background. Raise if that fails."""
 
     async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
-        """Subscribe to more channels, or to the same with other filters; returns once acknowledged."""
+        """Subscribe to further channels, or to subscribed ones with other filters. Return once acknowledged."""
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
-        """Give channels up; returns once acknowledged."""
+        """Unsubscribe from channels. Return once acknowledged."""
 
     def reconnect(self, reason: str) -> None:
-        """Drop the connection and come back."""
+        """Drop the connection and start to reconnect. Return at once."""
 
     async def close(self) -> None:
-        """End for good."""
+        """End for good. Afterwards the sink is called no more."""

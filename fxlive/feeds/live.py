@@ -1,4 +1,4 @@
-"""The live feed: keeps one connection to the platform, with every subscription, through whatever happens to it."""
+"""The live feed: one connection to the platform, restored with all its subscriptions whenever it is lost."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import msgspec
 from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from fxlive.core.background import wait_awake
+from fxlive.core.clock import now_us
 from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
@@ -33,18 +34,17 @@ from fxlive.errors import (
     TooManySubscriptions,
 )
 from fxlive.feeds.address import Address, Auth, query_token
-from fxlive.feeds.auth import (
-    Token,
-    TokenSource,
-    left_s,
-    life_s,
-    refresh_in_s,
-    retry_refresh_in_s,
-)
-from fxlive.feeds.backoff import DEFAULT_ATTEMPTS, Attempts
-from fxlive.feeds.connection import Connection, now_us
+from fxlive.feeds.auth import Token, TokenSource, lifetime_s, refresh_in_s, remaining_s, retry_refresh_in_s
+from fxlive.feeds.connection import Connection
 from fxlive.feeds.interface import Filters, Sink
-from fxlive.feeds.limits import MAX_SUBSCRIPTIONS, MESSAGES_PER_SECOND, Window, connections_to
+from fxlive.feeds.pacing import (
+    DEFAULT_ATTEMPTS,
+    MAX_SUBSCRIPTIONS,
+    MESSAGES_PER_SECOND,
+    RateLimit,
+    ReconnectAttempts,
+    connection_limit,
+)
 from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.wire import protocol
@@ -56,29 +56,31 @@ log = logging.getLogger("fxlive")
 
 PING_AFTER_TICKS = 20
 DEAD_AFTER_TICKS = 40
-LEAST_BETWEEN_HANDOVERS_S = 30.0
+"""Ticks of one second each, in which nothing was received."""
+
+MIN_HANDOVER_INTERVAL_S = 30.0
 _DAY_S = 86_400.0
 
 
 class LiveFeed:
-    """A connection to the platform that comes back.
+    """A feed from the platform, which reconnects by itself.
 
     Parameters
     ----------
     url
-        ``ws://`` or ``wss://``; a ``token`` in its query is taken out and used as with ``auth="query"``.
+        A ``ws://`` or ``wss://`` URL. If `token` is None, a ``token`` in its query is used, as with ``auth="query"``.
     token
-        The JWT, or a function (plain or async) that gives one, called for each connection.
+        The JWT, or a function (plain or async) that returns one and is called for each connection.
     channels
-        The filters of each channel to subscribe to.
+        The channels to subscribe to, with their filters.
     auth
-        Whether the token goes in the Authorization header or in the URL's query.
+        Whether the token is sent in the Authorization header or in the URL's query.
     ca
-        A file of certificates to trust and no others, or an SSL context, for ``wss://``.
+        For ``wss://``: a file of certificates, which replace the system's, or an SSL context.
     timeout_s
-        How long a connection, and an acknowledgement, may take.
+        The limit for connecting, and for each acknowledgement, in seconds.
     reconnect_attempts
-        How many failures in a row are final; None: none ever.
+        After how many failed reconnects in a row to give up; None: never.
     """
 
     def __init__(
@@ -92,53 +94,53 @@ class LiveFeed:
         timeout_s: float = 10.0,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
     ) -> None:
-        if token is None and (held := query_token(url)):
-            token, auth = held, "query"
+        if token is None and (from_query := query_token(url)):
+            token, auth = from_query, "query"
         self._address = Address(url, auth=auth, ca=ca)
         self.url = self._address.url
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         self._token = Token(token)
         self._timeout_s = timeout_s
-        self._attempts = Attempts(reconnect_attempts)
-        self._wanted: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
+        self._attempts = ReconnectAttempts(reconnect_attempts)
+        self._filters: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
         self._requests = Requests()
-        self._sends = Window(MESSAGES_PER_SECOND, 1.0)
-        self._subscribing = asyncio.Lock()
+        self._send_limit = RateLimit(MESSAGES_PER_SECOND, 1.0)
+        self._subscription_lock = asyncio.Lock()
         self._connection: Connection | None = None
-        self._arrived = 0
-        self._offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
+        self._message_count = 0
+        self._clock_offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
         self._task: asyncio.Task[None] | None = None
-        self._ended_by_us: str | None = None
-        self._server_error: tuple[int, Control] | None = None  # and when it came
+        self._abort_reason: str | None = None
+        self._server_error: tuple[int, Control] | None = None  # with its time of receipt
         self._closing = False
-        self._hurry = asyncio.Event()
-        self.trouble: str | None = None
+        self._retry_now = asyncio.Event()
+        self.reconnect_error: str | None = None
 
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
-        """The filters of each channel that is subscribed."""
-        return {name: dict(filters) for name, filters in self._wanted.items()}
+        """The filters of each subscribed channel."""
+        return {name: dict(filters) for name, filters in self._filters.items()}
 
     @property
     def clock_offset_us(self) -> int | None:
-        """How far the platform's clock is ahead of ours, in microseconds; None where it is not known."""
-        return None if self._offset is None else self._offset[1]
+        """How far the platform's clock is ahead of ours, in microseconds; None if unknown."""
+        return None if self._clock_offset is None else self._clock_offset[1]
 
     @property
     def halt(self) -> None:
-        """None: a market does not stand still."""
+        """None: a live feed never pauses."""
 
     async def start(self, sink: Sink) -> None:
-        """Connect and subscribe, then keep the connection in the background.
+        """Connect and subscribe; then keep connected in the background.
 
         Raises
         ------
         ConnectionFailed, SubscriptionError
-            Where the first connection or a subscription fails; nothing is left open.
+            If the first connection or a subscription fails. Nothing is left open.
         """
         self._sink, self._closing = sink, False
-        wait = connections_to(self.url).wait_s(time.monotonic())
+        wait = connection_limit(self.url).wait_s(time.monotonic())
         if wait > 0:
             raise RateLimitError(
                 f"Ten connections to {self.url} were opened in the last minute, which is the platform's limit. "
@@ -147,40 +149,40 @@ class LiveFeed:
                 retry_after_s=wait,
             )
         connection, token = await self._connect_with_fresh_token()
-        self._task = asyncio.create_task(self._keep(connection, token))
+        self._task = asyncio.create_task(self._run(connection, token))
 
     async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
-        """Subscribe to more channels, or to the same with other filters; returns once acknowledged."""
-        wanted = {name: dict(filters or {}) for name, filters in channels.items()}
-        async with self._subscribing:
-            _check_count(len(self._wanted.keys() | wanted.keys()))
-            for name, filters in wanted.items():  # one by one, so that what is granted is known when another is refused
+        """Subscribe to further channels, or to subscribed ones with other filters. Return once acknowledged."""
+        requested = {name: dict(filters or {}) for name, filters in channels.items()}
+        async with self._subscription_lock:
+            _check_count(len(self._filters.keys() | requested.keys()))
+            for name, filters in requested.items():  # one by one: if one is refused, those before it stay subscribed
                 if self._task is None:
                     raise SubscriptionError(
                         "The session was never opened. Call session.open(), or fxlive.connect(...)."
                     )
                 if self._connection is None:
-                    raise SubscriptionError("The connection is down just now. Wait until session.state is 'connected'.")
+                    raise SubscriptionError("The connection is down. Wait until session.state is 'connected'.")
                 await self._request(self._connection, "subscribe", {name: filters})
-                self._wanted = {**self._wanted, name: filters}  # as a whole: other threads read it
+                self._filters = {**self._filters, name: filters}  # a new dict: other threads read it
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
-        """Give channels up; returns once acknowledged."""
-        async with self._subscribing:
-            given_up = {name: self._wanted[name] for name in channels if name in self._wanted}
+        """Unsubscribe from channels. Return once acknowledged."""
+        async with self._subscription_lock:
+            removed = {name: self._filters[name] for name in channels if name in self._filters}
             if self._connection is not None:
-                await self._request(self._connection, "unsubscribe", given_up)
-            self._wanted = {name: filters for name, filters in self._wanted.items() if name not in given_up}
+                await self._request(self._connection, "unsubscribe", removed)
+            self._filters = {name: filters for name, filters in self._filters.items() if name not in removed}
 
     def reconnect(self, reason: str) -> None:
-        """Drop the connection and come back; where that is under way, try at once."""
-        self._hurry.set()
+        """Drop the connection and reconnect. If it is reconnecting already, try again at once."""
+        self._retry_now.set()
         if self._connection is not None:
-            self._ended_by_us = reason
+            self._abort_reason = reason
             self._connection.abort()
 
     async def close(self) -> None:
-        """End for good."""
+        """Close the connection for good."""
         self._closing = True
         if self._task is not None:
             self._task.cancel()
@@ -191,31 +193,32 @@ class LiveFeed:
     # One connection.
 
     async def _connect_with_fresh_token(self) -> tuple[Connection, str]:
-        """Connect; where the token is refused and a new one can be had, once more with that."""
+        """Connect. If the token is refused and the source is a function, try once more with a new token."""
         try:
             return await self._connect()
         except AuthenticationError as refused:
-            another = self._token.renewable and not isinstance(refused, TokenFunctionFailed)
-            if not another or connections_to(self.url).wait_s(time.monotonic()) > 0:
+            retry = self._token.renewable and not isinstance(refused, TokenFunctionFailed)
+            if not retry or connection_limit(self.url).wait_s(time.monotonic()) > 0:
                 raise
             log.info("the token was refused; asking for a new one")
         return await self._connect()
 
-    async def _new_token(self) -> str:
+    async def _get_token(self) -> str:
         try:
             return await wait_awake(self._token.get(), self._timeout_s)
         except TimeoutError:
             raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
 
     async def _connect(self, token: str | None = None) -> tuple[Connection, str]:
-        connections_to(self.url).note(time.monotonic())  # at once, or another session takes the place
-        token = token or await self._new_token()
+        # Before any await, or another session could pass the limit at the same time.
+        connection_limit(self.url).note(time.monotonic())
+        token = token or await self._get_token()
         url, header = self._address.with_token(token)
         self._server_error = None
         try:
-            connection = Connection(url, lambda messages, at: self._take(connection, messages, at))
+            connection = Connection(url, lambda messages, at: self._receive(connection, messages, at))
         except InvalidURI:
-            # its text would show the URL, and with it a token
+            # the text of the original exception contains the URL, and so possibly a token
             raise ConnectionFailed(f"{self.url!r} is not a WebSocket URL.", url=self.url) from None
         try:
             try:
@@ -224,10 +227,10 @@ class LiveFeed:
                 raise ServerUnavailable(
                     f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
                 ) from None
-            except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: of a host name that cannot be
+            except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: an invalid host name
                 raise connection_error(error, self.url, token) from shown_cause(error)
-            async with self._subscribing:  # or a channel that is being asked for would be forgotten
-                await self._request(connection, "subscribe", self._wanted)
+            async with self._subscription_lock:  # a subscription in progress is in `_filters` afterwards
+                await self._request(connection, "subscribe", self._filters)
                 self._connection = connection
         except BaseException:
             connection.abort()
@@ -260,146 +263,147 @@ class LiveFeed:
         self._note_offset(response, sent_at, received_at)
 
     async def _wait_to_send(self) -> None:
-        await asyncio.sleep(self._sends.wait_s(time.monotonic()))
-        self._sends.note(time.monotonic())
+        await asyncio.sleep(self._send_limit.wait_s(time.monotonic()))
+        self._send_limit.note(time.monotonic())
 
-    def _take(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
-        """Hand on what one read of the socket brought."""
-        batch = protocol.decode(messages, received_at, self._arrived)
+    def _receive(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
+        """Decode and deliver the messages of one read of the socket."""
+        batch = protocol.decode(messages, received_at, self._message_count)
         if batch.control or batch.rejected:
             concealed = [self._token.conceal(message) for message in messages]
-            if concealed != messages:  # a platform that repeats the token must not make us show it
-                batch = protocol.decode(concealed, received_at, self._arrived)
-        self._arrived += len(messages)
+            if concealed != messages:  # the platform may repeat the token, which must not be shown
+                batch = protocol.decode(concealed, received_at, self._message_count)
+        self._message_count += len(messages)
         for control in batch.control:
-            self._take_control(connection, control, batch)
+            self._handle_control(connection, control, batch)
         self._sink.deliver(batch)
 
-    def _take_control(self, connection: Connection, control: Control, batch: Batch) -> None:
+    def _handle_control(self, connection: Connection, control: Control, batch: Batch) -> None:
         if isinstance(control, ConnectionMessage):
             if control.status not in (None, "connected"):
                 self._server_error = (batch.received_at, control)
                 connection.abort()
         elif not self._requests.answer(control, batch.received_at) and isinstance(control, Error):
             self._server_error = (batch.received_at, control)
-            said = f"the platform says: {subscription_error(control)}"
-            log.warning(said)
-            batch.rejected.append(Rejection(batch.received_at, said, msgspec.json.encode(control).decode()))
+            reason = f"error from the platform: {subscription_error(control)}"
+            log.warning(reason)
+            batch.rejected.append(Rejection(batch.received_at, reason, msgspec.json.encode(control).decode()))
 
     def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
-        """Estimate the clock offset from a request and its answer; the quickest answer of all is the best."""
+        """Estimate the clock offset from a request and its answer. The estimate of the shortest round trip is kept."""
         try:
-            there = parse_time(str(response.timestamp))
+            platform_us = parse_time(str(response.timestamp))
         except (ValueError, OverflowError):
             return
         round_trip = received_at - sent_at
-        if self._offset is None or round_trip <= self._offset[0]:
-            self._offset = (round_trip, there - (sent_at + received_at) // 2)
+        if self._clock_offset is None or round_trip <= self._clock_offset[0]:
+            self._clock_offset = (round_trip, platform_us - (sent_at + received_at) // 2)
 
-    # Keeping one connection after the other.
+    # One connection after the other.
 
-    async def _keep(self, connection: Connection, token: str) -> None:
+    async def _run(self, connection: Connection, token: str) -> None:
         self._sink.connected(now_us())
         handed_over = False
         try:
             while True:
                 since = time.monotonic()
-                replaced = await self._watch(connection, token, handed_over)
-                handed_over = replaced is not None
-                if replaced is not None:
-                    connection, token = replaced
+                replacement = await self._supervise(connection, token, handed_over)
+                handed_over = replacement is not None
+                if replacement is not None:
+                    connection, token = replacement
                     continue
                 self._connection = None
-                self._attempts.ended(time.monotonic() - since)
+                self._attempts.note_end(time.monotonic() - since)
                 error = self._closed_error(connection)
-                self._sink.lost(connection.last_received_at, self._ended_by_us or str(error))
-                self._ended_by_us = None
-                self.trouble = None
-                connection, token = await self._come_back(error)
+                self._sink.lost(connection.last_received_at, self._abort_reason or str(error))
+                self._abort_reason = None
+                self.reconnect_error = None
+                connection, token = await self._reconnect(error)
                 self._sink.connected(now_us())
         except Exception as error:
-            if not isinstance(error, FxliveError):  # a fault of ours must not look like a reconnect that never ends
-                log.exception("the connection could not be kept")
-                error = ConnectionFailed(f"An internal error ended it: {type(error).__name__}.", url=self.url)
+            if not isinstance(error, FxliveError):  # a bug of ours must not look like an endless reconnect
+                log.exception("an internal error ended the connection")
+                text = f"An internal error ended the connection: {type(error).__name__}."
+                error = ConnectionFailed(text, url=self.url)
             self._connection = None
             self._sink.failed(error)
 
-    async def _watch(self, connection: Connection, token: str, handed_over: bool) -> tuple[Connection, str] | None:
-        """Return None when the connection has ended, or the one that replaced it before its token did."""
+    async def _supervise(self, connection: Connection, token: str, handed_over: bool) -> tuple[Connection, str] | None:
+        """Wait until the connection has ended; return None. If its token is replaced, return the new connection."""
         refresh_at = self._refresh_at(refresh_in_s(token, self._platform_time()))
-        if handed_over:  # where the clocks differ, a token may look old as soon as it comes
-            refresh_at = max(refresh_at, time.monotonic() + min(LEAST_BETWEEN_HANDOVERS_S, life_s(token) / 2))
+        if handed_over:  # with a wrong clock, a new token may look old
+            refresh_at = max(refresh_at, time.monotonic() + min(MIN_HANDOVER_INTERVAL_S, lifetime_s(token) / 2))
         while not connection.closed.done():
-            # Ticks, not seconds: a loop that could not run for a minute has seen one tick of silence.
+            # Ticks, not seconds: if the loop could not run for a minute, that is one tick of silence.
             await asyncio.wait({connection.closed}, timeout=min(1.0, max(0.0, refresh_at - time.monotonic())))
             connection.silent_ticks += 1
             if connection.silent_ticks == PING_AFTER_TICKS:
                 connection.ping()
             elif connection.silent_ticks >= DEAD_AFTER_TICKS:
-                self._ended_by_us = "no sign of life, and no answer to a ping"
+                self._abort_reason = "no data, and no reply to a ping"
                 connection.abort()
             if time.monotonic() >= refresh_at and not connection.closed.done():
-                replacement = await self._replace(connection, token)
+                replacement = await self._replace_token(connection, token)
                 if replacement is not None:
                     return replacement
                 refresh_at = self._refresh_at(retry_refresh_in_s(token, self._platform_time()))
         return None
 
     def _refresh_at(self, in_s: float | None) -> float:
-        """Return the moment at which to replace the token, by the monotonic clock; never, where there is no other."""
+        """Return when to replace the token, on the monotonic clock; infinite if it cannot or need not be replaced."""
         return math.inf if in_s is None or not self._token.renewable else time.monotonic() + in_s
 
     def _platform_time(self) -> float:
-        """Return the seconds since 1970 by the platform's clock, which is the one that ends tokens.
+        """Return the seconds since 1970 on the platform's clock, by which tokens expire.
 
-        An offset of a day and more is no clock, but a platform that plays an old market.
+        An offset of a day or more is ignored: such a platform replays an old market.
         """
         offset_s = (self.clock_offset_us or 0) / 1e6
         return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)
 
-    async def _replace(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
-        """Connect with a newer token, then close the connection; None where there is none yet, or it does not work."""
-        if connections_to(self.url).wait_s(time.monotonic()) > 0:
+    async def _replace_token(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
+        """Connect with a newer token, then close the old connection. None if there is no newer token, or it fails."""
+        if connection_limit(self.url).wait_s(time.monotonic()) > 0:
             return None
         try:
-            newer = await self._new_token()
-            if newer == token or left_s(newer, 0) <= left_s(token, 0):
-                return None  # a function that keeps its token until it ends is asked again
+            newer = await self._get_token()
+            if newer == token or remaining_s(newer, 0) <= remaining_s(token, 0):
+                return None  # the function still returns the old token: call it again later
             replacement = await self._connect(newer)
         except FxliveError as error:
             log.warning("the token could not be replaced: %s", error)
             return None
-        too_late = connection.ending
+        ended_before = connection.ending
         await connection.close()
-        if too_late:  # nothing came between its end and the new one's beginning
+        if ended_before:  # messages between its end and the new subscription are lost
             self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
             self._sink.connected(now_us())
         return replacement
 
-    async def _come_back(self, error: FxliveError) -> tuple[Connection, str]:
-        """Try until a connection is up and subscribed, or until the failures are final."""
+    async def _reconnect(self, error: FxliveError) -> tuple[Connection, str]:
+        """Try until a connection is up and subscribed; raise once the failures are final."""
         if self._closing:
             raise error
         last = error
-        renewed = False
+        renewed = False  # whether a token has been refused since the last one that was accepted
         while True:
             retry_after_s = getattr(last, "retry_after_s", None)
-            self._hurry.clear()
+            self._retry_now.clear()
             with suppress(TimeoutError):
-                await wait_awake(self._hurry.wait(), self._attempts.next_wait_s(random.random, retry_after_s))
-            wait = connections_to(self.url).wait_s(time.monotonic())
+                await wait_awake(self._retry_now.wait(), self._attempts.next_wait_s(random.random, retry_after_s))
+            wait = connection_limit(self.url).wait_s(time.monotonic())
             while wait > 0:
                 await asyncio.sleep(wait)
-                wait = connections_to(self.url).wait_s(time.monotonic())  # another session may have been quicker
+                wait = connection_limit(self.url).wait_s(time.monotonic())  # another session may have used it
             try:
                 return await self._connect()
             except TokenFunctionFailed as failed:
                 last = failed
             except AuthenticationError as refused:
-                let_in = refused.status == TOKEN_ENDED  # the token was good, and has ended since
-                if not self._token.renewable or (renewed and not let_in):
+                was_valid = refused.status == TOKEN_ENDED  # the token was accepted, and expired afterwards
+                if not self._token.renewable or (renewed and not was_valid):
                     raise
-                renewed = not let_in
+                renewed = not was_valid
                 last = refused
             except SubscriptionError as refused:
                 if isinstance(refused, InvalidChannel | InvalidSubscription | PermissionDenied):
@@ -408,8 +412,8 @@ class LiveFeed:
             except ConnectionFailed as failed:
                 last = failed
             log.warning("reconnect failed: %s", last)
-            self.trouble = str(last)
-            if self._attempts.failed():
+            self.reconnect_error = str(last)
+            if self._attempts.note_failure():
                 raise ReconnectsExhausted(
                     f"{self._attempts.failures} reconnects to {self.url} in a row failed; the last: {last} "
                     "Call session.reconnect() to try again.",
@@ -418,13 +422,12 @@ class LiveFeed:
                 ) from last
 
     def _closed_error(self, connection: Connection) -> FxliveError:
-        """Return why a connection ended, from the close code and what the server said before."""
-        # what it said an hour ago is not why it hangs up
+        """Return why a connection ended: an error message in its last read, or else the close code and reason."""
         if self._server_error is not None and self._server_error[0] == connection.last_received_at:
-            said = subscription_error(self._server_error[1])
-            return ConnectionFailed(str(said), url=self.url) if type(said) is SubscriptionError else said
+            error = subscription_error(self._server_error[1])
+            return ConnectionFailed(str(error), url=self.url) if type(error) is SubscriptionError else error
         reason = self._token.conceal(connection.close_reason.encode()).decode()
-        return ended_error(self.url, connection.close_code, reason, connection.refused)
+        return ended_error(self.url, connection.close_code, reason, connection.protocol_error)
 
 
 def _check_count(count: int) -> None:

@@ -1,4 +1,4 @@
-"""A feed without a network, for tests of what lies behind the feeds: it brings what it is given."""
+"""A feed without a network, for offline sessions and for tests of the pipeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fxlive.wire.protocol import decode
 
 
 class MemoryFeed:
-    """A feed that brings the frames put into it.
+    """A feed that delivers the frames passed to `put`.
 
     Examples
     --------
@@ -21,38 +21,38 @@ class MemoryFeed:
     url = "memory:"
     clock_offset_us: int | None = None
     halt: Halt | None = None
-    trouble: str | None = None
+    reconnect_error: str | None = None
 
     def __init__(self) -> None:
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.sink: Sink | None = None
         self.reconnects: list[str] = []
-        self._arrived = 0
+        self._frame_count = 0
 
     async def start(self, sink: Sink) -> None:
-        """Begin; from now on `put` may be called."""
+        """Start. From now on `put` may be called."""
         self.sink = sink
         sink.connected(0)
 
     def put(self, *frames: bytes, at: int = 0) -> None:
-        """Bring frames, received at a moment in microseconds."""
-        assert self.sink is not None, "start it first"
-        self.sink.deliver(decode(frames, at, self._arrived))
-        self._arrived += len(frames)
+        """Decode frames and deliver them as one batch, received at the time `at` (microseconds)."""
+        assert self.sink is not None, "the feed has not been started"
+        self.sink.deliver(decode(frames, at, self._frame_count))
+        self._frame_count += len(frames)
 
     async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
-        """Note the channels as subscribed."""
+        """Add the channels to the subscriptions."""
         self.subscriptions.update({name: dict(filters or {}) for name, filters in channels.items()})
 
     async def unsubscribe(self, channels: Sequence[str]) -> None:
-        """Note the channels as given up."""
+        """Remove the channels from the subscriptions."""
         for name in channels:
             self.subscriptions.pop(name, None)
 
     def reconnect(self, reason: str) -> None:
-        """Note that a reconnect was asked for."""
+        """Append the reason to `reconnects`."""
         self.reconnects.append(reason)
 
     async def close(self) -> None:
-        """End; nothing more is to be put."""
+        """End. From now on `put` must not be called."""
         self.sink = None

@@ -1,4 +1,4 @@
-"""What a refused, failed or ended connection means to a user."""
+"""The exceptions for refused, failed and ended connections."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NOT_ALLOWED = 4403
 
 
 def shown_cause(error: Exception) -> Exception | None:
-    """Return an error that may be shown as the cause of ours: not one whose text could hold the request."""
+    """Return the error if it may be shown as a cause; None if its text could contain the request with the token."""
     return error if isinstance(error, OSError) else None
 
 
 def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str, token: str) -> FxliveError:
-    """Return what a failed handshake means to a user."""
+    """Return the exception for a failed connection attempt."""
     if isinstance(error, InvalidStatus):
         return _status_error(error, url, token)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -42,37 +42,42 @@ def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str,
     if isinstance(error, ssl.SSLError):
         return ConnectionFailed(f"TLS with {url} failed: {error.reason}. Does the server speak wss?", url=url)
     if isinstance(error, UnicodeError):
-        return ConnectionFailed(f"{url!r} has no host that could be looked up. Is the address right?", url=url)
+        return ConnectionFailed(f"{url!r} has an invalid host name. Is the address right?", url=url)
     if isinstance(error, ConnectionResetError):
         scheme = url.partition(":")[0]
         return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
     if isinstance(error, OSError):
         number = error.errno or 0
-        words = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
         return ServerUnavailable(
-            f"Nothing answers at {url} ({words}). Is the address right, and the server up?", url=url
+            f"Nothing answers at {url} ({reason}). Is the address right, and the server up?", url=url
         )
-    ask = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
-    return ConnectionFailed(f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {ask}", url=url)
+    question = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
+    return ConnectionFailed(
+        f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {question}", url=url
+    )
 
 
-def ended_error(url: str, code: int | None, reason: str, refused: str | None) -> FxliveError:
-    """Return what the end of a connection means, by its close code and reason; `refused`: what we could not take."""
-    words = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
+def ended_error(url: str, code: int | None, reason: str, protocol_error: str | None) -> FxliveError:
+    """Return the exception for an ended connection, by its close code and reason.
+
+    `protocol_error` is why our side ended it: the received data was invalid or too large. None if it did not.
+    """
+    message = f"The platform closed the connection ({code}{': ' + reason if reason else ''})."
     if code in (TOKEN_ENDED, _NOT_ALLOWED):
         return AuthenticationError(
-            f"{words} The token has expired or was revoked; connect with a new one, or pass "
+            f"{message} The token has expired or was revoked; connect with a new one, or pass "
             "a function as token=, which is asked again.",
             url=url,
             status=code,
         )
     if code == 1008:
-        return RateLimitError(f"{words} It says that a rule was broken, such as a rate limit.", url=url, status=code)
+        return RateLimitError(f"{message} A rule was broken, such as a rate limit.", url=url, status=code)
     if code == 1013:
-        return ServerUnavailable(f"{words} Try again later.", url=url, status=code)
+        return ServerUnavailable(f"{message} Try again later.", url=url, status=code)
     if code == 1006:
-        words = f"What came could not be taken ({refused})." if refused else "The connection was lost."
-    return ConnectionFailed(words, url=url, status=code)
+        message = f"The received data is invalid ({protocol_error})." if protocol_error else "The connection was lost."
+    return ConnectionFailed(message, url=url, status=code)
 
 
 def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
@@ -89,7 +94,7 @@ def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
     if status == 429:
         wait = f" in {retry_after_s:.0f} s" if retry_after_s else " in a minute"
         return RateLimitError(
-            f"{url} says: too many connections (429). Try again{wait}.",
+            f"{url} reports too many connections (429). Try again{wait}.",
             url=url,
             status=status,
             retry_after_s=retry_after_s,

@@ -1,4 +1,4 @@
-"""Alerts of one's own: a condition on frames or numbers, which must hold for a while, and who is told then."""
+"""Alerts of the user: a condition that must hold for some time, and a callback that is called then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.core.arguments import span_s
 from fxlive.errors import UnknownOption
-from fxlive.pipeline.callbacks import Called, Errors
+from fxlive.pipeline.callbacks import ErrorCounter, UserFunction
 
 log = logging.getLogger("fxlive")
 
@@ -22,15 +22,15 @@ T = TypeVar("T")
 
 
 def holds(value: Any) -> bool:
-    """Return whether what a condition returned says yes.
+    """Return whether the result of a condition means that the condition holds.
 
-    A column or a frame of nothing but truth values is a mask, and says yes where one of them is True; any other says
-    yes where it has rows. A number says yes where it is not 0 or missing.
+    A Series, array or index of booleans, and a frame of boolean columns only, are masks: they hold if any value is
+    True. Any other frame, Series, index or array holds if it has rows. A number holds if it is neither 0 nor missing.
 
     Raises
     ------
     UnknownOption
-        Where it is None, text or a dict, which says nothing: a ``return`` was forgotten, or a comparison.
+        If the result is None, text or a mapping. Most likely a ``return`` or a comparison was forgotten.
 
     >>> holds(pd.DataFrame({"ticket": [7]})), holds(float("nan")), holds(pd.Series([5.0, 7.0]) < -100)
     (True, False, False)
@@ -45,26 +45,26 @@ def holds(value: Any) -> bool:
     if isinstance(value, pd.Series | pd.Index):
         return bool(pd.Series(value).any()) if is_bool_dtype(value.dtype) else len(value) > 0
     if value is None or isinstance(value, str | bytes | Mapping):
-        raise UnknownOption("what a condition returns", value, ("a frame", "a Series", "a number", "a bool"))
+        raise UnknownOption("the result of a condition", value, ("a frame", "a Series", "a number", "a bool"))
     if is_scalar(value) and pd.isna(value):
         return False
     return bool(value)
 
 
-class Hold:
-    """Says yes once when a condition has held for so long, and again only after it has ceased to.
+class HoldTimer:
+    """Fires once per period in which a condition holds, as soon as it has held for `hold_s` seconds.
 
-    Where time goes backwards, as in a replay that is sought back, it begins anew.
+    If time goes backwards, as in a replay after a seek, the timer is reset.
 
     Parameters
     ----------
     hold_s
-        How long, in seconds; 0: at once.
+        How long the condition must hold, in seconds; with 0 the timer fires at once.
 
     Examples
     --------
-    >>> rule = Hold(10)
-    >>> [rule.fires(at, True) for at in (0, 5, 10, 15)]
+    >>> timer = HoldTimer(10)
+    >>> [timer.fires(at, True) for at in (0, 5, 10, 15)]
     [False, False, True, False]
     """
 
@@ -73,13 +73,13 @@ class Hold:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, as if the condition had not held up to now."""
+        """Start again, as if the condition had not held so far."""
         self._since: float | None = None
         self._newest_s = -math.inf
-        self._told = False
+        self._fired = False
 
     def fires(self, at_s: float, true: bool) -> bool:
-        """Return whether it is time to tell, given whether the condition holds at a moment."""
+        """Return whether to call the callback now, given the time and whether the condition holds."""
         if not true or at_s < self._newest_s:
             self.reset()
         self._newest_s = at_s
@@ -87,25 +87,26 @@ class Hold:
             return False
         if self._since is None:
             self._since = at_s
-        if self._told or at_s - self._since < self.hold_s:
+        if self._fired or at_s - self._since < self.hold_s:
             return False
-        self._told = True
+        self._fired = True
         return True
 
 
 def firings(
     condition: Callable[[T], Any], moments: Iterable[tuple[pd.Timestamp, T]], hold: str | float | pd.Timedelta = 0
 ) -> Iterator[tuple[pd.Timestamp, Any]]:
-    """Give each moment at which an alert would have been told, and what its condition returned then.
+    """Yield each time at which `Session.when` would have called its callback, and the condition's result.
 
     Parameters
     ----------
     condition
-        As of `Session.when`.
+        As for `Session.when`.
     moments
-        Times and what could be read then, such as ``((t, capture.at(t)) for t in pd.date_range(..., freq="1s"))``.
+        Pairs of a time and an object to pass to the condition, such as
+        ``((t, capture.at(t)) for t in pd.date_range(..., freq="1s"))``.
     hold
-        As of `Session.when`.
+        As for `Session.when`.
 
     Examples
     --------
@@ -113,35 +114,35 @@ def firings(
     >>> [(at.second, value) for at, value in firings(lambda n: n > 5, moments, hold="1s")]
     [(2, True)]
     """
-    rule = Hold(span_s("hold", hold))
+    timer = HoldTimer(span_s("hold", hold))
     for at, readings in moments:
         value = condition(readings)
-        if rule.fires(at.timestamp(), holds(value)):
+        if timer.fires(at.timestamp(), holds(value)):
             yield at, value
 
 
-class Watch(Called):
-    """A condition that is looked at a few times a second; `cancel()` ends it.
+class Watch(UserFunction):
+    """A condition that is checked several times a second on a thread of its own; `cancel()` ends it.
 
-    `calls`, `errors` and `error` say how it fares: `errors` counts what the condition or the callback raised, which is
-    logged once for each kind, and `error` is the last of it, in words.
+    `calls` counts the calls of the callback. `errors` counts the exceptions that the condition or the callback raised;
+    the first of each type is logged. `error` is the text of the last one.
 
     Parameters
     ----------
     condition
-        Takes no argument; what it returns is judged by `holds`, and given to `callback`.
+        Takes no argument. Its result is evaluated by `holds` and passed to `callback`.
     callback
-        Takes what the condition returned.
+        Takes the condition's result.
     hold_s, every_s
-        How long it must hold, and how often it is looked at, in seconds.
+        How long the condition must hold, and the time between two checks, in seconds.
     clock
-        Gives the time in microseconds; that of a replay runs as its market does.
+        Returns the time in microseconds. The clock of a replay follows the replay's speed and pauses.
     ended
-        Says whether there is nothing to look at any more.
+        Returns True once the watch has nothing left to check.
     paused
-        Says whether there is nothing to look at for now: how long the condition has held counts anew after that.
+        Returns True while there is nothing to check. Afterwards the condition must hold for `hold_s` again.
     errors
-        Counts what is raised.
+        Counts the exceptions.
     """
 
     def __init__(
@@ -154,17 +155,17 @@ class Watch(Called):
         clock: Callable[[], int],
         ended: Callable[[], bool],
         paused: Callable[[], bool],
-        errors: Errors | None = None,
+        errors: ErrorCounter | None = None,
     ) -> None:
         super().__init__(errors)
         self._condition = condition
         self._callback = callback
-        self._rule = Hold(hold_s)
+        self._timer = HoldTimer(hold_s)
         self._every_s = every_s
         self._clock = clock
         self._ended = ended
         self._paused = paused
-        self._kinds: set[str] = set()
+        self._logged_types: set[str] = set()
         self._cancelled = threading.Event()
         name = getattr(callback, "__name__", type(callback).__name__)
         self._thread = threading.Thread(target=self._work, name=f"fxlive when: {name}", daemon=True)
@@ -176,39 +177,42 @@ class Watch(Called):
 
     @property
     def ended(self) -> bool:
-        """Whether it looks no more."""
+        """Whether it checks its condition no longer."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Look no more."""
+        """Stop checking the condition."""
         self._cancelled.set()
 
     def _work(self) -> None:
         while not self._cancelled.is_set() and not self._ended():
             if self._paused():
-                self._rule.reset()
+                self._timer.reset()
             else:
-                self._look()
+                self._check()
             self._cancelled.wait(self._every_s)
         self._cancelled.set()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             value = self._condition()
             true = holds(value)
-        except Exception as error:  # the user's own: it must not end the watch
-            self._rule.reset()  # nobody knows whether it held
-            self._count(error)
+        except Exception as error:  # an error of the user's code must not end the watch
+            self._timer.reset()  # it is unknown whether the condition held
+            self._note_error(error)
             return
-        if self._rule.fires(self._clock() / 1e6, true) and not self._cancelled.is_set():
+        if self._timer.fires(self._clock() / 1e6, true) and not self._cancelled.is_set():
             self.calls += 1
             try:
                 self._callback(value)
             except Exception as error:
-                self._count(error)
+                self._note_error(error)
 
-    def _count(self, error: Exception) -> None:
+    def _note_error(self, error: Exception) -> None:
         self._errors.note(error)
-        if type(error).__name__ not in self._kinds:
-            self._kinds.add(type(error).__name__)
-            log.error("a condition or its callback raised; more of this kind are only counted", exc_info=error)
+        if type(error).__name__ not in self._logged_types:
+            self._logged_types.add(type(error).__name__)
+            log.error(
+                "the condition or the callback of an alert raised; more errors of this type are only counted",
+                exc_info=error,
+            )

@@ -1,7 +1,7 @@
-"""Who is told of new messages: callbacks, each on a thread of its own, and streams, on the caller's loop.
+"""Callbacks of the user, each called on a thread of its own, behind a bounded mailbox.
 
-Each listens behind a bounded mailbox. One that is slow loses its oldest messages, counted, and never slows the feed;
-one that raises is counted and logged, its last error is kept, and it goes on with the next message.
+A slow callback loses its oldest messages, which are counted; it never slows the feed. An exception that a callback
+raises is counted and logged, and the callback goes on with the next message.
 """
 
 from __future__ import annotations
@@ -20,63 +20,63 @@ log = logging.getLogger("fxlive")
 Callback = Callable[[Any], Any]
 
 
-class Errors:
-    """How often what a user gave to be called has raised (`count`), and what at last, in words (`last`).
+class ErrorCounter:
+    """Counts exceptions raised by a user's function (`count`) and keeps the text of the last one (`last`).
 
-    The words alone are kept: an exception would keep the variables of all that it passed through. What is noted is
-    counted in the `whole` too.
+    The exception itself is not kept: its traceback would keep the local variables of all its frames alive. If a
+    `total` is given, every exception is counted there too.
 
-    >>> errors = Errors()
+    >>> errors = ErrorCounter()
     >>> errors.note(KeyError("profit"))
     >>> str(errors)
     "1 errors, the last KeyError: 'profit'"
     """
 
-    def __init__(self, whole: Errors | None = None) -> None:
+    def __init__(self, total: ErrorCounter | None = None) -> None:
         self.count = 0
         self.last: str | None = None
-        self._whole = whole
+        self._total = total
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
         return f"{self.count:,} errors" + (f", the last {self.last}" if self.last else "")
 
     def note(self, error: BaseException) -> None:
-        """Count an error, whatever it is."""
+        """Count an exception of any type."""
         try:
-            said = (str(error).strip().splitlines() or [""])[0][:200]
-        except Exception:  # an exception of the user's, which may have no words
-            said = ""
+            text = (str(error).strip().splitlines() or [""])[0][:200]
+        except Exception:  # the __str__ of the user's exception raised
+            text = ""
         with self._lock:
             self.count += 1
-            self.last = type(error).__name__ + (f": {said}" if said else "")
-        if self._whole is not None:
-            self._whole.note(error)
+            self.last = type(error).__name__ + (f": {text}" if text else "")
+        if self._total is not None:
+            self._total.note(error)
 
 
-class Called:
-    """Something of the user's that is called: how often, and what it has raised."""
+class UserFunction:
+    """A function of the user: counts its calls and the exceptions that it raised."""
 
-    def __init__(self, errors: Errors | None) -> None:
+    def __init__(self, errors: ErrorCounter | None) -> None:
         self.calls = 0
-        self._errors = errors or Errors()
+        self._errors = errors or ErrorCounter()
 
     @property
     def errors(self) -> int:
-        """How often it has raised."""
+        """The number of exceptions that it raised."""
         return self._errors.count
 
     @property
     def error(self) -> str | None:
-        """What it raised last, in words; None where it has not."""
+        """The type and text of the last exception that it raised; None if it raised none."""
         return self._errors.last
 
 
-class Handle(Called):
-    """A registered callback: `cancel()` ends it; `calls`, `errors`, `error` (the last, in words) and `dropped` say how
-    it fares.
+class Handle(UserFunction):
+    """A registered callback: `cancel()` ends it.
 
-    It can still be called like the function that it holds.
+    `calls`, `errors` (a count), `error` (the text of the last exception) and `dropped` (messages) describe it. It can
+    still be called like the function that it wraps.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Handle(Called):
         on_error: Callable[[Any], Any] | None,
         size: int = MAILBOX_SIZE,
         *,
-        errors: Errors | None = None,
+        errors: ErrorCounter | None = None,
     ) -> None:
         super().__init__(errors)
         self.channel = channel
         self._callback = callback
         self._on_error = on_error
-        self._wakes = threading.Event()
-        self.mailbox = Mailbox(channel, self._wakes.set, size)
+        self._wake_up = threading.Event()
+        self.mailbox = Mailbox(channel, self._wake_up.set, size)
         name = getattr(callback, "__name__", type(callback).__name__)
         self._thread = threading.Thread(target=self._work, name=f"fxlive on {channel}: {name}", daemon=True)
         self._thread.start()
@@ -108,30 +108,30 @@ class Handle(Called):
 
     @property
     def dropped(self) -> int:
-        """How many messages it was too slow for."""
+        """The number of messages that were dropped because the callback was too slow."""
         return self.mailbox.dropped
 
     def cancel(self) -> None:
-        """Tell it no more, not even what waits in its queue."""
+        """Stop calling it. Messages that wait in its queue are discarded."""
         self.mailbox.discard()
 
     def _work(self) -> None:
         with asyncio.Runner() as runner:
             while True:
-                self._wakes.wait()
-                self._wakes.clear()
+                self._wake_up.wait()
+                self._wake_up.clear()
                 while (message := self.mailbox.take()) is not None:
-                    self._tell(message, runner)
+                    self._call(message, runner)
                 if self.mailbox.closed:
                     return
 
-    def _tell(self, message: AnyMessage, runner: asyncio.Runner) -> None:
+    def _call(self, message: AnyMessage, runner: asyncio.Runner) -> None:
         self.calls += 1
         try:
             result = self._callback(message)
             if inspect.iscoroutine(result):
                 runner.run(result)
-        except BaseException as error:  # sys.exit() and a cancelled task end no more than the callback itself
+        except BaseException as error:  # sys.exit() or a cancelled task must not end this thread
             self._errors.note(error)
             log.exception("a callback on %s raised", self.channel)
             if self._on_error is not None:
@@ -139,63 +139,3 @@ class Handle(Called):
                     self._on_error(error)
                 except BaseException:
                     log.exception("the on_error of a callback on %s raised", self.channel)
-
-
-class Stream:
-    """An async iterator over the messages of a channel, from the moment it was made; ends when the session closes.
-
-    `dropped` counts the messages that it was too slow for.
-    """
-
-    def __init__(self, channel: str, size: int = MAILBOX_SIZE) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise RuntimeError(
-                "A stream is read in async code: async for message in session.stream(...). In a plain cell, use "
-                "session.on(...) with a callback."
-            ) from None
-        news = asyncio.Event()
-        on_its_way = threading.Lock()  # held from a wake-up's being scheduled until it arrives: one at a time
-
-        def arrive() -> None:
-            on_its_way.release()  # first, so that what comes from here on schedules another
-            news.set()
-
-        def wake() -> None:  # holds no reference to the stream, so that a forgotten one ends
-            if on_its_way.acquire(blocking=False):
-                try:
-                    loop.call_soon_threadsafe(arrive)
-                except RuntimeError:  # the reader's loop has closed, which is no matter of the feed's
-                    pass
-
-        self._news = news
-        self.mailbox = Mailbox(channel, wake, size)
-
-    @property
-    def dropped(self) -> int:
-        """How many messages it was too slow for."""
-        return self.mailbox.dropped
-
-    def __aiter__(self) -> Stream:
-        return self
-
-    async def __anext__(self) -> AnyMessage:
-        while True:
-            self._news.clear()
-            message = self.mailbox.take()
-            if message is not None:
-                return message
-            if self.mailbox.closed:
-                if self.mailbox.error is not None:
-                    raise self.mailbox.error
-                raise StopAsyncIteration
-            await self._news.wait()
-
-    async def aclose(self) -> None:
-        """Read no more."""
-        self.mailbox.discard()
-
-    def __del__(self) -> None:
-        if hasattr(self, "mailbox"):
-            self.mailbox.closed = True

@@ -1,4 +1,4 @@
-"""Seen: which messages have come before, by their ids."""
+"""Detection of messages that were received before, by their ids."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ REMEMBERED_IDS = 100_000
 _NO_ID = frozenset((None, ""))
 
 
-class Seen:
-    """The ids among the last 100,000 of a channel; an empty one is none.
+class RecentIds:
+    """Remembers the last 100,000 message ids of a channel. Missing and empty ids are ignored.
 
-    >>> seen = Seen()
-    >>> seen.duplicates(["a", "b", "a", None]), seen.duplicates(["b"])
+    >>> recent_ids = RecentIds()
+    >>> recent_ids.duplicates(["a", "b", "a", None]), recent_ids.duplicates(["b"])
     ([2], [0])
     """
 
@@ -22,24 +22,27 @@ class Seen:
         self._order: deque[str] = deque()
 
     def duplicates(self, ids: list[str | None]) -> list[int]:
-        """Return the places of the ids that were seen before, and remember the others."""
+        """Return the positions of the ids that are remembered already, and remember the others."""
         fresh = set(ids)
         if len(fresh) == len(ids) <= self._size and fresh.isdisjoint(self._ids) and fresh.isdisjoint(_NO_ID):
             self._order.extend(ids)  # type: ignore[arg-type]
             self._ids |= fresh  # type: ignore[arg-type]
             self._forget()
             return []
-        found = []
-        for place, name in enumerate(ids):
+        positions = []
+        for position, name in enumerate(ids):
             if not name:
                 continue
             if name in self._ids:
-                found.append(place)
+                positions.append(position)
             else:
                 self._ids.add(name)
                 self._order.append(name)
                 self._forget()
-        return found
+        return positions
+
+    def __contains__(self, name: str | None) -> bool:
+        return name in self._ids
 
     def _forget(self) -> None:
         excess = len(self._order) - self._size

@@ -1,4 +1,4 @@
-"""Health: how a session fares, at one moment."""
+"""Health: the state and the figures of a session at one moment."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.counters import Counters
 from fxlive.tables.store import Store
 
-_LATENCIES_MS = (-1000.0, 3_600_000.0)  # others are the difference of two clocks
+_LATENCIES_MS = (-1000.0, 3_600_000.0)  # a latency outside this range is the difference of two clocks
 
 
 @dataclass(frozen=True, repr=False)
 class Health:
-    """How a session fares, at one moment.
+    """The state and the figures of a session at one moment.
 
-    `error` says why it has failed, or why it is away just now. Times are in seconds where named `_s`, in milliseconds
-    where named `_ms`. Latency is from the envelope's timestamp to receipt, corrected by the clock offset where that is
-    known; it is NaN where the timestamps are not of this hour, or of a time that is yet to come (a market that is
-    played again, or faster). `callback_error` tells what callbacks and alerts have raised. `channels` has a row for
-    each channel.
+    Names end with their unit: seconds (`_s`) or milliseconds (`_ms`).
+
+    - `error`: why the session failed, or why it is reconnecting; None if neither.
+    - `latency_p50_ms`, `latency_p99_ms`: from a message's timestamp to its receipt, corrected by the clock offset if
+      that is known. NaN if the median is above one hour or below -1 s: then the timestamps follow another clock, as in
+      a simulated or replayed market.
+    - `clock_offset_ms`: how far the platform's clock is ahead of ours; None if unknown.
+    - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
+      the last of them.
+    - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
+    - `channels`: one row per channel.
     """
 
     state: State
@@ -47,28 +53,28 @@ class Health:
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
-        told = "\n".join(f"  {name:<17} {value}" for name, value in self._told().items())
-        return f"<fxlive health>\n{told}\n{self.channels.to_string(float_format='{:.1f}'.format)}"
+        lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
+        return f"<fxlive health>\n{lines}\n{self.channels.to_string(float_format='{:.1f}'.format)}"
 
     def _repr_html_(self) -> str:
-        told = pd.Series({name: str(value) for name, value in self._told().items()})
-        return f"{told.to_frame().to_html(header=False)}{self.channels.to_html(float_format='{:.1f}'.format)}"
+        figures = pd.Series({name: str(value) for name, value in self._figures().items()})
+        return f"{figures.to_frame().to_html(header=False)}{self.channels.to_html(float_format='{:.1f}'.format)}"
 
-    def _told(self) -> dict[str, Any]:
+    def _figures(self) -> dict[str, Any]:
         values = {name.name: getattr(self, name.name) for name in fields(self) if name.name != "channels"}
         return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def health_of(pipeline: Pipeline) -> Health:
-    """Return how everything fares now."""
+    """Return the health of a running pipeline."""
     counters = dict(pipeline.store.counters)
-    rows = {name: _of_channel(pipeline, name, counted) for name, counted in counters.items()}
+    rows = {name: _channel_row(pipeline, name, counted) for name, counted in counters.items()}
     channels = pd.DataFrame.from_dict(rows, orient="index").rename_axis("channel")
     p50, p99 = latency_ms(pipeline)
     offset_us = pipeline.feed.clock_offset_us
     return Health(
         state=pipeline.state,
-        error=pipeline.why,
+        error=pipeline.problem,
         connected_s=pipeline.connected_s,
         reconnects=pipeline.reconnects,
         gaps=len(pipeline.store.gaps),
@@ -89,14 +95,17 @@ def health_of(pipeline: Pipeline) -> Health:
 
 
 def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[float, float]:
-    """Return median and 99th percentile of the latency of a channel, or of all, in milliseconds, as in `Health`."""
-    of: Counters | Store = pipeline.store if counters is None else counters
+    """Return the median and the 99th percentile of the latency in milliseconds, as in `Health`.
+
+    Of the channel of these counters; by default of all channels.
+    """
+    source: Counters | Store = pipeline.store if counters is None else counters
     offset_ms = (pipeline.feed.clock_offset_us or 0) / 1000
-    p50, p99 = (value + offset_ms for value in of.latency_ms((0.5, 0.99)))
+    p50, p99 = (value + offset_ms for value in source.latency_ms((0.5, 0.99)))
     return (p50, p99) if _LATENCIES_MS[0] < p50 < _LATENCIES_MS[1] else (float("nan"), float("nan"))
 
 
-def _of_channel(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
+def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
     p50, p99 = latency_ms(pipeline, counters)
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {

@@ -1,4 +1,4 @@
-"""Mailbox: the bounded queue in front of a callback or a stream."""
+"""The bounded queue in front of a callback or a stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ AnyMessage = Message | Undocumented
 
 
 class Mailbox:
-    """A bounded queue from the background loop to one listener; full, it drops its oldest and counts them."""
+    """A bounded queue of messages from the background loop to one callback or stream.
+
+    When it is full, the oldest messages are dropped and counted in `dropped`. `wake` is called after every change; it
+    may run on any thread.
+    """
 
     def __init__(self, channel: str, wake: Callable[[], None], size: int = MAILBOX_SIZE) -> None:
         self.channel = channel
@@ -28,7 +32,7 @@ class Mailbox:
         self._wake = wake
 
     def put(self, messages: Sequence[AnyMessage]) -> None:
-        """Add messages and wake the listener."""
+        """Add messages, unless it is closed."""
         with self._lock:
             if self.closed:
                 return
@@ -37,18 +41,18 @@ class Mailbox:
         self._wake()
 
     def close(self, error: FxliveError | None = None) -> None:
-        """Let the listener end once it has read what is here, with an error where the session failed."""
+        """Accept no more messages. Those in the queue can still be taken; `error` is why the session failed."""
         self.closed, self.error = True, error
         self._wake()
 
     def discard(self) -> None:
-        """Close, and forget what has not been read."""
+        """Accept no more messages, and drop those in the queue."""
         with self._lock:
             self.closed = True
             self._messages.clear()
         self._wake()
 
     def take(self) -> AnyMessage | None:
-        """Return the oldest message, or None where there is none."""
+        """Remove and return the oldest message; None if the queue is empty."""
         with self._lock:
             return self._messages.popleft() if self._messages else None

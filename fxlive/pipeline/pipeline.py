@@ -1,4 +1,4 @@
-"""Pipeline: runs a feed into recorder and store, drops duplicates, tells the listeners, and has a lifecycle."""
+"""The pipeline: deduplicates the batches of a feed, stores, records and dispatches them; holds the session's state."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from fxlive.core.background import INTERRUPTIBLE_S
+from fxlive.core.clock import now_us
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.callbacks import Errors, Handle, Stream
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.callbacks import ErrorCounter, Handle
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.pipeline.mailbox import Mailbox
+from fxlive.pipeline.streams import Stream
 from fxlive.tables.counters import Counters
 from fxlive.tables.gaps import Gap
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
@@ -28,36 +30,34 @@ MAX_CHANNELS = len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS
 STALE_AFTER_S: dict[str, float] = {"market-data": 10.0}
 
 
-def now_us() -> int:
-    """Return the present in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
-
-
 class Recording(Protocol):
-    """What writes batches to disk; both calls return at once and raise nothing."""
+    """A writer of batches to disk. Both methods return at once and raise nothing."""
 
     def put(self, batch: Batch) -> None:
         """Record a batch."""
 
     def gap(self, start_us: int, end_us: int | None, reason: str, channels: Iterable[str]) -> None:
-        """Record a time in which messages may have been lost, at its beginning and again at its end."""
+        """Record a gap. Called when it begins, with `end_us` None, and again when it has ended."""
 
 
 class Pipeline:
-    """A running feed with all that follows it.
+    """A running feed, and everything that its batches pass through.
+
+    It is the `Sink` of its feed: the feed calls `deliver`, `connected`, `lost`, `missed`, `rewound` and `failed` on the
+    background loop. The coroutines run there too. All other methods may be called from any thread.
 
     Parameters
     ----------
     feed
-        Where batches come from.
+        The source of batches.
     store
-        Where they go.
+        Keeps the rows of all channels.
     stale_after_s
-        How long a channel may be silent before it is stale, by channel.
+        After how many seconds of silence a channel is stale, by channel. Other channels are never stale.
     reconnect_when_stale
-        Whether a stale channel asks for a reconnect.
+        Whether to reconnect when a channel is stale.
     clock
-        Gives the time in microseconds since 1970 UTC; a replay has a clock of its own.
+        Returns the time in microseconds since 1970 UTC. A replay has a clock of its own.
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class Pipeline:
         self._reconnect_when_stale = reconnect_when_stale
         self._connected_at: int | None = None
         self._silent_s: dict[str, float] = {}
-        self._seen: dict[str, Seen] = {}
+        self._recent_ids: dict[str, RecentIds] = {}
         self._mailboxes: tuple[Mailbox, ...] = ()
         self._handles: tuple[Handle, ...] = ()
-        self.callback_errors = Errors()
-        """What callbacks and alerts of the user's have raised, also those that have ended."""
-        self._moved = threading.Condition()
+        self.callback_errors = ErrorCounter()
+        """The exceptions of all callbacks and alerts of the user, including those that have ended."""
+        self._changed = threading.Condition()
         self._ticker: asyncio.Task[None] | None = None
         self._starting: asyncio.Future[None] | None = None
 
-    # Life.
+    # Lifecycle.
 
     async def start(self) -> None:
-        """Start the feed; raises what it raises, and then nothing is left open."""
+        """Start the feed. If that fails, raise its error and leave nothing open."""
         self.check_startable()
         self.error = None
         self._set_state("connecting")
@@ -101,7 +101,7 @@ class Pipeline:
             await self._starting
         except BaseException as error:
             await self.feed.close()
-            if self.state == "closed":  # by another thread meanwhile
+            if self.state == "closed":  # another thread closed it meanwhile
                 raise SessionClosed("The session was closed while it was connecting.") from None
             self._end("failed", error if isinstance(error, FxliveError) else None)
             raise
@@ -109,32 +109,32 @@ class Pipeline:
             self._ticker = asyncio.get_running_loop().create_task(self._tick())
 
     def check_startable(self) -> None:
-        """Raise where the session is open, or was closed."""
+        """Raise an error if the session is open or was closed."""
         if self.state == "closed":
             self.check_open()
         if self.state in ("connected", "reconnecting"):
-            raise FxliveError("The session is open already.")
+            raise FxliveError("The session is already open.")
 
     def abandon(self) -> None:
-        """Be closed, in a forked process: the connection, the loop and the threads are the parent's."""
-        self._moved = threading.Condition()
+        """Mark as closed in a forked child. The connection, the loop and the threads belong to the parent process."""
+        self._changed = threading.Condition()
         self._ticker = self._starting = self.recording = None
         self._mailboxes = self._handles = ()
         self.feed = MemoryFeed()
         self.state = "closed"
 
     async def restart(self) -> None:
-        """Connect anew: at once where the feed runs, from the beginning where it has failed."""
+        """Reconnect a running feed; start a failed one again."""
         if self.state == "failed":
             await self.start()
         elif self.state == "closed":
             raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
         else:
             self.check_opened()
-            self.feed.reconnect("asked for")
+            self.feed.reconnect("reconnect requested")
 
     async def close(self) -> None:
-        """End for good; may be called twice, and while it starts."""
+        """Close the feed for good. May be called twice, and during `start`."""
         self._connected_at = None
         self._end("closed", None)
         if self._ticker is not None:
@@ -149,9 +149,9 @@ class Pipeline:
             return
         self.error = error or self.error
         self._set_state(state)
-        # A reconnect revives callbacks; a stream has raised by then.
+        # After a failure callbacks stay registered for a later reconnect. Streams end: they raise the error.
         kept = {handle.mailbox for handle in self._handles} if state == "failed" else set()
-        with self._moved:
+        with self._changed:
             ended = [mailbox for mailbox in self._mailboxes if mailbox not in kept]
             self._mailboxes = tuple(mailbox for mailbox in self._mailboxes if mailbox in kept)
         for mailbox in ended:
@@ -164,11 +164,11 @@ class Pipeline:
             self.state = state
         self._notify()
 
-    # What the feed calls, on the background loop.
+    # Called by the feed, on the background loop.
 
     def deliver(self, batch: Batch, *, silently: bool = False) -> None:
-        """Take a batch in: this is the whole way in. What comes `silently` is neither recorded nor told."""
-        taken = batch
+        """Deduplicate, store, record and dispatch a batch. With `silently`, do not record or dispatch it."""
+        recorded = batch
         try:
             for name, rows in list(batch.rows.items()):
                 fresh = self._without_duplicates(name, rows)
@@ -177,15 +177,15 @@ class Pipeline:
                 else:
                     del batch.rows[name]
             self.store.add(batch)
-        except Exception as error:  # a fault of ours must not end the connection, nor lose a message silently
-            log.exception("a batch could not be taken in")
+        except Exception as error:  # a bug of ours must neither end the connection nor lose a message silently
+            log.exception("a batch could not be stored")
             reason = f"internal error: {type(error).__name__}: {error}"
             raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
             rejected = [Rejection(batch.received_at, reason, text) for text in raw]
             self.store.reject(rejected)
-            taken = Batch(batch.received_at, {}, batch.control, [*batch.rejected, *rejected])
+            recorded = Batch(batch.received_at, {}, batch.control, [*batch.rejected, *rejected])
         if self.recording is not None and not silently:
-            self.recording.put(taken)
+            self.recording.put(recorded)
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages)
@@ -194,26 +194,38 @@ class Pipeline:
         self._notify()
 
     def _without_duplicates(self, name: str, rows: Rows) -> Rows:
-        seen = self._seen.get(name)
-        if seen is None:
-            if len(self._seen) >= MAX_CHANNELS:  # the store will not take more either
+        recent_ids = self._recent_ids.get(name)
+        if recent_ids is None:
+            if len(self._recent_ids) >= MAX_CHANNELS:  # the store rejects further channels, too
                 return rows
-            seen = self._seen[name] = Seen()
-        duplicates = set(seen.duplicates(rows.values["id"]))
+            recent_ids = self._recent_ids[name] = RecentIds()
+        duplicates = set(recent_ids.duplicates(rows.values["id"]))
         if not duplicates:
             return rows
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
-        return rows.take([place for place in range(len(rows)) if place not in duplicates])
+        return rows.take([position for position in range(len(rows)) if position not in duplicates])
+
+    def not_received(self, batch: Batch) -> Batch:
+        """Return a batch of another connection without the messages that were received here, too."""
+        rows = {}
+        for name, received in batch.rows.items():
+            recent_ids = self._recent_ids.get(name)
+            if recent_ids is not None:
+                ids = enumerate(received.values["id"])
+                received = received.take([position for position, message_id in ids if message_id not in recent_ids])
+            if len(received):
+                rows[name] = received
+        return Batch(batch.received_at, rows, batch.control, batch.rejected)
 
     def record_into(self, recording: Recording) -> None:
-        """Hand everything that comes to a recording from now on; and the gap that lasts, which it would not know of."""
+        """Pass everything to a recording from now on, beginning with the gap that is open, if any."""
         self.recording = recording
         gap = self.store.gaps[-1] if self.store.gaps else None
         if gap is not None and gap.end is None:
             recording.gap(gap.start, None, gap.reason, gap.channels)
 
     def connected(self, at: int) -> None:
-        """Note that the feed is up, for the first time or again."""
+        """Close the gap, and set the state to connected."""
         if self.state == "reconnecting":
             self.reconnects += 1
         gap = self.store.close_gap(at)
@@ -224,7 +236,7 @@ class Pipeline:
         self._set_state("connected")
 
     def lost(self, at: int, reason: str, channels: tuple[str, ...] | None = None) -> None:
-        """Note that the feed is away: from here on there is a gap, of what is subscribed unless channels are named."""
+        """Open a gap, and set the state to reconnecting. By default the gap is of all subscribed channels."""
         log.warning("connection lost: %s", reason)
         channels = tuple(self.feed.subscriptions) if channels is None else channels
         self.store.open_gap(at, reason, channels)
@@ -234,28 +246,28 @@ class Pipeline:
         self._set_state("reconnecting")
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
-        """Note a gap during which the feed was not away."""
-        self.store.note_gap(Gap(start, end, reason, channels))
+        """Note a gap that is not a lost connection."""
+        self.store.add_gap(Gap(start, end, reason, channels))
         if self.recording is not None:
             self.recording.gap(start, end, reason, channels)
         self._notify()
 
     def rewound(self, at: int) -> None:
-        """Forget everything that has come: the feed goes on from another moment."""
+        """Clear all tables: the feed goes on from another moment."""
         self.store.clear()
-        self._seen.clear()
+        self._recent_ids.clear()
         self._silent_s.clear()
         self._connected_at = at
         self._set_state("connected")
 
     def failed(self, error: FxliveError) -> None:
-        """Note that the feed has ended for good."""
+        """Set the state to failed: the feed has ended for good."""
         log.error("the session failed: %s", error)
         self._connected_at = None
         self._end("failed", error)
 
     async def _tick(self) -> None:
-        """Once a second, count how long each channel has been silent while this loop could run."""
+        """Once a second, count the silence of each channel. Only seconds in which this loop could run are counted."""
         while True:
             await asyncio.sleep(1.0)
             if self.state != "connected":
@@ -266,98 +278,106 @@ class Pipeline:
                     self._silent_s[name] = 0.0
                     self.feed.reconnect(f"{name} was silent for {silent:.0f} s")
 
-    # Listeners and waiting.
+    # Callbacks, streams and waiting.
 
     def listen(
         self, channel: str, callback: Callable[[Any], Any], on_error: Callable[[Exception], Any] | None
     ) -> Handle:
-        """Tell a callback of every new message of a channel."""
+        """Call a callback with every new message of a channel."""
         self.check_open()
-        handle = Handle(channel, callback, on_error, errors=Errors(self.callback_errors))
-        with self._moved:
+        handle = Handle(channel, callback, on_error, errors=ErrorCounter(self.callback_errors))
+        with self._changed:
             self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
         self._add_mailbox(handle.mailbox)
         return handle
 
     def stream(self, channel: str) -> Stream:
-        """Return an async iterator over the new messages of a channel."""
+        """Return an async iterator over the new messages of a channel. Call it on the loop that reads the stream."""
         self.check_open()
         stream = Stream(channel)
         self._add_mailbox(stream.mailbox)
         return stream
 
     def _add_mailbox(self, mailbox: Mailbox) -> None:
-        with self._moved:  # replaced as a whole, so that `deliver` can iterate without a lock
+        with self._changed:  # a new tuple each time, so that `deliver` iterates without a lock
             self._mailboxes = (*(m for m in self._mailboxes if not m.closed), mailbox)
 
     def check_open(self) -> None:
-        """Raise SessionClosed where the session has ended."""
+        """Raise SessionClosed if the session was closed or has failed."""
         if self.state == "closed":
             raise SessionClosed("The session is closed. Open a new one with fxlive.connect(...).")
         if self.state == "failed":
-            raise SessionClosed(f"The session has failed: {self.error} Call session.reconnect() or connect anew.")
+            raise SessionClosed(f"The session has failed: {self.error} Call session.reconnect(), or connect again.")
 
     @property
     def never_opened(self) -> bool:
-        """Whether there is a feed to open, and nobody has; one of memory is there for what can be done without."""
+        """Whether `start` was never called. An offline session has nothing to start: False."""
         return self.state == "connecting" and self._starting is None and not isinstance(self.feed, MemoryFeed)
 
     def check_opened(self) -> None:
-        """Raise NoSession where it was never opened: nothing will ever come, which would look like a silent market."""
+        """Raise NoSession if it was never opened: no message would ever arrive, as if the market were silent."""
         if self.never_opened:
             raise NoSession("The session was never opened. Call session.open(), or fxlive.connect(...).")
 
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-        """Block until a condition holds, looking again after each batch and change of state.
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float, description: str) -> None:
+        """Block until a condition holds. It is evaluated after each batch and each change of state.
+
+        Parameters
+        ----------
+        description
+            Names the condition in error messages: "waiting for ...".
 
         Raises
         ------
         WaitTimeout
-            When the time is over.
+            If the condition does not hold within `timeout_s` seconds.
         ConnectionFailed, SessionClosed
-            Where the session ends before that.
+            If the session ends before that.
         """
         ends = time.monotonic() + timeout_s
-        with self._moved:
+        with self._changed:
             while not condition():
                 if self.state == "failed" and self.error is not None:
                     raise self.error
                 if self.state in ("closed", "failed"):
-                    raise SessionClosed(f"The session was closed while waiting for {what}.")
+                    raise SessionClosed(f"The session was closed while waiting for {description}.")
                 left = ends - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeout(f"{what} did not come within {timeout_s:g} s; state: {self._shown_state()}")
-                self._moved.wait(min(left, INTERRUPTIBLE_S))
+                    state = self._state_text()
+                    raise WaitTimeout(
+                        f"Timed out after {timeout_s:g} s waiting for {description}. Session state: {state}."
+                    )
+                self._changed.wait(min(left, INTERRUPTIBLE_S))
 
-    def _shown_state(self) -> str:
+    def _state_text(self) -> str:
         if self.state == "connecting" and self._starting is None:
-            return "never opened. Call session.open(), or fxlive.connect(...) in the first place."
-        return f"{self.feed.halt or self.state}."
+            return "never opened. Call session.open(), or fxlive.connect(...)"
+        return self.feed.halt or self.state
 
     def _notify(self) -> None:
-        with self._moved:
-            self._moved.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
-    # How it fares.
+    # State and figures.
 
     def now_us(self) -> int:
-        """Return the present in microseconds, by the clock of the feed."""
+        """Return the present in microseconds since 1970 UTC. For a replay that is the replay's time."""
         return self._clock()
 
     def age_s(self, channel: str) -> float | None:
-        """Return the seconds since the last message of a channel; None where there was none."""
+        """Return the seconds since the last message of a channel; None if there was none."""
         counters = self.store.counters.get(channel)
         if counters is None or counters.last_received_at is None:
             return None
         return max(0.0, (self._clock() - counters.last_received_at) / 1e6)
 
     def asked_for(self, channel: str) -> bool:
-        """Return whether a channel is subscribed, or something of it has come; all are where nothing was begun yet."""
+        """Return whether a channel is subscribed or has sent messages. True for all channels if none is subscribed."""
         subscribed = self.feed.subscriptions
         return not subscribed or channel in subscribed or self.store.counters[channel].messages > 0
 
     def stale(self, channel: str) -> bool:
-        """Return whether a channel is subscribed, and silent for longer than its limit, also while we are away."""
+        """Return whether a channel is subscribed, and silent for longer than its limit, connected or not."""
         limit = self._stale_after_s.get(channel)
         if limit is None or self.state in ("connecting", "closed") or channel not in self.feed.subscriptions:
             return False
@@ -365,19 +385,19 @@ class Pipeline:
         return self._clock() - last > limit * 1e6
 
     @property
-    def why(self) -> str | None:
-        """Why it has failed, or is away just now; None where it is neither."""
+    def problem(self) -> str | None:
+        """Why the session failed, or why it is reconnecting; None if neither."""
         if self.error is not None:
             return str(self.error)
-        away = self.state == "reconnecting" and self.store.gaps
-        return (self.feed.trouble or self.store.gaps[-1].reason) if away else None
+        reconnecting = self.state == "reconnecting" and self.store.gaps
+        return (self.feed.reconnect_error or self.store.gaps[-1].reason) if reconnecting else None
 
     @property
     def connected_s(self) -> float | None:
-        """For how many seconds it has been connected; None while it is not."""
+        """The seconds since it connected; None while it is not connected."""
         return None if self._connected_at is None else max(0.0, (self._clock() - self._connected_at) / 1e6)
 
     @property
     def dropped(self) -> int:
-        """How many messages callbacks and streams were too slow for."""
+        """The number of messages dropped because callbacks and streams were too slow."""
         return sum(mailbox.dropped for mailbox in self._mailboxes)

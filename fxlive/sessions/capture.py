@@ -1,4 +1,4 @@
-"""Capture: a recorded session, opened; it is read as a live one is, and by other tools."""
+"""Capture: a recorded session on disk, read like a live one, and by other tools."""
 
 from __future__ import annotations
 
@@ -9,47 +9,50 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from fxlive.core.arguments import path_of
-from fxlive.errors import CaptureError, UnknownOption
+from fxlive.core.arguments import micros_of, path_of
+from fxlive.errors import CaptureError, IncompleteCapture, UnknownOption
+from fxlive.sessions import still_charts
 from fxlive.sessions.display import capture_html, capture_text
-from fxlive.sessions.reading.capture_source import RecordedReadings
-from fxlive.sessions.still_charts import Stills
+from fxlive.sessions.reading.capture_source import CaptureSource
+from fxlive.sessions.reading.readable import Readable
 
 if TYPE_CHECKING:
-    from fxlive.capture.reading.files import Files
+    import dask.dataframe
+    import polars
+    import pyarrow.dataset
 
 _FORMATS = ("parquet", "csv", "zip")
-_CHUNK_ROWS = 1_000_000
+_CSV_CHUNK_ROWS = 1_000_000
 
 
 def open_capture(path: str | os.PathLike[str]) -> Capture:
-    """Open a capture, or a folder of captures as one; also one that is still being recorded, or was cut off.
+    """Open a capture, or a folder of captures as one; also one that is being recorded, or that was cut off.
 
-    Only the names of the files are read now; a frame reads what it needs. While a capture is being recorded, each call
-    reads what has come by then.
+    Opening reads file names only; a frame reads the files it needs. While a capture is being recorded, each call reads
+    the rows recorded so far.
 
     Parameters
     ----------
     path
-        The folder that `record` made, or the one in which it made several; or a URL such as
-        ``s3://bucket/captures/2014-05-08T123000Z-default``, for which fsspec has a file system.
+        The folder that `record` made, or a folder that holds several of them; or a URL such as
+        ``s3://bucket/captures/2014-05-08T123000Z-default`` of a file system that fsspec supports.
 
     Returns
     -------
     Capture
-        With the methods of a session that read.
+        With the reading and analysis methods of a session.
 
     Raises
     ------
     NotACapture
-        Where there is none.
+        If there is no capture.
     NewerCapture
-        Where a newer fxlive wrote it.
+        If a newer version of fxlive wrote it.
 
     Warns
     -----
     IncompleteCapture
-        Where something of it is missing or damaged; the rest can be read, and `gaps` has a row for it.
+        If files are missing or damaged. The rest can be read, and `gaps` has a row for them.
 
     Examples
     --------
@@ -62,16 +65,69 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     True
     """
     from fxlive.capture.reading.files import Files
-    from fxlive.capture.reading.folder import find
+    from fxlive.capture.reading.folder import find_captures
 
-    return Capture(find(Files(path)))
+    return Capture(CaptureSource(find_captures(Files(path))))
 
 
-class Capture(RecordedReadings, Stills):
-    """A recorded session, or several as one; `open_capture` opens it.
+class Capture(Readable):
+    """A recorded session, or several read as one; `open_capture` opens it."""
 
-    `start` is when the recording began, and `end` when it was stopped (None while it goes on, or where it was cut off).
-    """
+    def __init__(self, captures: CaptureSource) -> None:
+        super().__init__(captures)
+        self._captures = captures
+
+    @property
+    def path(self) -> str:
+        """The folder of the capture, or the folder that holds several."""
+        return self._captures.path
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """When the recording began."""
+        return self._captures.start
+
+    @property
+    def end(self) -> pd.Timestamp | None:
+        """When the recording was stopped; None if it continues or was cut off."""
+        return self._captures.end
+
+    @property
+    def state(self) -> str:
+        """``"recorded"``, or ``"unfinished"`` if a recording continues or was cut off."""
+        return self._captures.state
+
+    @property
+    def incomplete(self) -> list[IncompleteCapture]:
+        """The missing or damaged files found so far."""
+        return self._captures.incomplete
+
+    def at(self, time: Any) -> Capture:
+        """Return the capture as the session was at a time: with the messages received by then.
+
+        Parameters
+        ----------
+        time
+            A time; without a zone it is UTC.
+
+        Examples
+        --------
+        ``fxlive.open_capture(path).at("2014-05-08 12:30").latest("positions")`` holds the positions open at 12:30.
+        """
+        return Capture(CaptureSource(self._captures.folders, micros_of(time)))
+
+    def contents(self) -> pd.DataFrame:
+        """Return the size of the capture by channel.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by `channel`: `rows`, `first_received_at`, `last_received_at` (``datetime64[us, UTC]``), `files`,
+            `bytes`.
+        """
+        return self._captures.contents()
+
+    # Exporting.
 
     def export(
         self,
@@ -81,31 +137,32 @@ class Capture(RecordedReadings, Stills):
         format: Literal["parquet", "csv", "zip"] = "parquet",
         progress: Callable[[str, int, int], None] | None = None,
     ) -> dict[str, Path]:
-        """Write the capture for elsewhere, replacing what is there: a file for each channel, or all of it in one.
+        """Write the capture to other files: one per channel, or all of it in one; existing files are replaced.
 
         Parameters
         ----------
         path
-            A folder; it is made where it is missing.
+            A folder; it is created if it does not exist.
         channels
-            Only these; by default those that have rows. A zip holds all.
+            Only these channels. Default: those with rows. A zip holds all.
         format
-            ``"parquet"``, which `fxlive.read_export` gives back as an equal frame; ``"csv"``, a million rows at a time;
-            or ``"zip"``: the capture as it is, which opens once it is unpacked.
+            ``"parquet"``, which `fxlive.read_export` reads back as an equal frame; ``"csv"``, written a million rows
+            at a time; or ``"zip"``: the capture as it is, which `open_capture` opens once it is unpacked.
         progress
-            Called with what is written, how much of it is done, and how much there is (rows; bytes of a zip).
+            Called with the name of the channel or zip, how much is written, and how much there is (rows; for a zip
+            bytes).
 
         Returns
         -------
         dict
-            The file of each channel; of a zip, of the capture's name.
+            The file of each channel; for a zip, the file by the capture's name.
 
         Raises
         ------
         CaptureError
-            Where a file cannot be written, and where a zip is asked for of less than the whole capture.
+            If a file cannot be written, or if a zip is requested of a part of the capture.
         UnknownOption
-            For a format that there is not.
+            If `format` is unknown.
 
         Examples
         --------
@@ -114,138 +171,124 @@ class Capture(RecordedReadings, Stills):
         from fxlive.capture.exporting.archive import write_csv, write_zip
         from fxlive.capture.exporting.export import files_for, write_frame
 
-        self._refresh()
-        told = progress or (lambda what, done, total: None)
+        self._captures.refresh()
+        report = progress or (lambda name, done, total: None)
         if format not in _FORMATS:
             raise UnknownOption("format", format, _FORMATS)
         if format == "zip":
-            if channels is not None or self._until_us is not None:
+            if channels is not None or self._captures.until_us is not None:
                 raise CaptureError(
-                    "A zip holds the whole capture as it is: leave out the channels and the moment, "
-                    "or export as 'parquet' or 'csv'."
+                    "A zip holds the whole capture. Leave out the channels and the time, or export as 'parquet' or "
+                    "'csv'."
                 )
             name = self.path.rstrip("/").rsplit("/", 1)[-1]
             file = path_of(path, "a folder") / f"{name}.zip"
-            write_zip(self._folders, file, told)
+            write_zip(self._captures.folders, file, report)
             return {name: file}
         counts = self.contents()["rows"]
-        wanted = [channels] if isinstance(channels, str) else channels
-        names = [self._channel(name) for name in wanted] if wanted is not None else counts.index[counts > 0].tolist()
+        requested = [channels] if isinstance(channels, str) else channels
+        names = counts.index[counts > 0].tolist() if requested is None else [self._channel(name) for name in requested]
         files = files_for(names, path, format)
         for name in names:
             if format == "parquet":
-                told(name, 0, int(counts[name]))
+                report(name, 0, int(counts[name]))
                 write_frame(self.frame(name), files[name])
-                told(name, int(counts[name]), int(counts[name]))
+                report(name, int(counts[name]), int(counts[name]))
             else:
-                write_csv(self._chunks(name, int(counts[name]), told), files[name])
+                write_csv(self._csv_chunks(name, int(counts[name]), report), files[name])
         return files
 
-    def _chunks(self, channel: str, count: int, told: Callable[[str, int, int], None]) -> Iterator[pd.DataFrame]:
-        """Yield the frame of a channel about a million rows at a time, and tell how many of `count` there were."""
+    def _csv_chunks(self, channel: str, count: int, report: Callable[[str, int, int], None]) -> Iterator[pd.DataFrame]:
+        """Yield the frame of a channel about a million rows at a time, and report the progress."""
         from fxlive.capture.reading.frames import to_frame
 
-        of = self._of(channel)
-        drift = self._known(channel, whole=True)
-        rows = 0
-        for table in self._recorded(of).tables(_CHUNK_ROWS):
-            yield to_frame(table.to_batches(), len(table), of, self._symbols, drift)
-            rows += len(table)
-            told(channel, rows, count)
+        captures = self._captures
+        definition = captures.channel(channel)
+        drift = captures.undocumented(channel, complete=True)
+        written = 0
+        for table in captures.recorded(definition).tables(_CSV_CHUNK_ROWS):
+            yield to_frame(table.to_batches(), len(table), definition, captures.vocabulary, drift)
+            written += len(table)
+            report(channel, written, count)
 
-    # For other tools.
+    # Other tools.
 
-    def dataset(self, channel: str) -> Any:
-        """Return a channel as a ``pyarrow.dataset.Dataset``, lazily, with the columns of its files.
+    def dataset(self, channel: str) -> pyarrow.dataset.Dataset:
+        """Return a channel as a lazy ``pyarrow.dataset.Dataset`` with the columns of its files.
 
-        Those are the columns of the frame, `arrival`, which numbers the messages of all channels, and `extra`, in which
-        all undocumented fields are, as JSON.
+        Those are the columns of the frame, `arrival`, which numbers the messages of all channels, and `extra`, which
+        holds all undocumented fields as JSON.
 
         Parameters
         ----------
         channel
             Such as ``"trades"``.
         """
-        self._refresh()
-        return self._recorded(self._of(self._channel(channel))).dataset()
+        self._captures.refresh()
+        return self._captures.recorded(self._captures.channel(self._channel(channel))).dataset()
 
-    def polars(self, channel: str) -> Any:
-        """Return a channel as a ``polars.LazyFrame``, with the columns of its files, as `dataset` has them.
-
-        Raises
-        ------
-        CaptureError
-            Where Polars is not installed.
-        """
-        from fxlive.capture.exporting.tools import lazy_frame
-
-        self._refresh()
-        return lazy_frame(self._recorded(self._of(self._channel(channel))), self._files)
-
-    def dask(self, channel: str) -> Any:
-        """Return a channel as a ``dask.dataframe.DataFrame`` whose partitions are frames as `frame` gives them.
-
-        A partition is at most about a million rows of one file. The workers must see the capture under the same path;
-        on object storage all do.
+    def polars(self, channel: str) -> polars.LazyFrame:
+        """Return a channel as a ``polars.LazyFrame`` with the columns of its files, as of `dataset`.
 
         Raises
         ------
         CaptureError
-            Where Dask is not installed.
+            If Polars is not installed.
         """
-        from fxlive.capture.exporting.tools import dask_frame
+        from fxlive.capture.exporting.polars_frames import lazy_frame
 
-        self._refresh()
-        of = self._of(self._channel(channel))
-        drift = self._known(of.name, whole=True)
-        return dask_frame(self._recorded(of), self._files, self._symbols.names, drift)
+        self._captures.refresh()
+        recorded = self._captures.recorded(self._captures.channel(self._channel(channel)))
+        frame: polars.LazyFrame = lazy_frame(recorded, self._captures.files)
+        return frame
 
-    def sql(self, query: str) -> pd.DataFrame:
-        """Return the result of a SQL query; DuckDB reads only what it needs of the files.
+    def dask(self, channel: str) -> dask.dataframe.DataFrame:
+        """Return a channel as a ``dask.dataframe.DataFrame`` with partitions like the frames of `frame`.
 
-        Each channel is a view, ``market_data`` that of ``market-data``, with the columns of the frame, `timestamp` too;
-        `extra` holds all undocumented fields as JSON. ``gaps`` and ``rejected`` are what the methods of that name give
-        (and hide channels of those names, which the platform's document does not know).
-
-        Parameters
-        ----------
-        query
-            Such as ``"select symbol, avg(ask - bid) from market_data group by symbol"``.
+        A partition holds at most about a million rows of one file. The workers must see the capture under the same
+        path; with object storage they do.
 
         Raises
         ------
         CaptureError
-            Where DuckDB is not installed.
-        UnknownOption
-            Where there is no query in the text. What DuckDB does not understand is an error of its own, with a note of
-            the tables.
+            If Dask is not installed.
         """
-        from fxlive.capture.exporting import tools
+        from fxlive.capture.exporting.dask_frames import dask_frame
 
-        self._refresh()
-        channels = {n: (self._recorded(of), self._known(n, whole=True)) for n, of in self._channels().items()}
-        frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
-        return tools.query(query, channels, frames, self._files, [*map(tools.view_name, channels), *frames])
+        captures = self._captures
+        captures.refresh()
+        definition = captures.channel(self._channel(channel))
+        drift = captures.undocumented(definition.name, complete=True)
+        recorded, symbols = captures.recorded(definition), captures.vocabulary.names
+        frame: dask.dataframe.DataFrame = dask_frame(recorded, captures.files, symbols, drift)
+        return frame
 
-    @property
-    def _files(self) -> Files:
-        return self._folders[0].files
+    # Charts: still figures with the names and parameters of the live ones.
 
-    # Showing itself.
+    price_chart = still_charts.price_chart
+    pnl_chart = still_charts.pnl_chart
+    chart = still_charts.chart
+    metrics_chart = still_charts.metrics_chart
+    grid = still_charts.grid
+    alerts_feed = still_charts.alerts_feed
+    status_bar = still_charts.status_bar
+    dashboard = still_charts.dashboard
+
+    # Display.
 
     def __repr__(self) -> str:
-        return capture_text(self.name, self.path, self.state, self.contents(), self.gaps(), self._remarks())
+        return capture_text(self.name, self.path, self.state, self.contents(), self.gaps(), self._problems())
 
     def _repr_html_(self) -> str:
-        return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self._remarks())
+        return capture_html(self.name, self.path, self.state, self.contents(), self.gaps(), self._problems())
 
-    def _remarks(self) -> list[str]:
-        """Return what is wrong with its files: what is missing, and what other tools would count twice."""
-        twice = [part for folder in self._folders for part in folder.superseded]
-        told = [str(lost) for lost in self.incomplete]
-        if twice:
-            told.append(
-                f"{len(twice):,} files were merged into larger ones and not taken away, such as {twice[0].file}. "
-                f"They are not counted here; delete them before other tools read {sum(map(len, twice)):,} rows twice."
+    def _problems(self) -> list[str]:
+        """Return the problems of the files: missing or damaged ones, and rows that other tools would count twice."""
+        problems = [str(lost) for lost in self.incomplete]
+        merged = [part for folder in self._captures.folders for part in folder.superseded]
+        if merged:
+            problems.append(
+                f"{len(merged):,} files were merged into larger ones and not deleted, such as {merged[0].file}. "
+                f"fxlive ignores them; delete them before other tools read {sum(map(len, merged)):,} rows twice."
             )
-        return told
+        return problems

@@ -1,4 +1,4 @@
-"""How a session, or a capture, shows itself: one paragraph of text, or a small table in a notebook."""
+"""Text and HTML of sessions and captures: their reprs."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ _COLOURS = {
 
 
 def session_text(name: str, url: str, health: Health) -> str:
-    """Return a session as text: its state, and for each channel that is subscribed or has rows its rows, rate and
-    age.
-    """
+    """Return a session as text: its state, then rows, rate and age of each channel that is subscribed or has rows."""
     lines = [f"<fxlive session {name!r}: {_headline(url, health)}>"]
-    for channel, row in _shown(health):
+    for channel, row in _listed_channels(health):
         age = _age(row["age_s"]) + ("  stale" if row["stale"] else "")
         lines.append(f"  {channel:<12} {row['rows']:>10,} rows {row['rate_per_s']:>10,.1f}/s   last message {age}")
     return "\n".join(lines)
 
 
 def session_html(name: str, url: str, health: Health) -> str:
-    """Return a session as HTML, in the colours of the page around it."""
+    """Return a session as HTML that inherits the colours of its page."""
     rows = "".join(
         f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{row['rate_per_s']:,.1f}</td>"
         f"<td>{_age(row['age_s'])}{' <b>stale</b>' if row['stale'] else ''}</td></tr>"
-        for channel, row in _shown(health)
+        for channel, row in _listed_channels(health)
     )
     dot = f"<span style='color:{_COLOURS[health.state]}'>&#9679;</span>"
     return (
@@ -59,85 +57,85 @@ def _headline(url: str, health: Health) -> str:
     return ", ".join(parts)
 
 
-def _shown(health: Health) -> list[tuple[str, dict[Any, Any]]]:
+def _listed_channels(health: Health) -> list[tuple[str, dict[Any, Any]]]:
     table = health.channels
     shown = table[table["subscribed"] | (table["messages"] > 0)]
     return [(str(name), row) for name, row in shown.to_dict("index").items()]
 
 
 def capture_text(
-    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, remarks: Sequence[str]
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, problems: Sequence[str]
 ) -> str:
-    """Return a capture as text: what is in it, from when to when, and what is missing."""
+    """Return a capture as text: its channels with rows, sizes and times, and its problems."""
     lines = [f"<fxlive capture of {name!r}: {_summary(path, state, contents, gaps)}>"]
-    for channel, row in _filled(contents):
+    for channel, row in _with_rows(contents):
         lines.append(
             f"  {channel:<12} {row['rows']:>12,} rows {size_text(row['bytes']):>12}   "
             f"{_clock(row['first_received_at'])} to {_clock(row['last_received_at'])}"
         )
-    return "\n".join([*lines, *(f"  {remark}" for remark in remarks)])
+    return "\n".join([*lines, *(f"  {problem}" for problem in problems)])
 
 
 def capture_html(
-    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, remarks: Sequence[str]
+    name: str, path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame, problems: Sequence[str]
 ) -> str:
-    """Return a capture as HTML: a table of its channels, each with its coverage, in which the gaps are drawn."""
-    filled = _filled(contents)
-    begin, end = contents["first_received_at"].min(), contents["last_received_at"].max()
+    """Return a capture as HTML: a table of its channels, with a bar of their coverage and gaps."""
+    channels = _with_rows(contents)
+    start, end = contents["first_received_at"].min(), contents["last_received_at"].max()
     rows = "".join(
         f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{size_text(row['bytes'])}</td>"
         f"<td>{_clock(row['first_received_at'])}</td><td>{_clock(row['last_received_at'])}</td>"
-        f"<td>{_coverage(channel, row, gaps, begin, end)}</td></tr>"
-        for channel, row in filled
+        f"<td>{_coverage(channel, row, gaps, start, end)}</td></tr>"
+        for channel, row in channels
     )
-    wrong = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(remark)}</div>" for remark in remarks)
+    warnings = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(problem)}</div>" for problem in problems)
     dot = f"<span style='color:{_COLOURS['connected' if state == 'recorded' else 'connecting']}'>&#9679;</span>"
     return (
-        f"<div>{dot} <b>{escape(name)}</b> {escape(_summary(path, state, contents, gaps))}</div>{wrong}"
+        f"<div>{dot} <b>{escape(name)}</b> {escape(_summary(path, state, contents, gaps))}</div>{warnings}"
         "<table><thead><tr><th>channel</th><th>rows</th><th>size</th><th>first received</th><th>last received</th>"
         f"<th>coverage</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
 def _summary(path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame) -> str:
-    parts = ["recorded" if state == "recorded" else "without an end: it is still being recorded, or was cut off"]
+    parts = ["recorded" if state == "recorded" else "unfinished: still being recorded, or cut off"]
     parts += [f"{contents['rows'].sum():,} rows", f"{contents['files'].sum():,} files"]
     parts += [f"{len(gaps):,} gaps"] if len(gaps) else []
     return f"{', '.join(parts)} in {path}"
 
 
-def _filled(contents: pd.DataFrame) -> list[tuple[str, dict[Any, Any]]]:
+def _with_rows(contents: pd.DataFrame) -> list[tuple[str, dict[Any, Any]]]:
     return [(str(name), row) for name, row in contents[contents["rows"] > 0].to_dict("index").items()]
 
 
 _WIDTH = 240
 
 
-def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> str:
-    """Return the time of a capture as a bar: where the channel has rows, and on it the gaps, each with its reason."""
-    whole = max((end - begin).total_seconds(), 1e-6)
+def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Return a bar of the capture's time span: the times with rows of a channel, and its gaps with their reasons."""
+    whole = max((end - start).total_seconds(), 1e-6)
 
     def bar(first: pd.Timestamp, last: pd.Timestamp, colour: str, title: str) -> str:
-        left = min(max((first - begin).total_seconds() / whole, 0.0), 1.0) * _WIDTH
-        width = min(max((last - begin).total_seconds() / whole, 0.0), 1.0) * _WIDTH - left
+        left = min(max((first - start).total_seconds() / whole, 0.0), 1.0) * _WIDTH
+        width = min(max((last - start).total_seconds() / whole, 0.0), 1.0) * _WIDTH - left
         rect = f"<rect x='{left:.1f}' y='0' width='{max(width, 1.0):.1f}' height='12' fill='{colour}'>"
         return f"{rect}<title>{escape(title)}</title></rect>"
 
     drawn = [bar(row["first_received_at"], row["last_received_at"], _COLOURS["connected"], f"{row['rows']:,} rows")]
     own = gaps.loc[[not names or channel in names for names in gaps["channels"]]]
     until = own["end"].fillna(end)
-    pixels = ((own["start"] - begin).dt.total_seconds() / whole * _WIDTH).clip(0, _WIDTH).astype(int)
-    for _, some in own.groupby(pixels):  # however many there are, each pixel is drawn once
-        first = some.iloc[0]
-        ends = _clock(first["end"]) if pd.notna(first["end"]) else "its end"
+    pixels = ((own["start"] - start).dt.total_seconds() / whole * _WIDTH).clip(0, _WIDTH).astype(int)
+    for _, at_pixel in own.groupby(pixels):  # at most one mark a pixel
+        first = at_pixel.iloc[0]
+        ends = _clock(first["end"]) if pd.notna(first["end"]) else "the end of the capture"
         title = f"{_clock(first['start'])} to {ends}: {first['reason']}"
-        title += f", and {len(some) - 1:,} more" if len(some) > 1 else ""
-        drawn.append(bar(first["start"], until[some.index].max(), _COLOURS["failed"], title))
+        title += f", and {len(at_pixel) - 1:,} more" if len(at_pixel) > 1 else ""
+        drawn.append(bar(first["start"], until[at_pixel.index].max(), _COLOURS["failed"], title))
     return f"<svg width='{_WIDTH}' height='12' role='img'>{''.join(drawn)}</svg>"
 
 
 def size_text(size: float) -> str:
-    """Return a size in bytes for a reader.
+    """Return a size in bytes as text.
 
     >>> size_text(2_345_678), size_text(2_345)
     ('2.3 MB', '2.3 kB')
@@ -146,7 +144,7 @@ def size_text(size: float) -> str:
 
 
 def _clock(time: Any) -> str:
-    """Return a moment for a reader, to the second.
+    """Return a time as text, to the second.
 
     >>> _clock(pd.Timestamp("2014-05-08 12:30:00.5", tz="UTC"))
     '2014-05-08 12:30:00'
@@ -155,7 +153,7 @@ def _clock(time: Any) -> str:
 
 
 def _age(age_s: object) -> str:
-    """Return how long ago something was, for a reader.
+    """Return an age as text.
 
     >>> _age(0.25), _age(75.0), _age(float("nan"))
     ('0.2 s ago', '1 min ago', 'never')

@@ -1,4 +1,4 @@
-"""Replay: a capture that is played again, as a session like any other."""
+"""Replay: a session that plays a capture."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from fxlive.errors import WaitTimeout
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.sessions.capture import Capture
 from fxlive.sessions.display import session_text
+from fxlive.sessions.reading.capture_source import to_timestamp
+from fxlive.sessions.running import opened_pipeline
 from fxlive.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -30,36 +32,35 @@ def replay(
     *,
     name: str = "replay",
 ) -> Replay:
-    """Play a capture again, through everything that a live session goes through.
+    """Play a capture through the whole pipeline of a live session.
 
-    Frames, callbacks and charts see the messages in the order in which they arrived, and at speed 1 with the spacing
-    that they had. Latency is the recorded one; what is stale is so by the replay's clock.
+    Frames, callbacks and charts receive the messages in their order of arrival, at speed 1 with the original spacing.
+    Latency is the recorded one; staleness follows the replay's clock.
 
     Parameters
     ----------
     path
-        A capture, or a folder of captures, which are played one after the other; as `open_capture` takes it. What that
-        gave is taken too.
+        A capture or a folder of captures, which are played one after the other, as for `open_capture`; or a `Capture`.
     speed
-        How many times as fast as it was; None: as fast as it goes.
+        A multiple of the original speed; None for as fast as possible.
     paused
-        Whether it waits for `resume` before it begins.
+        Whether to wait for `resume` before the first message.
     window, max_rows
-        What the frames keep, as for `connect`.
+        The bounds of the windows, as for `connect`.
     name
-        What to call it. An open session of the same name is closed.
+        The name of the session. An open session of the same name is closed.
 
     Returns
     -------
     Replay
-        A session, which becomes the current one.
+        A session; it becomes the current one.
 
     Raises
     ------
     NotACapture, NewerCapture
-        Where there is none that can be played.
+        If there is no capture that can be played.
     CaptureError
-        Of a capture at a moment: play the whole, and `seek`.
+        If a `Capture` is limited by ``at(time)``: replay the whole capture and call `seek`.
 
     Examples
     --------
@@ -76,9 +77,7 @@ def replay(
 
 
 class Replay(Session):
-    """A session that plays a capture; `replay` opens it, and says what its parameters are."""
-
-    _feed: ReplayFeed
+    """A session that plays a capture; `replay` opens it and documents the parameters."""
 
     def __init__(
         self,
@@ -91,44 +90,44 @@ class Replay(Session):
         name: str = "replay",
     ) -> None:
         from fxlive.capture.reading.files import Files
-        from fxlive.capture.reading.folder import find
-        from fxlive.capture.reading.tape import Tape
+        from fxlive.capture.reading.folder import find_captures
+        from fxlive.capture.reading.playback import Playback
 
-        folders = path._folders_anew() if isinstance(path, Capture) else find(Files(path))
+        folders = path._captures.reopened_folders() if isinstance(path, Capture) else find_captures(Files(path))
         self._feed = ReplayFeed(
-            Tape(folders),
+            Playback(folders),
             folders[-1].name,
             speed=speed_of(speed),
             paused=paused,
             max_rows=whole("max_rows", max_rows, 1),
         )
-        self._begin(self._feed, name, window, max_rows, clock=self._feed.now_us)
-        for about in (folder.manifest for folder in folders):
-            if about is not None:
-                self._pipeline.store.expect(about.symbols, about.drift)
+        super().__init__(feed=self._feed, clock=self._feed.now_us, window=window, max_rows=max_rows, name=name)
+        for manifest in (folder.manifest for folder in folders):
+            if manifest is not None:
+                self._pipeline.store.expect(manifest.symbols, manifest.drift)
 
     @property
     def start(self) -> pd.Timestamp:
-        """When the first message was received that is played."""
-        return _stamp(self._feed.tape.start_us)
+        """When the first message that is played was received."""
+        return to_timestamp(self._feed.playback.start_us)
 
     @property
     def end(self) -> pd.Timestamp:
-        """When the last message was received that is played."""
-        return _stamp(self._feed.tape.end_us)
+        """When the last message that is played was received."""
+        return to_timestamp(self._feed.playback.end_us)
 
     @property
     def time(self) -> pd.Timestamp:
-        """The moment that it is in the replay; setting it is `seek`."""
-        return _stamp(self._feed.now_us())
+        """The current time in the replay; assigning calls `seek`."""
+        return to_timestamp(self._feed.now_us())
 
     @time.setter
-    def time(self, moment: Any) -> None:
-        self.seek(moment)
+    def time(self, time: Any) -> None:
+        self.seek(time)
 
     @property
     def speed(self) -> float | None:
-        """How many times as fast as it was it goes on; None: as fast as it can. It can be set at any time."""
+        """The multiple of the original speed, None for as fast as possible; it can be changed at any time."""
         return self._feed.speed
 
     @speed.setter
@@ -137,7 +136,7 @@ class Replay(Session):
 
     @property
     def paused(self) -> bool:
-        """Whether it stands still; setting it is `pause` or `resume`."""
+        """Whether the replay is paused; assigning calls `pause` or `resume`."""
         return self._feed.paused
 
     @paused.setter
@@ -150,23 +149,23 @@ class Replay(Session):
         return self._feed.ended
 
     def pause(self) -> None:
-        """Stand still: the frames and the clock stay as they are."""
+        """Pause: frames and clock stay as they are."""
         self.paused = True
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         self.paused = False
 
     def seek(self, time: Any) -> None:
-        """Go to another moment, forward or back; returns when the frames are what they were then.
+        """Go to another time, forward or back; return when the frames are as they were then.
 
-        Charts and the other widgets begin again. Callbacks and streams are not told of what lies between. The replay
-        goes on from there, unless it is paused. It returns early where another seek takes the place of this one.
+        Charts and other widgets are rebuilt. Callbacks and streams do not receive the messages in between. The replay
+        continues from there unless it is paused. If another seek replaces this one, it returns early.
 
         Parameters
         ----------
         time
-            The moment, by when messages were received; without a zone it is UTC. One before the start is the start.
+            A time of receipt; without a zone it is UTC. A time before the start means the start.
         """
         call(self._feed.seek(micros_of(time)))
 
@@ -176,32 +175,32 @@ class Replay(Session):
         Raises
         ------
         WaitTimeout
-            When `timeout` (seconds, or a time such as ``"5min"``) is over.
+            If `timeout` (seconds, or a time span such as ``"5min"``) passes first.
         UnknownOption
-            Where `timeout` is no time.
+            If `timeout` is not a time span.
         """
         timeout_s = span_s("timeout", timeout)
         try:
             call(wait_awake(self._feed.wait_until_ended(), timeout_s))
         except TimeoutError:
-            raise WaitTimeout(f"The replay did not end within {timeout_s:g} s: it is {self.time}.") from None
+            raise WaitTimeout(f"The replay did not end within {timeout_s:g} s; its time is {self.time}.") from None
         return self
 
     def time_slider(self, *, name: str | None = None) -> TimeSlider:
-        """Return a live slider over the recording, which also works while a cell runs.
+        """Return a live slider over the recording, which works while a cell runs.
 
-        It shows the moment that it is in the replay, between the recording's two ends, with the times drawn in which
-        messages are missing. Drag it, or use the arrow keys, to seek; it also plays, pauses and sets the speed.
+        It shows the current time between the recording's start and end, with the gaps drawn. Drag it or use the arrow
+        keys to seek; it also plays, pauses and sets the speed.
 
         Parameters
         ----------
         name
-            What to call it: a widget of the same name takes the place of the former. Default: ``"time"``.
+            The name of the widget; one of the same name is replaced. Default: ``"time"``.
 
         Returns
         -------
         TimeSlider
-            To be shown.
+            The widget.
 
         Examples
         --------
@@ -216,18 +215,13 @@ class Replay(Session):
         """
         from fxlive.widgets.slider import time_slider
 
-        return time_slider(self._opened(), self._feed, self.name, name=name)
+        return time_slider(opened_pipeline(self), self._feed, self.name, name=name)
 
     def _controls(self) -> Controls:
-        controls = super()._controls()
-        return replace(controls, pause=self.pause, resume=self.resume, paused=lambda: self.paused)
+        return replace(super()._controls(), pause=self.pause, resume=self.resume, paused=lambda: self.paused)
 
     def __repr__(self) -> str:
         if self._pipeline.never_opened:
             return super().__repr__()
-        pace = self._feed.halt or ("as fast as it goes" if self.speed is None else f"speed {self.speed:g}")
-        return session_text(self.name, f"{self.url} ({pace}), it is {self.time:%Y-%m-%d %H:%M:%S}", self.health())
-
-
-def _stamp(micros: int) -> pd.Timestamp:
-    return pd.Timestamp(micros, unit="us", tz="UTC")
+        pace = self._feed.halt or ("as fast as possible" if self.speed is None else f"speed {self.speed:g}")
+        return session_text(self.name, f"{self.url} ({pace}), at {self.time:%Y-%m-%d %H:%M:%S}", self.health())

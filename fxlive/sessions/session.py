@@ -1,4 +1,4 @@
-"""What the user holds: Session, a running pipeline with everything that can be read of it, and how one is opened."""
+"""Session: a connection to the platform and everything it has received."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -15,71 +15,76 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
-from fxlive.errors import ConnectionFailed, FxliveError, SubscriptionError, UnknownOption
+from fxlive.core.clock import now_us
+from fxlive.errors import ConnectionDenied, ConnectionFailed, FxliveError, RateLimitError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
-from fxlive.feeds.backoff import DEFAULT_ATTEMPTS
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
+from fxlive.feeds.pacing import DEFAULT_ATTEMPTS
+from fxlive.pipeline.handover import PendingRecording
 from fxlive.pipeline.health import Health, health_of
-from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline, now_us
-from fxlive.sessions.charts import Pictures
+from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline
+from fxlive.sessions import charts, exporting, notifications, subscriptions
 from fxlive.sessions.display import session_html, session_text
-from fxlive.sessions.notifications import Telling
-from fxlive.sessions.subscriptions import Channels, Subscribing, wanted
+from fxlive.sessions.reading.live_source import LiveSource
+from fxlive.sessions.reading.readable import Readable
+from fxlive.sessions.registry import Registry
+from fxlive.sessions.subscriptions import Channels, requested_filters
 from fxlive.tables.store import Store
-from fxlive.wire.channels import CHANNELS, channel_name
+from fxlive.wire.channels import channel_name
 
 if TYPE_CHECKING:
     from fxlive.capture.writing.recorder import Recorder
     from fxlive.widgets.status import Controls
 
-open_sessions: dict[str, Session] = {}
-session_order: list[Session] = []
 
+class Session(Readable):
+    """A connection to the platform and everything it has received, as rolling DataFrames.
 
-class Session(Telling, Subscribing, Pictures):
-    """A connection to the platform and everything it has brought: rolling DataFrames that follow the market.
-
-    It only reads: it has no way to send an order. Every method may be called from any thread.
+    A session only reads: it cannot send an order. Its methods may be called from any thread.
 
     Parameters
     ----------
     url
-        Of the platform, ``wss://host/api/ws``; default: the environment's FXLIVE_URL.
+        Of the platform, ``wss://host/api/ws``. Default: the environment variable FXLIVE_URL.
     token
-        The JWT, or a function (plain or async) that returns one and is called again for each connection; default: the
-        environment's FXLIVE_TOKEN.
+        The JWT, or a function (plain or async) that returns one and is called for each connection. Default: the
+        environment variable FXLIVE_TOKEN.
     channels
-        The channels to subscribe to (default: all seven), or a dict of filters by channel.
+        The channels to subscribe to, or a dict of filters by channel. Default: all seven.
     window
-        Keep the rows of the last ``"15min"`` (or a Timedelta) before a channel's newest timestamp; default: no such
-        bound.
+        Keep the rows of the last ``"15min"`` (or a Timedelta) before a channel's newest timestamp. Default: no limit.
     max_rows
-        Keep the newest so many rows of each channel.
+        The maximum number of rows of each channel; the oldest are evicted.
     record
         A folder in which to record everything from the first message on, as `record` does.
     name
-        What to call it; ``fxlive.sessions()`` lists the open ones.
+        The name of the session. An open session of the same name is replaced once this one is connected.
     timeout
-        How long connecting and each acknowledgement may take: seconds, or a time such as ``"10s"``.
+        The time limit for connecting and for each confirmation: seconds, or a time span such as ``"10s"``.
     auth
-        ``"header"`` or ``"query"``: where the platform wants the token.
+        ``"header"`` or ``"query"``: where the token is sent.
     ca
         A file of certificates of a private authority (or an ``ssl.SSLContext``), for ``wss://``.
     stale_after
-        How long a channel may be silent before it is stale, by channel, such as ``{"trades": "5min"}``, or in seconds;
-        market-data 10 s unless it is named here.
+        The silence after which a channel is stale, by channel, such as ``{"trades": "5min"}``, or in seconds. Default:
+        10 s for market-data, no limit for other channels.
     reconnect_when_stale
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
-        How many failed reconnects in a row are final; None: it tries for ever.
+        How many failed reconnects in a row end the session; None for no limit.
+    feed
+        Where messages come from instead of `url`, for tests and for other sources; then the options of a connection
+        are not used.
+    clock
+        The current time in microseconds since 1970 UTC, if the feed does not run in real time.
 
     Examples
     --------
-    ``with fxlive.Session(url, token) as session:`` or ``async with fxlive.Session(url, token) as session:`` open it and
-    close it; ``fxlive.connect(url, token)`` opens it and keeps it.
+    ``with fxlive.Session(url, token) as session:`` or ``async with fxlive.Session(url, token) as session:`` opens and
+    closes a session; ``fxlive.connect(url, token)`` opens it and leaves it open.
     """
 
     def __init__(
@@ -98,255 +103,208 @@ class Session(Telling, Subscribing, Pictures):
         stale_after: Mapping[str, str | float | pd.Timedelta] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
-    ) -> None:
-        url = url or os.environ.get("FXLIVE_URL")
-        if not url:
-            raise ConnectionFailed("There is no URL. Pass url=..., set FXLIVE_URL, or try fxlive.demo().")
-        feed = LiveFeed(
-            url,
-            token or (None if query_token(url) else os.environ.get("FXLIVE_TOKEN")),
-            wanted(channels),
-            auth=auth,
-            ca=ca,
-            timeout_s=span_s("timeout", timeout),
-            reconnect_attempts=reconnect_attempts,
-        )
-        self._begin(feed, name, window, max_rows, _limits_s(stale_after), reconnect_when_stale, record)
-
-    def _begin(
-        self,
-        feed: Feed,
-        name: str,
-        window: str | pd.Timedelta | None,
-        max_rows: int,
-        stale_after_s: Mapping[str, float] = STALE_AFTER_S,
-        reconnect_when_stale: bool = False,
-        record: str | Path | None = None,
+        feed: Feed | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
-        self.name = name
-        kept = None if window is None else time_of("window", window)
-        window_us = None if kept is None else kept // pd.Timedelta("1us")
-        store = Store(max_rows=whole("max_rows", max_rows, 1), window_us=window_us)
+        if feed is None:
+            url = url or os.environ.get("FXLIVE_URL")
+            if not url:
+                raise ConnectionFailed("No URL given. Pass url=..., set FXLIVE_URL, or try fxlive.demo().")
+            feed = LiveFeed(
+                url,
+                token or (None if query_token(url) else os.environ.get("FXLIVE_TOKEN")),
+                requested_filters(channels),
+                auth=auth,
+                ca=ca,
+                timeout_s=span_s("timeout", timeout),
+                reconnect_attempts=reconnect_attempts,
+            )
+        window_us = None if window is None else time_of("window", window) // pd.Timedelta("1us")
         self._pipeline = Pipeline(
-            feed, store, stale_after_s=stale_after_s, reconnect_when_stale=reconnect_when_stale, clock=clock
+            feed,
+            Store(max_rows=whole("max_rows", max_rows, 1), window_us=window_us),
+            stale_after_s=_limits_s(stale_after),
+            reconnect_when_stale=reconnect_when_stale,
+            clock=clock,
         )
+        super().__init__(LiveSource(self._pipeline, name))
         self._on_close: list[Callable[[], None]] = []
         self._record_to = record
         self.recording: Recorder | None = None
 
     @classmethod
-    def offline(cls, name: str = "offline") -> Self:
-        """Return a session that is connected to nothing, for trying things out: every frame is empty.
+    def offline(cls, name: str = "offline") -> Session:
+        """Return a session without a connection, for trying things out: every frame is empty.
 
         >>> Session.offline().frame("trades").empty
         True
         """
-        session = cls.__new__(cls)
-        session._begin(MemoryFeed(), name, None, 1_000_000)
-        return session
+        return Session(feed=MemoryFeed(), name=name)
 
-    # Life.
+    # Opening and closing.
 
     def open(self) -> Self:
-        """Connect and subscribe; returns when both are done. An open session of the same name is closed first.
+        """Connect and subscribe; return when both are done. Then an open session of the same name is closed.
 
         Raises
         ------
         ConnectionFailed, SubscriptionError
-            Where that fails; nothing is left open. A note says where a session was closed for it.
+            If that fails; then an open session of the same name stays open, and a note says so.
+        CaptureError
+            If the folder given as `record` cannot be written to.
         """
-        former = open_sessions.get(self.name, self)
-        if former is not self:  # first, or its recording and that of this one would overlap
-            former.close()
-        self._pipeline.check_startable()
-        self._close_former_widgets()
-        if self._record_to is not None:
-            self._begin_recording(self._record_to)
         try:
-            call(self._pipeline.start())
-            return self._register()
-        except Exception as error:
-            self._discard_recording()
-            self._tell_of_former(error, former)
+            call(self._open())
+        except Exception:
             raise
-        except BaseException:  # an interrupt, perhaps just when the connection was there
+        except BaseException:  # an interrupt, which may arrive when the session has just been opened
             submit(self._pipeline.close())
             self._discard_recording()
-            self._unregister()
+            self._after_close()
             raise
-
-    async def open_async(self) -> Self:
-        """Connect and subscribe, as `open`, for ``await``."""
-        former = open_sessions.get(self.name, self)
-        if former is not self:
-            await former.close_async()
-        self._pipeline.check_startable()
-        self._close_former_widgets()
-        if self._record_to is not None:
-            self._begin_recording(self._record_to)
-        try:
-            await bridge(self._pipeline.start())
-            return self._register()
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                submit(self._pipeline.close())
-            self._discard_recording()
-            self._tell_of_former(error, former)
-            raise
-
-    def _tell_of_former(self, error: BaseException, former: Session) -> None:
-        if former is not self:
-            error.add_note(
-                f"The session {self.name!r} that was open was closed for this one; its frames stay readable."
-            )
-
-    def _close_former_widgets(self) -> None:
-        """Close what a former session of this name has shown: it would keep its tables, and show what is no more."""
-        widgets = sys.modules.get("fxlive.widgets.base")
-        if widgets is not None and self._pipeline.state == "connecting":  # not where this one is opened again
-            widgets.close_widgets_of(self.name)
-
-    def _register(self) -> Self:
-        former, open_sessions[self.name] = open_sessions.get(self.name, self), self
-        session_order.append(self)
-        if former is not self:  # opened by another thread meanwhile
-            submit(former._pipeline.close())
-            former._unregister()
         return self
 
+    async def open_async(self) -> Self:
+        """Connect and subscribe; the awaitable form of `open`."""
+        await bridge(self._open())
+        return self
+
+    async def _open(self) -> None:
+        """Prepare the recording, connect, and only then replace the open session of the same name."""
+        self._pipeline.check_startable()
+        reopened = self._pipeline.state != "connecting"
+        former = registry.named(self.name)
+        former = None if former is self else former
+        pending = None if former is None else PendingRecording()
+        if self._record_to is not None:
+            self.recording = await asyncio.to_thread(self._new_recorder, self._record_to)
+            self._pipeline.record_into(pending or self.recording)
+        try:
+            await self._pipeline.start()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                await self._pipeline.close()
+            await asyncio.to_thread(self._discard_recording)
+            if former is not None:
+                error.add_note(_note_about(former, error))
+            raise
+        if not reopened:
+            _close_widgets_of(self.name)
+        former = registry.add(self)
+        if former is not None:
+            await former._close()
+            if pending is not None and self.recording is not None:
+                pending.pass_on(self.recording, former._pipeline)
+                self._pipeline.record_into(self.recording)
+
     def close(self) -> None:
-        """Close the connection; what has come stays readable. May be called twice."""
+        """Close the connection; received data stays readable. May be called twice."""
         call(self._pipeline.close())
-        self._end_recording()
-        self._unregister()
+        self._after_close()
 
     async def close_async(self) -> None:
-        """Close the connection, as `close`, for ``await``."""
-        await bridge(self._pipeline.close())
-        await asyncio.to_thread(self._end_recording)
-        self._unregister()
+        """Close the connection; the awaitable form of `close`."""
+        await bridge(self._close())
 
-    def _unregister(self) -> None:
-        for ended in self._on_close:
-            ended()
-        self._on_close.clear()
-        if open_sessions.get(self.name) is self:
-            del open_sessions[self.name]
-        if self in session_order:
-            session_order.remove(self)
+    async def _close(self) -> None:
+        await self._pipeline.close()
+        await asyncio.to_thread(self._after_close)
+
+    def _after_close(self) -> None:
+        """End the recording, which may wait for the disk, and everything that depends on the session."""
+        self._end_recording()
+        registry.remove(self)
+        while self._on_close:
+            self._on_close.pop(0)()
 
     def when_closed(self, function: Callable[[], None]) -> None:
-        """Call a function once the session has been closed, such as one that ends its server."""
+        """Call a function once the session has been closed, for example one that stops its server."""
         self._on_close.append(function)
 
     def reconnect(self) -> None:
-        """Drop the connection and come back; after a failure, try from the beginning.
+        """Drop the connection and connect again; if the session has failed, start over.
 
-        What may have been lost meanwhile is a row of `gaps()`.
+        The time without a connection is a row of `gaps()`.
         """
         call(self._pipeline.restart())
 
     def __enter__(self) -> Self:
-        return self if self.name in open_sessions and open_sessions[self.name] is self else self.open()
+        return self if registry.named(self.name) is self else self.open()
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
-        return self if self.name in open_sessions and open_sessions[self.name] is self else await self.open_async()
+        return self if registry.named(self.name) is self else await self.open_async()
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close_async()
 
-    # Reading, besides what Readings has.
+    def _before_fork(self) -> None:
+        self._pipeline.store.lock.acquire()
+
+    def _after_fork(self, *, in_child: bool) -> None:
+        lock = self._pipeline.store.lock
+        if in_child:
+            self._pipeline.abandon()
+            self.recording = None
+        lock.release()
+
+    # State.
 
     @property
     def url(self) -> str:
-        """Where it is connected to, without any token."""
+        """The address of the platform, without a token."""
         return self._pipeline.feed.url
 
     @property
     def state(self) -> State:
-        """One of connecting, connected, reconnecting, closed and failed."""
+        """``"connecting"``, ``"connected"``, ``"reconnecting"``, ``"closed"`` or ``"failed"``."""
         return self._pipeline.state
 
     @property
     def error(self) -> FxliveError | None:
-        """Why the session failed; None while it has not."""
+        """Why the session failed; None if it has not."""
         return self._pipeline.error
 
-    @property
-    def channels(self) -> list[str]:
-        """The channels that can be read: the seven documented ones, and any other that has sent something."""
-        return list(self._pipeline.store.tables)
-
-    @property
-    def symbols(self) -> list[str]:
-        """The symbols that any channel has had, sorted."""
-        return sorted(self._pipeline.store.symbols)
-
-    def gaps(self) -> pd.DataFrame:
-        """Return the times in which messages may have been lost.
-
-        Returns
-        -------
-        DataFrame
-            `start`, `end` (``datetime64[us, UTC]``, NaT while it lasts), `duration_s`, `reason`, `channels` (a tuple).
-        """
-        return self._pipeline.store.gaps_frame()
-
-    def rejected(self) -> pd.DataFrame:
-        """Return the newest 10,000 messages that could not be taken.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by `received_at`; `reason` and `raw`, the first 64 KB of the text.
-        """
-        return self._pipeline.store.rejected_frame()
-
     def health(self) -> Health:
-        """Return how the session fares: state, rates, latency, duplicates, drift, and a table by channel."""
+        """Return state, rates, latency, duplicates, undocumented fields, and a table of the channels."""
         return health_of(self._pipeline)
 
-    def _window(self, channel: str) -> pd.DataFrame:
-        return self._pipeline.store.tables[channel].frame()
+    # Subscribing, notifications and charts: defined in modules of their own.
 
-    def _newest(self, channel: str) -> pd.DataFrame:
-        return self._pipeline.store.tables[channel].latest()
+    subscribe = subscriptions.subscribe
+    subscribe_async = subscriptions.subscribe_async
+    unsubscribe = subscriptions.unsubscribe
+    unsubscribe_async = subscriptions.unsubscribe_async
 
-    def _windows(self) -> dict[str, pd.DataFrame]:
-        return self._pipeline.store.snapshot()
+    on = notifications.on
+    stream = notifications.stream
+    when = notifications.when
+    wait_for = notifications.wait_for
+    wait_for_async = notifications.wait_for_async
 
-    def _attrs(self) -> dict[Hashable, Any]:
-        return {"state": self.state}
+    price_chart = charts.price_chart
+    pnl_chart = charts.pnl_chart
+    chart = charts.chart
+    metrics_chart = charts.metrics_chart
+    grid = charts.grid
+    alerts_feed = charts.alerts_feed
+    status_bar = charts.status_bar
+    dashboard = charts.dashboard
 
-    def _check_asked_for(self, *channels: str) -> None:
-        for name in channels:
-            if not self._pipeline.asked_for(name):
-                raise SubscriptionError(
-                    f"{name} is not subscribed, and nothing is known of it: the figures would be 0. "
-                    f"Call session.subscribe({name!r}).",
-                    channel=name,
-                )
+    @property
+    def subscriptions(self) -> dict[str, dict[str, Any]]:
+        """The filters of each subscribed channel."""
+        return self._pipeline.feed.subscriptions
 
-    def _rolled(self, channel: str) -> bool:
-        return self._pipeline.store.tables[channel].first > 0
+    # Recording and exporting.
 
-    def _labelled(self, frame: pd.DataFrame, channel: str) -> pd.DataFrame:
-        frame = super()._labelled(frame, channel)
-        frame.attrs["stale"] = self._pipeline.stale(channel)
-        gaps = self._pipeline.store.gaps
-        if frame.index.name != "timestamp" and channel in CHANNELS and CHANNELS[channel].ends and gaps:
-            before = frame["received_at"] <= pd.Timestamp(gaps[-1].start, unit="us", tz="UTC")
-            frame.attrs["unconfirmed"] = frame.index[before].tolist()
-        return frame
-
-    # Recording.
+    export = exporting.export
 
     def record(self, path: str | Path) -> Recorder:
-        """Record everything that comes from now on as Parquet, safe against a crash, until it is stopped or closed.
+        """Record everything that arrives from now on as Parquet, until stopped or closed; a crash loses nothing older
+        than a second.
 
         Parameters
         ----------
@@ -356,15 +314,15 @@ class Session(Telling, Subscribing, Pictures):
         Returns
         -------
         Recorder
-            With `stop()`, and `status`: rows, bytes, rate, disk left, and what is wrong where something is. A recording
+            With `stop()`, and `status`: rows, bytes, rate, free disk space, and the error if there is one. A recording
             that was running is stopped first.
 
         Raises
         ------
         CaptureError
-            Where the folder cannot be made or written to.
+            If the folder cannot be made or written to.
         NoSession
-            Where the session was never opened; ``record=`` records from the first message on.
+            If the session was never opened; the option ``record=`` records from the first message on.
 
         Examples
         --------
@@ -375,18 +333,16 @@ class Session(Telling, Subscribing, Pictures):
         """
         self._pipeline.check_open()
         self._pipeline.check_opened()
-        former = self.recording
-        recording = self._begin_recording(path)  # before the former ends, so that nothing falls between them
+        former, self.recording = self.recording, self._new_recorder(path)
+        self._pipeline.record_into(self.recording)  # before the former ends, so that nothing is lost between them
         if former is not None:
             former.stop()
-        return recording
-
-    def _begin_recording(self, path: str | Path) -> Recorder:
-        from fxlive.capture.writing.recorder import Recorder  # a third of fxlive's import time, and not for everyone
-
-        self.recording = Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
-        self._pipeline.record_into(self.recording)
         return self.recording
+
+    def _new_recorder(self, path: str | Path) -> Recorder:
+        from fxlive.capture.writing.recorder import Recorder  # a third of fxlive's import time
+
+        return Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
 
     def _end_recording(self) -> None:
         self._pipeline.recording = None
@@ -394,12 +350,12 @@ class Session(Telling, Subscribing, Pictures):
             self.recording.stop()
 
     def _discard_recording(self) -> None:
-        """Leave no empty capture behind a connection that never was."""
+        """Delete the capture of a connection that failed, if it is empty."""
         self._end_recording()
         if self.recording is not None and self.recording.status.rows == 0:
             shutil.rmtree(self.recording.path, ignore_errors=True)
 
-    # Showing itself.
+    # Display.
 
     def _controls(self) -> Controls:
         from fxlive.widgets.status import Controls
@@ -414,17 +370,39 @@ class Session(Telling, Subscribing, Pictures):
 
     def __repr__(self) -> str:
         if self._pipeline.never_opened:
-            return f"<fxlive session {self.name!r}: never opened, would connect to {self.url}. Call session.open().>"
+            return f"<fxlive session {self.name!r}: never opened, address {self.url}. Call session.open().>"
         return session_text(self.name, self.url, self.health())
 
     def _repr_html_(self) -> str | None:
         return None if self._pipeline.never_opened else session_html(self.name, self.url, self.health())
 
 
+registry: Registry[Session] = Registry()
+"""The open sessions of this process."""
+
+
+def _note_about(former: Session, error: BaseException) -> str:
+    """Return what a failed attempt to open a session means for the open session of the same name."""
+    name = former.name
+    if isinstance(error, RateLimitError | ConnectionDenied):
+        return (
+            f"The session {name!r} is still open, and the platform may allow no second connection. Close it with "
+            f"fxlive.close({name!r}), then connect again."
+        )
+    return f"The session {name!r} that was open before is still open."
+
+
+def _close_widgets_of(name: str) -> None:
+    """Close the widgets of a former session of the same name: they would keep its tables in memory."""
+    widgets = sys.modules.get("fxlive.widgets.base")
+    if widgets is not None:
+        widgets.close_widgets_of(name)
+
+
 def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str, float]:
-    """Return how long each channel may be silent, in seconds; those that are not named as by default."""
+    """Return the silence after which each channel is stale, in seconds; defaults for channels that are not named."""
     given: object = stale_after
     if not isinstance(given, Mapping):
         raise UnknownOption("stale_after", given, ('times by channel such as {"market-data": "10s"}',))
-    asked = {channel_name(channel): span_s(f"stale_after of {channel}", time) for channel, time in given.items()}
-    return {**STALE_AFTER_S, **asked}
+    limits = {channel_name(channel): span_s(f"stale_after of {channel}", time) for channel, time in given.items()}
+    return {**STALE_AFTER_S, **limits}

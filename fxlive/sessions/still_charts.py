@@ -1,13 +1,12 @@
-"""Stills: the charts of what was recorded, by the names and parameters that the live ones have. Plotly is loaded by
-who draws.
+"""Still charts of a capture, with the names and parameters of the live charts.
 
-Long windows are thinned to the least and greatest values of two thousand stretches, so that a year of quotes is a
-figure of some hundred kilobytes, and looks the same.
+The functions become methods of `Capture`. Long windows are downsampled to the minimum and maximum of 2,000 time bins
+(figures/thinning.py): the figure of a year of quotes has some hundred kilobytes and looks the same. plotly is imported
+on first use.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -21,327 +20,327 @@ from fxlive.core.instruments import known_symbol
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
 from fxlive.figures.labels import MOST_LINES, short, shown_name
 from fxlive.figures.thinning import thinned
-from fxlive.sessions.reading.readable import Readings
+from fxlive.sessions.reading.readable import Readable
+from fxlive.wire.channels import channel_name
 
 if TYPE_CHECKING:
     from fxlive.figures.market import Still
 
-STRETCHES = 2_000
+TIME_BINS = 2_000
 
 
-class Stills(Readings, ABC):
-    """The methods that draw what can be read, as still figures."""
+def price_chart(
+    self: Readable,
+    symbol: str,
+    kind: Literal["line", "candles"] = "line",
+    freq: str | pd.Timedelta = "1s",
+    window: str | pd.Timedelta = "15min",
+    *,
+    tz: str | None = None,
+    name: str | None = None,
+) -> Still:
+    """Return a still chart of a symbol's prices, with fills as markers and open positions as lines.
 
-    def price_chart(
-        self,
-        symbol: str,
-        kind: Literal["line", "candles"] = "line",
-        freq: str | pd.Timedelta = "1s",
-        window: str | pd.Timedelta = "15min",
-        *,
-        tz: str | None = None,
-        name: str | None = None,
-    ) -> Still:
-        """Return a still chart of a symbol's prices, with fills as markers and open positions as lines.
+    Parameters
+    ----------
+    symbol, kind, freq
+        As for the live chart.
+    window
+        The time span shown, back from the newest quote. For an earlier time: ``capture.at(time).price_chart(...)``.
+    tz
+        The zone of the time axis, such as ``"Europe/London"``; ``"local"`` for this machine's. Default: UTC.
+    name
+        The title. Default: derived from what it shows.
 
-        Parameters
-        ----------
-        symbol, kind, freq
-            As for the live chart.
-        window
-            How much it shows, back from the newest tick. Of an earlier time: ``capture.at(time).price_chart(...)``.
-        tz
-            The zone of the time axis, such as ``"Europe/London"``; ``"local"`` for this machine's. Default: UTC.
-        name
-            Its title. Default: what it shows.
+    Returns
+    -------
+    Figure
+        A plotly figure. Gaps are shaded.
 
-        Returns
-        -------
-        Figure
-            Of plotly. Times in which something may be missing are shaded.
+    Raises
+    ------
+    UnknownSymbol
+        If `symbol` is not a known symbol or currency pair; the message suggests one.
+    UnknownOption
+        If the value of an option is not valid; the message lists the valid values.
+    """
+    from fxlive.analytics.bars import bars
+    from fxlive.figures import market
+    from fxlive.figures.trading import bars_figure
+    from fxlive.widgets.charts.candles import MOST_BARS
+    from fxlive.widgets.charts.prices import price_figure
 
-        Raises
-        ------
-        UnknownSymbol, UnknownOption
-            For what cannot be; lists what can.
-        """
-        from fxlive.analytics.bars import bars
-        from fxlive.figures import market
-        from fxlive.figures.trading import bars_figure
-        from fxlive.widgets.charts.candles import MOST_BARS
-        from fxlive.widgets.charts.prices import price_figure
-
-        if kind not in ("line", "candles"):
-            raise UnknownOption("kind", kind, ("line", "candles"))
-        span = time_of("window", window)
-        newest = self.latest("market-data")["timestamp"]
-        symbol = known_symbol(symbol, [str(seen) for seen in newest.index])
-        since = newest.get(symbol, pd.NaT) - span  # NaT: it has not ticked
-        quotes = self.frame("market-data", symbol=symbol, since=None if pd.isna(since) else since)
-        quotes = quotes.sort_index(kind="stable")
-        if kind == "line":
-            made = market.quotes_figure(_zoned(_thinned(quotes, ["bid", "ask"]), tz))
-        else:
-            length = time_of("freq", freq)
-            if span / length > MOST_BARS:
-                least = short((span / MOST_BARS).ceil("1s"))
-                raise UnknownOption("freq", freq, (f"at least {least} for a window of {short(span)}",))
-            made = bars_figure(_zoned(bars(quotes, length), tz))
-        made.update_layout(price_figure(symbol).layout)
-        trades = self.latest("trades", symbol=symbol).set_index("timestamp").sort_index()
-        market.mark_fills(made, _zoned(trades[trades.index >= since], tz))
-        market.mark_positions(made, self.latest("positions", symbol=symbol))
-        return self._still(made, name, "market-data", quotes.index, tz)
-
-    def pnl_chart(
-        self,
-        by: Literal["symbol", "strategy_id", "connection_id"] | None = None,
-        window: str | pd.Timedelta = "1h",
-        *,
-        tz: str | None = None,
-        name: str | None = None,
-    ) -> Still:
-        """Return a still chart of profit and loss, in the account's currency, with the drawdown beneath.
-
-        Parameters
-        ----------
-        by
-            As for the live chart.
-        window, tz, name
-            As for `price_chart`.
-
-        Returns
-        -------
-        Figure
-            Of plotly.
-
-        Raises
-        ------
-        UnknownOption
-            For what cannot be; lists what can.
-        """
-        from fxlive.figures.trading import pnl_figure
-
-        span = time_of("window", window)
-        told = self.pnl(by)
-        times = told.index.get_level_values("timestamp")
-        seen = times >= times.max() - span
-        told, times = told[seen], times[seen]
-        if by is None:
-            shown = _zoned(_thinned(told, ["total", "realized", "unrealized", "drawdown"]), tz)
-        else:
-            groups = {str(group): rows.droplevel(0) for group, rows in told.groupby(level=0, observed=True)}
-            _check_lines(by, len(groups))
-            thin = {shown_name(group): _zoned(_thinned(rows, ["total"]), tz) for group, rows in groups.items()}
-            shown = pd.concat(thin, names=[by, "timestamp"]) if thin else told
-        made = pnl_figure(shown, "Profit and loss" + (f" by {by}" if by else ""))
-        return self._still(made, name, "positions", times, tz)
-
-    def chart(
-        self,
-        channel: str,
-        y: str | Sequence[str],
-        by: str | None = None,
-        window: str | pd.Timedelta = "15min",
-        *,
-        tz: str | None = None,
-        name: str | None = None,
-    ) -> Still:
-        """Return a still chart of any numbers of a channel over time.
-
-        Parameters
-        ----------
-        channel, y, by
-            As for the live chart.
-        window, tz, name
-            As for `price_chart`.
-
-        Returns
-        -------
-        Figure
-            Of plotly.
-
-        Raises
-        ------
-        InvalidChannel, UnknownColumn, UnknownOption
-            For what does not exist; lists what does.
-        """
-        from fxlive.figures.market import lines_figure
-
-        channel = self._channel(channel)
-        names = [y] if isinstance(y, str) else list(y)
-        dtypes = self.frame(channel, last=0).dtypes.astype(str)
-        numbers = dtypes.index[dtypes == "float64"].tolist()
-        groups = dtypes.index[dtypes.isin(["category", "int64"])].tolist()
-        for column in names:
-            if column not in numbers:
-                raise UnknownColumn(column, f"{channel}, as a column of numbers,", numbers)
-        if not names:
-            raise UnknownOption("y", names, numbers)
-        if by is not None and by not in groups:
-            raise UnknownOption("by", by, groups)
-        rows = self.frame(channel, last=str(time_of("window", window))).sort_index(kind="stable")
-        of_groups = {"": rows} if by is None else {str(group): some for group, some in rows.groupby(by, observed=True)}
-        _check_lines(by, len(of_groups))
-        lines = {
-            shown_name(group if group and len(names) == 1 else f"{group} {column}".strip()): some[column]
-            for group, thin in of_groups.items()
-            for some in [_zoned(_thinned(thin, names), tz)]
-            for column in names
-        }
-        title = shown_name(f"{channel}: {', '.join(names)}" + (f" by {by}" if by else ""))
-        return self._still(lines_figure(lines, title), name, channel, rows.index, tz)
-
-    def metrics_chart(
-        self,
-        period: str | None = None,
-        window: str | pd.Timedelta = "1h",
-        *,
-        currency: str | None = None,
-        name: str | None = None,
-    ) -> Still:
-        """Return still lines for each number of `analytics`, of each type and period.
-
-        Parameters
-        ----------
-        period
-            Only this one, such as ``"DAY"``; default: all.
-        window
-            How far back the lines go from the newest message.
-        currency
-            Of the account, in which profit and drawdown are; default: USD.
-        name
-            Its title. Default: what it shows.
-
-        Returns
-        -------
-        Figure
-            Of plotly.
-
-        Raises
-        ------
-        UnknownOption
-            For a period that has not come and is none, or a window that is no time; lists what can be.
-        """
-        from fxlive.figures.market import metrics_figure
-        from fxlive.widgets.tiles import known_period
-
-        rows = self.frame("analytics", last=str(time_of("window", window))).sort_index(kind="stable")
-        if period is not None:
-            wanted = known_period(period, [str(seen) for seen in rows["period"].cat.categories])
-            rows = rows[rows["period"].astype("str").str.upper() == wanted]
-        metrics = [str(name) for name, column in rows.items() if column.dtype == "float64" and column.notna().any()]
-        lines = {
-            (shown_name(metric.removeprefix("metrics_")), shown_name(" ".join(map(str, key)))): _thinned(
-                some, [metric]
-            )[metric]
-            for key, some in rows.groupby(["type", "period"], observed=True)
-            for metric in metrics
-        }
-        made = metrics_figure(lines, f"Metrics ({currency or 'USD'})")
-        return self._still(made, name, "analytics", rows.index[:0], None)
-
-    def grid(
-        self,
-        /,
-        channel: str,
-        *,
-        columns: Sequence[str] | None = None,
-        sort: str | None = None,
-        max_rows: int = 5_000,
-        name: str | None = None,
-        **where: Any,
-    ) -> pd.DataFrame:
-        """Return what the live grid would show, as a frame: the newest row of each key, sorted.
-
-        Parameters
-        ----------
-        channel, columns, sort, max_rows, **where
-            As for the live grid.
-        name
-            Without a meaning here.
-
-        Raises
-        ------
-        InvalidChannel, UnknownColumn
-            For what cannot be; lists what can.
-        """
-        rows = self.latest(channel, **where)
-        known = [*rows.index.names, *rows.columns]
-        for column in [*(columns or []), *([] if sort is None else [sort.removeprefix("-")])]:
-            if column not in known:
-                raise UnknownColumn(column, channel, known)
-        if sort is not None:
-            rows = rows.sort_values(sort.removeprefix("-"), ascending=not sort.startswith("-"), kind="stable")
-        shown = [column for column in columns if column in rows.columns] if columns is not None else rows.columns
-        return rows[list(shown)].head(max_rows)
-
-    def alerts_feed(self, *, name: str | None = None) -> pd.DataFrame:
-        """Return the platform's alerts as a frame, the newest first."""
-        return self.latest("alerts").sort_values("timestamp", ascending=False, kind="stable")
-
-    def status_bar(self, *, name: str | None = None) -> NoReturn:
-        """Raise CaptureError: what stands still has no status but what the capture shows itself."""
-        raise _needs_a_replay("status bar")
-
-    def dashboard(self, symbol: str | None = None, *, tz: str | None = None, name: str | None = None) -> NoReturn:
-        """Raise CaptureError: a dashboard moves, as that of a replay does."""
-        raise _needs_a_replay("dashboard")
-
-    @abstractmethod
-    def gaps(self) -> pd.DataFrame:
-        """Return the times in which messages may be missing."""
-
-    def _still(self, made: Any, title: str | None, channel: str, times: pd.Index[Any], tz: str | None) -> Still:
-        """Return the figure with its title, and with the gaps of the channel shaded among these times."""
-        from fxlive.figures.market import Still, mark_gaps
-
-        if title is not None:
-            made.update_layout(title={"text": shown_name(title)})
-        if len(times):
-            gaps = self.gaps()
-            gaps = gaps[np.array([not channels or channel in channels for channels in gaps["channels"]], bool)]
-            starts = gaps["start"].clip(lower=times.min())
-            ends = gaps["end"].fillna(times.max()).clip(upper=times.max())
-            seen = (starts < ends).to_numpy()
-            zoned = [_zoned(pd.DataFrame(index=pd.DatetimeIndex(side[seen])), tz).index for side in (starts, ends)]
-            mark_gaps(made, zip(*zoned, strict=True))
-        return Still(made)
+    if kind not in ("line", "candles"):
+        raise UnknownOption("kind", kind, ("line", "candles"))
+    span = time_of("window", window)
+    newest = self.latest("market-data")["timestamp"]
+    symbol = known_symbol(symbol, [str(quoted) for quoted in newest.index])
+    since = newest.get(symbol, pd.NaT) - span  # NaT without quotes
+    quotes = self.frame("market-data", symbol=symbol, since=None if pd.isna(since) else since)
+    quotes = quotes.sort_index(kind="stable")
+    if kind == "line":
+        figure = market.quotes_figure(_in_zone(_downsampled(quotes, ["bid", "ask"]), tz))
+    else:
+        length = time_of("freq", freq)
+        if span / length > MOST_BARS:
+            least = short((span / MOST_BARS).ceil("1s"))
+            raise UnknownOption("freq", freq, (f"at least {least} for a window of {short(span)}",))
+        figure = bars_figure(_in_zone(bars(quotes, length), tz))
+    figure.update_layout(price_figure(symbol).layout)
+    trades = self.latest("trades", symbol=symbol).set_index("timestamp").sort_index()
+    market.mark_fills(figure, _in_zone(trades[trades.index >= since], tz))
+    market.mark_positions(figure, self.latest("positions", symbol=symbol))
+    return _finished(self, figure, name, "market-data", quotes.index, tz)
 
 
-def _needs_a_replay(what: str) -> CaptureError:
-    return CaptureError(
-        f"A capture stands still and has no {what}: write fxlive.replay(path).dashboard(), "
-        "or show the capture itself as a cell's last line."
-    )
+def pnl_chart(
+    self: Readable,
+    by: Literal["symbol", "strategy_id", "connection_id"] | None = None,
+    window: str | pd.Timedelta = "1h",
+    *,
+    tz: str | None = None,
+    name: str | None = None,
+) -> Still:
+    """Return a still chart of profit and loss in the account currency, with the drawdown below.
 
+    Parameters
+    ----------
+    by
+        As for the live chart.
+    window, tz, name
+        As for `price_chart`.
 
-def _check_lines(by: str | None, count: int) -> None:
-    if count > MOST_LINES:
-        raise FxliveError(f"{by} has more than {MOST_LINES} values. Take a column with fewer, or a frame.")
-
-
-def _thinned(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Return the rows that a screen can show of lines over time."""
-    if len(rows) <= 4 * STRETCHES:
-        return rows
-    x = pd.DatetimeIndex(rows.index).asi8.astype(np.float64)
-    ys = tuple(rows[name].to_numpy(np.float64) for name in names)
-    return rows.iloc[thinned(x, ys, (x[-1] - x[0]) / STRETCHES or 1.0)]
-
-
-def _zoned(rows: pd.DataFrame, tz: str | None) -> pd.DataFrame:
-    """Return rows with their times in a zone.
+    Returns
+    -------
+    Figure
+        A plotly figure.
 
     Raises
     ------
     UnknownOption
-        Where there is no such zone.
+        If the value of an option is not valid; the message lists the valid values.
     """
+    from fxlive.figures.trading import pnl_figure
+
+    span = time_of("window", window)
+    pnl = self.pnl(by)
+    times = pnl.index.get_level_values("timestamp")
+    in_window = times >= times.max() - span
+    pnl, times = pnl[in_window], times[in_window]
+    if by is None:
+        shown = _in_zone(_downsampled(pnl, ["total", "realized", "unrealized", "drawdown"]), tz)
+    else:
+        groups = {str(group): rows.droplevel(0) for group, rows in pnl.groupby(level=0, observed=True)}
+        _check_line_count(by, len(groups))
+        lines = {shown_name(group): _in_zone(_downsampled(rows, ["total"]), tz) for group, rows in groups.items()}
+        shown = pd.concat(lines, names=[by, "timestamp"]) if lines else pnl
+    figure = pnl_figure(shown, "Profit and loss" + (f" by {by}" if by else ""))
+    return _finished(self, figure, name, "positions", times, tz)
+
+
+def chart(
+    self: Readable,
+    channel: str,
+    y: str | Sequence[str],
+    by: str | None = None,
+    window: str | pd.Timedelta = "15min",
+    *,
+    tz: str | None = None,
+    name: str | None = None,
+) -> Still:
+    """Return a still chart of numeric columns of a channel over time.
+
+    Parameters
+    ----------
+    channel, y, by
+        As for the live chart.
+    window, tz, name
+        As for `price_chart`.
+
+    Returns
+    -------
+    Figure
+        A plotly figure.
+
+    Raises
+    ------
+    InvalidChannel, UnknownColumn, UnknownOption
+        If a name or value is not valid; the message lists the valid ones.
+    """
+    from fxlive.figures.market import lines_figure
+
+    channel = channel_name(channel, tuple(self.channels))
+    names = [y] if isinstance(y, str) else list(y)
+    dtypes = self.frame(channel, last=0).dtypes.astype(str)
+    numeric = dtypes.index[dtypes == "float64"].tolist()
+    groupable = dtypes.index[dtypes.isin(["category", "int64"])].tolist()
+    for column in names:
+        if column not in numeric:
+            raise UnknownColumn(column, f"{channel} (numeric columns)", numeric)
+    if not names:
+        raise UnknownOption("y", names, numeric)
+    if by is not None and by not in groupable:
+        raise UnknownOption("by", by, groupable)
+    rows = self.frame(channel, last=str(time_of("window", window))).sort_index(kind="stable")
+    groups = {"": rows} if by is None else {str(group): of_group for group, of_group in rows.groupby(by, observed=True)}
+    _check_line_count(by, len(groups))
+    lines = {}
+    for group, of_group in groups.items():
+        drawn = _in_zone(_downsampled(of_group, names), tz)
+        for column in names:
+            label = group if group and len(names) == 1 else f"{group} {column}".strip()
+            lines[shown_name(label)] = drawn[column]
+    title = shown_name(f"{channel}: {', '.join(names)}" + (f" by {by}" if by else ""))
+    return _finished(self, lines_figure(lines, title), name, channel, rows.index, tz)
+
+
+def metrics_chart(
+    self: Readable,
+    period: str | None = None,
+    window: str | pd.Timedelta = "1h",
+    *,
+    currency: str | None = None,
+    name: str | None = None,
+) -> Still:
+    """Return still lines of each metric of `analytics`, by type and period.
+
+    Parameters
+    ----------
+    period
+        Only this period, such as ``"DAY"``. Default: all.
+    window
+        The time span of the lines, back from the newest message.
+    currency
+        The account currency, in which profit and drawdown are shown. Default: USD.
+    name
+        The title. Default: derived from what it shows.
+
+    Returns
+    -------
+    Figure
+        A plotly figure.
+
+    Raises
+    ------
+    UnknownOption
+        If `period` is neither a period of the document nor one that came, or if `window` is not a time span.
+    """
+    from fxlive.figures.market import metrics_figure
+    from fxlive.widgets.tiles import known_period
+
+    rows = self.frame("analytics", last=str(time_of("window", window))).sort_index(kind="stable")
+    if period is not None:
+        known = known_period(period, [str(category) for category in rows["period"].cat.categories])
+        rows = rows[rows["period"].astype("str").str.upper() == known]
+    metrics = [str(name) for name, column in rows.items() if column.dtype == "float64" and column.notna().any()]
+    lines = {
+        (shown_name(metric.removeprefix("metrics_")), shown_name(" ".join(map(str, key)))): _downsampled(
+            of_period, [metric]
+        )[metric]
+        for key, of_period in rows.groupby(["type", "period"], observed=True)
+        for metric in metrics
+    }
+    figure = metrics_figure(lines, f"Metrics ({currency or 'USD'})")
+    return _finished(self, figure, name, "analytics", rows.index[:0], None)
+
+
+def grid(
+    self: Readable,
+    /,
+    channel: str,
+    *,
+    columns: Sequence[str] | None = None,
+    sort: str | None = None,
+    max_rows: int = 5_000,
+    name: str | None = None,
+    **where: Any,
+) -> pd.DataFrame:
+    """Return the rows of the live grid as a DataFrame: the newest row of each key, sorted.
+
+    Parameters
+    ----------
+    channel, columns, sort, max_rows, **where
+        As for the live grid.
+    name
+        Ignored; accepted so that the same cell runs live and on a capture.
+
+    Raises
+    ------
+    InvalidChannel, UnknownColumn
+        If a name is unknown; the message lists the known ones.
+    """
+    rows = self.latest(channel, **where)
+    known = [*rows.index.names, *rows.columns]
+    for column in [*(columns or []), *([] if sort is None else [sort.removeprefix("-")])]:
+        if column not in known:
+            raise UnknownColumn(column, channel, known)
+    if sort is not None:
+        rows = rows.sort_values(sort.removeprefix("-"), ascending=not sort.startswith("-"), kind="stable")
+    shown = [column for column in columns if column in rows.columns] if columns is not None else rows.columns
+    return rows[list(shown)].head(max_rows)
+
+
+def alerts_feed(self: Readable, *, name: str | None = None) -> pd.DataFrame:
+    """Return the platform's alerts as a DataFrame, the newest first."""
+    return self.latest("alerts").sort_values("timestamp", ascending=False, kind="stable")
+
+
+def status_bar(self: Readable, *, name: str | None = None) -> NoReturn:
+    """Raise CaptureError: only a session or a replay has a status bar."""
+    raise _needs_replay("status bar")
+
+
+def dashboard(self: Readable, symbol: str | None = None, *, tz: str | None = None, name: str | None = None) -> NoReturn:
+    """Raise CaptureError: only a session or a replay has a dashboard."""
+    raise _needs_replay("dashboard")
+
+
+def _finished(
+    capture: Readable, figure: Any, title: str | None, channel: str, times: pd.Index[Any], tz: str | None
+) -> Still:
+    """Return a figure with its title, and with the gaps of the channel between the given times shaded."""
+    from fxlive.figures.market import Still, mark_gaps
+
+    if title is not None:
+        figure.update_layout(title={"text": shown_name(title)})
+    if len(times):
+        gaps = capture.gaps()
+        gaps = gaps[np.array([not channels or channel in channels for channels in gaps["channels"]], bool)]
+        starts = gaps["start"].clip(lower=times.min())
+        ends = gaps["end"].fillna(times.max()).clip(upper=times.max())
+        visible = (starts < ends).to_numpy()
+        zoned = [_in_zone(pd.DataFrame(index=pd.DatetimeIndex(side[visible])), tz).index for side in (starts, ends)]
+        mark_gaps(figure, zip(*zoned, strict=True))
+    return Still(figure)
+
+
+def _needs_replay(widget: str) -> CaptureError:
+    return CaptureError(
+        f"A capture has no {widget}, because it does not change. Use fxlive.replay(path).{widget.replace(' ', '_')}(), "
+        "or show the capture itself as the last line of a cell."
+    )
+
+
+def _check_line_count(by: str | None, count: int) -> None:
+    if count > MOST_LINES:
+        raise FxliveError(f"{by} has {count:,} values; a chart shows at most {MOST_LINES} lines. Use another column.")
+
+
+def _downsampled(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the rows that a screen can show of lines over time."""
+    if len(rows) <= 4 * TIME_BINS:
+        return rows
+    x = pd.DatetimeIndex(rows.index).asi8.astype(np.float64)
+    ys = tuple(rows[column].to_numpy(np.float64) for column in columns)
+    return rows.iloc[thinned(x, ys, (x[-1] - x[0]) / TIME_BINS or 1.0)]
+
+
+def _in_zone(rows: pd.DataFrame, tz: str | None) -> pd.DataFrame:
+    """Return rows with their times in a zone; raise UnknownOption if the zone is unknown."""
     if tz is None:
         return rows
     try:
         zone = datetime.now().astimezone().tzinfo if tz == "local" else ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise UnknownOption("tz", tz, ("local", "UTC", "Europe/London")) from error
+        raise UnknownOption("tz", tz, ("local", "UTC", 'a zone such as "Europe/London"')) from error
     return rows.set_axis(pd.DatetimeIndex(rows.index).tz_convert(zone))

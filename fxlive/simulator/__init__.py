@@ -1,4 +1,4 @@
-"""A platform to talk to: a WebSocket server whose market replays real ticks or simulates pairs, and trades on them.
+"""A simulator of the platform: a WebSocket server with a replayed or simulated market, and an account trading on it.
 
 >>> from fxlive.simulator import SimulatorThread
 >>> with SimulatorThread(seed=7) as sim:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Simulator", "SimulatorThread", "Faults", "TicksError", "make_token", "DEFAULT_SECRET"]
 
-_HOMES = {
+_MODULES = {
     "Simulator": "serving.server",
     "SimulatorThread": "thread",
     "Faults": "serving.faults",
@@ -32,10 +32,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # The pytest plugin lives in this package: a test run that uses no simulator should not load a WebSocket server.
-    if name not in _HOMES:
+    # Loaded on first use: the pytest plugin is in this package, and a test run without a simulator should not load a
+    # WebSocket server.
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands `simulate` and `token`."""
+"""The commands `fxlive simulate` and `fxlive token`."""
 
 from __future__ import annotations
 
@@ -22,61 +22,73 @@ if TYPE_CHECKING:
 SECRET_VARIABLE = "FXLIVE_SIMULATOR_SECRET"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LAST_PORT = 65_535
-_PROGRESS_S = 0.5
+_PROGRESS_INTERVAL_S = 0.5
 _ID_EPOCH_S = 1_704_067_200  # 2024
 
 
 def add_simulate_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add `simulate` to a parser's subparsers; its `func` takes the parsed arguments and returns the exit status."""
+    """Add `simulate` to a parser's subparsers. Its `func` takes the parsed arguments and returns the exit status."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "simulate",
-        help="run a platform to talk to",
-        description="Run a platform to talk to: a WebSocket server whose market replays ticks or simulates pairs, with "
-        "an account that trades on it. Prints its URL and a token at once.",
+        help="run a simulated platform",
+        description="Run a simulated platform: a WebSocket server whose market replays ticks or simulates pairs, with "
+        "an account that trades on it. Prints its URL and a token when it is ready for clients.",
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
-    add("--port", type=_port, default=8765, help="port, 0 for a free one (default %(default)s)")
-    add("--seed", type=int, default=7, help="same seed, same quotes and trades (default %(default)s)")
-    add("--ticks", metavar="FILE", help="replay this CSV, .csv.gz or Parquet (timestamp, symbol, bid, ask)")
-    add("--speed", type=_speed, default=1.0, metavar="N", help="market seconds a second, or max (default 1)")
-    add("--symbols", type=_symbols, metavar="A,B", help="pairs to simulate, or symbols of the ticks to replay")
+    add("--port", type=_port, default=8765, help="port to listen on, 0 for a free one (default %(default)s)")
+    add("--seed", type=int, default=7, help="the same seed gives the same quotes and trades (default %(default)s)")
+    add("--ticks", metavar="FILE", help="replay this CSV, .csv.gz or Parquet file (timestamp, symbol, bid, ask)")
+    add("--speed", type=_speed, default=1.0, metavar="N", help="market seconds per second, or max (default 1)")
+    add("--symbols", type=_parse_list, metavar="A,B", help="pairs to simulate, or symbols of the ticks to replay")
     add("--start", help="market time at which a simulated market starts, such as 2024-01-02T08:00Z (default: now)")
-    add("--expires-in", type=duration, default="12h", metavar="TIME", help="life of the token, such as 90s or 12h")
-    add("--secret", help=f"signs tokens (default: ${SECRET_VARIABLE}, or a secret for development)")
+    add(
+        "--expires-in",
+        type=parse_duration,
+        default="12h",
+        metavar="TIME",
+        help="life of the token, such as 90s or 12h (default %(default)s)",
+    )
+    add("--secret", help=f"key that signs tokens (default: ${SECRET_VARIABLE}, or a secret for development)")
     add("--wait-for-subscriber", action="store_true", help="start the market at the first market-data subscription")
-    add("--quotes-only", action="store_true", help="no account: market data alone")
-    add("--faults", choices=("none", "random"), default="none", help="random: bring faults upon all clients")
-    add("--fault-seed", type=int, default=0, metavar="N", help="seed of random faults")
-    add("--no-limits", action="store_true", help="without the platform's rate limits")
-    add("--quiet", action="store_true", help="no progress")
-    add("--json", action="store_true", help="print one line of JSON: url, token, pid")
-    add("--exit-with-parent", action="store_true", help="end when standard input does; Ctrl-C is left to the parent")
+    add("--quotes-only", action="store_true", help="send market data only, without an account")
+    add("--faults", choices=("none", "random"), default="none", help="random: apply random faults to all clients")
+    add("--fault-seed", type=int, default=0, metavar="N", help="seed of the random faults (default %(default)s)")
+    add("--no-limits", action="store_true", help="turn the platform's rate limits off")
+    add("--quiet", action="store_true", help="do not show progress")
+    add("--json", action="store_true", help="print url, token and pid as one line of JSON")
+    add("--exit-with-parent", action="store_true", help="exit when standard input ends; ignore Ctrl-C")
     parser.set_defaults(func=simulate)
     return parser
 
 
 def add_token_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add `token` to a parser's subparsers; its `func` takes the parsed arguments and returns the exit status."""
+    """Add `token` to a parser's subparsers. Its `func` takes the parsed arguments and returns the exit status."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "token",
         help="print a token that the simulator accepts",
         description="Print a token that the simulator accepts.",
     )
     add = parser.add_argument
-    add("--expires-in", type=duration, default="1h", metavar="TIME", help="such as 90s, 15m, 1h, 7d (default 1h)")
-    add("--secret", help=f"signs it (default: ${SECRET_VARIABLE}, or a secret for development)")
-    add("--user", default="user_456", help="the user it stands for (default %(default)s)")
-    add("--channels", type=_symbols, metavar="A,B", help="permit these channels alone")
+    add(
+        "--expires-in",
+        type=parse_duration,
+        default="1h",
+        metavar="TIME",
+        help="life of the token, such as 90s, 15m, 1h or 7d (default %(default)s)",
+    )
+    add("--secret", help=f"key that signs it (default: ${SECRET_VARIABLE}, or a secret for development)")
+    add("--user", default="user_456", help="user that the token identifies (default %(default)s)")
+    add("--channels", type=_parse_list, metavar="A,B", help="channels that the token permits (default: all)")
     parser.set_defaults(func=token)
     return parser
 
 
 def simulate(arguments: argparse.Namespace) -> int:
-    """Run the simulator until Ctrl-C, SIGTERM or (if asked) the end of standard input."""
+    """Run the simulator until Ctrl-C, SIGTERM or, with --exit-with-parent, the end of standard input."""
     from fxlive.simulator.serving.server import Simulator
 
-    # Refused connections and cut ones are what a simulator is for, no news for the terminal.
+    # Refused and cut connections are expected of a simulator and should not be logged in the terminal.
     logging.getLogger("fxlive.simulator.websockets").setLevel(logging.CRITICAL)
     try:
         simulator = Simulator(
@@ -91,7 +103,7 @@ def simulate(arguments: argparse.Namespace) -> int:
             wait_for_subscriber=arguments.wait_for_subscriber,
             account=not arguments.quotes_only,
             random_faults_seed=arguments.fault_seed if arguments.faults == "random" else None,
-            # Ids count on from the microsecond of the start: a client that outlives a restart sees none twice.
+            # Ids start at the current microsecond, so that no id is repeated after a restart.
             first_id=int((time.time() - _ID_EPOCH_S) * 1e6),
             **({"connections_per_minute": None, "messages_per_s": None} if arguments.no_limits else {}),
         )
@@ -99,9 +111,9 @@ def simulate(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     except (OSError, ValueError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        advice = f"port {arguments.port} is in use: pass another, or --port 0 for a free one"
-        print(f"fxlive simulate: {advice if taken else error}", file=sys.stderr)
+        in_use = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = f"Port {arguments.port} is in use. Pass another port, or --port 0 for a free one."
+        print(f"fxlive simulate: {advice if in_use else error}", file=sys.stderr)
         return 1
 
 
@@ -113,71 +125,74 @@ def token(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def duration(text: str) -> float:
-    """Seconds of 90, 90s, 15m, 1h or 7d."""
+def parse_duration(text: str) -> float:
+    """Return the seconds of a duration such as 90, 90s, 15m, 1h or 7d."""
     match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"not a time: {text!r} (such as 90s, 15m, 1h, 7d)")
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 15m, 1h or 7d, got {text!r}")
     seconds = float(match[1]) * _UNITS[match[2]]
     if not seconds > 0:
-        raise argparse.ArgumentTypeError(f"the time must be longer than nothing, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be longer than 0, got {text!r}")
     return seconds
 
 
-def joined(arguments: list[str] | None) -> list[str]:
-    """The arguments of a command with `--for -5s` as `--for=-5s`: -5s alone would be taken for an option."""
-    told: list[str] = []
+def join_negative_values(arguments: list[str] | None) -> list[str]:
+    """Return the arguments (default: the command line's) with `--for -5s` as `--for=-5s`.
+
+    argparse would take a separate -5s for an option.
+    """
+    joined: list[str] = []
     for argument in sys.argv[1:] if arguments is None else arguments:
-        if re.match(r"-\d", argument) and told and re.fullmatch(r"--[a-z-]*[a-z]", told[-1]):
-            told[-1] += f"={argument}"
+        if re.match(r"-\d", argument) and joined and re.fullmatch(r"--[a-z-]*[a-z]", joined[-1]):
+            joined[-1] += f"={argument}"
         else:
-            told.append(argument)
-    return told
+            joined.append(argument)
+    return joined
 
 
 async def _simulate(simulator: Simulator, arguments: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     if arguments.exit_with_parent:
-        # Ctrl-C in the parent's terminal reaches its children too: whether it ends them is the parent's affair.
+        # Ctrl-C in the parent's terminal also reaches its children. The parent decides whether to end them.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), daemon=True).start()
     if sys.platform != "win32":
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     await simulator.listen()
     try:
-        _introduce(simulator, arguments)
+        _print_access(simulator, arguments)
         await simulator.start()
-        shown = asyncio.create_task(_show_progress(simulator)) if _progress_wanted(arguments) else None
+        progress = asyncio.create_task(_print_progress(simulator)) if _shows_progress(arguments) else None
         await stop.wait()
-        if shown is not None:
-            shown.cancel()
+        if progress is not None:
+            progress.cancel()
     finally:
         await simulator.close()
     return 0
 
 
-def _introduce(simulator: Simulator, arguments: argparse.Namespace) -> None:
-    access = simulator.token(arguments.expires_in)
+def _print_access(simulator: Simulator, arguments: argparse.Namespace) -> None:
+    access_token = simulator.token(arguments.expires_in)
     if arguments.json:
-        print(json.dumps({"url": simulator.url, "token": access, "pid": os.getpid()}), flush=True)
+        print(json.dumps({"url": simulator.url, "token": access_token, "pid": os.getpid()}), flush=True)
         return
     market = f"ticks of {arguments.ticks}" if arguments.ticks else f"correlated pairs, seed {arguments.seed}"
-    speed = "as fast as clients take it" if simulator.speed is None else f"speed {simulator.speed:g}"
+    speed = "as fast as the clients read" if simulator.speed is None else f"speed {simulator.speed:g}"
     until = datetime.fromtimestamp(time.time() + arguments.expires_in, UTC)
     print(f"url     {simulator.url}")
-    print(f"token   {access}")
+    print(f"token   {access_token}")
     print(f"until   {until:%Y-%m-%d %H:%M:%S} UTC")
-    print(f"market  {market}, {speed}; Ctrl-C ends it", flush=True)
+    print(f"market  {market}, {speed}; stop with Ctrl-C", flush=True)
 
 
-def _progress_wanted(arguments: argparse.Namespace) -> bool:
+def _shows_progress(arguments: argparse.Namespace) -> bool:
     return not arguments.quiet and not arguments.json and sys.stdout.isatty()
 
 
-async def _show_progress(simulator: Simulator) -> None:
+async def _print_progress(simulator: Simulator) -> None:
     while True:
-        await asyncio.sleep(_PROGRESS_S)
+        await asyncio.sleep(_PROGRESS_INTERVAL_S)
         print(f"\r{_progress(simulator)}\x1b[K", end="", flush=True)
 
 
@@ -192,16 +207,16 @@ def _progress(simulator: Simulator) -> str:
 
 
 def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    # os.read, not sys.stdin: a daemon thread inside sys.stdin's lock crashes the interpreter's shutdown.
+    # os.read, not sys.stdin: a daemon thread that holds the lock of sys.stdin crashes the interpreter's shutdown.
     try:
         while os.read(0, 4096):
             pass
     except OSError:
-        pass  # no standard input is one that has ended
+        pass  # standard input is closed; treat it as ended
     try:
         loop.call_soon_threadsafe(stop.set)
     except RuntimeError:
-        pass  # the loop has closed: it ends anyway
+        pass  # the loop has been closed already
 
 
 def _secret(arguments: argparse.Namespace) -> str:
@@ -212,7 +227,7 @@ def _secret(arguments: argparse.Namespace) -> str:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"not a port: {text!r} (1 to {_LAST_PORT}, or 0 for a free one)")
+        raise argparse.ArgumentTypeError(f"must be 1 to {_LAST_PORT}, or 0 for a free port, got {text!r}")
     return int(text)
 
 
@@ -224,9 +239,9 @@ def _speed(text: str) -> float | str:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        raise argparse.ArgumentTypeError(f"a number above 0, or max, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0, or max, got {text!r}")
     return speed
 
 
-def _symbols(text: str) -> list[str]:
+def _parse_list(text: str) -> list[str]:
     return [symbol.strip() for symbol in text.split(",") if symbol.strip()]

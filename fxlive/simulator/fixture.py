@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `fx_simulator`, a platform for a test to talk to."""
+"""The pytest plugin with the fixture `fx_simulator`: a simulated platform for tests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class SimulatorFactory:
-    """Starts simulators for one test, each on a thread of its own, and ends them with it.
+    """Starts simulators for one test, each on its own thread, and closes them after the test.
 
-    Call it with the options of Simulator for a SimulatorThread; or use it as if it were one, started at the first use
-    with the default options but without the limit of connections a minute.
+    Call it with options of Simulator to start a SimulatorThread. Its properties and `token()` are those of a default
+    simulator, which starts on first use. No simulator limits the connections per minute, unless an option sets it.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class SimulatorFactory:
         self._default: SimulatorThread | None = None
 
     def __call__(self, **options: Any) -> SimulatorThread:
-        # A test that does not use the fixture should not pay for a WebSocket server.
+        # Imported here so that tests without the fixture do not load a WebSocket server.
         from .thread import SimulatorThread
 
         simulator = SimulatorThread(**{"connections_per_minute": None, **options})
@@ -41,12 +41,12 @@ class SimulatorFactory:
 
     @property
     def url(self) -> str:
-        """Where the default simulator listens."""
+        """The URL of the default simulator."""
         return self.default.url
 
     @property
     def faults(self) -> Faults:
-        """Faults of the default simulator."""
+        """The faults of the default simulator."""
         return self.default.faults
 
     @property
@@ -55,11 +55,11 @@ class SimulatorFactory:
         return self.default.sent
 
     def token(self, expires_in_s: float = 3600.0, **claims: Any) -> str:
-        """A token for the default simulator."""
+        """Return a token for the default simulator."""
         return self.default.token(expires_in_s, **claims)
 
     def close(self) -> None:
-        """End all of them."""
+        """Close all simulators."""
         while self._running:
             self._running.pop().close()
         self._default = None
@@ -67,7 +67,7 @@ class SimulatorFactory:
 
 @pytest.fixture
 def fx_simulator() -> Iterator[SimulatorFactory]:
-    """A platform to talk to: `fx_simulator.url` and `.token()`, or `fx_simulator(speed=None, ticks=...)` for others."""
+    """A simulated platform: `fx_simulator.url` and `.token()`, or `fx_simulator(speed=None, ticks=...)` for more."""
     factory = SimulatorFactory()
     yield factory
     factory.close()

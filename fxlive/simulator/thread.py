@@ -1,4 +1,4 @@
-"""The simulator on a thread of its own, for code without an event loop."""
+"""The simulator on its own thread, for code without an event loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from fxlive.simulator.serving.server import Simulator
 
 
 class SimulatorThread:
-    """A Simulator (same options) that runs from its construction to close(), as a context manager or not."""
+    """A Simulator on its own thread.
+
+    It takes the options of Simulator and runs from its construction until close() or the end of its with statement.
+    Errors of the options are raised by the constructor.
+    """
 
     def __init__(self, **options: Any) -> None:
         self._ready = threading.Event()
@@ -29,18 +33,18 @@ class SimulatorThread:
 
     @property
     def simulator(self) -> Simulator:
-        """The Simulator itself; only what is documented as thread-safe may be called from here."""
+        """The Simulator itself. Of its methods, call only `token()` and those of `faults` from other threads."""
         assert self._simulator is not None
         return self._simulator
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The URL for clients."""
         return self.simulator.url
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port on which it listens."""
         return self.simulator.port
 
     @property
@@ -50,12 +54,12 @@ class SimulatorThread:
 
     @property
     def sent(self) -> dict[str, int]:
-        """Messages sent, by channel, to all clients together."""
+        """Messages sent to all clients together, by channel."""
         return dict(self.simulator.sent)
 
     @property
     def published(self) -> dict[str, int]:
-        """Messages that the platform has made, by channel."""
+        """Messages that the platform has created, by channel."""
         return self.simulator.published
 
     @property
@@ -70,27 +74,30 @@ class SimulatorThread:
 
     @property
     def progress(self) -> tuple[int, int | None, int]:
-        """Quotes sent, quotes in all (None where there is no end), and market time in milliseconds since 1970."""
+        """Quotes sent, quotes in total (None: no end), and market time in milliseconds since 1970."""
         return self.simulator.progress
 
     def token(self, expires_in_s: float = 3600.0, **claims: Any) -> str:
-        """A token that this simulator accepts (claims: `user_id`, `channels`)."""
+        """Return a token that this simulator accepts (claims: `user_id`, `channels`)."""
         return self.simulator.token(expires_in_s, **claims)
 
     def run(self, coroutine: Coroutine[Any, Any, Any], timeout: float | None = 30.0) -> Any:
-        """Run a coroutine on the simulator's loop and return its result."""
+        """Run a coroutine on the simulator's event loop and return its result."""
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
 
     def wait_finished(self, timeout: float | None = None) -> bool:
-        """Wait until the last quote has been sent; False when that takes longer than `timeout` seconds."""
+        """Wait until the last quote has been sent. Return False if that takes longer than `timeout` seconds.
+
+        If the market has stopped because of an error, raise that error.
+        """
         finished = self._finished.wait(timeout)
         if finished and self.simulator.failure is not None:
             raise self.simulator.failure
         return finished
 
     def close(self) -> None:
-        """End the simulator and its thread; a second call does nothing."""
+        """Close the simulator and end its thread. A second call does nothing."""
         if self._thread.is_alive() and self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()

@@ -1,4 +1,4 @@
-"""The wire, written by hand from the platform's reference: every message, its fields in the order of the samples."""
+"""The platform's messages, written by hand from its reference, with the fields in the order of its samples."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _names(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# The names that a filter may give: the fields of data, and for the account's channels what the row belongs to (the
-# reference filters positions by a connectionId that a position's data does not show).
+# The names that filters accept: the fields of the data and, in the account's channels, strategyId and connectionId (the
+# reference filters positions by a connectionId that their data do not contain).
 FIELDS: dict[str, frozenset[str]] = {
     "trades": _names(
         "executionId ticket symbol action volume openPrice stopLoss takeProfit profit commission swap status "
@@ -52,18 +52,18 @@ FIELDS: dict[str, frozenset[str]] = {
 
 
 def iso(time_ms: int) -> str:
-    """Milliseconds since 1970 as the wire writes them: 2024-01-01T00:00:00.000Z."""
+    """Format milliseconds since 1970 as on the wire: 2024-01-01T00:00:00.000Z."""
     seconds, ms = divmod(time_ms, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """JSON without spaces, as a WebSocket text carries it."""
+    """Encode a message as compact JSON in UTF-8."""
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def frame(payload: bytes, *, text: bool = True) -> bytes:
-    """A whole WebSocket frame from server to client (final, unmasked)."""
+    """Return a complete WebSocket frame from server to client (final, unmasked), of text or binary data."""
     length = len(payload)
     head = b"\x81" if text else b"\x82"
     if length < 126:
@@ -74,19 +74,19 @@ def frame(payload: bytes, *, text: bool = True) -> bytes:
 
 
 def payload(frame: bytes) -> bytes:
-    """What a frame made by frame() carries."""
+    """Return the payload of a frame made by `frame()`."""
     return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
 
 
 def envelope(channel: str, data: Mapping[str, Any], time_ms: int, number: int) -> bytes:
-    """A message of one of the seven channels."""
+    """Return a message of one of the seven channels, with the id `msg_<number>`."""
     return encode(
         {"type": TYPES[channel], "channel": channel, "data": data, "timestamp": iso(time_ms), "id": f"msg_{number}"}
     )
 
 
 def connection(session_id: str, user_id: str, time_ms: int) -> bytes:
-    """The first message of a connection."""
+    """Return the first message of a connection."""
     return encode(
         {
             "type": "connection",
@@ -99,20 +99,20 @@ def connection(session_id: str, user_id: str, time_ms: int) -> bytes:
 
 
 def subscription(channels: Sequence[tuple[str, Mapping[str, Any] | None]], time_ms: int) -> bytes:
-    """The answer to subscribe: each channel with the filters it was given."""
+    """Return the answer to subscribe: each channel with its filters."""
     entries = [{"name": name, "subscribed": True, "filters": dict(filters or {})} for name, filters in channels]
     return encode({"type": "subscription", "status": "success", "channels": entries, "timestamp": iso(time_ms)})
 
 
 def unsubscription(channels: Sequence[str], time_ms: int) -> bytes:
-    """The answer to unsubscribe."""
+    """Return the answer to unsubscribe."""
     return encode(
         {"type": "unsubscription", "status": "success", "channels": list(channels), "timestamp": iso(time_ms)}
     )
 
 
 def error(name: str, message: str, channel: str | None, time_ms: int, number: int) -> bytes:
-    """A documented error: `name` is the reference's word for it, `message` says more."""
+    """Return a documented error: `name` is the reference's name of it, `message` gives the details."""
     return encode(
         {
             "type": "error",
@@ -143,7 +143,7 @@ def trade(
     strategy_id: str,
     connection_id: str,
 ) -> dict[str, Any]:
-    """Data of a trade; `open_price` is the price of this execution, also of a closing one."""
+    """Return the data of a trade. `open_price` is the price of this execution, also if it closes a position."""
     return {
         "executionId": execution_id,
         "ticket": ticket,
@@ -179,7 +179,7 @@ def position(
     duration_s: int,
     updated_ms: int,
 ) -> dict[str, Any]:
-    """Data of a position; `profit` is that of the open volume, so both profit fields are the same number."""
+    """Return the data of a position. `profit` is that of the open volume, so both profit fields are equal."""
     return {
         "ticket": ticket,
         "symbol": symbol,
@@ -213,7 +213,7 @@ def order(
     remaining_volume: float,
     strategy_id: str,
 ) -> dict[str, Any]:
-    """Data of an order; the ticket, fill time and fill price are null until there is a fill."""
+    """Return the data of an order. The ticket, fill time and fill price are null until the first fill."""
     return {
         "orderId": order_id,
         "ticket": ticket,
@@ -244,7 +244,7 @@ def alert(
     entity_id: str,
     actions: Sequence[str] = ("ACKNOWLEDGE", "VIEW_DETAILS"),
 ) -> dict[str, Any]:
-    """Data of an alert."""
+    """Return the data of an alert."""
     return {
         "alertId": alert_id,
         "type": kind,
@@ -262,7 +262,7 @@ def alert(
 def analytics(
     *, period: str, total_trades: int, win_rate: float, net_profit: float, current_drawdown: float, time_ms: int
 ) -> dict[str, Any]:
-    """Data of a performance update; win rate in percent, money in dollars, the drawdown positive."""
+    """Return the data of a performance update: win rate in percent, money in dollars, a positive drawdown."""
     return {
         "type": "PERFORMANCE_UPDATE",
         "period": period,
@@ -277,5 +277,5 @@ def analytics(
 
 
 def system(*, status: str, components: Mapping[str, str], message: str, time_ms: int) -> dict[str, Any]:
-    """Data of a system status."""
+    """Return the data of a system status."""
     return {"status": status, "components": dict(components), "message": message, "timestamp": iso(time_ms)}

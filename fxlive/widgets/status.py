@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fxlive.capture.writing.recorder import Recorder, RecordingStatus
+from fxlive.capture.writing.recorder import Recorder
+from fxlive.capture.writing.status import RecordingStatus
 from fxlive.pipeline.health import latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.base import LiveWidget

@@ -1,6 +1,6 @@
-"""What one read of the socket becomes: typed rows by channel, messages about the connection, and rejections.
+"""A batch: typed rows by channel, control messages and rejections, decoded from one read of the socket.
 
-A batch is built once, by `protocol.py`, and handed as it is to the store, the recorder and the listeners.
+`protocol.py` builds it once; the store, the recorder and the callbacks share it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Control, Message, Undocumented
 
 MAX_RAW_CHARS = 65_536
-"""How much of a rejected message's text is kept."""
+"""The most characters kept of a rejected message's text."""
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A message that could not be taken: when it came (microseconds), why not, and its text (the first 64 KB)."""
+    """A rejected message: time of receipt (microseconds), reason, and text (the first 65,536 characters)."""
 
     received_at: int
     reason: str
@@ -30,13 +30,13 @@ class Rejection:
 
 @dataclass(slots=True)
 class Rows:
-    """The rows that a batch brings to one channel, in the order of arrival, by column.
+    """The rows that a batch adds to one channel, by column, in order of arrival.
 
-    `values` holds for each of the channel's columns what its kind asks for: float64 for numbers, int64 for integers
-    that are never missing and for times (microseconds, NAT where missing), and lists with None where missing for the
-    rest. `extras` holds the undocumented fields: the row's place, then {column: JSON value}. `arrival` numbers the
-    messages of all channels in the order in which they came. What a table made of texts and codes it leaves in
-    `packed`, by column, for whoever needs them next.
+    `values` maps each column of the channel to its values: a float64 array of numbers, an int64 array of times
+    (microseconds, NAT if missing) or of integers that are never missing, and otherwise a list, with None for missing
+    values. `extras` maps the index of a row to its undocumented fields, {column: JSON value}. `arrival` numbers the
+    messages of all channels in order of arrival. `packed` maps columns of texts and codes to their packed values, which
+    the table adds for the recorder.
     """
 
     channel: Channel
@@ -51,26 +51,26 @@ class Rows:
     def __len__(self) -> int:
         return len(self.messages)
 
-    def take(self, places: Sequence[int]) -> Rows:
-        """Return only the rows at these places."""
-        index = np.asarray(places, np.intp)
+    def take(self, indices: Sequence[int]) -> Rows:
+        """Return the rows at these indices, in this order."""
+        array = np.asarray(indices, np.intp)
         return Rows(
             self.channel,
-            [self.messages[p] for p in places],
-            self.timestamp[index],
-            self.received_at[index],
-            self.arrival[index],
+            [self.messages[i] for i in indices],
+            self.timestamp[array],
+            self.received_at[array],
+            self.arrival[array],
             {
-                name: values[index] if isinstance(values, np.ndarray) else [values[p] for p in places]
+                name: values[array] if isinstance(values, np.ndarray) else [values[i] for i in indices]
                 for name, values in self.values.items()
             },
-            {new: self.extras[old] for new, old in enumerate(places) if old in self.extras},
+            {new: self.extras[old] for new, old in enumerate(indices) if old in self.extras},
         )
 
 
 @dataclass(slots=True)
 class Batch:
-    """Everything that one read of the socket brought, received at one moment (microseconds since 1970 UTC)."""
+    """The content of one read of the socket; `received_at` is in microseconds since 1970 UTC."""
 
     received_at: int
     rows: dict[str, Rows] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""The channel table: what each channel carries, what identifies its rows, and the columns that come of it.
+"""The channels: the message type, the key and the columns of each.
 
-Adding a channel is a message in `messages.py` and one entry here. Columns follow from the message's annotations by one
-rule: fields in snake_case, nested objects flattened with an underscore, and `timestamp` inside `data` named
-`data_timestamp`, because `timestamp` is the envelope's.
+A new channel needs a message in `messages.py` and an entry in `CHANNELS`. Its columns are derived from the annotations
+of the message: field names in snake_case, nested objects flattened with an underscore, and `timestamp` inside `data`
+named `data_timestamp`, because `timestamp` is the envelope's.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ from fxlive.wire.messages import (
 ChannelName = Literal["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
 
 MAX_COLUMNS = 256
-"""Undocumented fields beyond this many columns of a channel go to its `extra` column."""
+"""Undocumented fields beyond this many columns of a channel go to its column `extra`."""
 
-WORKING_ENDS = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
-"""The states in which an order has ended, in whatever case they are written; in any other it is working. What volume
-remains says nothing: an order that works may come without it, or with 0.
+FINAL_ORDER_STATUSES = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
+"""The statuses of an order that has ended, in upper case; an order with any other status is working.
+
+The remaining volume is not considered: a working order may be sent without it, or with 0.
 """
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a channel: its name in a frame, its kind, and where its values are in the message's `data`."""
+    """One column of a channel: its name in a frame, its kind, and the path of its field in the message's `data`."""
 
     name: str
     kind: Kind
@@ -54,11 +55,11 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Channel:
-    """One channel: its name on the wire, its message, the key of its rows and its columns.
+    """One channel: its name on the wire, its message type, its key and its columns.
 
-    `key` names the columns that identify what a row is about; a `single` channel has one newest row in all. Of a
-    channel with `ends` (a column, and its values where the matter has ended, texts in upper case) what goes on outlives
-    the rolling window in `latest`; where it `leaves`, what has ended is not in `latest` any more.
+    `key` names the columns that identify a row in `latest`; a `single` channel has at most one row there. `ends` is a
+    column and the values (texts in upper case) with which a position or order has ended. Until then its newest row
+    stays in `latest` after leaving the rolling window. With `leaves`, an ended row is removed from `latest` at once.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Channel:
 
     @property
     def type(self) -> str | None:
-        """The `type` of the channel's messages on the wire."""
+        """The `type` of the channel's messages on the wire; None for an undocumented channel."""
         return None if self.message is None else str(self.message.__struct_config__.tag)
 
 
@@ -95,7 +96,7 @@ def _columns(fields: type[Fields], parents: tuple[str, ...] = ()) -> Iterator[Co
 
 
 def nested_fields(hint: Any) -> type[Fields] | None:
-    """Return the struct of a field that is an object, from its annotation; None for any other field."""
+    """Return the struct of a field that is an object, given its annotation; None for any other field."""
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return next((o for o in options if isinstance(o, type) and issubclass(o, Fields)), None)
 
@@ -103,14 +104,14 @@ def nested_fields(hint: Any) -> type[Fields] | None:
 def _kind(hint: Any) -> Kind:
     if get_origin(hint) is Annotated:
         return next(m for m in hint.__metadata__ if isinstance(m, Kind))
-    raise TypeError(f"a field of a message needs a kind: {hint}")
+    raise TypeError(f"The annotation of a message field must contain a Kind, got {hint}.")
 
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def snake(name: str) -> str:
-    """Return the snake_case of a field's name on the wire.
+    """Return a field name of the wire in snake_case.
 
     >>> snake("openPrice"), snake("unrealizedPnL"), snake("userID")
     ('open_price', 'unrealized_pnl', 'user_id')
@@ -120,7 +121,7 @@ def snake(name: str) -> str:
 
 @lru_cache(4096)
 def column_name(path: tuple[str, ...]) -> str:
-    """Return the column that a field of `data` becomes, given the names that lead to it.
+    """Return the column name of a field of `data`, given its path.
 
     >>> column_name(("metrics", "winRate")), column_name(("timestamp",))
     ('metrics_win_rate', 'data_timestamp')
@@ -134,7 +135,7 @@ CHANNELS: dict[str, Channel] = {
     for channel in (
         _channel("trades", Trade, "execution_id"),
         _channel("positions", Position, "ticket", ends=("volume", frozenset({0.0})), leaves=True),
-        _channel("orders", Order, "order_id", ends=("status", WORKING_ENDS)),
+        _channel("orders", Order, "order_id", ends=("status", FINAL_ORDER_STATUSES)),
         _channel("market-data", Quote, "symbol"),
         _channel("alerts", Alert, "alert_id"),
         _channel("analytics", Analytics, "type", "period"),
@@ -148,7 +149,9 @@ assert {channel.message for channel in CHANNELS.values()} == set(DATA_MESSAGES)
 
 
 def has_symbols(channel: str) -> bool:
-    """Return whether the `symbol` of a channel's rows is a currency pair's: of one undocumented it may be anything.
+    """Return whether a channel has a documented column of instrument symbols.
+
+    In an undocumented channel a field named `symbol` may hold anything.
 
     >>> has_symbols("trades"), has_symbols("alerts")
     (True, False)
@@ -157,20 +160,20 @@ def has_symbols(channel: str) -> bool:
 
 
 def channel_name(name: str, also: tuple[str, ...] = ()) -> str:
-    """Return the wire's name of a channel, with an underscore accepted for the hyphen.
+    """Return the name of a channel on the wire; an underscore is accepted for the hyphen.
 
     Raises
     ------
     InvalidChannel
-        Where there is no such channel among the documented ones and `also`; lists the right ones.
+        If `name` is neither a documented channel nor in `also`. The message lists the channels.
 
     >>> channel_name("market_data")
     'market-data'
     """
     known = (*CHANNELS, *(n for n in also if n not in CHANNELS))
-    several: object = name
-    if isinstance(several, list | tuple | set):
-        raise InvalidChannel(f"Pass one channel name, not {several!r}. Use one of: {', '.join(known)}.", known=known)
+    argument: object = name
+    if isinstance(argument, list | tuple | set):
+        raise InvalidChannel(f"Pass one channel name, not {argument!r}. Use one of: {', '.join(known)}.", known=known)
     for candidate in (name, str(name).replace("_", "-")):
         if candidate in known:
             return candidate

@@ -1,12 +1,12 @@
 """The wire format: one `msgspec.Struct` for each message of the platform's WebSocket API.
 
-A field's annotation says what it is on the wire and, by its `Kind`, which column it becomes, so a new field is one line
-here. Required are the envelope (`type`, `channel`, `data`, `timestamp`), the channel's key and `symbol`; every other
-field may be missing or null. Times stay text here: they are read for a whole batch at once (`timestamps.py`).
+The annotation of a field gives its JSON type and, through its `Kind`, the dtype of its column. A new field is one line
+here. The envelope (`type`, `channel`, `data`, `timestamp`), the channel's key and `symbol` are required; every other
+field may be missing or null. Times stay text here; `core/timestamps.py` parses those of a whole batch at once.
 
-The structs refuse fields that they do not name (`forbid_unknown_fields`), which is how an undocumented field is noticed
-at no cost to the documented ones, and are invisible to the garbage collector (`gc=False`, which halves decoding): they
-hold no references back.
+The structs refuse unknown fields (`forbid_unknown_fields`). That detects undocumented fields without slowing down the
+decoding of documented ones. The garbage collector does not track the structs (`gc=False`, which halves the time to
+decode): they are never part of a reference cycle.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 
 class Kind(Enum):
-    """What a field's values are, and so the dtype of its column."""
+    """The kind of a field's values, which decides the dtype of its column."""
 
     NUMBER = "float64"
     KEY_INTEGER = "int64"
@@ -33,7 +33,7 @@ class Kind(Enum):
 
 
 _INT64 = msgspec.Meta(ge=-(2**63), le=2**63 - 1)
-_FINITE = msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)  # "Infinity" as a text is no price
+_FINITE = msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)  # refuses "Infinity" sent as text
 
 Number = Annotated[Annotated[float, _FINITE] | None, Kind.NUMBER]
 KeyInteger = Annotated[int, _INT64, Kind.KEY_INTEGER]
@@ -48,7 +48,7 @@ Texts = Annotated[tuple[str, ...] | None, Kind.LIST]
 
 
 def camel(name: str) -> str:
-    """Return the wire's name of a snake_case field.
+    """Return the name on the wire of a snake_case field.
 
     >>> camel("strategy_id"), camel("unrealized_pnl")
     ('strategyId', 'unrealizedPnL')
@@ -58,11 +58,11 @@ def camel(name: str) -> str:
 
 
 class Fields(msgspec.Struct, rename=camel, forbid_unknown_fields=True, gc=False, frozen=True):
-    """What a message's `data`, or an object inside it, holds."""
+    """The base class of `data` and of the objects in it."""
 
 
 class Message(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, gc=False, frozen=True):
-    """The envelope that all data messages share."""
+    """The base class of data messages: the fields of the envelope."""
 
     channel: str
     data: Any
@@ -218,7 +218,7 @@ class System(Message, frozen=True, tag="system"):
 
 
 class Undocumented(msgspec.Struct, frozen=True):
-    """A well-formed message on a channel that the reference does not name; `data` is as it came."""
+    """A message on an undocumented channel; `data` is decoded JSON of any form."""
 
     type: str
     channel: str
@@ -228,7 +228,7 @@ class Undocumented(msgspec.Struct, frozen=True):
 
 
 class Control(msgspec.Struct, tag_field="type", rename="camel", frozen=True):
-    """A message about the connection itself, read leniently: the reference leaves its forms open."""
+    """The base class of messages about the connection. Any value is accepted: the reference leaves their form open."""
 
     status: Any = None
     message: Any = None

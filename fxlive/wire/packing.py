@@ -1,7 +1,7 @@
-"""Texts and codes of a batch as a few numbers and bytes: made once, for the window and for the recorder alike.
+"""Compact forms of a batch's texts and codes, made once and shared by the table and the recorder.
 
-What waits for the disk is then no Python object for each value, which would cost memory, and the feed the time to let
-go of them.
+Rows that wait to be written to disk then hold no Python object per value. Such objects would cost memory, and the feed
+would lose time freeing them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 
 class PackedTexts:
-    r"""Texts one behind the other: their bytes in UTF-8, the size of each, and which are there (None: all).
+    r"""Texts in one buffer: `data` in UTF-8, the `sizes` in bytes, and `valid`, a mask of texts that are not missing.
+
+    `valid` is None if no text is missing.
 
     >>> packed = PackedTexts.of(["a", None, "é"])
     >>> packed.data, packed.sizes.tolist(), packed[2], packed[1:][0]
@@ -30,18 +32,18 @@ class PackedTexts:
 
     @classmethod
     def of(cls, values: Sequence[str | None]) -> PackedTexts:
-        """Pack texts.
+        """Pack texts; None is a missing one.
 
         Raises
         ------
         UnicodeEncodeError
-            For half a surrogate pair, which no file can hold.
+            If a text contains a lone surrogate, which UTF-8 cannot encode.
         """
         missing = None in values
         texts: Sequence[str] = [value or "" for value in values] if missing else values  # type: ignore[assignment]
-        together = "".join(texts)
-        data = together.encode()
-        lengths = map(len, texts) if len(data) == len(together) else (len(text.encode()) for text in texts)
+        joined = "".join(texts)
+        data = joined.encode()
+        lengths = map(len, texts) if len(data) == len(joined) else (len(text.encode()) for text in texts)
         sizes = np.fromiter(lengths, np.int64, len(texts))
         valid = np.array([value is not None for value in values], np.bool_) if missing else None
         return cls(data, sizes, valid)
@@ -51,24 +53,24 @@ class PackedTexts:
 
     @property
     def nbytes(self) -> int:
-        """How much memory it takes."""
+        """The memory of the texts, in bytes."""
         return len(self.data) + self.sizes.nbytes + (0 if self.valid is None else self.valid.nbytes)
 
-    def __getitem__(self, place: int | slice) -> Any:
+    def __getitem__(self, index: int | slice) -> Any:
         ends = np.cumsum(self.sizes)
-        if isinstance(place, slice):
-            start, stop, _ = place.indices(len(self))
+        if isinstance(index, slice):
+            start, stop, _ = index.indices(len(self))
             begin = int(ends[start] - self.sizes[start]) if start < stop else 0
             end = int(ends[stop - 1]) if start < stop else 0
             valid = None if self.valid is None else self.valid[start:stop]
             return PackedTexts(self.data[begin:end], self.sizes[start:stop], valid)
-        if self.valid is not None and not self.valid[place]:
+        if self.valid is not None and not self.valid[index]:
             return None
-        return self.data[int(ends[place] - self.sizes[place]) : int(ends[place])].decode()
+        return self.data[int(ends[index] - self.sizes[index]) : int(ends[index])].decode()
 
 
 class PackedCodes:
-    """Values as numbers into a list of names, which only grows; -1 where missing.
+    """Categorical values: `codes` are indices into `names`, which only grows; -1 is missing.
 
     >>> packed = PackedCodes(np.array([1, -1], np.int32), ["a", "b"])
     >>> packed[0], packed[1:][0]
@@ -86,11 +88,11 @@ class PackedCodes:
 
     @property
     def nbytes(self) -> int:
-        """How much memory it takes, besides the names, which others hold too."""
+        """The memory of the codes, in bytes. The names are shared and not counted."""
         return self.codes.nbytes
 
-    def __getitem__(self, place: int | slice) -> Any:
-        if isinstance(place, slice):
-            return PackedCodes(self.codes[place], self.names)
-        code = int(self.codes[place])
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return PackedCodes(self.codes[index], self.names)
+        code = int(self.codes[index])
         return None if code < 0 else self.names[code]

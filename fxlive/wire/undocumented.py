@@ -1,6 +1,6 @@
-"""Which column of a frame an undocumented field becomes, and which of its values the column takes.
+"""Columns for undocumented fields. The first value of a field decides the dtype of its column.
 
-A rolling table and a reader of captures go by the same rule, so that their frames are the same.
+Rolling tables and captures share this rule, so that their frames have the same columns.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ MAX_EXACT_INTEGER = 2**53
 _KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 
 
-class Drift:
-    """The undocumented columns of one channel, in the order in which they came.
+class UndocumentedColumns:
+    """The undocumented columns of one channel, in order of their first value.
 
     Parameters
     ----------
     channel
-        The channel; its documented columns count towards the most that a frame has.
+        The channel. Its documented columns count towards `MAX_COLUMNS`.
 
     Examples
     --------
     >>> from fxlive.wire.channels import CHANNELS
-    >>> drift = Drift(CHANNELS["trades"])
-    >>> drift.fit({1: {"mood": "calm"}}, 2)
+    >>> undocumented = UndocumentedColumns(CHANNELS["trades"])
+    >>> undocumented.fit({1: {"mood": "calm"}}, 2)
     {'mood': [None, 'calm']}
-    >>> drift.fit({0: {"mood": [1, 2]}}, 1)
+    >>> undocumented.fit({0: {"mood": [1, 2]}}, 1)
     {'extra': ['{"mood":[1,2]}']}
-    >>> drift.kinds
+    >>> undocumented.kinds
     {'mood': <Kind.TEXT: 'str'>, 'extra': <Kind.TEXT: 'str'>}
     """
 
@@ -43,43 +43,45 @@ class Drift:
         self._max_columns = MAX_COLUMNS - 2 - len(channel.columns)
 
     def expect(self, dtypes: Mapping[str, str]) -> None:
-        """Note columns before they come, by their dtypes; of what is no dtype of such a column, nothing."""
+        """Add columns before their first value, given their dtypes; other dtypes are ignored."""
         for name, dtype in dtypes.items():
             if dtype in _KINDS and len(self.kinds) < self._max_columns:
                 self.kinds.setdefault(name, _KINDS[dtype])
 
     def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
-        """Return the values of the undocumented columns of so many rows, noting the columns that are new.
+        """Return the values of the undocumented columns, one for each row, and add the columns that are new.
+
+        A value that does not fit its column goes to the column `extra`, as JSON.
 
         Parameters
         ----------
         extras
-            The undocumented fields of a row, by its place.
+            The undocumented fields of rows, by the index of the row.
         count
-            How many rows there are.
+            The number of rows.
         """
-        fitted: dict[str, list[Any]] = {}
-        for place, fields in extras.items():
+        columns: dict[str, list[Any]] = {}
+        for index, fields in extras.items():
             misfits = {}
             for name, value in fields.items():
                 if value is None:
                     continue
                 kind = _kind(value)
-                known = self.kinds.get(name)
-                if known is None and kind is not None and len(self.kinds) < self._max_columns:
-                    self.kinds[name] = known = kind
-                if kind is None or kind is not known:
+                column_kind = self.kinds.get(name)
+                if column_kind is None and kind is not None and len(self.kinds) < self._max_columns:
+                    self.kinds[name] = column_kind = kind
+                if kind is None or kind is not column_kind:
                     misfits[name] = value
                 else:
-                    fitted.setdefault(name, [None] * count)[place] = value
+                    columns.setdefault(name, [None] * count)[index] = value
             if misfits:
                 self.kinds.setdefault(EXTRA, Kind.TEXT)
-                fitted.setdefault(EXTRA, [None] * count)[place] = msgspec.json.encode(misfits).decode()
-        return fitted
+                columns.setdefault(EXTRA, [None] * count)[index] = msgspec.json.encode(misfits).decode()
+        return columns
 
 
 def _kind(value: Any) -> Kind | None:
-    """Return the kind of column that an undocumented value makes; None where it makes none."""
+    """Return the kind of column for an undocumented value; None if it can only go to `extra`."""
     if isinstance(value, bool):
         return Kind.FLAG
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""The background loop: calls from any thread, interrupts, `run`, and timers that a busy interpreter does not cheat."""
+"""The background loop: calls from any thread, interrupts, `run`, and timeouts that hold while the loop cannot run."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from typing import Any
 
 import pytest
 
-from fxlive.core import background as loop_module
+from fxlive.core import background
 from fxlive.core.background import THREAD_NAME, background_loop, bridge, call, run, submit, wait_awake
 from tests.handmade import wait_until
 
 
-async def where() -> str:
+async def thread_name() -> str:
     return threading.current_thread().name
 
 
 async def fail() -> None:
-    raise LookupError("as told")
+    raise LookupError("expected")
 
 
-def test_everything_runs_on_one_daemon_thread() -> None:
-    assert call(where()) == THREAD_NAME
+def test_all_coroutines_run_on_one_daemon_thread() -> None:
+    assert call(thread_name()) == THREAD_NAME
     [thread] = [t for t in threading.enumerate() if t.name == THREAD_NAME]
     assert thread.daemon
-    assert asyncio.run(bridge(where())) == THREAD_NAME
+    assert asyncio.run(bridge(thread_name())) == THREAD_NAME
     assert background_loop() is background_loop()
 
 
-def test_what_a_coroutine_raises_is_raised_to_the_caller() -> None:
-    with pytest.raises(LookupError, match="as told"):
+def test_an_exception_of_a_coroutine_is_raised_in_the_caller() -> None:
+    with pytest.raises(LookupError, match="expected"):
         call(fail())
-    with pytest.raises(LookupError, match="as told"):
+    with pytest.raises(LookupError, match="expected"):
         asyncio.run(bridge(fail()))
 
 
 def test_a_blocking_call_on_the_background_thread_fails_instead_of_waiting_for_itself() -> None:
-    async def blocks() -> None:
-        call(where())
+    async def block() -> None:
+        call(thread_name())
 
     with pytest.raises(RuntimeError, match="cannot be called on fxlive's own thread; use its async form"):
-        call(blocks())
+        call(block())
 
 
-class Interrupted:
-    """A coroutine that notes whether it was begun and whether it was cancelled."""
+class Endless:
+    """A coroutine that runs until it is cancelled, and records its start and its cancellation."""
 
     def __init__(self) -> None:
-        self.begun = self.cancelled = False
+        self.started = self.cancelled = False
 
-    async def work(self) -> None:
-        self.begun = True
+    async def run(self) -> None:
+        self.started = True
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
@@ -62,65 +62,65 @@ class Interrupted:
             raise
 
 
-@pytest.mark.parametrize("struck", ["before submit returns", "while it waits"])
-def test_an_interrupt_cancels_what_was_begun_whenever_it_strikes(monkeypatch: pytest.MonkeyPatch, struck: str) -> None:
-    begun = Interrupted()
+@pytest.mark.parametrize("moment", ["before submit returns", "while it waits"])
+def test_an_interrupt_cancels_the_coroutine_at_any_moment(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    endless = Endless()
 
     def interrupted_submit(coroutine: Any) -> Any:
         submit(coroutine)
         raise KeyboardInterrupt
 
     def interrupted_wait(*_: Any) -> Any:
-        wait_until(lambda: begun.begun)
+        wait_until(lambda: endless.started)
         raise KeyboardInterrupt
 
-    if struck == "while it waits":
+    if moment == "while it waits":
         monkeypatch.setattr(concurrent.futures, "wait", interrupted_wait)
     else:
-        monkeypatch.setattr(loop_module, "submit", interrupted_submit)
+        monkeypatch.setattr(background, "submit", interrupted_submit)
     with pytest.raises(KeyboardInterrupt):
-        call(begun.work())
+        call(endless.run())
     monkeypatch.undo()
     call(asyncio.sleep(0))
-    wait_until(lambda: begun.cancelled or not begun.begun)
+    wait_until(lambda: endless.cancelled or not endless.started)
 
 
-def test_cancelling_an_await_cancels_the_work_on_the_background_loop() -> None:
-    begun = Interrupted()
+def test_cancelling_an_await_cancels_the_coroutine_on_the_background_loop() -> None:
+    endless = Endless()
 
     async def main() -> None:
-        task = asyncio.ensure_future(bridge(begun.work()))
-        await asyncio.to_thread(wait_until, lambda: begun.begun)
+        task = asyncio.ensure_future(bridge(endless.run()))
+        await asyncio.to_thread(wait_until, lambda: endless.started)
         task.cancel()
         await asyncio.wait({task})
 
     asyncio.run(main())
-    wait_until(lambda: begun.cancelled)
+    wait_until(lambda: endless.cancelled)
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns where there are threads
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # Python 3.12 warns if threads run
 def test_a_forked_process_gets_a_loop_of_its_own() -> None:
-    call(where())
+    call(thread_name())
     child = os.fork()
     if child == 0:
-        os._exit(0 if call(where()) == THREAD_NAME else 1)
-    ends = time.monotonic() + 10
-    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < ends:
+        os._exit(0 if call(thread_name()) == THREAD_NAME else 1)
+    deadline = time.monotonic() + 60
+    while (status := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
         time.sleep(0.01)
-    if done == (0, 0):
+    if status == (0, 0):
         os.kill(child, 9)
         os.waitpid(child, 0)
-    assert done == (child, 0)
+    assert status == (child, 0)
 
 
-def test_run_gives_the_result_of_a_coroutine_where_no_loop_runs() -> None:
+def test_run_returns_the_result_of_a_coroutine_if_no_loop_is_running() -> None:
     assert run(asyncio.sleep(0, "result")) == "result"
     with pytest.raises(LookupError):
         run(fail())
 
 
 class Clock:
-    """A clock for `wait_awake` that jumps ahead whenever it is asked, as for a loop that could not run."""
+    """A clock for `wait_awake` that jumps ahead at each reading, as if the loop had been stopped."""
 
     def __init__(self, jump_s: float) -> None:
         self.now = 0.0
@@ -131,26 +131,26 @@ class Clock:
         return self.now
 
 
-def test_a_loop_that_could_not_run_for_a_minute_has_not_waited_for_a_minute() -> None:
+def test_time_in_which_the_loop_was_stopped_hardly_counts_towards_a_timeout() -> None:
     async def main() -> str:
         return await wait_awake(asyncio.sleep(0.3, "came"), 1.0, Clock(60.0))
 
     assert asyncio.run(main()) == "came"
 
 
-def test_what_does_not_come_in_time_is_cancelled() -> None:
-    begun = Interrupted()
+def test_an_awaitable_that_times_out_is_cancelled() -> None:
+    endless = Endless()
 
     async def main() -> None:
-        with pytest.raises(TimeoutError, match=r"nothing came within 0\.1 s"):
-            await wait_awake(begun.work(), 0.1)
+        with pytest.raises(TimeoutError, match=r"timed out after 0\.1 s"):
+            await wait_awake(endless.run(), 0.1)
         await asyncio.sleep(0)
 
     asyncio.run(main())
-    assert begun.cancelled
+    assert endless.cancelled
 
 
-def test_an_error_that_comes_in_time_is_raised() -> None:
+def test_an_exception_of_an_awaitable_with_a_timeout_is_raised() -> None:
     async def main() -> None:
         with pytest.raises(LookupError):
             await wait_awake(fail(), 1.0)

@@ -1,3 +1,5 @@
+"""Parsing of ISO 8601 times, one by one and in batches."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -10,80 +12,80 @@ from hypothesis import strategies as st
 from fxlive.core.timestamps import NAT, parse_time, parse_times
 from tests.samples import T0, T0_US
 
-MANY = 30  # more than are read one by one
+MANY = 30  # more than a small batch, which is parsed one by one
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 quick = settings(max_examples=150, deadline=None)
 
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-moments = st.datetimes(timezones=st.one_of(st.just(UTC), offsets, st.none()))
+times = st.datetimes(timezones=st.one_of(st.just(UTC), offsets, st.none()))
 
 
-def micros(moment: datetime) -> int:
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
+def micros(time: datetime) -> int:
+    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - EPOCH
     return since // timedelta(microseconds=1)
 
 
 def zulu(decimals: int) -> Callable[[datetime], str]:
-    return lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}".zfill(26)[: 20 + decimals] + "Z"
+    return lambda time: f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond:06}".zfill(26)[: 20 + decimals] + "Z"
 
 
 def one_by_one(texts: list[str | None]) -> tuple[list[int], list[int]]:
-    values, wrong = [], []
-    for place, text in enumerate(texts):
-        found, bad = parse_times([text])
-        values.append(int(found[0]))
-        wrong += [place] * len(bad)
-    return values, wrong
+    values, invalid = [], []
+    for index, text in enumerate(texts):
+        parsed, invalid_alone = parse_times([text])
+        values.append(int(parsed[0]))
+        invalid += [index] * len(invalid_alone)
+    return values, invalid
 
 
 @quick
-@given(moments, st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]), st.sampled_from("T t"))
-def test_a_time_means_what_the_standard_library_says(moment: datetime, precision: str, between: str) -> None:
-    text = moment.isoformat(between, precision)
+@given(times, st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]), st.sampled_from("T t"))
+def test_a_time_is_parsed_as_by_the_standard_library(time: datetime, precision: str, separator: str) -> None:
+    text = time.isoformat(separator, precision)
 
     assert parse_time(text) == micros(datetime.fromisoformat(text))
 
 
 @quick
 @given(st.lists(st.datetimes(), min_size=1, max_size=MANY), st.integers(3, 6))
-def test_a_batch_of_the_platforms_own_shape_is_read_exactly(times: list[datetime], decimals: int) -> None:
+def test_a_batch_in_the_platforms_own_format_is_parsed_exactly(times: list[datetime], decimals: int) -> None:
     texts = [zulu(decimals)(time) for time in times]
-    found, wrong = parse_times(texts)
+    parsed, invalid = parse_times(texts)
 
-    assert found.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]
-    assert wrong == []
+    assert parsed.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]
+    assert invalid == []
 
 
-usual = st.datetimes().map(lambda moment: zulu(3)(moment.replace(year=2024)))
+usual = st.datetimes().map(lambda time: zulu(3)(time.replace(year=2024)))
 damaged = st.tuples(usual, st.integers(0, 23), st.sampled_from("0123456789-:.TZz +\n\x00é\u0665\ud800")).map(
     lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + 1 :]
 )
-strange = st.one_of(usual, damaged, moments.map(datetime.isoformat), st.text(max_size=30), st.none())
+strange = st.one_of(usual, damaged, times.map(datetime.isoformat), st.text(max_size=30), st.none())
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(strange, min_size=MANY // 3, max_size=MANY))
 @example([T0 + "2", T0[1:], *[T0] * MANY])
 @example([T0[:-1] + "+", *[T0] * MANY])
-def test_a_batch_is_read_as_its_texts_are_read_one_by_one(texts: list[str | None]) -> None:
-    found, wrong = parse_times(texts)
+def test_a_batch_is_parsed_like_its_texts_one_by_one(texts: list[str | None]) -> None:
+    parsed, invalid = parse_times(texts)
 
-    assert (found.tolist(), wrong) == one_by_one(texts)
+    assert (parsed.tolist(), invalid) == one_by_one(texts)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(damaged, min_size=1, max_size=1), st.integers(0, MANY))
-def test_one_odd_time_spoils_none_of_its_neighbours(odd: list[str], place: int) -> None:
+def test_a_damaged_time_does_not_affect_its_neighbours(odd: list[str], index: int) -> None:
     texts = [T0] * MANY
-    found, wrong = parse_times([*texts[:place], *odd, *texts[place:]])
+    parsed, invalid = parse_times([*texts[:index], *odd, *texts[index:]])
 
-    assert found.tolist()[:place] == [T0_US] * place
-    assert found.tolist()[place + 1 :] == [T0_US] * (MANY - place)
-    assert wrong in ([], [place])
+    assert parsed.tolist()[:index] == [T0_US] * index
+    assert parsed.tolist()[index + 1 :] == [T0_US] * (MANY - index)
+    assert invalid in ([], [index])
 
 
-def test_a_neighbours_digit_cannot_complete_a_time() -> None:
-    texts = [*[T0] * MANY, T0 + "2", T0[1:]]  # together they are as long as two good ones
+def test_a_digit_too_many_does_not_complete_the_next_time() -> None:
+    texts = [*[T0] * MANY, T0 + "2", T0[1:]]  # together as long as two valid times
 
     assert parse_times(texts)[1] == [MANY, MANY + 1]
 
@@ -118,10 +120,10 @@ def test_a_neighbours_digit_cannot_complete_a_time() -> None:
         ("0001-01-01T00:00:00+01:00", -62_135_600_400_000_000),
     ],
 )
-def test_every_plausible_form_of_a_time_is_read(text: str, expected: int, repeat: int) -> None:
-    found, wrong = parse_times([text] * repeat)
+def test_every_plausible_format_is_parsed(text: str, expected: int, repeat: int) -> None:
+    parsed, invalid = parse_times([text] * repeat)
 
-    assert (found.tolist(), wrong) == ([expected] * repeat, [])
+    assert (parsed.tolist(), invalid) == ([expected] * repeat, [])
 
 
 @pytest.mark.parametrize("repeat", [1, MANY])
@@ -151,27 +153,27 @@ def test_every_plausible_form_of_a_time_is_read(text: str, expected: int, repeat
         "\ud800",
     ],
 )
-def test_what_is_no_time_is_told_and_missing(text: str, repeat: int) -> None:
-    found, wrong = parse_times([text] * repeat)
+def test_an_invalid_time_is_reported_and_missing(text: str, repeat: int) -> None:
+    parsed, invalid = parse_times([text] * repeat)
 
-    assert (found.tolist(), wrong) == ([NAT] * repeat, list(range(repeat)))
-
-
-def test_a_missing_time_is_missing_and_not_wrong() -> None:
-    found, wrong = parse_times([None, T0, None] * MANY)
-
-    assert (found.tolist(), wrong) == ([NAT, T0_US, NAT] * MANY, [])
+    assert (parsed.tolist(), invalid) == ([NAT] * repeat, list(range(repeat)))
 
 
-def test_nothing_gives_nothing() -> None:
-    found, wrong = parse_times([])
+def test_a_missing_time_is_missing_and_not_invalid() -> None:
+    parsed, invalid = parse_times([None, T0, None] * MANY)
 
-    assert (found.tolist(), found.dtype.name, wrong) == ([], "int64", [])
+    assert (parsed.tolist(), invalid) == ([NAT, T0_US, NAT] * MANY, [])
 
 
-def test_a_batch_over_many_days_is_read_day_by_day() -> None:
+def test_an_empty_batch_gives_an_empty_array() -> None:
+    parsed, invalid = parse_times([])
+
+    assert (parsed.tolist(), parsed.dtype.name, invalid) == ([], "int64", [])
+
+
+def test_a_batch_over_many_days_is_parsed_exactly() -> None:
     texts = [f"{year}-{month:02}-28T12:00:00.000Z" for year in range(1900, 2100, 7) for month in range(1, 13)]
-    found, wrong = parse_times(texts)
+    parsed, invalid = parse_times(texts)
 
-    assert wrong == []
-    assert found.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]
+    assert invalid == []
+    assert parsed.tolist() == [micros(datetime.fromisoformat(text)) for text in texts]

@@ -1,4 +1,4 @@
-"""Connecting: how a session reaches the platform, and what it says when it cannot."""
+"""Connecting: URL, token and TLS, and the errors of a connection that fails."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from websockets.http11 import Request
 from websockets.sync.server import ServerConnection
 
 import fxlive
-from fxlive.feeds import limits
+from fxlive.feeds import pacing
 from fxlive.simulator.fixture import SimulatorFactory
 from tests.handmade import (  # noqa: F401
+    PATIENCE_S,
     TOKEN,
     acknowledged,
     clean_slate,
@@ -35,10 +36,10 @@ from tests.handmade import (  # noqa: F401
     wait_until,
 )
 
-# Where to, and with which token
+# URL and token
 
 
-def test_url_and_token_are_given_or_come_from_the_environment(
+def test_url_and_token_come_from_arguments_or_the_environment(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:
@@ -50,49 +51,49 @@ def test_url_and_token_are_given_or_come_from_the_environment(
 
 
 @pytest.mark.parametrize("auth", ["header", "query"])
-def test_the_token_goes_where_the_platform_wants_it(auth: Any) -> None:
-    seen: list[Request] = []
+def test_the_token_is_sent_in_the_header_or_in_the_query(auth: Any) -> None:
+    requests: list[Request] = []
 
     def process_request(connection: ServerConnection, request: Request) -> None:
-        seen.append(request)
+        requests.append(request)
 
     with platform(grant_everything, process_request=process_request) as url:
         session = fxlive.connect(f"{url}?tenant=7", TOKEN, auth=auth)
         assert session.url == url
         session.close()
-    header, path = seen[0].headers.get("Authorization"), seen[0].path
+    header, path = requests[0].headers.get("Authorization"), requests[0].path
     if auth == "header":
         assert (header, path) == (f"Bearer {TOKEN}", "/api/ws?tenant=7")
     else:
         assert (header, path) == (None, f"/api/ws?tenant=7&token={TOKEN}")
 
 
-def test_a_token_in_the_url_goes_in_the_url_and_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_in_the_url_is_sent_in_the_url_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FXLIVE_TOKEN", "of-the-environment")
-    seen: list[Request] = []
-    with platform(grant_everything, process_request=lambda _, request: seen.append(request)) as url:
+    requests: list[Request] = []
+    with platform(grant_everything, process_request=lambda _, request: requests.append(request)) as url:
         session = fxlive.connect(f"{url}?token={TOKEN}")
         assert session.url == url
         assert TOKEN not in repr(session) + session._repr_html_()
         session.close()
-    assert seen[0].path == f"/api/ws?token={TOKEN}"
-    assert seen[0].headers.get("Authorization") is None
+    assert requests[0].path == f"/api/ws?token={TOKEN}"
+    assert requests[0].headers.get("Authorization") is None
 
 
-def test_a_token_given_by_name_is_not_sent_beside_the_one_in_the_url() -> None:
-    seen: list[Request] = []
-    with platform(grant_everything, process_request=lambda _, request: seen.append(request)) as url:
+def test_the_token_argument_replaces_the_one_in_the_url() -> None:
+    requests: list[Request] = []
+    with platform(grant_everything, process_request=lambda _, request: requests.append(request)) as url:
         fxlive.connect(f"{url}?token=stale", TOKEN).close()
-    assert (seen[0].path, seen[0].headers["Authorization"]) == ("/api/ws", f"Bearer {TOKEN}")
+    assert (requests[0].path, requests[0].headers["Authorization"]) == ("/api/ws", f"Bearer {TOKEN}")
 
 
-def test_a_query_that_only_ends_in_token_hides_no_token_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_parameter_whose_name_ends_in_token_is_not_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FXLIVE_TOKEN", TOKEN)
     with platform(grant_everything) as url:
         fxlive.connect(f"{url}?subtoken=1").close()
 
 
-def test_a_token_may_come_from_a_function_plain_or_async(fx_simulator: SimulatorFactory) -> None:
+def test_a_token_may_come_from_a_plain_or_async_function(fx_simulator: SimulatorFactory) -> None:
     async def fetch() -> str:
         await asyncio.sleep(0.01)
         return fx_simulator.token()
@@ -102,7 +103,7 @@ def test_a_token_may_come_from_a_function_plain_or_async(fx_simulator: Simulator
             assert session.state == "connected"
 
 
-def test_without_url_or_token_it_says_what_to_set() -> None:
+def test_the_error_without_url_or_token_names_the_variable_to_set() -> None:
     with pytest.raises(fxlive.ConnectionFailed, match=r"set FXLIVE_URL, or try fxlive.demo"):
         fxlive.connect()
     with pytest.raises(fxlive.AuthenticationError, match=r"Pass token=..., or set FXLIVE_TOKEN"):
@@ -115,7 +116,7 @@ def test_without_url_or_token_it_says_what_to_set() -> None:
     "url",
     ["http://host/api/ws", "ws://", "wss:///api/ws", "ws://[::1/api", "ws://h:port/", "ws://h:99999/x"],
 )
-def test_what_is_no_websocket_url_is_told_at_once(url: str) -> None:
+def test_an_invalid_url_is_refused_at_once(url: str) -> None:
     error = refused(f"{url}?token={TOKEN}")
 
     assert isinstance(error, fxlive.ConnectionFailed)
@@ -123,7 +124,7 @@ def test_what_is_no_websocket_url_is_told_at_once(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", [TOKEN, "nonsense"])
-def test_what_may_be_the_token_in_the_place_of_the_url_is_not_repeated(url: str) -> None:
+def test_a_value_in_place_of_the_url_is_not_shown_as_it_may_be_the_token(url: str) -> None:
     error = refused(url)
 
     assert isinstance(error, fxlive.ConnectionFailed)
@@ -133,14 +134,14 @@ def test_what_may_be_the_token_in_the_place_of_the_url_is_not_repeated(url: str)
 
 
 @pytest.mark.parametrize("url", ["ws://a..b/api/ws", f"ws://{'a' * 70}.invalid/api/ws", "ws://*/api/ws"])
-def test_a_host_that_cannot_be_is_a_failed_connection(url: str) -> None:
-    assert isinstance(refused(url), fxlive.ConnectionFailed)
+def test_an_invalid_host_name_is_a_failed_connection(url: str) -> None:
+    assert isinstance(refused(url, timeout=5.0), fxlive.ConnectionFailed)
 
 
-def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
+def test_an_invalid_option_is_refused_at_once() -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"auth must be header or query, got 'body'\."):
         fxlive.connect("ws://h/api/ws", TOKEN, auth="body")
-    with pytest.raises(fxlive.UnknownOption, match=r"auth must be .* got 'a str'") as mixed_up:
+    with pytest.raises(fxlive.UnknownOption, match=r"auth must be .* got '\*\*\*'") as mixed_up:
         fxlive.connect("ws://h/api/ws", "header", auth=TOKEN)  # type: ignore[arg-type]
     assert TOKEN not in str(mixed_up.value) + str(mixed_up.value.value)
     with pytest.raises(fxlive.UnknownOption, match=r"max_rows must be a whole number of at least 1, got 0\."):
@@ -157,25 +158,25 @@ def test_an_option_with_a_wrong_value_is_told_at_once() -> None:
     ],
     ids=str,
 )
-def test_an_option_of_a_wrong_type_is_told_at_once(options: dict[str, Any]) -> None:
+def test_an_option_of_a_wrong_type_is_refused_at_once(options: dict[str, Any]) -> None:
     [name] = options
     with pytest.raises(fxlive.UnknownOption, match=rf"^{name}.* must be "):
         fxlive.Session("ws://h/api/ws", TOKEN, **options)
 
 
-def test_what_is_no_text_is_no_url() -> None:
-    with pytest.raises(fxlive.ConnectionFailed, match="The URL is text such as wss://host/api/ws, not dict"):
+def test_a_url_that_is_not_text_is_refused() -> None:
+    with pytest.raises(fxlive.ConnectionFailed, match="The URL must be text such as wss://host/api/ws, got dict"):
         fxlive.connect({"url": "ws://h/api/ws"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", ["5s", 5, pd.Timedelta("5s"), "5"])
-def test_the_time_after_which_a_channel_is_stale_is_written_as_any_other(limit: Any) -> None:
+def test_stale_after_accepts_the_usual_forms_of_a_duration(limit: Any) -> None:
     session = fxlive.Session("ws://h/api/ws", TOKEN, stale_after={"trades": limit})
     assert session._pipeline._stale_after_s == {"market-data": 10.0, "trades": 5.0}
 
 
 @pytest.mark.parametrize("attempts", ["many", "3", 0, -1, 2.5, True])
-def test_attempts_that_are_no_number_of_them_are_refused_before_there_is_a_connection_to_lose(attempts: Any) -> None:
+def test_invalid_reconnect_attempts_are_refused_at_once(attempts: Any) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"reconnect_attempts must be a whole number of at least 1 or None"):
         fxlive.Session("ws://h/api/ws", TOKEN, reconnect_attempts=attempts)
 
@@ -183,7 +184,7 @@ def test_attempts_that_are_no_number_of_them_are_refused_before_there_is_a_conne
 # Refusals
 
 
-def test_a_wrong_path_asks_about_the_path(fx_simulator: SimulatorFactory) -> None:
+def test_the_error_of_a_wrong_path_asks_about_the_path(fx_simulator: SimulatorFactory) -> None:
     error = refused(fx_simulator.url.replace("/api/ws", "/api"), fx_simulator.token())
 
     assert isinstance(error, fxlive.ConnectionFailed)
@@ -199,43 +200,47 @@ def test_a_refused_token_is_an_authentication_error(fx_simulator: SimulatorFacto
     assert str(error).endswith("refused the token (401): it is wrong or has expired. Get a new one.")
 
 
-def test_an_expired_token_is_said_to_have_expired(fx_simulator: SimulatorFactory) -> None:
+def test_the_error_of_an_expired_token_says_that_it_has_expired(fx_simulator: SimulatorFactory) -> None:
     error = refused(fx_simulator.url, fx_simulator.token(-1))
 
     assert isinstance(error, fxlive.AuthenticationError)
     assert "refused the token (401): it has expired. Get a new one." in str(error)
 
 
-def test_a_refused_token_is_asked_anew_once_and_then_that_is_final(fx_simulator: SimulatorFactory) -> None:
-    given: list[str] = []
+def test_the_token_function_is_called_once_more_after_a_refusal_and_the_next_refusal_is_final(
+    fx_simulator: SimulatorFactory,
+) -> None:
+    returned: list[str] = []
 
     def token() -> str:
-        given.append(fx_simulator.token(-1) if len(given) != 1 else fx_simulator.token())
-        return given[-1]
+        returned.append(fx_simulator.token(-1) if len(returned) != 1 else fx_simulator.token())
+        return returned[-1]
 
     fxlive.connect(fx_simulator.url, token).close()
-    assert len(given) == 2
+    assert len(returned) == 2
 
-    error = refused(fx_simulator.url, lambda: given.append("again") or TOKEN)
+    error = refused(fx_simulator.url, lambda: returned.append("refused") or TOKEN)
     assert isinstance(error, fxlive.AuthenticationError)
-    assert given[2:] == ["again", "again"]
+    assert returned[2:] == ["refused", "refused"]
 
 
-def test_a_token_function_that_raises_is_asked_once_and_its_error_is_the_cause(fx_simulator: SimulatorFactory) -> None:
-    asked = []
+def test_a_token_function_that_raises_is_called_once_and_its_exception_is_the_cause(
+    fx_simulator: SimulatorFactory,
+) -> None:
+    calls = []
 
     def token() -> str:
-        asked.append(1)
+        calls.append(1)
         raise LookupError("no vault")
 
     error = refused(fx_simulator.url, token)
     assert isinstance(error, fxlive.AuthenticationError)
     assert isinstance(error.__cause__, LookupError)
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert fx_simulator.default.accepted == 0
 
 
-def test_a_token_function_that_never_returns_costs_no_more_than_the_timeout(fx_simulator: SimulatorFactory) -> None:
+def test_a_token_function_that_never_returns_fails_after_the_timeout(fx_simulator: SimulatorFactory) -> None:
     async def token() -> str:
         await asyncio.sleep(3600)
         return TOKEN
@@ -246,30 +251,30 @@ def test_a_token_function_that_never_returns_costs_no_more_than_the_timeout(fx_s
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "says"),
+    ("status", "kind", "text"),
     [
         (403, fxlive.ConnectionDenied, "does not allow this user in (403)"),
         (429, fxlive.RateLimitError, "too many connections (429). Try again in 7 s."),
         (503, fxlive.ServerUnavailable, "is not available (503). Try again later."),
     ],
 )
-def test_a_refusal_at_the_door_is_the_error_that_it_means(
-    fx_simulator: SimulatorFactory, status: int, kind: type[fxlive.FxliveError], says: str
+def test_the_status_of_a_refusal_gives_the_type_of_the_error(
+    fx_simulator: SimulatorFactory, status: int, kind: type[fxlive.FxliveError], text: str
 ) -> None:
     fx_simulator.faults.refuse(status, retry_after=7 if status != 403 else None)
     error = refused(fx_simulator.url, fx_simulator.token())
 
     assert type(error) is kind
-    assert says in str(error)
+    assert text in str(error)
     assert getattr(error, "retry_after_s", 7.0) == 7.0
-    with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:  # it was refused once
+    with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:  # only one connection was refused
         assert session.state == "connected"
 
 
 @pytest.mark.parametrize("retry_after", ["soon", "", "-5", "nan", "inf"])
-def test_a_retry_after_that_is_no_wait_is_none(retry_after: str) -> None:
+def test_an_invalid_retry_after_is_ignored(retry_after: str) -> None:
     def process_request(connection: ServerConnection, request: Request) -> Any:
-        response = connection.respond(429, "slowly")
+        response = connection.respond(429, "slow down")
         response.headers["Retry-After"] = retry_after
         return response
 
@@ -280,25 +285,25 @@ def test_a_retry_after_that_is_no_wait_is_none(retry_after: str) -> None:
     assert "Try again in a minute." in str(error)
 
 
-def test_more_than_ten_connections_a_minute_are_refused_before_they_are_made(fx_simulator: SimulatorFactory) -> None:
-    for _ in range(limits.CONNECTIONS_PER_MINUTE):
+def test_the_eleventh_connection_in_a_minute_is_refused_without_connecting(fx_simulator: SimulatorFactory) -> None:
+    for _ in range(pacing.CONNECTIONS_PER_MINUTE):
         fxlive.connect(fx_simulator.url, fx_simulator.token(), channels=["system"]).close()
     error = refused(fx_simulator.url, fx_simulator.token())
 
     assert isinstance(error, fxlive.RateLimitError)
     assert error.retry_after_s is not None
-    assert 30 < error.retry_after_s <= 60
-    assert re.search(r"the platform's limit\. Try again in \d\d s\.", str(error))
+    assert 0 < error.retry_after_s <= 60
+    assert re.search(r"the platform's limit\. Try again in \d+ s\.", str(error))
     assert fx_simulator.default.accepted == 10
 
 
-# Nobody there, or somebody else
+# No server, or a server of another protocol
 
 
-def test_an_unreachable_port_asks_about_address_and_server() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        error = refused(f"ws://127.0.0.1:{taken.getsockname()[1]}/api/ws")
+def test_the_error_of_an_unreachable_port_asks_about_address_and_server() -> None:
+    with socket.socket() as bound:  # but not listening
+        bound.bind(("127.0.0.1", 0))
+        error = refused(f"ws://127.0.0.1:{bound.getsockname()[1]}/api/ws")
 
     assert isinstance(error, fxlive.ServerUnavailable)
     assert "Nothing answers at" in str(error)
@@ -306,7 +311,7 @@ def test_an_unreachable_port_asks_about_address_and_server() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
-def test_a_server_that_never_answers_costs_no_more_than_the_timeout(scheme: str) -> None:
+def test_a_server_that_never_answers_fails_the_connection_after_the_timeout(scheme: str) -> None:
     def listen_in_silence(connection: socket.socket) -> None:
         while connection.recv(4096):
             pass
@@ -314,9 +319,10 @@ def test_a_server_that_never_answers_costs_no_more_than_the_timeout(scheme: str)
     with tcp_server(listen_in_silence) as address:
         began = time.monotonic()
         error = refused(f"{scheme}://{address}/api/ws", timeout=0.3)
+        took_s = time.monotonic() - began
     assert isinstance(error, fxlive.ServerUnavailable)
     assert "did not answer within 0.3 s" in str(error)
-    assert 0.3 <= time.monotonic() - began < 8
+    assert took_s >= 0.3
 
 
 @pytest.mark.parametrize(
@@ -332,7 +338,7 @@ def test_a_server_that_never_answers_costs_no_more_than_the_timeout(scheme: str)
     ],
     ids=["http", "redirect", "ssh", "wrong key", "tls alert", "hangs up"],
 )
-def test_a_server_that_speaks_something_else_is_told_from_a_platform(answer: bytes) -> None:
+def test_a_server_of_another_protocol_is_recognised(answer: bytes) -> None:
     def speak(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(answer)
@@ -357,7 +363,7 @@ def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
-def test_a_certificate_of_a_private_authority_is_refused_until_that_is_named(
+def test_a_certificate_of_a_private_authority_is_accepted_with_ca_only(
     fx_simulator: SimulatorFactory, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(ssl=server_context(authority, "127.0.0.1"))
@@ -368,7 +374,7 @@ def test_a_certificate_of_a_private_authority_is_refused_until_that_is_named(
 
     authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
     with fxlive.connect(simulator.url, simulator.token(), ca=str(tmp_path / "its.pem")) as session:
-        assert len(session.wait_for("market-data", rows=20)) >= 20
+        assert len(session.wait_for("market-data", rows=20, timeout=PATIENCE_S)) >= 20
     monkeypatch.setenv("HOME", str(tmp_path))
     with fxlive.connect(simulator.url, simulator.token(), ca="~/its.pem") as session:
         assert session.state == "connected"
@@ -386,14 +392,14 @@ def test_a_certificate_for_another_host_is_refused(
     assert "is not trusted" in str(refused(simulator.url, simulator.token(), ca=str(tmp_path / "its.pem")))
 
 
-def test_wss_to_a_server_of_plain_ws_asks_whether_it_speaks_wss(fx_simulator: SimulatorFactory) -> None:
+def test_the_error_of_wss_to_a_plain_ws_server_asks_about_wss(fx_simulator: SimulatorFactory) -> None:
     error = refused(fx_simulator.url.replace("ws://", "wss://"), fx_simulator.token())
 
     assert isinstance(error, fxlive.ConnectionFailed)
     assert "Does the server speak wss?" in str(error)
 
 
-def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
+def test_the_error_of_an_unreadable_certificate_file_names_it(tmp_path: Path) -> None:
     (tmp_path / "not.pem").write_text("hello")
     for file in (tmp_path / "missing.pem", tmp_path / "not.pem"):
         error = refused("wss://127.0.0.1:1/api/ws", ca=str(file))
@@ -401,13 +407,13 @@ def test_a_file_that_holds_no_certificates_is_named(tmp_path: Path) -> None:
         assert file.name in str(error)
 
 
-# An interrupt
+# Interrupts
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("heard_by", ["the main thread", "another thread"])
-def test_an_interrupt_while_connecting_leaves_nothing_open(heard_by: str) -> None:
-    """Where another thread hears it, or the main one just before it waits, no wait of the main thread ends by it."""
+@pytest.mark.parametrize("received_by", ["the main thread", "another thread"])
+def test_an_interrupt_while_connecting_leaves_nothing_open(received_by: str) -> None:
+    """A signal that another thread receives does not end a blocking wait of the main thread by itself."""
     connected, gone = threading.Event(), threading.Event()
 
     def listen_in_silence(connection: socket.socket) -> None:
@@ -417,24 +423,24 @@ def test_an_interrupt_while_connecting_leaves_nothing_open(heard_by: str) -> Non
         gone.set()
 
     def interrupt() -> None:
-        connected.wait(5)
-        thread = threading.main_thread() if heard_by == "the main thread" else threading.current_thread()
+        connected.wait(PATIENCE_S)
+        thread = threading.main_thread() if received_by == "the main thread" else threading.current_thread()
         signal.pthread_kill(thread.ident or 0, signal.SIGINT)
 
     with tcp_server(listen_in_silence) as address:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            fxlive.connect(f"ws://{address}/api/ws", TOKEN, timeout=30)
-        assert gone.wait(5)
+            fxlive.connect(f"ws://{address}/api/ws", TOKEN, timeout=PATIENCE_S)
+        assert gone.wait(PATIENCE_S)
     assert fxlive.sessions() == []
     wait_until(lambda: not tasks())
 
 
-# What the reference leaves open: the forms of an error
+# Forms of an error that the reference leaves open
 
 
 def answering(*answers: str) -> Callable[[ServerConnection], None]:
-    """A platform that answers the first request with these messages."""
+    """Return a handler that answers the first request with these messages; \"ack\" is an acknowledgement."""
 
     def handler(socket: ServerConnection) -> None:
         request = socket.recv()
@@ -460,7 +466,7 @@ def answering(*answers: str) -> Callable[[ServerConnection], None]:
         ("Something else", fxlive.SubscriptionError),
     ],
 )
-def test_the_documented_words_are_understood_in_every_field_of_an_error(
+def test_a_documented_error_is_recognised_in_every_field_and_spelling(
     field: str, words: str, kind: type[fxlive.FxliveError]
 ) -> None:
     with platform(answering(f'{{"type":"error","{field}":"{words}"}}')) as url:
@@ -479,7 +485,7 @@ def test_the_documented_words_are_understood_in_every_field_of_an_error(
         '{"type":"error","error":"Permission denied","channel":"trades"}',
     ],
 )
-def test_every_form_of_a_refused_subscription_is_understood(answer: str) -> None:
+def test_every_form_of_a_refused_subscription_is_recognised(answer: str) -> None:
     with platform(answering(answer)) as url:
         assert type(refused(url, channels=["trades"])) is fxlive.PermissionDenied
 
@@ -497,15 +503,15 @@ def test_one_refused_channel_of_several_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "kind", "says"),
+    ("message", "kind", "text"),
     [
         ('"status":"error","message":"Authentication failed"', fxlive.AuthenticationError, "Authentication failed"),
         ('"status":"Rate limit exceeded"', fxlive.RateLimitError, "Rate limit exceeded"),
         ('"status":"closing","message":"down for the weekend"', fxlive.ConnectionFailed, "down for the weekend"),
     ],
 )
-def test_a_connection_message_that_says_anything_but_connected_is_a_refusal(
-    message: str, kind: type[fxlive.FxliveError], says: str
+def test_a_connection_message_with_another_status_than_connected_is_a_refusal(
+    message: str, kind: type[fxlive.FxliveError], text: str
 ) -> None:
     def refuse(socket: ServerConnection) -> None:
         socket.send(f'{{"type":"connection",{message}}}')
@@ -513,11 +519,9 @@ def test_a_connection_message_that_says_anything_but_connected_is_a_refusal(
             pass
 
     with platform(refuse) as url:
-        began = time.monotonic()
-        error = refused(url, timeout=30.0)
-    assert type(error) is kind
-    assert says in str(error)
-    assert time.monotonic() - began < 20  # not after the timeout
+        error = refused(url, timeout=PATIENCE_S)
+    assert type(error) is kind  # a SubscriptionError after the timeout
+    assert text in str(error)
 
 
 @pytest.mark.parametrize(
@@ -530,7 +534,7 @@ def test_a_connection_message_that_says_anything_but_connected_is_a_refusal(
     ],
 )
 @pytest.mark.parametrize("when", ["at once", "at the request"])
-def test_a_close_while_subscribing_is_the_error_that_its_code_means(
+def test_the_code_of_a_close_while_subscribing_gives_the_type_of_the_error(
     code: int, kind: type[fxlive.FxliveError], when: str
 ) -> None:
     def close(socket: ServerConnection) -> None:
@@ -546,13 +550,13 @@ def test_a_close_while_subscribing_is_the_error_that_its_code_means(
 
 def test_a_request_that_is_not_acknowledged_is_an_error() -> None:
     with platform(answering('{"type":"connection","status":"connected"}')) as url:
-        error = refused(url, channels=["trades", "orders"], timeout=0.3)
+        error = refused(url, channels=["trades", "orders"], timeout=2.0)
     assert type(error) is fxlive.SubscriptionError
-    assert "did not acknowledge subscribe trades, orders within 0.3 s" in str(error)
+    assert "did not acknowledge subscribe trades, orders within 2 s" in str(error)
 
 
 @pytest.mark.parametrize(
-    "noise",
+    "answer",
     [
         '{"type":"error","error":{"code":[1]},"message":null,"channel":{"a":1}}',
         '{"type":"subscription","status":["x"],"channels":{"trades":1}}',
@@ -561,10 +565,10 @@ def test_a_request_that_is_not_acknowledged_is_an_error() -> None:
         '{"type":"connection"}',
     ],
 )
-def test_an_answer_that_makes_no_sense_breaks_nothing(noise: str) -> None:
-    with platform(answering(noise, "ack")) as url:
+def test_a_malformed_answer_breaks_nothing(answer: str) -> None:
+    with platform(answering(answer, "ack")) as url:
         try:
-            with fxlive.connect(url, TOKEN, channels=["trades"], timeout=2) as session:
+            with fxlive.connect(url, TOKEN, channels=["trades"], timeout=PATIENCE_S) as session:
                 assert session.state == "connected"
-        except fxlive.SubscriptionError:  # it may well be taken for a refusal
-            assert "error" in noise or "status" in noise
+        except fxlive.SubscriptionError:  # it may be taken for a refusal
+            assert "error" in answer or "status" in answer

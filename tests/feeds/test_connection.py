@@ -1,4 +1,4 @@
-"""One connection on a real wire: large and fragmented messages, binary frames, pings, compression."""
+"""One connection over a socket: large and fragmented messages, binary frames, pings, compression."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.simulator.fixture import SimulatorFactory
-from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
+from tests.handmade import PATIENCE_S, TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
 
 
 @contextmanager
 def sending(send: Callable[[ServerConnection], Any], **options: Any) -> Iterator[fxlive.Session]:
-    """A session on a platform that does this after it has granted market-data, the first time."""
-    turns: list[int] = []
+    """Yield a session on a platform that calls `send` after it has acknowledged the first subscription."""
+    requests: list[str | bytes] = []
 
     def handler(socket: ServerConnection) -> None:
         for request in socket:
             socket.send(acknowledged(request))
-            turns.append(1)
-            if len(turns) == 1:
+            requests.append(request)
+            if len(requests) == 1:
                 send(socket)
             else:
                 socket.send(quote(1_000))
@@ -33,22 +33,20 @@ def sending(send: Callable[[ServerConnection], Any], **options: Any) -> Iterator
 
 
 def bids(session: fxlive.Session, rows: int) -> list[float]:
-    return session.wait_for("market-data", rows=rows, timeout=20)["bid"].tolist()
+    return session.wait_for("market-data", rows=rows, timeout=PATIENCE_S)["bid"].tolist()
 
 
-def test_a_message_of_20_mb_that_is_none_is_a_row_of_rejected_and_the_feed_goes_on(
-    fx_simulator: SimulatorFactory,
-) -> None:
+def test_an_invalid_message_of_20_mb_is_rejected_and_the_feed_goes_on(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with fxlive.connect(simulator.url, simulator.token()) as session:
         simulator.faults.malformed(1, "huge", size=20_000_000)
         wait_until(lambda: session.health().rejected == 1)
         assert len(session.rejected()["raw"].iloc[0]) == 65_536
-        session.wait_for("market-data", rows=len(session["market-data"]) + 10)
+        session.wait_for("market-data", rows=len(session["market-data"]) + 10, timeout=PATIENCE_S)
         assert session.gaps().empty
 
 
-def test_a_message_of_20_mb_that_is_one_is_a_row() -> None:
+def test_a_valid_message_of_20_mb_is_a_row() -> None:
     def send(socket: ServerConnection) -> None:
         socket.send(quote(1, note="x" * 20_000_000))
         socket.send(quote(2))
@@ -60,7 +58,7 @@ def test_a_message_of_20_mb_that_is_one_is_a_row() -> None:
 
 @pytest.mark.parametrize("compression", [None, "deflate"])
 @pytest.mark.usefixtures("quick")
-def test_a_message_above_64_mb_ends_the_connection_which_comes_back(compression: Any) -> None:
+def test_a_message_above_64_mb_ends_the_connection_and_the_session_reconnects(compression: Any) -> None:
     def send(socket: ServerConnection) -> None:
         socket.send(quote(1))
         socket.send(" " * (64 * 2**20 + 1))
@@ -72,7 +70,7 @@ def test_a_message_above_64_mb_ends_the_connection_which_comes_back(compression:
         assert "1009" in reason
 
 
-def test_fragments_make_one_message_with_pings_between_them() -> None:
+def test_fragments_with_pings_between_them_make_one_message() -> None:
     def send(socket: ServerConnection) -> None:
         text = quote(1)
 
@@ -91,7 +89,7 @@ def test_fragments_make_one_message_with_pings_between_them() -> None:
         assert session.rejected().empty
 
 
-def test_binary_frames_are_read_as_text_and_empty_ones_are_rejected() -> None:
+def test_binary_frames_are_read_as_text_and_empty_frames_are_rejected() -> None:
     def send(socket: ServerConnection) -> None:
         socket.send(quote(1).encode())
         socket.send(b"")
@@ -109,8 +107,8 @@ def test_pings_of_the_server_are_answered() -> None:
     answered = []
 
     def send(socket: ServerConnection) -> None:
-        answered.append(socket.ping().wait(5))
-        answered.append(socket.ping(b"x" * 125).wait(5))
+        answered.append(socket.ping().wait(PATIENCE_S))
+        answered.append(socket.ping(b"x" * 125).wait(PATIENCE_S))
         socket.send(quote(1))
 
     def handler(socket: ServerConnection) -> None:
@@ -124,7 +122,7 @@ def test_pings_of_the_server_are_answered() -> None:
         assert answered == [True, True]
 
 
-def test_a_server_that_compresses_is_understood() -> None:
+def test_compressed_messages_are_read() -> None:
     def send(socket: ServerConnection) -> None:
         assert "permessage-deflate" in (socket.response.headers.get("Sec-WebSocket-Extensions") or "")  # type: ignore[union-attr]
         for number in range(500):
@@ -136,10 +134,10 @@ def test_a_server_that_compresses_is_understood() -> None:
         assert session.rejected().empty
 
 
-def test_messages_that_come_with_the_handshake_or_before_the_close_are_not_lost() -> None:
+def test_messages_right_after_the_handshake_or_before_the_close_are_not_lost() -> None:
     def handler(socket: ServerConnection) -> None:
         socket.send('{"type":"connection","status":"connected","sessionId":"s","userId":"u"}')
-        socket.send(quote(1))  # before anything was asked
+        socket.send(quote(1))  # before any subscription
         socket.send(acknowledged(socket.recv()))
         socket.send(quote(2))
         socket.send(quote(3))
@@ -151,11 +149,11 @@ def test_messages_that_come_with_the_handshake_or_before_the_close_are_not_lost(
         session.close()
 
 
-def test_a_server_that_breaks_the_protocol_costs_a_gap_and_no_more(quick: None) -> None:  # noqa: F811
+def test_an_invalid_frame_costs_a_gap_and_nothing_else(quick: None) -> None:  # noqa: F811
     def send(socket: ServerConnection) -> None:
         socket.send(quote(1))
         with socket.protocol_mutex:
-            socket.socket.sendall(b"\x83\x00")  # an opcode that there is not
+            socket.socket.sendall(b"\x83\x00")  # a reserved opcode
 
     with sending(send) as session:
         assert bids(session, 2) == [1.0, 1_000.0]

@@ -1,4 +1,4 @@
-"""What is cut out of the stream here is what the library's own parser would have read."""
+"""The fast parser of plain frames reads the same messages as the library's own parser."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ control = st.sampled_from([Opcode.PING, Opcode.PONG]).flatmap(
 )
 fragmented = st.lists(st.binary(max_size=200), min_size=2, max_size=4).map(
     lambda parts: [
-        Frame(Opcode.TEXT if place == 0 else Opcode.CONT, part, fin=place == len(parts) - 1)
-        for place, part in enumerate(parts)
+        Frame(Opcode.TEXT if number == 0 else Opcode.CONT, part, fin=number == len(parts) - 1)
+        for number, part in enumerate(parts)
     ]
 )
 with_ping_inside = fragmented.map(lambda frames: [frames[0], Frame(Opcode.PING, b"?"), *frames[1:]])
@@ -50,14 +50,14 @@ def by_the_library(stream: bytes, extensions: list[PerMessageDeflate]) -> list[b
 
 def by_us(stream: bytes, cuts: list[int], extensions: list[PerMessageDeflate]) -> list[bytes]:
     async def read() -> list[bytes]:
-        taken: list[bytes] = []
-        connection = Connection("ws://x/", lambda messages, received_at: taken.extend(messages))
+        messages: list[bytes] = []
+        connection = Connection("ws://x/", lambda received, received_at: messages.extend(received))
         connection._protocol = ClientProtocol(parse_uri("ws://x/"), max_size=None, state=State.OPEN)
         connection._protocol.extensions = list(extensions)
-        places = [0, *sorted(c % (len(stream) + 1) for c in cuts), len(stream)]
-        for start, stop in pairwise(places):
+        positions = [0, *sorted(c % (len(stream) + 1) for c in cuts), len(stream)]
+        for start, stop in pairwise(positions):
             connection.data_received(stream[start:stop])
-        return taken
+        return messages
 
     return asyncio.run(read())
 
@@ -68,32 +68,32 @@ def deflate() -> PerMessageDeflate:
 
 @settings(max_examples=150, deadline=None)
 @given(streams, st.lists(st.integers(0, 200_000), max_size=20))
-def test_however_the_stream_is_split_the_messages_are_those_the_library_reads(frames, cuts):
+def test_the_messages_are_those_of_the_library_however_the_stream_is_split(frames, cuts):
     stream = b"".join(frame.serialize(mask=False) for frame in frames)
     assert by_us(stream, cuts, []) == by_the_library(stream, [])
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams, st.lists(st.booleans(), min_size=60, max_size=60), st.lists(st.integers(0, 200_000), max_size=20))
-def test_compressed_and_plain_messages_may_come_in_turn(frames, compressed, cuts):
+def test_compressed_and_plain_messages_may_alternate(frames, compressed, cuts):
     sender = deflate()
     stream, whole, last = b"", True, False
-    for frame, squeeze in zip(frames, compressed, strict=False):
+    for frame, compress in zip(frames, compressed, strict=False):
         is_data = frame.opcode not in (Opcode.PING, Opcode.PONG)
         # a message is compressed as a whole or not at all
-        squeeze = squeeze if whole and is_data else is_data and last
-        stream += frame.serialize(mask=False, extensions=[sender] if squeeze else None)
+        compress = compress if whole and is_data else is_data and last
+        stream += frame.serialize(mask=False, extensions=[sender] if compress else None)
         if is_data:
-            whole, last = frame.fin, squeeze
+            whole, last = frame.fin, compress
     assert by_us(stream, cuts, [deflate()]) == by_the_library(stream, [deflate()])
 
 
-def test_a_short_message_at_the_end_is_not_held_back():
+def test_short_messages_at_the_end_of_a_read_are_delivered_at_once():
     stream = b"".join(Frame(Opcode.TEXT, p).serialize(mask=False) for p in (b"{}", b"", b"x"))
     assert by_us(stream, [], []) == [b"{}", b"", b"x"]
 
 
-def test_a_frame_larger_than_the_limit_goes_to_the_library_before_it_is_complete():
+def test_a_frame_above_the_size_limit_is_passed_to_the_library_while_incomplete():
     messages: list[bytes] = []
     start = Frame(Opcode.TEXT, bytes(70_000)).serialize(mask=False)[:100]
     assert cut_frames(start, 0, messages, 60_000, plain=True) == (0, 100)

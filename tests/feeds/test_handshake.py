@@ -1,4 +1,4 @@
-"""The head of an HTTP response, read from any part of the stream."""
+"""The head of an HTTP response, read from any position of the stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_head_is_complete_at_its_blank_line_and_not_before(size: int, body: by
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02{}", 101),
     ],
 )
-def test_the_status_is_read_from_every_form_of_a_status_line(response: bytes, status: int) -> None:
+def test_the_status_is_read_from_all_forms_of_a_status_line(response: bytes, status: int) -> None:
     head = read_head(response)
     assert head is not None
     assert (head.status, head.interim) == (status, False)

@@ -1,4 +1,4 @@
-"""Whatever happens to a connection: the session comes back with every subscription, and says what may be missing."""
+"""Lost connections: the session reconnects with all its subscriptions, and the time without them is a gap."""
 
 from __future__ import annotations
 
@@ -13,11 +13,20 @@ from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.core.background import background_loop
-from fxlive.feeds import auth, limits, live
+from fxlive.feeds import auth, live, pacing
 from fxlive.simulator import make_token
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.simulator.thread import SimulatorThread
-from tests.handmade import TOKEN, acknowledged, clean_slate, platform, quick, quote, wait_until  # noqa: F401
+from tests.handmade import (  # noqa: F401
+    PATIENCE_S,
+    TOKEN,
+    acknowledged,
+    clean_slate,
+    platform,
+    quick,
+    quote,
+    wait_until,
+)
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -30,14 +39,19 @@ FILTERS: dict[str, Any] = {
 
 
 def open_session(simulator: SimulatorThread, token: Any = None, **options: Any) -> fxlive.Session:
-    options = {"channels": FILTERS, "timeout": 5.0, **options}
+    options = {"channels": FILTERS, "timeout": PATIENCE_S, **options}
     session = fxlive.connect(simulator.url, token or simulator.token(), **options)
-    session.wait_for("market-data", rows=5)
+    session.wait_for("market-data", rows=5, timeout=PATIENCE_S)
     return session
 
 
-def back(session: fxlive.Session, reconnects: int = 1) -> pd.Series:
-    """The last gap, once the session has come back so many times."""
+def further_quotes(session: fxlive.Session, count: int) -> pd.DataFrame:
+    """Wait until so many quotes more have arrived; return the frame."""
+    return session.wait_for("market-data", rows=len(session["market-data"]) + count, timeout=PATIENCE_S)
+
+
+def last_gap(session: fxlive.Session, reconnects: int = 1) -> pd.Series:
+    """Wait until the session has reconnected so many times; return the last gap."""
     wait_until(lambda: session.health().reconnects >= reconnects and session.state == "connected", "the reconnect")
     return session.gaps().iloc[-1]
 
@@ -46,38 +60,37 @@ def check_gap(session: fxlive.Session, gap: pd.Series) -> None:
     assert gap["start"] < gap["end"]
     assert gap["duration_s"] > 0
     assert set(gap["channels"]) == set(session.subscriptions)
-    rows = len(session["market-data"])
-    frame = session.wait_for("market-data", rows=rows + 10)
-    assert set(frame["symbol"]) <= set(SYMBOLS)  # it came back with its filters
+    frame = further_quotes(session, 10)
+    assert set(frame["symbol"]) <= set(SYMBOLS)  # the filters are the same
     assert frame["id"].is_unique
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1008, 1011, 1012, 1013, 4000, 4401])
-def test_a_dropped_connection_comes_back_with_its_filters_and_the_time_away_is_a_gap(
+def test_a_lost_connection_is_restored_with_its_filters_and_leaves_a_gap(
     fx_simulator: SimulatorFactory, code: int
 ) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator) as session:
-        states = watch(session)
-        simulator.faults.drop(code, "a word")
-        gap = back(session)
+        states = recorded_states(session)
+        simulator.faults.drop(code, "the reason")
+        gap = last_gap(session)
         check_gap(session, gap)
-        assert gap["reason"] == "The connection was lost." if code == 1006 else f"{code}: a word" in gap["reason"]
+        assert gap["reason"] == "The connection was lost." if code == 1006 else f"{code}: the reason" in gap["reason"]
         assert states == ["reconnecting", "connected"]
         assert len(session.gaps()) == session.health().gaps == 1
         assert session.subscriptions == {k: dict(v) for k, v in FILTERS.items()}
         assert session.error is None
 
 
-def watch(session: fxlive.Session) -> list[str]:
-    """A list that grows with each state of a session."""
+def recorded_states(session: fxlive.Session) -> list[str]:
+    """Return a list to which each further state of the session is appended."""
     states: list[str] = []
     pipeline, set_state = session._pipeline, session._pipeline._set_state
     pipeline._set_state = lambda state: (states.append(state), set_state(state))  # type: ignore[method-assign,assignment]
     return states
 
 
-def test_while_it_is_away_frames_stay_and_the_gap_is_open(fx_simulator: SimulatorFactory) -> None:
+def test_while_reconnecting_the_frames_stay_and_the_gap_is_open(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator, reconnect_attempts=1_000) as session:
         simulator.faults.refuse(503, times=None)
@@ -90,17 +103,17 @@ def test_while_it_is_away_frames_stay_and_the_gap_is_open(fx_simulator: Simulato
         assert session["market-data"].attrs["state"] == "reconnecting"
         assert "reconnecting to" in repr(session)
         assert session.health().connected_s is None
-        with pytest.raises(fxlive.SubscriptionError, match="connection is down just now"):
+        with pytest.raises(fxlive.SubscriptionError, match="The connection is down"):
             session.subscribe("orders")
         session.unsubscribe("system")
         simulator.faults.accept()
-        back(session)
+        last_gap(session)
         assert "system" not in session.subscriptions
         session.subscribe("orders")
 
 
 @pytest.mark.parametrize(("status", "retry_after"), [(429, 1), (503, None), (429, None)])
-def test_a_door_that_stays_shut_for_a_while_is_tried_again(
+def test_refused_reconnects_are_tried_again(
     fx_simulator: SimulatorFactory, status: int, retry_after: float | None
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -108,12 +121,12 @@ def test_a_door_that_stays_shut_for_a_while_is_tried_again(
         simulator.faults.refuse(status, times=1 if retry_after else 3, retry_after=retry_after)
         began = time.monotonic()
         simulator.faults.drop()
-        gap = back(session)
+        gap = last_gap(session)
         check_gap(session, gap)
         assert time.monotonic() - began >= (retry_after or 0)
 
 
-def test_five_failures_in_a_row_are_final_and_reconnect_begins_anew(fx_simulator: SimulatorFactory) -> None:
+def test_five_failures_in_a_row_are_final_and_reconnect_starts_again(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator) as session:
         simulator.faults.refuse(503, times=None)
@@ -132,22 +145,21 @@ def test_five_failures_in_a_row_are_final_and_reconnect_begins_anew(fx_simulator
         assert len(session["market-data"]) >= 5
         assert "failed" in repr(session)
 
-        with pytest.raises(fxlive.ServerUnavailable):  # still shut
+        with pytest.raises(fxlive.ServerUnavailable):  # still refused
             session.reconnect()
         assert session.state == "failed"
         simulator.faults.accept()
         session.reconnect()
         assert (session.state, session.error) == ("connected", None)
         assert session.gaps().iloc[-1]["start"] < session.gaps().iloc[-1]["end"]
-        rows = len(session["market-data"])
-        session.wait_for("market-data", rows=rows + 5)
+        further_quotes(session, 5)
 
-        simulator.faults.drop()  # and from now on it comes back by itself again
+        simulator.faults.drop()  # from now on it reconnects by itself again
         wait_until(lambda: len(session.gaps()) == 2 and session.state == "connected")
 
 
 @pytest.mark.parametrize("attempts", [1, 2])
-def test_how_many_failures_are_final_is_an_option(fx_simulator: SimulatorFactory, attempts: int) -> None:
+def test_reconnect_attempts_sets_how_many_failures_are_final(fx_simulator: SimulatorFactory, attempts: int) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator, reconnect_attempts=attempts) as session:
         simulator.faults.refuse(503, times=None)
@@ -157,68 +169,68 @@ def test_how_many_failures_are_final_is_an_option(fx_simulator: SimulatorFactory
         assert session.error.attempts == attempts
 
 
-def test_reconnect_on_demand_is_a_gap_that_was_asked_for(fx_simulator: SimulatorFactory) -> None:
+def test_a_requested_reconnect_leaves_a_gap_with_that_reason(fx_simulator: SimulatorFactory) -> None:
     with open_session(fx_simulator(speed=20.0)) as session:
         session.reconnect()
-        gap = back(session)
-        assert gap["reason"] == "asked for"
+        gap = last_gap(session)
+        assert gap["reason"] == "reconnect requested"
         check_gap(session, gap)
 
 
 # Tokens
 
 
-def test_a_token_that_ends_is_fetched_anew(fx_simulator: SimulatorFactory) -> None:
+def test_a_new_token_is_fetched_after_the_old_one_was_revoked(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator, simulator.token) as session:
         simulator.faults.expire(revoke=True)
-        gap = back(session)
+        gap = last_gap(session)
         check_gap(session, gap)
         assert "4401" in gap["reason"]
 
 
-def test_a_fixed_token_that_ends_is_final_and_says_that_it_has_expired(fx_simulator: SimulatorFactory) -> None:
+def test_the_expiry_of_a_fixed_token_is_final(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
-    with open_session(simulator, simulator.token(1.5)) as session:
+    with fxlive.connect(simulator.url, simulator.token(4.0), channels=FILTERS, timeout=PATIENCE_S) as session:
         wait_until(lambda: session.state == "failed")
         assert isinstance(session.error, fxlive.AuthenticationError)
         assert "it has expired. Get a new one." in str(session.error)
         assert "4401" in session.gaps().iloc[-1]["reason"]
 
 
-def test_a_refused_token_is_fetched_anew_once_while_reconnecting_and_then_that_is_final(
+def test_while_reconnecting_a_refused_token_is_renewed_once_and_the_next_refusal_is_final(
     fx_simulator: SimulatorFactory,
 ) -> None:
     simulator = fx_simulator(speed=20.0)
-    given: list[int] = []
+    calls: list[int] = []
 
     def token() -> str:
-        given.append(1)
-        return simulator.token() if len(given) in (1, 3) else "wrong"
+        calls.append(1)
+        return simulator.token() if len(calls) in (1, 3) else "wrong"
 
     with open_session(simulator, token) as session:
-        simulator.faults.drop()  # the second is refused, the third is good
-        back(session)
+        simulator.faults.drop()  # the second token is refused, the third accepted
+        last_gap(session)
         simulator.faults.drop()
         wait_until(lambda: session.state == "failed")
         assert isinstance(session.error, fxlive.AuthenticationError)
-        assert len(given) == 5
+        assert len(calls) == 5
 
 
-def test_a_token_that_ends_while_it_is_subscribed_with_was_not_refused_and_another_is_asked_for() -> None:
-    """As after an expiry there may be a refusal, then a good token that happens to end at once."""
-    doings = iter(["take", "refuse", "end", "end", "end", "refuse", "take"])
-    now = [""]
+def test_a_token_that_expires_while_subscribing_does_not_count_as_refused() -> None:
+    """After a refusal, an accepted token may expire at once. Then one more refusal is not final."""
+    reactions = iter(["accept", "refuse", "expire", "expire", "expire", "refuse", "accept"])
+    reaction = [""]
 
-    def at_the_door(socket: ServerConnection, _: Any) -> Any:
-        now[0] = next(doings)
-        return socket.respond(401, "no") if now[0] == "refuse" else None
+    def process_request(socket: ServerConnection, _: Any) -> Any:
+        reaction[0] = next(reactions)
+        return socket.respond(401, "no") if reaction[0] == "refuse" else None
 
     sockets: list[ServerConnection] = []
 
     def handler(socket: ServerConnection) -> None:
         request = socket.recv()
-        if now[0] == "end":
+        if reaction[0] == "expire":
             socket.close(4401, "token expired")
             return
         sockets.append(socket)
@@ -226,15 +238,15 @@ def test_a_token_that_ends_while_it_is_subscribed_with_was_not_refused_and_anoth
         for _ in socket:
             pass
 
-    with platform(handler, process_request=at_the_door) as url:
+    with platform(handler, process_request=process_request) as url:
         session = fxlive.connect(url, make_token, channels=["market-data"], reconnect_attempts=None)
         sockets[0].close(1012)
-        assert "1012" in back(session)["reason"]
+        assert "1012" in last_gap(session)["reason"]
         assert len(sockets) == 2
         session.close()
 
 
-def test_a_platform_that_lets_every_token_in_and_ends_it_at_once_is_given_up_in_the_end() -> None:
+def test_reconnecting_ends_if_every_token_expires_at_once() -> None:
     sockets: list[ServerConnection] = []
 
     def handler(socket: ServerConnection) -> None:
@@ -255,7 +267,7 @@ def test_a_platform_that_lets_every_token_in_and_ends_it_at_once_is_given_up_in_
         session.close()
 
 
-def test_a_token_function_that_is_down_with_the_network_counts_as_one_failure_of_five(
+def test_a_token_function_that_raises_counts_as_a_failed_reconnect(
     fx_simulator: SimulatorFactory,
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -263,7 +275,7 @@ def test_a_token_function_that_is_down_with_the_network_counts_as_one_failure_of
 
     def token() -> str:
         if down[0]:
-            raise ConnectionError("the vault is down too")
+            raise ConnectionError("the vault is down")
         return simulator.token()
 
     with open_session(simulator, token, reconnect_attempts=20) as session:
@@ -272,30 +284,29 @@ def test_a_token_function_that_is_down_with_the_network_counts_as_one_failure_of
         wait_until(lambda: session._pipeline.feed._attempts.failures >= 3)  # type: ignore[attr-defined]
         assert session.state == "reconnecting"
         down[0] = False
-        back(session)
+        last_gap(session)
 
 
-def test_a_token_near_its_end_is_replaced_without_a_gap_and_no_quote_is_lost_or_doubled(
+def test_a_token_is_replaced_before_it_expires_without_a_gap_and_without_lost_or_repeated_quotes(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "REFRESH_SHARE", 0.5)  # a busy machine may need the second that is left then
+    monkeypatch.setattr(auth, "REFRESH_SHARE", 0.9)  # replaced early, so that a slow machine has seconds to do it
     simulator = fx_simulator(speed=200.0, account=False)
-    given: list[str] = []
+    tokens: list[str] = []
 
     def token() -> str:
-        given.append(simulator.token(2.0 if len(given) < 2 else 3600.0))
-        return given[-1]
+        tokens.append(simulator.token(6.0 if len(tokens) < 2 else 3600.0))
+        return tokens[-1]
 
     with open_session(simulator, token, channels=["market-data"]) as session:
-        wait_until(lambda: len(given) == 3 and simulator.accepted == 3 and simulator.connections == 1)
-        rows = len(session["market-data"])
-        frame = session.wait_for("market-data", rows=rows + 500)
+        wait_until(lambda: len(tokens) == 3 and simulator.accepted == 3 and simulator.connections == 1)
+        frame = further_quotes(session, 500)
         assert session.gaps().empty
         assert session.health().reconnects == 0
         check_none_missing(frame)
 
 
-def test_a_connection_that_ends_before_its_replacement_is_there_leaves_a_gap() -> None:
+def test_a_connection_that_ends_before_its_replacement_is_subscribed_leaves_a_gap() -> None:
     sockets: list[ServerConnection] = []
 
     def handler(socket: ServerConnection) -> None:
@@ -310,44 +321,46 @@ def test_a_connection_that_ends_before_its_replacement_is_there_leaves_a_gap() -
     tokens = iter([make_token(expires_in_s=1.0), *[make_token()] * 5])
     with platform(handler) as url:
         session = fxlive.connect(url, lambda: next(tokens), channels=["market-data"])
-        gap = back(session)
+        gap = last_gap(session)
         assert "4401: token expired" in gap["reason"]
         assert gap["start"] < gap["end"]
         sockets[1].send(quote(1))
-        session.wait_for("market-data")
+        session.wait_for("market-data", timeout=PATIENCE_S)
         assert len(sockets) == 2
         session.close()
 
 
 def check_none_missing(frame: pd.DataFrame) -> None:
-    """Each quote has the next number; what came first was the state at the time, and so older ones."""
+    """Check that the ids are consecutive after the snapshot, whose first quotes have older ids."""
     numbers = frame["id"].str.extract(r"(\d+)$")[0].astype(int)
     assert numbers.is_unique
-    begun = numbers[numbers > numbers.iloc[:20].max()]
-    assert len(begun) > 10
-    assert sorted(begun) == list(range(begun.min(), begun.max() + 1))
+    live = numbers[numbers > numbers.iloc[:20].max()]
+    assert len(live) > 10
+    assert sorted(live) == list(range(live.min(), live.max() + 1))
 
 
-def test_a_token_that_cannot_be_replaced_in_time_is_replaced_after_its_end(fx_simulator: SimulatorFactory) -> None:
+def test_a_token_that_cannot_be_replaced_in_time_is_replaced_after_its_expiry(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
-    ended: list[float] = []
+    calls: list[int] = []
+    sessions: list[fxlive.Session] = []
 
     def token() -> str:
-        if not ended:
-            ended.append(time.monotonic() + 1.5)
+        calls.append(1)
+        if len(calls) == 1:
             return simulator.token(1.5)
-        if time.monotonic() < ended[0]:
-            raise LookupError("not just now")
+        if not sessions or sessions[0].gaps().empty:
+            raise LookupError("not before the first token has expired")
         return simulator.token()
 
-    with open_session(simulator, token) as session:
-        assert "4401" in back(session)["reason"]
+    with fxlive.connect(simulator.url, token, timeout=PATIENCE_S, reconnect_attempts=None) as session:
+        sessions.append(session)
+        assert "4401" in last_gap(session)["reason"]
 
 
-# The line
+# Faults of the connection and of messages
 
 
-def test_a_silent_connection_is_found_out_and_replaced(
+def test_a_dead_connection_is_detected_and_replaced(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PING_AFTER_TICKS", 1)
@@ -357,8 +370,8 @@ def test_a_silent_connection_is_found_out_and_replaced(
         simulator.faults.silence(deaf=True)
         wait_until(lambda: session.state == "reconnecting")
         simulator.faults.calm()
-        gap = back(session)
-        assert gap["reason"] == "no sign of life, and no answer to a ping"
+        gap = last_gap(session)
+        assert gap["reason"] == "no data, and no reply to a ping"
         check_gap(session, gap)
 
 
@@ -366,7 +379,7 @@ def test_a_connection_that_is_silent_but_answers_pings_is_kept(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "PING_AFTER_TICKS", 1)
-    monkeypatch.setattr(live, "DEAD_AFTER_TICKS", 3)
+    monkeypatch.setattr(live, "DEAD_AFTER_TICKS", 30)  # only a reply lets a further ping be sent
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator) as session:
         simulator.faults.silence()
@@ -378,10 +391,10 @@ def test_a_connection_that_is_silent_but_answers_pings_is_kept(
         assert session.state == "connected"
         assert session.gaps().empty
         simulator.faults.resume()
-        session.wait_for("market-data", rows=len(session["market-data"]) + 5)
+        further_quotes(session, 5)
 
 
-def test_malformed_and_wrongly_typed_messages_are_rows_of_rejected_and_the_rest_goes_on(
+def test_malformed_and_wrongly_typed_messages_are_rejected_and_the_feed_goes_on(
     fx_simulator: SimulatorFactory,
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -396,35 +409,34 @@ def test_malformed_and_wrongly_typed_messages_are_rows_of_rejected_and_the_rest_
         assert rejected["raw"].str.contains("upstream connect error").sum() == 2
         assert rejected["raw"].str.contains("a price").any()
         assert str(rejected.index.dtype) == "datetime64[us, UTC]"
-        rows = len(session["market-data"])
-        session.wait_for("market-data", rows=rows + 10)
+        further_quotes(session, 10)
         assert session.gaps().empty
         assert "25 rejected" in repr(session)
 
 
-def test_duplicates_are_dropped_and_counted_and_disorder_is_kept(fx_simulator: SimulatorFactory) -> None:
+def test_duplicates_are_dropped_and_counted_and_the_order_of_arrival_is_kept(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0, account=False)
     with open_session(simulator, channels=["market-data"]) as session:
         simulator.faults.duplicate(20)
-        session.wait_for("market-data", rows=60)
+        session.wait_for("market-data", rows=60, timeout=PATIENCE_S)
         assert session.health().duplicates == 20
         simulator.faults.reorder(5)
         ids = lambda: session["market-data"]["id"].str.extract(r"(\d+)$")[0].astype(int)  # noqa: E731
         wait_until(lambda: not ids().is_monotonic_increasing)
-        check_none_missing(session.wait_for("market-data", rows=len(ids()) + 20))
+        check_none_missing(further_quotes(session, 20))
         assert session.health().duplicates == 20
 
 
-def test_a_slow_line_loses_nothing(fx_simulator: SimulatorFactory) -> None:
+def test_a_slow_connection_loses_nothing(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=None, quotes=3_000, wait_for_subscriber=True, account=False)
     simulator.faults.slow(delay_s=0.0002)
     with fxlive.connect(simulator.url, simulator.token(), channels=["market-data"]) as session:
-        frame = session.wait_for("market-data", rows=3_000, timeout=20)
+        frame = session.wait_for("market-data", rows=3_000, timeout=PATIENCE_S)
         assert frame["id"].is_unique
         assert session.gaps().empty
 
 
-def test_fields_that_the_platform_adds_become_columns_and_are_reported(fx_simulator: SimulatorFactory) -> None:
+def test_undocumented_fields_become_columns_and_are_reported(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator) as session:
         simulator.faults.unknown_fields(liquidity=2.5, venueName="LD4", firm=True)
@@ -434,69 +446,71 @@ def test_fields_that_the_platform_adds_become_columns_and_are_reported(fx_simula
         assert session.rejected().empty
 
 
-def test_an_error_in_passing_is_no_reason_for_a_later_gap(fx_simulator: SimulatorFactory) -> None:
+def test_an_earlier_error_message_is_not_the_reason_of_a_later_gap(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with open_session(simulator) as session:
         simulator.faults.error("Permission denied", "for something")
-        rows = len(session["market-data"])
-        session.wait_for("market-data", rows=rows + 10)
+        further_quotes(session, 10)
         assert session.state == "connected"
         simulator.faults.drop()
-        assert back(session)["reason"] == "The connection was lost."
+        assert last_gap(session)["reason"] == "The connection was lost."
 
 
-def test_what_the_platform_said_last_is_the_reason_of_the_gap() -> None:
-    turns: list[int] = []
+def test_an_error_message_right_before_the_close_is_the_reason_of_the_gap() -> None:
+    connections: list[int] = []
 
     def handler(socket: ServerConnection) -> None:
-        turns.append(1)
+        connections.append(1)
         for request in socket:
             socket.send(acknowledged(request))
-            if len(turns) == 1:
+            if len(connections) == 1:
                 socket.send('{"type":"error","error":"Rate limit exceeded","message":"too many reads"}')
                 socket.close(1008)
                 return
 
     with platform(handler) as url:
         session = fxlive.connect(url, TOKEN, channels=["trades"])
-        assert back(session)["reason"] == "Rate limit exceeded (too many reads)."
+        assert last_gap(session)["reason"] == "Rate limit exceeded (too many reads)."
         session.close()
 
 
 # Limits
 
 
-def test_a_reconnect_waits_where_ten_connections_were_made_in_a_minute(
+def test_a_reconnect_waits_for_the_limit_of_connections(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(speed=20.0)
-    window = limits.Window(2, 1.5)
-    monkeypatch.setattr(limits, "_connections", {simulator.url: window})
+    connected_at = noted_connections(monkeypatch, simulator.url, pacing.RateLimit(2, 1.5))
     with open_session(simulator) as session:
-        began = time.monotonic()
         simulator.faults.drop()
-        back(session, 1)
+        last_gap(session, 1)
         simulator.faults.drop()
-        back(session, 2)
-        assert time.monotonic() - began >= 1.0
-        assert simulator.accepted == 3
+        last_gap(session, 2)
+        assert simulator.accepted == len(connected_at) == 3
+    assert connected_at[2] - connected_at[0] >= 1.49
 
 
-def test_two_sessions_that_wait_for_the_same_place_do_not_both_take_it(
+def noted_connections(monkeypatch: pytest.MonkeyPatch, url: str, rate_limit: pacing.RateLimit) -> list[float]:
+    """Set the limit of connections to a URL; return a list to which the time of each connection is appended."""
+    times: list[float] = []
+    note = rate_limit.note
+    monkeypatch.setattr(rate_limit, "note", lambda now: (times.append(now), note(now)))
+    monkeypatch.setattr(pacing, "_connection_limits", {url: rate_limit})
+    return times
+
+
+def test_two_reconnecting_sessions_together_stay_within_the_limit_of_connections(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(speed=20.0)
-    window = limits.Window(3, 2.0)
-    monkeypatch.setattr(limits, "_connections", {simulator.url: window})
-    made: list[float] = []
-    note = window.note
-    monkeypatch.setattr(window, "note", lambda now: (made.append(now), note(now)))
+    connected_at = noted_connections(monkeypatch, simulator.url, pacing.RateLimit(3, 2.0))
     with open_session(simulator, name="a") as a, open_session(simulator, name="b") as b:
         simulator.faults.drop()
         wait_until(lambda: a.health().reconnects == b.health().reconnects == 1)
         simulator.faults.drop()
         wait_until(lambda: a.health().reconnects == b.health().reconnects == 2)
-    assert all(later - first >= 1.99 for first, later in zip(made, made[3:], strict=False))
+    assert all(later - first >= 1.99 for first, later in zip(connected_at, connected_at[3:], strict=False))
 
 
 def test_a_session_can_be_closed_while_it_reconnects(fx_simulator: SimulatorFactory) -> None:
@@ -512,31 +526,31 @@ def test_a_session_can_be_closed_while_it_reconnects(fx_simulator: SimulatorFact
     assert fxlive.sessions() == []
 
 
-def test_a_session_closed_while_another_thread_waits_tells_it(fx_simulator: SimulatorFactory) -> None:
+def test_closing_a_session_ends_the_waiting_of_another_thread(fx_simulator: SimulatorFactory) -> None:
     session = open_session(fx_simulator(speed=20.0))
     threading.Timer(0.1, session.close).start()
     with pytest.raises(fxlive.SessionClosed, match=r"was closed while waiting for .*1,000,000.* market-data"):
-        session.wait_for("market-data", rows=1_000_000)
+        session.wait_for("market-data", rows=1_000_000, timeout=PATIENCE_S)
 
 
-def test_a_platform_that_forgets_a_channel_is_asked_again_with_what_was_granted_later() -> None:
-    asked: list[Any] = []
+def test_a_reconnect_subscribes_to_the_channels_of_later_requests() -> None:
+    requests: list[Any] = []
 
     def handler(socket: ServerConnection) -> None:
         for request in socket:
-            asked.append(json.loads(request))
+            requests.append(json.loads(request))
             socket.send(acknowledged(request))
-            if len(asked) == 3:
+            if len(requests) == 3:
                 socket.close(1012)
 
     with platform(handler) as url:
         session = fxlive.connect(url, TOKEN, channels=["trades", "orders"])
         session.subscribe("market-data", symbol="EURUSD", change_percent=[1, 2])
         session.unsubscribe("orders")
-        back(session)
-        wait_until(lambda: len(asked) == 4)
+        last_gap(session)
+        wait_until(lambda: len(requests) == 4)
         session.close()
-    assert asked[3] == {
+    assert requests[3] == {
         "type": "subscribe",
         "channels": [
             {"name": "trades", "filters": {}},
@@ -545,7 +559,7 @@ def test_a_platform_that_forgets_a_channel_is_asked_again_with_what_was_granted_
     }
 
 
-def test_an_error_of_our_own_while_reconnecting_fails_the_session_instead_of_hanging_it(
+def test_an_internal_error_while_reconnecting_fails_the_session(
     fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -553,25 +567,25 @@ def test_an_error_of_our_own_while_reconnecting_fails_the_session_instead_of_han
         monkeypatch.setattr(live.LiveFeed, "_connect", lambda self: 1 / 0)
         simulator.faults.drop()
         wait_until(lambda: session.state == "failed")
-        assert "internal error ended it: ZeroDivisionError" in str(session.error)
+        assert "internal error ended the connection: ZeroDivisionError" in str(session.error)
     assert background_loop().is_running()
 
 
-def test_one_quote_of_each_connection_stays_in_order_of_arrival() -> None:
-    turns: list[int] = []
+def test_the_quotes_of_four_connections_are_in_order_of_arrival() -> None:
+    connections: list[int] = []
 
     def handler(socket: ServerConnection) -> None:
-        turns.append(1)
+        connections.append(1)
         socket.send(acknowledged(socket.recv()))
-        socket.send(quote(len(turns)))
-        if len(turns) < 4:
+        socket.send(quote(len(connections)))
+        if len(connections) < 4:
             socket.close(1001)
         for _ in socket:
             pass
 
     with platform(handler) as url:
         session = fxlive.connect(url, TOKEN, channels=["market-data"])
-        frame = session.wait_for("market-data", rows=4)
+        frame = session.wait_for("market-data", rows=4, timeout=PATIENCE_S)
         assert frame["bid"].tolist() == [1.0, 2.0, 3.0, 4.0]
         wait_until(lambda: session.state == "connected" and session.gaps()["end"].notna().all())
         gaps = session.gaps()

@@ -1,6 +1,6 @@
-"""A server that refuses the handshake: its status and headers give the typed error, whatever becomes of the body.
+"""Refused handshakes: the status and the headers give the typed error, whether or not a body follows.
 
-No test measures time. A refusal for which the session waited until its timeout would be reported as "did not answer".
+No test measures time. If a session waited for the body until its timeout, the error would be "did not answer".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.handmade import (  # noqa: F401
 )
 
 TIMEOUT_S = 60.0
-ONE_READ_BYTES = 262_144  # at most, of asyncio
+ONE_READ_BYTES = 262_144  # the maximum of asyncio
 
 UNAUTHORIZED = b"HTTP/1.1 401 Unauthorized\r\nServer: nginx\r\n"
 
@@ -65,19 +65,19 @@ BODIES = {
 
 
 class Wire:
-    """What our connections read, and a server that sends each segment only after they have read the one before."""
+    """Records the reads of our connections, and sends segments one by one, each after the former has been read."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reads: list[int] = []
         self.requests: list[bytes] = []
-        self.most_kept = 0  # bytes that one of them held back for later
+        self.most_kept = 0  # the most bytes that a connection kept of an incomplete response
         self._events: queue.Queue[str] = queue.Queue()
         data_received, connection_lost = Connection.data_received, Connection.connection_lost
 
         def note_data(connection: Connection, data: bytes) -> None:
             data_received(connection, data)
             self.reads.append(len(data))
-            self.most_kept = max(self.most_kept, len(connection._rest))
+            self.most_kept = max(self.most_kept, len(connection._unread))
             self._events.put("read")
 
         def note_end(connection: Connection, error: Exception | None) -> None:
@@ -88,8 +88,8 @@ class Wire:
         monkeypatch.setattr(Connection, "connection_lost", note_end)
 
     def send(self, connection: socket.socket, segments: Sequence[bytes]) -> None:
-        """Send the segments to a client that may have hung up after any of them."""
-        while not self._events.empty():  # of an earlier connection
+        """Send the segments, until the client hangs up."""
+        while not self._events.empty():  # events of an earlier connection
             self._events.get()
         for segment in segments:
             with suppress(OSError):
@@ -132,7 +132,7 @@ def single_bytes(data: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("segments", ["one", "headers first", "single bytes"])
-def test_a_refused_token_is_reported_whatever_its_body_on_a_connection_that_stays_open(
+def test_a_refused_token_is_reported_with_any_body_on_a_connection_that_stays_open(
     wire: Wire, body: str, segments: str
 ) -> None:
     headers, content = BODIES[body]
@@ -140,7 +140,7 @@ def test_a_refused_token_is_reported_whatever_its_body_on_a_connection_that_stay
     sent = {"one": [head + content], "headers first": [head, content], "single bytes": single_bytes(head + content)}
     with wire.server(*filter(None, sent[segments])) as url:
         check_refused_token(refused(url, timeout=TIMEOUT_S))
-    assert sum(wire.reads) == len(head + content if segments == "one" else head)  # the body is not waited for
+    assert sum(wire.reads) == len(head + content if segments == "one" else head)  # the body is not read
     assert len(wire.requests) == 1
 
 
@@ -187,12 +187,12 @@ def test_a_refused_token_is_reported_over_tls(wire: Wire, tmp_path: Path) -> Non
         check_refused_token(refused(f"wss://{address}/api/ws", ca=str(tmp_path / "its.pem"), timeout=TIMEOUT_S))
 
 
-# What each status means
+# Statuses
 
 
 @pytest.mark.parametrize("content", [b"", b"Sorry"], ids=["no body", "body"])
 @pytest.mark.parametrize(
-    ("status", "kind", "says"),
+    ("status", "kind", "text"),
     [
         (200, fxlive.ConnectionFailed, "answered with 200 instead of a WebSocket. Is the path right?"),
         (204, fxlive.ConnectionFailed, "answered with 204 instead of a WebSocket."),
@@ -210,15 +210,15 @@ def test_a_refused_token_is_reported_over_tls(wire: Wire, tmp_path: Path) -> Non
         (503, fxlive.ServerUnavailable, "is not available (503). Try again later."),
     ],
 )
-def test_each_status_is_the_error_that_it_means_with_and_without_a_body(
-    wire: Wire, status: int, kind: type[fxlive.ConnectionFailed], says: str, content: bytes
+def test_the_status_gives_the_type_of_the_error_with_and_without_a_body(
+    wire: Wire, status: int, kind: type[fxlive.ConnectionFailed], text: str, content: bytes
 ) -> None:
     head = b"HTTP/1.1 %d Its Reason\r\nRetry-After: 7\r\nLocation: /there\r\nContent-Length: %d\r\n\r\n"
     with wire.server(head % (status, len(content)) + content) as url:
         error = refused(url, timeout=TIMEOUT_S)
     assert type(error) is kind
     assert getattr(error, "status", None) == status
-    assert says in str(error)
+    assert text in str(error)
     if isinstance(error, fxlive.RateLimitError | fxlive.ServerUnavailable):
         assert error.retry_after_s == 7.0
     assert len(wire.requests) == 1  # a redirect is not followed
@@ -232,16 +232,16 @@ def test_the_first_of_two_retry_after_headers_counts(wire: Wire) -> None:
 
 
 def test_a_refused_token_is_renewed_once_by_a_token_function(wire: Wire) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def token() -> str:
-        asked.append(1)
-        return f"{TOKEN}-{len(asked)}"
+        calls.append(1)
+        return f"{TOKEN}-{len(calls)}"
 
     with wire.server(UNAUTHORIZED + b"Content-Length: 500\r\n\r\nwrong") as url:
         check_refused_token(refused(url, token, timeout=TIMEOUT_S))
     assert [f"{TOKEN}-{n}".encode() in request for n, request in enumerate(wire.requests, 1)] == [True, True]
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 def test_a_refusal_while_reconnecting_ends_the_session_with_its_error(quick: None) -> None:  # noqa: F811
@@ -294,7 +294,7 @@ def test_interim_responses_are_skipped_before_a_refusal(wire: Wire, interim: byt
 
 
 class Peer:
-    """A WebSocket server on a socket: the first frames go out together with the response that accepts."""
+    """A WebSocket server on a socket, which can send frames in the same segment as the accepting response."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -307,7 +307,7 @@ class Peer:
             yield from self._protocol.events_received()
 
     def accept(self, *messages: str) -> bytes:
-        """Return the bytes that accept the request, and these messages after them."""
+        """Return the bytes of the accepting response, followed by these messages."""
         request = next(self._received)
         assert isinstance(request, Request)
         self._protocol.send_response(self._protocol.accept(request))
@@ -316,7 +316,7 @@ class Peer:
         return b"".join(self._protocol.data_to_send())
 
     def serve(self) -> None:
-        """Grant every request until the client hangs up."""
+        """Acknowledge every request until the client hangs up."""
         with suppress(OSError):
             for event in self._received:
                 if isinstance(event, Frame) and event.opcode == 1:
@@ -327,13 +327,13 @@ class Peer:
 
 
 def bids_of_first_frames(wire: Wire, interim: bytes, cuts: Sequence[int] | None) -> list[float]:
-    """Return the bids of two quotes that follow the response at once, all of it cut into segments."""
+    """Send the accepting response and two quotes, cut into segments; return the bids of the session's frame."""
 
     def answer(connection: socket.socket) -> None:
         peer = Peer(connection)
         sent = interim + peer.accept(quote(1), quote(2))
-        places = range(len(sent)) if cuts is None else [0, *(at % len(sent) for at in cuts)]
-        wire.send(connection, [sent[a:b] for a, b in zip(places, [*places[1:], len(sent)], strict=True)])
+        starts = range(len(sent)) if cuts is None else [0, *(at % len(sent) for at in cuts)]
+        wire.send(connection, [sent[a:b] for a, b in zip(starts, [*starts[1:], len(sent)], strict=True)])
         peer.serve()
 
     with (
@@ -355,12 +355,12 @@ def test_an_accepting_response_and_its_first_frames_may_come_in_single_bytes(wir
 @pytest.mark.usefixtures("quick")
 def test_an_accepting_response_and_its_first_frames_may_be_cut_anywhere(wire: Wire) -> None:
     frames = sum(len(quote(number)) + 4 for number in (1, 2))
-    for back in range(1, frames + 12):  # up to eight bytes before the end of the headers
+    for back in range(1, frames + 12):  # from the end of the frames to eight bytes before the end of the headers
         if back % 7 == 0 or abs(back - frames) < 9:
             assert bids_of_first_frames(wire, b"", [-back]) == [1.0, 2.0], f"cut {back} bytes before the end"
 
 
-# Other protocols, and more than can be taken
+# Other protocols, and endless responses
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_another_protocol_is_recognised_while_its_connection_stays_open(
     ],
     ids=["body", "chunks", "body with a length", "header", "headers", "status line", "garbage", "interim responses"],
 )
-def test_a_response_without_end_is_given_up_after_a_few_reads(
+def test_an_endless_response_is_given_up_after_a_few_reads(
     wire: Wire, beginning: bytes, repeated: bytes, kind: type[fxlive.ConnectionFailed]
 ) -> None:
     stopped = threading.Event()

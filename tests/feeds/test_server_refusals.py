@@ -1,7 +1,7 @@
-"""Refusals by servers of others: aiohttp, uvicorn, Node, nginx, http.server; and by the simulator, also behind nginx.
+"""Refusals by common servers (aiohttp, uvicorn, Node, nginx, http.server), and by the simulator, also behind nginx.
 
-Each server answers the path /401 with that status and a body, and so on. The path /stalled is a 401 whose body never
-ends. Their connections stay open, except for those of http.server with HTTP/1.0.
+Each server answers the path /401 with the status 401 and a body, and so on. The path /stalled is a 401 whose body never
+ends. The connections stay open, except for those of http.server with HTTP/1.0.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ REFUSALS: dict[int, tuple[type[fxlive.ConnectionFailed], str]] = {
 
 
 def status_and_headers(path: str) -> tuple[int, dict[str, str]]:
-    """Return what a server answers for a path: /stalled is a 401."""
+    """Return the status and the headers with which a server answers a path."""
     status = 401 if path == "/stalled" else int(path.strip("/"))
     return status, HEADERS.get(status, {})
 
 
 @contextmanager
 def on_a_loop(serving: Callable[[], AbstractAsyncContextManager[str]]) -> Iterator[str]:
-    """Run an asynchronous server on a loop in a thread; yield its address."""
+    """Run an asynchronous server on an event loop in a thread; yield its address."""
     addresses: list[str] = []
     stop = asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -107,7 +107,7 @@ Message = dict[str, Any]
 async def refusing_app(
     scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Refuse HTTP requests, and WebSockets with the extension of ASGI that sends a response; /close without it."""
+    """Refuse HTTP and WebSocket requests with a response (an ASGI extension); at /close, close without a response."""
     kind = "http" if scope["type"] == "http" else "websocket.http"
     await receive()
     if scope["path"] == "/close":
@@ -123,7 +123,7 @@ async def refusing_app(
 
 
 def uvicorn_server(websockets: str) -> Callable[[], AbstractAsyncContextManager[str]]:
-    """Return a server of which the WebSocket implementation is chosen; with "none" it serves HTTP alone."""
+    """Return a uvicorn server with the named WebSocket implementation; with "none" it serves HTTP only."""
 
     @asynccontextmanager
     async def serving() -> AsyncIterator[str]:
@@ -201,16 +201,16 @@ server.listen(0, "127.0.0.1", () => console.log(`127.0.0.1:${server.address().po
 
 
 def program(name: str) -> str:
-    """Return the path of a program, or skip the test where it is not installed."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
-    if found is None:
+    """Return the path of a program; skip the test if it is not installed."""
+    path = shutil.which(name, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
+    if path is None:
         pytest.skip(f"{name} is not installed")
-    return found
+    return path
 
 
 @contextmanager
 def node_server(upgrades: bool) -> Iterator[str]:
-    """Run Node's http server; with `upgrades` it writes the refusal to the socket itself, without a length."""
+    """Run Node's http server. With `upgrades`, it handles upgrade requests and writes a refusal without a length."""
     arguments = [BODY.decode(), json.dumps(HEADERS), "upgrades" if upgrades else "requests"]
     command = [program("node"), "-e", NODE, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -266,7 +266,7 @@ def listens(address: str) -> bool:
 
 
 def nginx_locations(folder: Path) -> str:
-    """Return one location for each refusal; a large page sent slowly is /stalled."""
+    """Return one location for each refusal. /stalled is a large page that is sent slowly."""
     (folder / "page").write_bytes(BODY * 100_000)
     lines = [
         "error_page 402 =401 /page;",
@@ -298,18 +298,18 @@ SERVERS: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server of another kind."""
+    """The address of each server in turn."""
     with SERVERS[request.param](tmp_path_factory.mktemp("server")) as address:
         yield address
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_a_refusal_with_a_body_is_the_error_of_its_status(server: str, status: int) -> None:
-    kind, says = REFUSALS[status]
+def test_the_status_of_a_refusal_with_a_body_gives_the_type_of_the_error(server: str, status: int) -> None:
+    kind, text = REFUSALS[status]
     error = refused(f"ws://{server}/{status}", timeout=TIMEOUT_S)
     assert type(error) is kind
     assert (getattr(error, "status", None), getattr(error, "retry_after_s", 7.0)) == (status, 7.0)
-    assert says in str(error)
+    assert text in str(error)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_the_simulator_behind_nginx_refuses_a_token_and_accepts_another(
 @pytest.mark.parametrize("status", [401, 403, 429, 503])
 def test_the_simulator_refuses_with_the_error_of_the_status(fx_simulator: SimulatorFactory, status: int) -> None:
     fx_simulator.faults.refuse(status, retry_after=7)
-    kind, says = REFUSALS[status]
+    kind, text = REFUSALS[status]
     error = refused(fx_simulator.url, fx_simulator.token(), timeout=TIMEOUT_S)
     assert type(error) is kind
-    assert says in str(error)
+    assert text in str(error)

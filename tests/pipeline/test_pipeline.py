@@ -1,4 +1,4 @@
-"""The pipeline behind a feed that a test fills: duplicates, staleness, health, waiting, and its life."""
+"""The pipeline on a memory feed: duplicates, staleness, health, waiting, and its lifecycle."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from websockets.sync.server import ServerConnection
 import fxlive
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.duplicates import Seen
+from fxlive.pipeline.duplicates import RecentIds
 from fxlive.pipeline.health import health_of, latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.tables.store import Store
 from fxlive.wire.channels import CHANNELS
 from tests.handmade import (  # noqa: F401
+    PATIENCE_S,
     TOKEN,
     acknowledged,
     clean_slate,
@@ -58,7 +59,7 @@ class Bench:
 
         call(run())
 
-    def bring(self, *messages: str, at: int | None = None) -> None:
+    def send(self, *messages: str, at: int | None = None) -> None:
         frames = [message.encode() for message in messages]
         self.do(lambda: self.feed.put(*frames, at=self.now if at is None else at))
 
@@ -85,26 +86,26 @@ def iso(micros: int) -> str:
     st.lists(st.lists(st.one_of(st.none(), st.just(""), st.integers(0, 12).map(str)), max_size=8), max_size=20),
     st.integers(1, 6),
 )
-def test_an_id_is_a_duplicate_while_it_is_among_the_last_so_many(batches: list[list[str | None]], size: int) -> None:
-    seen, model = Seen(size), []  # type: ignore[var-annotated]
+def test_an_id_is_a_duplicate_while_it_is_among_the_last_ones(batches: list[list[str | None]], size: int) -> None:
+    recent_ids, model = RecentIds(size), []  # type: ignore[var-annotated]
     for batch in batches:
         expected = []
-        for place, name in enumerate(batch):
+        for position, name in enumerate(batch):
             if not name:
                 continue
             if name in model:
-                expected.append(place)
+                expected.append(position)
             else:
                 model = [*model, name][-size:]
-        assert seen.duplicates(batch) == expected
+        assert recent_ids.duplicates(batch) == expected
 
 
-def test_duplicates_are_dropped_within_a_batch_and_across_batches_and_messages_without_id_are_kept(
+def test_duplicates_are_dropped_within_and_across_batches_and_messages_without_id_are_kept(
     bench: Bench,
 ) -> None:
     without_id = json.dumps({k: v for k, v in json.loads(quote(7)).items() if k != "id"})
-    bench.bring(quote(1), quote(1), quote(2))
-    bench.bring(quote(2), quote(3), without_id, without_id)
+    bench.send(quote(1), quote(1), quote(2))
+    bench.send(quote(2), quote(3), without_id, without_id)
     assert bench.store.tables["market-data"].frame()["bid"].tolist() == [1.0, 2.0, 3.0, 7.0, 7.0]
     assert bench.health.duplicates == 2
     assert bench.health.channels.loc["market-data", "duplicates"] == 2
@@ -112,18 +113,18 @@ def test_duplicates_are_dropped_within_a_batch_and_across_batches_and_messages_w
 
 def test_the_same_id_on_two_channels_is_two_messages(bench: Bench) -> None:
     trade = {"type": "trade", "channel": "trades", "data": {"executionId": "e", "symbol": "EURUSD"}}
-    bench.bring(quote(1), json.dumps({**trade, "timestamp": "2024-01-01T00:00:00Z", "id": "q1"}))
+    bench.send(quote(1), json.dumps({**trade, "timestamp": "2024-01-01T00:00:00Z", "id": "q1"}))
     assert (len(bench.store.tables["market-data"]), len(bench.store.tables["trades"])) == (1, 1)
 
 
-def test_a_fault_of_ours_in_taking_a_batch_rejects_it_and_the_next_is_taken(
+def test_an_internal_error_rejects_the_batch_and_the_next_one_is_stored(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = bench.store.add
     monkeypatch.setattr(bench.store, "add", lambda batch: 1 / 0)
-    bench.bring(quote(1), quote(2))
+    bench.send(quote(1), quote(2))
     monkeypatch.setattr(bench.store, "add", add)
-    bench.bring(quote(3))
+    bench.send(quote(3))
     rejected = bench.store.rejected_frame()
     assert rejected["reason"].tolist() == ["internal error: ZeroDivisionError: division by zero"] * 2
     assert "q1" in rejected["raw"].iloc[0]
@@ -135,19 +136,19 @@ def test_a_fault_of_ours_in_taking_a_batch_rejects_it_and_the_next_is_taken(
 
 def test_a_channel_is_stale_when_it_alone_is_silent_longer_than_its_limit() -> None:
     bench = Bench(stale_after_s={"market-data": 10.0, "orders": 1.0})
-    bench.bring(quote(1))
+    bench.send(quote(1))
     bench.now += 10_000_000
     assert bench.health.stale == ()
     bench.now += 1
     assert bench.health.stale == ("market-data",)  # orders are not subscribed, trades have no limit
     assert bool(bench.health.channels.loc["market-data", "stale"])
     assert bench.pipeline.age_s("market-data") == pytest.approx(10.000001)
-    bench.bring(quote(2))
+    bench.send(quote(2))
     assert bench.health.stale == ()
     bench.now += 11_000_000
-    bench.do(bench.pipeline.lost, bench.now, "away")  # what it was worth before is worth no more now
+    bench.do(bench.pipeline.lost, bench.now, "away")  # a stale channel stays stale while reconnecting
     assert bench.health.stale == ("market-data",)
-    bench.do(bench.pipeline.connected, bench.now)  # and the count begins anew
+    bench.do(bench.pipeline.connected, bench.now)  # the silence is counted from here again
     assert bench.health.stale == ()
     bench.now += 11_000_000
     assert bench.health.stale == ("market-data",)
@@ -155,8 +156,8 @@ def test_a_channel_is_stale_when_it_alone_is_silent_longer_than_its_limit() -> N
     assert bench.health.stale == ()
 
 
-def test_the_newest_quotes_of_a_lost_connection_are_stale_when_their_time_is_over(bench: Bench) -> None:
-    bench.bring(quote(1))
+def test_a_channel_becomes_stale_while_the_connection_is_lost_and_stays_so_after_a_failure(bench: Bench) -> None:
+    bench.send(quote(1))
     bench.do(bench.pipeline.lost, bench.now, "away")
     assert bench.health.stale == ()
     bench.now += 10_000_001
@@ -165,11 +166,10 @@ def test_the_newest_quotes_of_a_lost_connection_are_stale_when_their_time_is_ove
     assert bench.health.stale == ("market-data",)
 
 
-def test_staleness_shows_on_frames_and_in_the_repr(fx_simulator: SimulatorFactory) -> None:
+def test_staleness_shows_in_attrs_and_in_the_repr(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with fxlive.connect(simulator.url, simulator.token(), stale_after={"market_data": 0.3}) as session:
-        session.wait_for("market-data")
-        assert session["market-data"].attrs["stale"] is False
+        wait_until(lambda: session["market-data"].attrs["stale"] is False and len(session["market-data"]))
         simulator.faults.silence()
         wait_until(lambda: session.health().stale == ("market-data",))
         assert session["market-data"].attrs["stale"] is True
@@ -180,13 +180,13 @@ def test_staleness_shows_on_frames_and_in_the_repr(fx_simulator: SimulatorFactor
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_stale_channel_makes_a_session_reconnect_that_was_asked_to(fx_simulator: SimulatorFactory) -> None:
+def test_a_stale_channel_triggers_a_reconnect_if_the_session_is_configured_so(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     options: dict[str, Any] = {"stale_after": {"market-data": 0.5}, "reconnect_when_stale": True}
     with fxlive.connect(simulator.url, simulator.token(), **options) as session:
-        session.wait_for("market-data")
+        session.wait_for("market-data", timeout=PATIENCE_S)
         simulator.faults.silence()
-        wait_until(lambda: session.state == "reconnecting")
+        wait_until(lambda: not session.gaps().empty, "a gap")
         simulator.faults.resume()
         wait_until(lambda: session.health().reconnects >= 1 and session.state == "connected")
         assert session.gaps()["reason"].iloc[0].startswith("market-data was silent for")
@@ -195,13 +195,13 @@ def test_a_stale_channel_makes_a_session_reconnect_that_was_asked_to(fx_simulato
 # Health
 
 
-def test_rates_are_of_the_last_ten_seconds(bench: Bench) -> None:
+def test_rates_cover_the_last_ten_seconds(bench: Bench) -> None:
     for second in range(20):
-        bench.bring(quote(2 * second), quote(2 * second + 1), at=START + second * 1_000_000)
+        bench.send(quote(2 * second), quote(2 * second + 1), at=START + second * 1_000_000)
     bench.now = START + 20 * 1_000_000
     assert bench.health.rate_per_s == 2.0
     assert bench.health.channels.loc["market-data", "rate_per_s"] == 2.0
-    bench.now = START + 25 * 1_000_000  # of the last nine whole seconds, four brought two messages each
+    bench.now = START + 25 * 1_000_000  # four of the last nine whole seconds had two messages each
     assert bench.health.rate_per_s == pytest.approx(8 / 9)
     bench.now = START + 60 * 1_000_000
     assert bench.health.rate_per_s == 0.0
@@ -209,11 +209,11 @@ def test_rates_are_of_the_last_ten_seconds(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("offset_s", [-5.0, 0.0, 5.0])
-def test_latency_is_from_event_to_receipt_by_the_platforms_clock(bench: Bench, offset_s: float) -> None:
+def test_latency_is_measured_on_the_platforms_clock(bench: Bench, offset_s: float) -> None:
     bench.feed.clock_offset_us = int(offset_s * 1e6)
-    for number in range(1, 101):  # 1 to 100 ms on the way
-        there = bench.now - number * 1000 + int(offset_s * 1e6)
-        bench.bring(quote(number, timestamp=iso(there)))
+    for number in range(1, 101):  # 1 to 100 ms late
+        sent_at = bench.now - number * 1000 + int(offset_s * 1e6)  # on the platform's clock
+        bench.send(quote(number, timestamp=iso(sent_at)))
     health = bench.health
     assert health.latency_p50_ms == pytest.approx(50.5, abs=0.1)
     assert health.latency_p99_ms == pytest.approx(99.0, abs=0.1)
@@ -222,13 +222,13 @@ def test_latency_is_from_event_to_receipt_by_the_platforms_clock(bench: Bench, o
     assert math.isnan(health.channels.loc["trades", "latency_p50_ms"])
 
 
-def test_latency_of_a_market_that_is_played_again_is_not_a_number(bench: Bench) -> None:
-    bench.bring(quote(1))  # of 2024-01-01
+def test_latency_is_nan_for_timestamps_of_another_year(bench: Bench) -> None:
+    bench.send(quote(1))  # of 2024-01-01
     assert math.isnan(bench.health.latency_p50_ms)
 
 
 @pytest.mark.parametrize(("late_s", "known"), [(0.05, True), (-0.9, True), (-5.0, False), (4000.0, False)])
-def test_latency_is_not_told_where_it_is_the_difference_of_two_clocks(late_s: float, known: bool) -> None:
+def test_latency_is_nan_when_it_is_the_difference_of_two_clocks(late_s: float, known: bool) -> None:
     pipeline = Pipeline(MemoryFeed(), Store())
     pipeline.store.counters["trades"].latencies.extend([round(late_s * 1e6)] * 100)
     assert math.isnan(health_of(pipeline).latency_p50_ms) != known
@@ -236,26 +236,35 @@ def test_latency_is_not_told_where_it_is_the_difference_of_two_clocks(late_s: fl
 
 
 @pytest.mark.parametrize("ahead_s", [5.0, -5.0, 0.0])
-def test_the_clock_offset_is_positive_where_the_platforms_clock_is_ahead(ahead_s: float) -> None:
-    def there() -> str:
+def test_the_clock_offset_is_positive_when_the_platforms_clock_is_ahead(ahead_s: float) -> None:
+    def platform_time() -> str:
         return iso(int((time.time() + ahead_s) * 1e6))
 
     def handler(socket: ServerConnection) -> None:
         for request in socket:
-            socket.send(acknowledged(request, timestamp=there()))
-            socket.send(quote(1, timestamp=there()))
+            socket.send(acknowledged(request, timestamp=platform_time()))
+            socket.send(quote(1, timestamp=platform_time()))
 
+    began = time.monotonic()
     with platform(handler) as url, fxlive.connect(url, TOKEN, channels=["market-data"]) as session:
-        session.wait_for("market-data")
+        session.wait_for("market-data", timeout=PATIENCE_S)
         health = session.health()
-        assert health.clock_offset_ms == pytest.approx(ahead_s * 1000, abs=250)
-        assert -250 < health.latency_p50_ms < 250
+        error_ms = offset_error_ms(session)
+        assert health.clock_offset_ms == pytest.approx(ahead_s * 1000, abs=error_ms)
+        assert -error_ms <= health.latency_p50_ms <= (time.monotonic() - began) * 1000 + error_ms
 
 
-def test_health_tells_of_everything_and_of_each_channel(fx_simulator: SimulatorFactory) -> None:
-    simulator = fx_simulator(speed=1.0)  # faster, and its clock is ahead of ours
+def offset_error_ms(session: fxlive.Session) -> float:
+    """Return the bound of the clock offset's error: half of the round trip, plus 1 ms of rounding."""
+    round_trip_us, _ = session._pipeline.feed._clock_offset  # type: ignore[attr-defined]
+    return round_trip_us / 2000 + 1.0
+
+
+def test_health_has_totals_and_a_row_per_channel(fx_simulator: SimulatorFactory) -> None:
+    simulator = fx_simulator(speed=1.0)  # at a higher speed its clock would be ahead of ours
+    began = time.monotonic()
     with fxlive.connect(simulator.url, simulator.token()) as session:
-        session.wait_for("market-data", rows=10)
+        session.wait_for("market-data", rows=10, timeout=PATIENCE_S)
         simulator.faults.unknown_fields(venue="LD4")
         wait_until(lambda: session.health().drift.get("market-data"))
         health = session.health()
@@ -266,10 +275,10 @@ def test_health_tells_of_everything_and_of_each_channel(fx_simulator: SimulatorF
         assert health.channels["messages"].sum() == health.messages
         assert (health.channels["rows"] == health.channels["messages"]).all()
         assert health.channels["subscribed"].all()
-        assert health.channels.loc["market-data", "age_s"] < 5
+        assert 0 <= health.channels.loc["market-data", "age_s"] <= time.monotonic() - began
         assert isinstance(health.channels.loc["market-data", "last_received_at"], pd.Timestamp)
-        # The two clocks are one here, but their offset is an estimate, and the wire's times are whole milliseconds.
-        assert -5 < health.latency_p50_ms <= health.latency_p99_ms < 5_000
+        # Both clocks are the same here, but their offset is an estimate.
+        assert -offset_error_ms(session) <= health.latency_p50_ms <= health.latency_p99_ms
         assert health.drift["market-data"] == {"venue": "str"}
 
 
@@ -285,10 +294,10 @@ def test_a_session_shows_state_channels_rates_and_ages() -> None:
         assert "<td>trades</td><td>0</td><td>0.0</td><td>never</td>" in html
 
 
-# Life
+# Lifecycle
 
 
-def test_gaps_open_when_it_is_lost_and_end_when_it_is_back(bench: Bench) -> None:
+def test_a_gap_opens_with_a_lost_connection_and_ends_with_the_next_one(bench: Bench) -> None:
     bench.do(bench.pipeline.lost, START + 5, "away")
     assert bench.pipeline.state == "reconnecting"
     [gap] = bench.store.gaps
@@ -309,30 +318,28 @@ def test_a_pipeline_that_is_closed_stays_closed(bench: Bench) -> None:
     assert (bench.pipeline.state, bench.pipeline.error) == ("closed", None)
 
 
-def test_whoever_waits_is_told_at_once_when_the_session_fails(bench: Bench) -> None:
+def test_waiting_on_a_failed_session_raises_its_error(bench: Bench) -> None:
     failure = fxlive.ReconnectsExhausted("no more")
     bench.do(bench.pipeline.failed, failure)
-    began = time.monotonic()
     with pytest.raises(fxlive.ReconnectsExhausted) as raised:
-        bench.pipeline.wait_until(lambda: False, 30.0, "it")
+        bench.pipeline.wait_until(lambda: False, PATIENCE_S, "it")
     assert raised.value is failure
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_who_waits_can_be_interrupted_also_where_another_thread_hears_the_signal(bench: Bench) -> None:
+def test_waiting_can_be_interrupted_when_another_thread_receives_the_signal(bench: Bench) -> None:
     waiting = threading.Event()
 
     def interrupt() -> None:
-        waiting.wait(5)
+        waiting.wait(PATIENCE_S)
         signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        bench.pipeline.wait_until(waiting.set, 30.0, "it")  # it gives None: what is waited for does not come
+        bench.pipeline.wait_until(waiting.set, PATIENCE_S, "it")  # the condition returns None: it never holds
 
 
-def test_the_latency_of_a_session_is_that_of_all_its_channels() -> None:
+def test_the_latency_of_a_session_covers_all_its_channels() -> None:
     pipeline = Pipeline(MemoryFeed(), Store())
     for channel, late_us in (("trades", 45_000), ("market-data", 5_000)):
         pipeline.store.counters[channel].latencies.extend([late_us] * 9_000)

@@ -14,6 +14,7 @@ import fxlive
 from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
+from fxlive.feeds.memory import MemoryFeed
 from fxlive.figures.report import _thinned
 from fxlive.pipeline.alerts import firings
 from fxlive.simulator.market.random_walk import SimulatedMarket
@@ -108,8 +109,7 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
         message(POSITION, {"timestamp": stamp(s * 1_000_000), "id": f"p{s}"}, ticket=t, profit=p, unrealizedPnL=p)
         for t, s, p in rows
     ]
-    with fxlive.Session.offline("small") as session:
-        session._begin(session._pipeline.feed, "small", None, 3)
+    with fxlive.Session(feed=MemoryFeed(), name="small", max_rows=3) as session:
         for second, one in enumerate(said):
             session._pipeline.deliver(decode([wire(one)], T0_US + second * 1_000_000))
         assert session["positions"]["ticket"].unique().tolist() == [2]
@@ -117,8 +117,7 @@ def test_an_open_position_whose_rows_have_left_the_window_is_still_in_the_profit
 
 
 def test_where_trades_have_left_the_window_it_is_known_since_the_first_that_has_not() -> None:
-    with fxlive.Session.offline("few") as session:
-        session._begin(session._pipeline.feed, "few", None, 2)
+    with fxlive.Session(feed=MemoryFeed(), name="few", max_rows=2) as session:
         for number in range(4):
             envelope = {"timestamp": stamp(number * 1_000_000), "id": f"t{number}"}
             said = message(TRADE, envelope, executionId=f"e{number}") if number else POSITION

@@ -166,7 +166,7 @@ def test_what_is_read_of_a_capture_is_told_by_the_names_that_a_session_uses(
         capture.frame("trade")
     with pytest.raises(fxlive.UnknownOption, match="last must be"):
         capture.frame("trades", last="nonsense")
-    with pytest.raises(fxlive.UnknownOption, match="a moment must be"):
+    with pytest.raises(fxlive.UnknownOption, match="time must be"):
         capture.frame("trades", until=utc(MAY_8).timestamp())
     attrs = capture.frame("trades").attrs
     assert (attrs["channel"], attrs["session"], attrs["state"]) == ("trades", "default", "recorded")

@@ -136,7 +136,7 @@ def test_opening_an_open_session_again_leaves_its_recording_alone(
     fx_simulator: SimulatorFactory, tmp_path: Path
 ) -> None:
     session = fxlive.connect(fx_simulator.url, fx_simulator.token(), record=tmp_path)
-    with pytest.raises(fxlive.FxliveError, match="open already"):
+    with pytest.raises(fxlive.FxliveError, match="already open"):
         session.open()
     assert session.recording is not None
     assert session.recording.status.state == "recording"

@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.sessions.charts import Pictures
-from fxlive.sessions.still_charts import Stills
 from tests.capture.recordings import MAY_8, message, position, quote, trade
 from tests.capture.sessions import SECOND, bring, lose, path_of, recorded
 from tests.handmade import clean_slate  # noqa: F401
@@ -35,7 +33,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
 
 def test_a_chart_of_a_capture_is_called_as_the_live_one_is() -> None:
     for name in ("price_chart", "pnl_chart", "chart", "metrics_chart", "alerts_feed", "status_bar", "dashboard"):
-        still, live = (inspect.signature(getattr(owner, name)).parameters for owner in (Stills, Pictures))
+        still, live = (inspect.signature(getattr(owner, name)).parameters for owner in (fxlive.Capture, fxlive.Session))
         assert list(still) == list(live), name
         assert [p.default for p in still.values()] == [p.default for p in live.values()], name
 

@@ -1,3 +1,3 @@
-"""The fixture of the plugin, also where the package is not installed and pytest does not know it."""
+"""The fixture of the pytest plugin, for a checkout in which the package is not installed."""
 
 from fxlive.simulator.fixture import fx_simulator  # noqa: F401

@@ -1,4 +1,4 @@
-"""A client of the simulator that knows nothing of fxlive: the library's own, json, and a list of what has come."""
+"""A client of the simulator that does not use fxlive: the library's own client, json, and a list of the messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 CHANNELS = ["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
+"""Limit of every wait: long enough for a busy machine."""
 
 Message = dict[str, Any]
 
 
 class Platform(Protocol):
-    """What a listener needs to know of a simulator."""
+    """The part of a simulator that a listener uses."""
 
     @property
     def url(self) -> str: ...
@@ -27,12 +28,12 @@ class Platform(Protocol):
 
 
 class Listener:
-    """One connection, with everything that has come over it: `raw` as it came, `messages` what was JSON."""
+    """One connection. `raw` holds everything that was received, `messages` the JSON objects among it."""
 
     def __init__(self, sim: Platform, *channels: Any, token: str | None = None, **options: Any) -> None:
         access = sim.token() if token is None else token
         options = {"compression": None, "max_size": None, "max_queue": None, "ping_interval": None, **options}
-        # Entered here and closed by close(): a test often outlives a with statement of its connection.
+        # Entered here and closed by close(), so that a listener can also be used without a with statement.
         self.socket: ClientConnection = connect(
             sim.url, additional_headers={"Authorization": f"Bearer {access}"}, **options
         ).__enter__()
@@ -53,7 +54,7 @@ class Listener:
         return self.until(lambda m: m["type"] in {"unsubscription", "error"})
 
     def receive(self, timeout: float = PATIENCE_S) -> Message | None:
-        """The next message, or None when it is no JSON object."""
+        """Return the next message, or None if it is not a JSON object."""
         raw = self.socket.recv(timeout)
         self.raw.append(raw)
         try:
@@ -66,7 +67,7 @@ class Listener:
         return message
 
     def until(self, condition: Callable[[Message], bool], timeout: float = PATIENCE_S) -> Message:
-        """Read on until a message for which this holds."""
+        """Read until a message meets the condition, and return it."""
         end = time.monotonic() + timeout
         while True:
             message = self.receive(max(0.0, end - time.monotonic()))
@@ -77,19 +78,11 @@ class Listener:
         return self.until(lambda m: m["type"] == kind, timeout)
 
     def take(self, count: int, channel: str = "market-data") -> list[Message]:
-        """The next so many messages of the channel."""
+        """Return the next `count` messages of the channel."""
         return [self.until(lambda m: m.get("channel") == channel) for _ in range(count)]
 
-    def drain(self, quiet_s: float) -> None:
-        """Read on until nothing has come for so long."""
-        try:
-            while True:
-                self.receive(quiet_s)
-        except TimeoutError:
-            pass
-
-    def closed(self, timeout: float = PATIENCE_S) -> int:
-        """Read to the end; the close code (1006 when there was none)."""
+    def read_close_code(self, timeout: float = PATIENCE_S) -> int:
+        """Read to the end and return the close code, or 1006 if there is none."""
         end = time.monotonic() + timeout
         while True:
             try:
@@ -113,8 +106,8 @@ class Listener:
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = PATIENCE_S) -> None:
-    """Wait for something that no message tells."""
+    """Wait until the condition holds, for conditions that do not show in a message."""
     end = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, f"the condition does not hold after {timeout:g} s"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Every message has the reference's fields, in the order of its samples."""
+"""Messages have the reference's fields and types, with the fields in the order of its samples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxlive.simulator.trading.platform import Message, Platform
 
 START_MS = 1_704_182_400_000  # 2024-01-02 08:00 UTC
 
-# From the samples of the reference, by hand.
+# Copied by hand from the samples of the reference.
 ENVELOPE = ["type", "channel", "data", "timestamp", "id"]
 DATA = {
     "trade": "executionId ticket symbol action volume openPrice stopLoss takeProfit profit commission swap status "
@@ -67,28 +67,28 @@ MAY_BE_NULL = {
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-def parsed(messages: list[Message]) -> list[dict[str, Any]]:
+def parse(messages: list[Message]) -> list[dict[str, Any]]:
     return [json.loads(wire.payload(message.frame)) for message in messages]
 
 
 @pytest.fixture(scope="module")
 def messages() -> list[dict[str, Any]]:
-    """Four hours of a market, with a report and marks a block: every kind of message."""
+    """Messages of every kind: four hours of a market, with marks and a report after each block of quotes."""
     platform = Platform(7, "user_456", START_MS)
     assert platform.trader is not None
-    platform.trader.watch.daily_loss_limit = 20_00  # so that a short day has alerts
-    found: list[Message] = []
+    platform.trader.risk_monitor.daily_loss_limit = 20_00  # so that four hours have alerts
+    messages: list[Message] = []
     for _, block in zip(range(280), SimulatedMarket(7, start_ms=START_MS, quotes_per_s=4), strict=False):
-        found += platform.quotes(block) + platform.marks() + platform.report()
-    return parsed(found)
+        messages += platform.quotes(block) + platform.marks() + platform.report()
+    return parse(messages)
 
 
 @pytest.mark.parametrize("kind", DATA)
 def test_a_message_has_exactly_the_fields_of_the_reference(messages: list[dict[str, Any]], kind: str) -> None:
-    mine = [message for message in messages if message["type"] == kind]
+    of_kind = [message for message in messages if message["type"] == kind]
 
-    assert mine
-    for message in mine:
+    assert of_kind
+    for message in of_kind:
         assert list(message) == ENVELOPE
         assert message["channel"] == CHANNEL_OF[kind]
         assert list(message["data"]) == DATA[kind].split()
@@ -103,11 +103,11 @@ def test_values_have_the_types_of_the_reference(messages: list[dict[str, Any]], 
         if value is None:
             assert (kind, name) in MAY_BE_NULL, name
         elif isinstance(value, dict):
-            for inner, one in value.items():
-                assert isinstance(one, str) if name == "components" else True
-                check(inner if name != "components" and inner != "id" else "type", one)
+            for inner_name, inner_value in value.items():
+                assert isinstance(inner_value, str) if name == "components" else True
+                check(inner_name if name != "components" and inner_name != "id" else "type", inner_value)
         elif isinstance(value, list):
-            assert all(isinstance(one, str) for one in value)
+            assert all(isinstance(item, str) for item in value)
         elif name in TIMES[kind]:
             assert ISO.fullmatch(value)
         elif name in TEXTS:
@@ -124,24 +124,24 @@ def test_values_have_the_types_of_the_reference(messages: list[dict[str, Any]], 
                 check(name, value)
 
 
-def test_ids_are_numbered_one_by_one_and_times_never_go_back(messages: list[dict[str, Any]]) -> None:
+def test_ids_are_consecutive_and_times_do_not_decrease(messages: list[dict[str, Any]]) -> None:
     assert [message["id"] for message in messages] == [f"msg_{k + 1}" for k in range(len(messages))]
     times = [message["timestamp"] for message in messages]
     assert times == sorted(times)
     assert all(ISO.fullmatch(time) for time in times)
 
 
-def test_connection_subscription_and_unsubscription_are_as_in_the_reference() -> None:
-    zero = 1_704_067_200_000
+def test_connection_subscription_and_unsubscription_equal_the_references_samples() -> None:
+    time_ms = 1_704_067_200_000
 
-    assert json.loads(wire.connection("session_123", "user_456", zero)) == {
+    assert json.loads(wire.connection("session_123", "user_456", time_ms)) == {
         "type": "connection",
         "status": "connected",
         "sessionId": "session_123",
         "userId": "user_456",
         "timestamp": "2024-01-01T00:00:00.000Z",
     }
-    assert json.loads(wire.subscription([("trades", {"symbol": "EURUSD", "strategyId": "strategy_123"})], zero)) == {
+    assert json.loads(wire.subscription([("trades", {"symbol": "EURUSD", "strategyId": "strategy_123"})], time_ms)) == {
         "type": "subscription",
         "status": "success",
         "channels": [
@@ -149,7 +149,7 @@ def test_connection_subscription_and_unsubscription_are_as_in_the_reference() ->
         ],
         "timestamp": "2024-01-01T00:00:00.000Z",
     }
-    assert json.loads(wire.unsubscription(["trades"], zero)) == {
+    assert json.loads(wire.unsubscription(["trades"], time_ms)) == {
         "type": "unsubscription",
         "status": "success",
         "channels": ["trades"],
@@ -158,18 +158,18 @@ def test_connection_subscription_and_unsubscription_are_as_in_the_reference() ->
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
-def test_a_frame_gives_back_what_it_carries(size: int) -> None:
+def test_the_payload_of_a_frame_of_any_size_can_be_read_back(size: int) -> None:
     payload = b"x" * size
 
     assert wire.payload(wire.frame(payload)) == payload
 
 
-def test_all_statuses_of_orders_and_trades_come_up(messages: list[dict[str, Any]]) -> None:
-    def seen(kind: str, field: str) -> set[str]:
+def test_all_statuses_of_orders_and_trades_occur(messages: list[dict[str, Any]]) -> None:
+    def values(kind: str, field: str) -> set[str]:
         return {message["data"][field] for message in messages if message["type"] == kind}
 
-    assert seen("order", "status") >= {"PENDING", "FILLED", "PARTIALLY_FILLED", "CANCELLED"}
-    assert seen("order", "orderType") == {"BUY", "SELL", "BUY_LIMIT", "SELL_LIMIT"}
-    assert seen("trade", "status") == {"FILLED", "CLOSED"}
-    assert seen("analytics", "period") == {"DAY", "WEEK", "MONTH"}
-    assert "RISK_LIMIT" in seen("alert", "type")
+    assert values("order", "status") >= {"PENDING", "FILLED", "PARTIALLY_FILLED", "CANCELLED"}
+    assert values("order", "orderType") == {"BUY", "SELL", "BUY_LIMIT", "SELL_LIMIT"}
+    assert values("trade", "status") == {"FILLED", "CLOSED"}
+    assert values("analytics", "period") == {"DAY", "WEEK", "MONTH"}
+    assert "RISK_LIMIT" in values("alert", "type")

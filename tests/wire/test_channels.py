@@ -1,3 +1,5 @@
+"""The channels: columns, dtypes and keys, and what may be missing in a message."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +31,7 @@ def dtypes(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def value_of(sample: dict[str, Any], column: str) -> Any:
-    """The value of a column, found in the sample by trying what its name may mean."""
+    """Return the value of a column in a sample, comparing names without case and underscores."""
     if column == "id":
         return sample["id"]
     flat: dict[str, Any] = {}
@@ -41,7 +43,7 @@ def value_of(sample: dict[str, Any], column: str) -> Any:
 
 
 @pytest.mark.parametrize("channel", DATA)
-def test_a_frame_has_the_columns_and_dtypes_of_the_design_in_their_order(channel: str) -> None:
+def test_a_frame_has_the_documented_columns_and_dtypes_in_order(channel: str) -> None:
     frame = store_of(DATA[channel]).tables[channel].frame()
 
     assert list(dtypes(frame).items()) == list(COLUMNS[channel].items())
@@ -60,7 +62,7 @@ def test_an_empty_frame_has_the_columns_and_dtypes_of_a_full_one(channel: str) -
 
 
 @pytest.mark.parametrize("channel", DATA)
-def test_every_value_of_a_sample_is_in_its_row(channel: str) -> None:
+def test_a_row_holds_every_value_of_its_message(channel: str) -> None:
     sample = DATA[channel]
     frame = store_of(sample).tables[channel].frame()
     row = frame.iloc[0]
@@ -111,7 +113,7 @@ def test_a_message_without_its_key_or_symbol_is_rejected(channel: str) -> None:
             assert name in batch.rejected[0].reason
 
 
-def test_nested_objects_may_come_without_some_of_their_fields() -> None:
+def test_fields_of_nested_objects_may_be_missing() -> None:
     alert = json.loads(wire(DATA["alerts"]))
     alert["data"]["entity"] = {"id": "user_456"}
     analytics = json.loads(wire(DATA["analytics"]))
@@ -135,7 +137,7 @@ def test_all_channels_share_one_dtype_for_symbols() -> None:
     assert isinstance(joined["symbol"].dtype, pd.CategoricalDtype)
 
 
-def test_other_codes_have_categories_of_their_own() -> None:
+def test_other_codes_have_categories_per_column() -> None:
     store = store_of(*DATA.values())
 
     assert list(store.tables["trades"].frame()["status"].cat.categories) == ["FILLED"]
@@ -165,12 +167,12 @@ def test_only_the_timestamp_directly_in_data_is_renamed() -> None:
     assert column_name(("quote", "timestamp")) == "quote_timestamp"
 
 
-def test_a_channel_and_the_type_of_its_messages_name_each_other() -> None:
+def test_each_channel_has_one_message_type_and_each_type_one_channel() -> None:
     assert {c.name: c.type for c in CHANNELS.values()} == {c: m["type"] for c, m in DATA.items()}
     assert {kind: c.name for kind, c in CHANNEL_OF_TYPE.items()} == {m["type"]: c for c, m in DATA.items()}
 
 
-def test_the_keys_of_latest_are_those_of_the_design() -> None:
+def test_latest_has_the_documented_keys() -> None:
     assert {name: channel.key for name, channel in CHANNELS.items()} == {
         "trades": ("execution_id",),
         "positions": ("ticket",),
@@ -189,7 +191,7 @@ def test_a_channel_may_be_written_with_an_underscore() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["trade", "", "Trades", None, 5, ["trades"]])
-def test_a_wrong_channel_gets_an_error_that_lists_the_right_ones(wrong: Any) -> None:
+def test_the_error_for_an_unknown_channel_lists_the_channels(wrong: Any) -> None:
     with pytest.raises(InvalidChannel) as caught:
         channel_name(wrong)
 

@@ -1,3 +1,5 @@
+"""The message structs, compared with the samples of the reference."""
+
 from __future__ import annotations
 
 import json
@@ -14,18 +16,18 @@ TYPED = {str(m.__struct_config__.tag): m for m in (*DATA_MESSAGES, *CONTROL_MESS
 
 
 def fields_on_the_wire(struct: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    found = set()
+    fields = set()
     for field in msgspec.structs.fields(struct):
         inner = [t for t in (field.type, *getattr(field.type, "__args__", ())) if hasattr(t, "__struct_fields__")]
-        found |= fields_on_the_wire(inner[0], (*path, field.encode_name)) if inner else {(*path, field.encode_name)}
-    return found
+        fields |= fields_on_the_wire(inner[0], (*path, field.encode_name)) if inner else {(*path, field.encode_name)}
+    return fields
 
 
 def leaves(value: dict[str, Any], path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    found = set()
+    paths = set()
     for name, inner in value.items():
-        found |= leaves(inner, (*path, name)) if isinstance(inner, dict) else {(*path, name)}
-    return found
+        paths |= leaves(inner, (*path, name)) if isinstance(inner, dict) else {(*path, name)}
+    return paths
 
 
 @pytest.mark.parametrize("channel", DATA)
@@ -36,7 +38,7 @@ def test_a_message_has_exactly_the_fields_of_the_reference(channel: str) -> None
 
 
 @pytest.mark.parametrize("channel", DATA)
-def test_a_sample_of_the_reference_survives_the_way_in_and_out_whole(channel: str) -> None:
+def test_a_sample_is_unchanged_by_decoding_and_encoding(channel: str) -> None:
     sample = DATA[channel]
     typed = msgspec.json.decode(wire(sample), type=TYPED[sample["type"]])
 
@@ -46,13 +48,13 @@ def test_a_sample_of_the_reference_survives_the_way_in_and_out_whole(channel: st
 @pytest.mark.parametrize("kind", CONTROL)
 def test_a_control_message_keeps_every_field_of_the_reference(kind: str) -> None:
     typed = msgspec.json.decode(wire(CONTROL[kind]), type=TYPED[kind])
-    kept = {name: value for name, value in json.loads(msgspec.json.encode(typed)).items() if value is not None}
+    fields = {name: value for name, value in json.loads(msgspec.json.encode(typed)).items() if value is not None}
 
-    assert kept == CONTROL[kind]
+    assert fields == CONTROL[kind]
 
 
 @pytest.mark.parametrize("channel", DATA)
-def test_a_message_cannot_be_changed_once_it_has_come(channel: str) -> None:
+def test_a_decoded_message_is_immutable(channel: str) -> None:
     typed = msgspec.json.decode(wire(DATA[channel]), type=TYPED[DATA[channel]["type"]])
 
     with pytest.raises(AttributeError):
@@ -65,11 +67,11 @@ def test_a_message_cannot_be_changed_once_it_has_come(channel: str) -> None:
     ("name", "expected"),
     [("symbol", "symbol"), ("open_price", "openPrice"), ("unrealized_pnl", "unrealizedPnL"), ("pnl_day", "pnlDay")],
 )
-def test_names_become_camel_case_on_the_wire(name: str, expected: str) -> None:
+def test_field_names_are_camel_case_on_the_wire(name: str, expected: str) -> None:
     assert camel(name) == expected
 
 
-def test_the_samples_are_those_of_the_reference_where_it_is_at_hand() -> None:
+def test_the_samples_are_those_of_the_reference() -> None:
     document = Path(__file__).parents[3] / "shared" / "reference" / "websocket-api.md"
     if not document.is_file():
         pytest.skip("the reference is not beside this checkout")

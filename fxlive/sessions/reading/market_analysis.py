@@ -1,150 +1,147 @@
-"""Analysis of the market and the feed: bars, latency, correlation, spreads, as methods that all sessions share.
+"""Analysis of quotes and of the feed: bars, latency, correlation, spreads.
 
-Each hands the frame of one moment to the pure function of its name in `fxlive.analytics`.
+Each function becomes a method of `Readable`. They call the pure function of the same name in `fxlive.analytics`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from fxlive.analytics.market import MIN_RETURNS
 from fxlive.core.instruments import known_symbol
+from fxlive.sessions.reading.source import Reader
+from fxlive.wire.channels import channel_name
 
 if TYPE_CHECKING:
     from fxlive.analytics.bars import Price
     from fxlive.core.instruments import Instruments
 
 
-class MarketAnalysis(ABC):
-    """The methods that analyse quotes, and how long messages took."""
+def bars(
+    self: Reader,
+    symbol: str,
+    freq: str | pd.Timedelta = "1min",
+    price: Price = "mid",
+    fill: bool = False,
+    *,
+    day_start: str | None = None,
+    instruments: Instruments | None = None,
+) -> pd.DataFrame:
+    """Return the time bars of a symbol, labelled by their start.
 
-    @abstractmethod
-    def frame(self, /, channel: str, **selection: Any) -> pd.DataFrame:
-        """Return the rows of a channel."""
+    Parameters
+    ----------
+    symbol
+        Such as ``"EURUSD"`` or ``"eur/usd"``. A currency pair without quotes has no bars.
+    freq
+        The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``.
+    price
+        ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
+    fill
+        Whether a period without quotes gets a bar of the last close with 0 ticks.
+    day_start
+        The start of the trading day from which bars are counted, such as ``"17:00 America/New_York"``. Default:
+        midnight UTC.
+    instruments
+        Pips by symbol. Default: the market's conventions.
 
-    @abstractmethod
-    def latest(self, /, channel: str, **where: Any) -> pd.DataFrame:
-        """Return the newest row of each key of a channel."""
+    Returns
+    -------
+    DataFrame
+        Indexed by `timestamp`: `open`, `high`, `low`, `close` (float64), `ticks` (int64), `spread_pips` (the mean,
+        float64), `complete` (bool; False for the last bar).
 
-    def bars(
-        self,
-        symbol: str,
-        freq: str | pd.Timedelta = "1min",
-        price: Price = "mid",
-        fill: bool = False,
-        *,
-        day_start: str | None = None,
-        instruments: Instruments | None = None,
-    ) -> pd.DataFrame:
-        """Return the time bars of a symbol, labelled by their start; of the last, `complete` is False.
+    Raises
+    ------
+    UnknownSymbol
+        If `symbol` is not a known symbol or currency pair; the message suggests one.
+    UnknownOption
+        If the value of an option is not valid; the message lists the valid values.
 
-        Parameters
-        ----------
-        symbol
-            Such as ``"EURUSD"``, or ``"eur/usd"``; of a pair that has not ticked there are no bars.
-        freq
-            The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``.
-        price
-            ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
-        fill
-            Whether a time without quotes gets a bar of the last close with 0 ticks.
-        day_start
-            Such as ``"17:00 America/New_York"``: bars are counted from the start of each trading day; default: midnight
-            UTC.
-        instruments
-            Say what a pip is; default: the market's conventions.
+    Examples
+    --------
+    >>> import fxlive
+    >>> fxlive.Session.offline().bars("EURUSD", "1s").columns.tolist()
+    ['open', 'high', 'low', 'close', 'ticks', 'spread_pips', 'complete']
+    """
+    from fxlive.analytics.bars import bars
 
-        Returns
-        -------
-        DataFrame
-            Indexed by `timestamp`: `open`, `high`, `low`, `close`, `ticks`, `spread_pips` (mean), `complete`.
+    quoted = [str(name) for name in self._source.latest("market-data").index]
+    quotes = self._source.rows("market-data", where={"symbol": known_symbol(symbol, quoted)})
+    return bars(quotes, freq, price, fill, day_start=day_start, instruments=instruments)
 
-        Raises
-        ------
-        UnknownSymbol, UnknownOption
-            For what cannot be; lists what can.
 
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().bars("EURUSD", "1s").columns.tolist()
-        ['open', 'high', 'low', 'close', 'ticks', 'spread_pips', 'complete']
-        """
-        from fxlive.analytics.bars import bars
+def latency(self: Reader, channel: str = "market-data", freq: str | pd.Timedelta = "1min") -> pd.DataFrame:
+    """Return the time from event to receipt of a channel's messages, over time.
 
-        seen = [str(name) for name in self.latest("market-data").index]
-        quotes = self.frame("market-data", symbol=known_symbol(symbol, seen))
-        return bars(quotes, freq, price, fill, day_start=day_start, instruments=instruments)
+    Returns
+    -------
+    DataFrame
+        Indexed by `timestamp`, the start of each bin: `count`, `p50_ms`, `p90_ms`, `p99_ms`, `max_ms`, in milliseconds.
+        It is the difference of the platform's clock and ours, not corrected; the known offset between them is
+        ``health().clock_offset_ms``.
 
-    def latency(self, channel: str = "market-data", freq: str | pd.Timedelta = "1min") -> pd.DataFrame:
-        """Return how long a channel's messages took from the event to us, over time, in milliseconds.
+    Examples
+    --------
+    >>> import fxlive
+    >>> fxlive.Session.offline().latency().empty
+    True
+    """
+    from fxlive.analytics.market import latency
 
-        Returns
-        -------
-        DataFrame
-            Indexed by `timestamp`, the start of each bin: `count`, `p50_ms`, `p90_ms`, `p99_ms`, `max_ms`, by the two
-            clocks as they are; how far the server's is ahead is in ``health().clock_offset_ms``.
+    return latency(self._source.rows(channel_name(channel, tuple(self._source.channels))), freq)
 
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().latency().empty
-        True
-        """
-        from fxlive.analytics.market import latency
 
-        return latency(self.frame(channel), freq)
+def correlation(self: Reader, freq: str | pd.Timedelta = "1min", *, min_returns: int = MIN_RETURNS) -> pd.DataFrame:
+    """Return the correlation of the log returns of the symbols' mid prices.
 
-    def correlation(self, freq: str | pd.Timedelta = "1min", *, min_returns: int = MIN_RETURNS) -> pd.DataFrame:
-        """Return how the symbols' mid prices move together: the correlation of their log returns.
+    Parameters
+    ----------
+    freq
+        The length of a return, at most a day.
+    min_returns
+        Pairs of symbols with fewer returns in common have NaN; at least 2, default 20.
 
-        Parameters
-        ----------
-        freq
-            The length of a return, at most a day.
-        min_returns
-            With fewer returns in common, a pair of symbols has NaN; at least 2, default: 20.
+    Returns
+    -------
+    DataFrame
+        Symbols by symbols. ``attrs["reasons"]`` explains, by symbol, a diagonal of NaN: 20 returns of a minute take
+        21 minutes of quotes, for example.
 
-        Returns
-        -------
-        DataFrame
-            Symbols by symbols. ``attrs["reasons"]`` says of each symbol that has no correlation, not even with itself,
-            why: that of 20 bars of a minute takes 21 minutes.
+    Examples
+    --------
+    >>> import fxlive
+    >>> fxlive.Session.offline().correlation().shape
+    (0, 0)
+    """
+    from fxlive.analytics.market import correlation
 
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().correlation().shape
-        (0, 0)
-        """
-        from fxlive.analytics.market import correlation
+    return correlation(self._source.rows("market-data"), freq, min_returns=min_returns)
 
-        return correlation(self.frame("market-data"), freq, min_returns=min_returns)
 
-    def spread_profile(self, zone: str = "UTC", *, instruments: Instruments | None = None) -> pd.DataFrame:
-        """Return the spreads of each symbol by the hour of the day, in pips.
+def spread_profile(self: Reader, zone: str = "UTC", *, instruments: Instruments | None = None) -> pd.DataFrame:
+    """Return the spread of each symbol by hour of the day, in pips.
 
-        Parameters
-        ----------
-        zone
-            Whose hours, such as ``"Europe/London"``.
-        instruments
-            Say what a pip is; default: the market's conventions. Symbols that are no pairs are left out.
+    Parameters
+    ----------
+    zone
+        The time zone of the hours, such as ``"Europe/London"``.
+    instruments
+        Pips by symbol. Default: the market's conventions. Symbols without a known pip are left out.
 
-        Returns
-        -------
-        DataFrame
-            Indexed by `symbol` and `hour`: `quotes`, `crossed`, `mean_pips`, `median_pips`, `p95_pips`.
+    Returns
+    -------
+    DataFrame
+        Indexed by `symbol` and `hour`: `quotes`, `crossed` (counts), `mean_pips`, `median_pips`, `p95_pips`.
 
-        Examples
-        --------
-        >>> import fxlive
-        >>> fxlive.Session.offline().spread_profile().index.names
-        FrozenList(['symbol', 'hour'])
-        """
-        from fxlive.analytics.market import spread_profile
+    Examples
+    --------
+    >>> import fxlive
+    >>> fxlive.Session.offline().spread_profile().index.names
+    FrozenList(['symbol', 'hour'])
+    """
+    from fxlive.analytics.market import spread_profile
 
-        return spread_profile(self.frame("market-data"), zone, instruments=instruments)
+    return spread_profile(self._source.rows("market-data"), zone, instruments=instruments)

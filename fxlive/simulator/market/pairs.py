@@ -1,4 +1,4 @@
-"""What a currency pair is: its currencies, pip, lot, and the way from its quote currency to dollars."""
+"""Currency pairs: their currencies, digits, points and pips, and the conversion of amounts to dollars."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ CURRENCIES = frozenset(
 
 
 def is_pair(symbol: str) -> bool:
-    """Whether the symbol is two known currencies, such as EURUSD."""
+    """Return whether the symbol consists of two different known currencies, such as EURUSD."""
     return len(symbol) == 6 and symbol[:3] in CURRENCIES and symbol[3:] in CURRENCIES and symbol[:3] != symbol[3:]
 
 
 def digits(symbol: str) -> int:
-    """Decimals of the symbol's prices: 3 for yen quotes, else 5."""
+    """Return the decimals of the symbol's prices: 3 if quoted in yen, else 5."""
     return 3 if symbol.endswith("JPY") else 5
 
 
 def point(symbol: str) -> float:
-    """The smallest step of the symbol's prices, a tenth of a pip."""
+    """Return the smallest step of the symbol's prices, a tenth of a pip."""
     return 0.001 if symbol.endswith("JPY") else 0.00001
 
 
 def pip(symbol: str) -> float:
-    """0.0001, or 0.01 for yen quotes."""
+    """Return the symbol's pip: 0.01 if quoted in yen, else 0.0001."""
     return 0.01 if symbol.endswith("JPY") else 0.0001
 
 
 class Rates:
-    """The last bid and ask of every symbol, and conversions to dollars through the bids."""
+    """The last bid and ask of every symbol, and conversions to dollars at the bids."""
 
     def __init__(self) -> None:
         self.quotes: dict[str, tuple[float, float]] = {}
         self._paths: dict[str, tuple[tuple[str, bool], ...] | None] = {}
 
     def update(self, symbol: str, bid: float, ask: float) -> None:
-        """Take a new quote."""
+        """Store the newest quote of a symbol."""
         if symbol not in self.quotes:
             self._paths.clear()
         self.quotes[symbol] = (bid, ask)
 
     def to_usd(self, currency: str, own: str = "", own_price: float = 0.0) -> float | None:
-        """Dollars for one unit of the currency, or None without quotes that lead there.
+        """Return the dollars for one unit of the currency, or None if no chain of quoted pairs leads to the dollar.
 
-        The shortest chain of pairs is taken, each at its bid (the wire's `last`); a position's own pair, `own`, is
-        taken at the position's price, so that the profit of USDJPY follows from its own message alone.
+        The shortest chain of pairs is used. Each pair is converted at its bid (the wire's `last`), except a position's
+        own pair, `own`: it is converted at the position's price, `own_price`. So the profit of a USDJPY position can
+        be checked from its own message alone.
         """
         path = self._path(currency)
         if path is None:
@@ -65,24 +66,24 @@ class Rates:
         return self._paths[currency]
 
     def _search(self, currency: str) -> tuple[tuple[str, bool], ...] | None:
-        """Breadth first over the pairs in alphabetic order, so that the order of arrival does not choose the path."""
-        steps = sorted(symbol for symbol in self.quotes if is_pair(symbol))
+        """Search breadth first, over the pairs in alphabetical order: the order of arrival must not choose the path."""
+        pairs = sorted(symbol for symbol in self.quotes if is_pair(symbol))
         reached: dict[str, tuple[tuple[str, bool], ...]] = {currency: ()}
         frontier = [currency]
         while frontier and ACCOUNT_CURRENCY not in reached:
-            following = []
-            for here in frontier:
-                for symbol in steps:
+            next_frontier = []
+            for current in frontier:
+                for symbol in pairs:
                     base, quote = symbol[:3], symbol[3:]
-                    there = quote if base == here else base if quote == here else None
-                    if there is not None and there not in reached:
-                        reached[there] = (*reached[here], (symbol, base == here))
-                        following.append(there)
-            frontier = following
+                    neighbour = quote if base == current else base if quote == current else None
+                    if neighbour is not None and neighbour not in reached:
+                        reached[neighbour] = (*reached[current], (symbol, base == current))
+                        next_frontier.append(neighbour)
+            frontier = next_frontier
         return reached.get(ACCOUNT_CURRENCY)
 
 
 def cents(units: float, usd_rate: float) -> int:
-    """An amount of some currency in whole US cents, half to even."""
-    # Differences of prices carry binary dust (1e-17); rounded away first, so that exact cents stay exact.
+    """Convert an amount of a currency to whole US cents, rounding half to even."""
+    # Differences of prices have binary rounding errors (1e-17). Round these away first, so that exact cents stay exact.
     return round(round(units, 8) * usd_rate * 100)

@@ -1,4 +1,4 @@
-"""Real quotes from a file or a DataFrame, replayed as they are."""
+"""Replay of real quotes from a file or a DataFrame, unchanged."""
 
 from __future__ import annotations
 
@@ -18,25 +18,31 @@ _CHUNK = 4096
 
 
 class TicksError(ValueError):
-    """Ticks that cannot be replayed; the text says what is wrong with them."""
+    """Ticks that cannot be replayed. The text names the invalid column, row or file."""
 
 
 class Replay:
-    """The quotes of a CSV, .csv.gz or Parquet file, or of a DataFrame, in time order; crossed quotes stay crossed.
+    """The quotes of a CSV, .csv.gz or Parquet file, or of a DataFrame, in time order.
 
-    Columns are timestamp (UTC; text, datetimes, or whole milliseconds since 1970), symbol, bid and ask; others are
-    ignored. Quotes of the same time keep their order. Times are cut to the wire's milliseconds.
+    The columns are timestamp (UTC; text, datetimes, or whole milliseconds since 1970), symbol, bid and ask. Others are
+    ignored. Quotes of the same time keep their order. Times are truncated to milliseconds, as on the wire. Prices are
+    not changed: a crossed quote stays crossed.
+
+    Raises
+    ------
+    TicksError
+        If the file is missing or cannot be read, if there are no quotes, or if a column or value is invalid.
     """
 
     def __init__(self, ticks: str | PathLike[str] | pd.DataFrame, symbols: Sequence[str] | None = None) -> None:
         frame = _read(ticks)
         missing = [column for column in COLUMNS if column not in frame.columns]
         if missing:
-            raise TicksError(f"ticks need the columns {', '.join(COLUMNS)}; there is no {', '.join(missing)}")
+            raise TicksError(f"Ticks need the columns {', '.join(COLUMNS)}. Missing: {', '.join(missing)}.")
         if symbols is not None:
             frame = frame[frame["symbol"].isin(list(symbols))]
         if not len(frame):
-            raise TicksError("there are no ticks" + (f" of {', '.join(symbols)}" if symbols else ""))
+            raise TicksError("No ticks found" + (f" for {', '.join(symbols)}." if symbols else "."))
         times = _milliseconds(frame["timestamp"])
         order = times.argsort(kind="stable")
         self._times = times[order]
@@ -67,23 +73,23 @@ class Replay:
 
 
 def _read(ticks: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
-    # Only a replay needs pandas, and a simulator should start at once.
+    # Imported here because only a replay needs pandas, and a simulator should start quickly.
     import pandas as pd
 
     if isinstance(ticks, pd.DataFrame):
         return ticks.reset_index() if "timestamp" not in ticks.columns else ticks
     path = Path(ticks)
     if not path.is_file():
-        raise TicksError(f"there is no file {path}")
+        raise TicksError(f"Tick file not found: {path}")
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(path)
-        # Prices as text: read_csv's own parser of numbers is off in the last place now and then (and its option to be
-        # exact is deprecated), but what leaves must be what is in the file.
+        # Read prices as text: read_csv's own number parser is sometimes wrong in the last digit (and its option for
+        # exact parsing is deprecated), but the prices sent must be those in the file.
         text = {"symbol": "str", "bid": "str", "ask": "str"}
         return pd.read_csv(path, dtype=text, usecols=lambda name: name in COLUMNS)
     except Exception as error:
-        raise TicksError(f"{path.name} cannot be read as CSV, .csv.gz or Parquet: {error}") from error
+        raise TicksError(f"Could not read {path.name} as CSV, .csv.gz or Parquet: {error}") from error
 
 
 def _milliseconds(column: pd.Series) -> np.ndarray:
@@ -95,9 +101,9 @@ def _milliseconds(column: pd.Series) -> np.ndarray:
     try:
         times = pd.DatetimeIndex(pd.to_datetime(column, utc=True, format=None if _is_time(column) else "ISO8601"))
     except (ValueError, TypeError) as error:
-        raise TicksError(f"the column timestamp holds something that is not a time: {error}") from error
+        raise TicksError(f"Column timestamp: a value is not a time: {error}") from error
     if times.hasnans:
-        raise TicksError(f"row {int(times.isna().argmax())} has no timestamp")
+        raise TicksError(f"Row {int(times.isna().argmax())}: timestamp is missing.")
     return times.as_unit("us").asi8 // 1000
 
 
@@ -110,12 +116,12 @@ def _is_time(column: pd.Series) -> bool:
 def _symbols(frame: pd.DataFrame) -> np.ndarray:
     symbols = frame["symbol"]
     if symbols.isna().any():
-        raise TicksError(f"row {int(symbols.isna().to_numpy().argmax())} has no symbol")
+        raise TicksError(f"Row {int(symbols.isna().to_numpy().argmax())}: symbol is missing.")
     names = symbols.astype(object)
-    # Symbols go into JSON by hand.
-    odd = [name for name in names.unique() if not str(name).isprintable() or set('"\\') & set(str(name))]
-    if odd:
-        raise TicksError(f"{odd[0]!r} is not a symbol")
+    # QuoteBook puts symbols into JSON without escaping.
+    invalid = [name for name in names.unique() if not str(name).isprintable() or set('"\\') & set(str(name))]
+    if invalid:
+        raise TicksError(f"Invalid symbol {invalid[0]!r}. Use printable characters without quotes and backslashes.")
     return names.astype(str).to_numpy(object)
 
 
@@ -128,9 +134,10 @@ def _prices(frame: pd.DataFrame, column: str) -> np.ndarray:
         prices = values.to_numpy(np.float64, na_value=np.nan)
     else:
         prices = np.fromiter(map(_price, values), np.float64, len(values))
-    bad = ~np.isfinite(prices) | (prices <= 0)
-    if bad.any():
-        raise TicksError(f"row {int(bad.argmax())} has no price in the column {column}")
+    invalid = ~np.isfinite(prices) | (prices <= 0)
+    if invalid.any():
+        row = int(invalid.argmax())
+        raise TicksError(f"Row {row}: {column} must be a positive number, got {values.iloc[row]}.")
     return prices
 
 

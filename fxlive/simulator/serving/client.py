@@ -1,4 +1,4 @@
-"""A client as the server sees it: its subscriptions, the way its frames go out, and what is wrong with its line."""
+"""The server's side of a connection: subscriptions, sending, and the faults of the link to the client."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _REORDER_WAIT_S = 1.0
 class Client:
     """One open connection.
 
-    Frames are written many at a time, straight to the transport: the library's own send() costs a coroutine and a
-    system call for each message, four times what everything else here does together.
+    Frames are joined and written directly to the transport. The library's own send() costs a coroutine and a system
+    call per message, four times as much as everything else here together.
     """
 
     def __init__(
@@ -36,73 +36,73 @@ class Client:
         self.session_id = session_id
         self.requests = requests
         self.subscriptions: dict[str, Filter | None] = {}
-        self.line = Line(self, backlog_bytes)
+        self.link = Link(self, backlog_bytes)
         self._closing: asyncio.TimerHandle | None = None
 
     @property
     def open(self) -> bool:
-        """Whether frames still have a way to the client."""
+        """Whether frames can still be sent."""
         return self.connection.protocol.state is State.OPEN and not self.connection.transport.is_closing()
 
     def select(self, messages: Sequence[Message], counts: dict[str, int]) -> list[bytes]:
-        """Frames of the messages that the client has subscribed to, counted by channel."""
+        """Return the frames of the messages that the client has subscribed to, and add them to `counts` by channel."""
         frames = []
         subscriptions = self.subscriptions
         for message in messages:
             channel = message.channel
-            wanted = subscriptions.get(channel, _UNSUBSCRIBED)
-            if wanted is None or (wanted is not _UNSUBSCRIBED and wanted.keeps(message)):
+            channel_filter = subscriptions.get(channel, _UNSUBSCRIBED)
+            if channel_filter is None or (channel_filter is not _UNSUBSCRIBED and channel_filter.matches(message)):
                 frames.append(message.frame)
                 counts[channel] += 1
         return frames
 
     def send(self, frames: list[bytes]) -> None:
         """Send messages of channels."""
-        if self.line.clear:
+        if self.link.clear:
             self.write(frames)
         else:
-            self.line.send(frames)
+            self.link.send(frames)
 
     def answer(self, frame: bytes) -> None:
-        """Send an answer or an error: delayed and silenced like all else, but never repeated or out of order."""
-        if self.line.clear:
+        """Send an answer or an error. Delays and silences apply to it, but it is never duplicated or reordered."""
+        if self.link.clear:
             self.write([frame])
         else:
-            self.line.answer(frame)
+            self.link.answer(frame)
 
     def write(self, frames: list[bytes]) -> None:
-        """Write whole frames, now."""
+        """Write whole frames immediately, without the faults of the link."""
         if frames and self.open:
             self.connection.transport.write(b"".join(frames))
 
-    async def room(self) -> None:
-        """Wait until the client has taken most of what was written."""
-        await self.line.room()
-        # A connection that ends meanwhile has all the room it needs.
+    async def drain(self) -> None:
+        """Wait until the client has received most of the data."""
+        await self.link.drain()
+        # If the connection ends meanwhile, there is nothing to wait for.
         with contextlib.suppress(OSError):
             await self.connection.drain()
 
     def close(self, code: int = 1006, reason: str = "") -> None:
-        """End the connection with this close code; 1006 cuts it without a word."""
+        """End the connection with this close code. 1006 cuts it without a close frame."""
         if code == 1006:
             self.connection.transport.abort()
         elif self.open:
             self.connection.protocol.send_close(code, reason)
             self.connection.send_data()
-            # Not connection.close(): that waits for room in a full buffer, and a stalled client never makes any.
+            # Not connection.close(): that waits for space in the write buffer, which a stalled client never makes.
             self._closing = self.connection.loop.call_later(1.0, self.connection.transport.abort)
 
-    def closed(self) -> None:
-        """Release what the connection held."""
+    def release(self) -> None:
+        """Cancel timers and discard unsent frames after the connection has ended."""
         if self._closing is not None:
             self._closing.cancel()
-        self.line.stop()
+        self.link.stop()
 
     async def keep_alive(self, interval_s: float, timeout_s: float | None) -> None:
-        """Ping the client, and end the connection when no pong comes in time.
+        """Ping the client, and end the connection when a pong is not received in time.
 
-        The library's own keepalive waits for room in the write buffer before its timeout starts, so that a client that
-        has stalled under load would never be found out.
+        The library's own keepalive waits for space in the write buffer before its timeout starts. It would never
+        detect a client that has stalled under load.
         """
         with contextlib.suppress(ConnectionClosed):
             while True:
@@ -115,29 +115,32 @@ class Client:
                     return
 
 
-class Line:
-    """What is wrong with the way to one client: silence, slowness, repetition, disorder, unknown fields."""
+class Link:
+    """The link to one client, with its faults: silence, slow sending, duplicates, wrong order, unknown fields.
+
+    `clear` is True while no fault is active; then frames may be written directly.
+    """
 
     def __init__(self, client: Client, backlog_bytes: int) -> None:
         self.clear = True
         self._client = client
         self._silent = self._deaf = False
-        self._duplicate = 0
-        self._hold = 0
-        self._held: list[bytes] = []
-        self._held_timer: asyncio.TimerHandle | None = None
-        self._insert = b""
+        self._duplicate_count = 0
+        self._reorder_count = 0
+        self._held_frames: list[bytes] = []
+        self._release_timer: asyncio.TimerHandle | None = None
+        self._inserted_fields = b""
         self._delay_s = 0.0
         self._bytes_per_s: float | None = None
         self._outbox: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        self._outbox_bytes = 0
         self._backlog_bytes = backlog_bytes
-        self._pump: asyncio.Task[None] | None = None
-        self._low = asyncio.Event()
-        self._low.set()
+        self._slow_sender: asyncio.Task[None] | None = None
+        self._drained = asyncio.Event()
+        self._drained.set()
 
     def silence(self, silent: bool, *, deaf: bool = False) -> None:
-        """Let nothing out; when deaf, read nothing either, so that not even pings are answered."""
+        """Send nothing while silent. When deaf, read nothing either, so that pings are not answered."""
         self._silent = silent
         transport = self._client.connection.transport
         if deaf != self._deaf and not transport.is_closing():
@@ -149,112 +152,112 @@ class Line:
         self._update()
 
     def duplicate(self, count: int) -> None:
-        """Send each of the next messages twice."""
-        self._duplicate += count
+        """Send each of the next `count` messages twice."""
+        self._duplicate_count += count
         self._update()
 
     def reorder(self, count: int) -> None:
-        """Hold the next messages back until there are so many (or a second has passed), then send the last first."""
-        self._hold = count
+        """Hold back the next `count` messages (or those of one second), then send them in reverse order."""
+        self._reorder_count = count
         self._update()
 
     def slow(self, bytes_per_s: float | None, delay_s: float) -> None:
-        """Send at most so many bytes a second, and wait before each message."""
+        """Send at most `bytes_per_s`, and wait `delay_s` before each message."""
         self._bytes_per_s = bytes_per_s
         self._delay_s = delay_s
         self._update()
 
     def insert(self, fields: bytes) -> None:
-        """Put these fields (JSON, with a comma at the end) into the data of every message."""
-        self._insert = fields
+        """Insert these fields (JSON, with a trailing comma) into the data of every message."""
+        self._inserted_fields = fields
         self._update()
 
     def send(self, frames: list[bytes]) -> None:
-        """Send messages of channels the hard way."""
+        """Send messages of channels, with the active faults."""
         if self._silent:
             return
-        if self._insert:
-            frames = [_inserted(frame, self._insert) for frame in frames]
-        if self._duplicate:
-            twice = frames[: self._duplicate]
-            self._duplicate -= len(twice)
-            frames = [frame for one in twice for frame in (one, one)] + frames[len(twice) :]
-        if self._hold:
-            frames = self._reordered(frames)
-        self._out(frames)
+        if self._inserted_fields:
+            frames = [_insert(frame, self._inserted_fields) for frame in frames]
+        if self._duplicate_count:
+            originals = frames[: self._duplicate_count]
+            self._duplicate_count -= len(originals)
+            frames = [copy for frame in originals for copy in (frame, frame)] + frames[len(originals) :]
+        if self._reorder_count:
+            frames = self._reorder(frames)
+        self._deliver(frames)
         self._update()
 
     def answer(self, frame: bytes) -> None:
-        """Send an answer the hard way."""
+        """Send an answer, with the active faults."""
         if not self._silent:
-            self._out([frame])
+            self._deliver([frame])
 
-    async def room(self) -> None:
-        """Wait until little is left to send."""
-        await self._low.wait()
+    async def drain(self) -> None:
+        """Wait until at most half of the allowed backlog is left to send."""
+        await self._drained.wait()
 
     def stop(self) -> None:
-        """Let go of everything that is still to be sent."""
+        """Discard the unsent frames and stop all timers and tasks."""
         self._outbox.clear()
-        self._low.set()
-        if self._pump is not None:
-            self._pump.cancel()
-        if self._held_timer is not None:
-            self._held_timer.cancel()
+        self._drained.set()
+        if self._slow_sender is not None:
+            self._slow_sender.cancel()
+        if self._release_timer is not None:
+            self._release_timer.cancel()
 
     def _update(self) -> None:
         self.clear = not (
-            self._silent or self._duplicate or self._hold or self._held or self._insert or self._outbox or self._pump
-            or self._delay_s or self._bytes_per_s
+            self._silent or self._duplicate_count or self._reorder_count or self._held_frames or self._inserted_fields
+            or self._outbox or self._slow_sender or self._delay_s or self._bytes_per_s
         )  # fmt: skip
 
-    def _reordered(self, frames: list[bytes]) -> list[bytes]:
-        self._held += frames[: self._hold]
-        rest = frames[self._hold :]
-        self._hold -= len(frames) - len(rest)
-        if self._hold:
-            if self._held_timer is None:
-                self._held_timer = asyncio.get_running_loop().call_later(_REORDER_WAIT_S, self._release)
+    def _reorder(self, frames: list[bytes]) -> list[bytes]:
+        """Hold frames back, and return those to send now: none, or the held ones reversed and the rest."""
+        self._held_frames += frames[: self._reorder_count]
+        rest = frames[self._reorder_count :]
+        self._reorder_count -= len(frames) - len(rest)
+        if self._reorder_count:
+            if self._release_timer is None:
+                self._release_timer = asyncio.get_running_loop().call_later(_REORDER_WAIT_S, self._release)
             return []
-        held = self._unheld()
-        return held + rest
+        return self._take_held() + rest
 
     def _release(self) -> None:
-        self._hold = 0
-        self._out(self._unheld())
+        self._reorder_count = 0
+        self._deliver(self._take_held())
         self._update()
 
-    def _unheld(self) -> list[bytes]:
-        held, self._held = self._held[::-1], []
-        if self._held_timer is not None:
-            self._held_timer.cancel()
-            self._held_timer = None
-        return held
+    def _take_held(self) -> list[bytes]:
+        reversed_frames, self._held_frames = self._held_frames[::-1], []
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+            self._release_timer = None
+        return reversed_frames
 
-    def _out(self, frames: list[bytes]) -> None:
-        if not (self._delay_s or self._bytes_per_s or self._outbox or self._pump):
+    def _deliver(self, frames: list[bytes]) -> None:
+        if not (self._delay_s or self._bytes_per_s or self._outbox or self._slow_sender):
             self._client.write(frames)
             return
         self._outbox.extend(frames)
-        self._waiting_bytes += sum(map(len, frames))
-        if self._waiting_bytes > self._backlog_bytes:
-            self._low.clear()
-        if self._pump is None and self._outbox:
-            self._pump = asyncio.get_running_loop().create_task(self._drip())
+        self._outbox_bytes += sum(map(len, frames))
+        if self._outbox_bytes > self._backlog_bytes:
+            self._drained.clear()
+        if self._slow_sender is None and self._outbox:
+            self._slow_sender = asyncio.get_running_loop().create_task(self._send_slowly())
 
-    async def _drip(self) -> None:
+    async def _send_slowly(self) -> None:
         while self._outbox and self._client.open:
             frame = self._outbox.popleft()
-            self._waiting_bytes -= len(frame)
+            self._outbox_bytes -= len(frame)
             pause_s = self._delay_s + (len(frame) / self._bytes_per_s if self._bytes_per_s else 0.0)
             await asyncio.sleep(pause_s)
             self._client.write([frame])
-            if self._waiting_bytes <= self._backlog_bytes // 2:
-                self._low.set()
-        self._pump = None
-        self._low.set()
+            if self._outbox_bytes <= self._backlog_bytes // 2:
+                self._drained.set()
+        self._slow_sender = None
+        self._drained.set()
         self._update()
 
 
-def _inserted(frame: bytes, fields: bytes) -> bytes:
+def _insert(frame: bytes, fields: bytes) -> bytes:
     return wire.frame(wire.payload(frame).replace(b'"data":{', b'"data":{' + fields, 1))

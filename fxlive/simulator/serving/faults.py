@@ -1,4 +1,4 @@
-"""Faults on demand: everything that a platform, or the way to it, can do wrong."""
+"""Faults on demand: broken connections, delayed, duplicated or malformed messages, refusals, and more."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MALFORMED = ("cut", "text", "empty", "binary", "list", "number")
 
 
 class Faults:
-    """Breaks the simulator's connections in a chosen way; every method may be called from any thread.
+    """Faults of the simulator's connections and messages. Every method may be called from any thread.
 
-    What is sent on demand goes to all clients that are open now; silence, slowness and unknown fields also hold for
-    clients that come later, until calm().
+    A message that is sent on demand goes to all clients that are connected now. Silence, slow sending and unknown
+    fields also apply to clients that connect later, until they are ended or until calm().
     """
 
     def __init__(self, clients: Callable[[], Collection[Client]], next_number: Callable[[], int]) -> None:
@@ -43,17 +43,20 @@ class Faults:
         self._silent: tuple[bool, bool] = (False, False)
         self._resume: asyncio.TimerHandle | None = None
         self._slow: tuple[float | None, float] = (None, 0.0)
-        self._insert = b""
-        self._kinds = count()
+        self._inserted_fields = b""
+        self._sequence = count()
 
-    # On the line
+    # Connections
 
     def drop(self, code: int = 1006, reason: str = "") -> None:
-        """End all connections with this close code; 1006 cuts them without a word."""
+        """End all connections with this close code. 1006 cuts them without a close frame."""
         self._each(lambda client: client.close(code, reason))
 
     def expire(self, *, revoke: bool = False) -> None:
-        """End all connections with 4401, as if their tokens expired; `revoke` also refuses tokens made until now."""
+        """End all connections with 4401, as if their tokens had expired.
+
+        With `revoke`, also refuse all tokens issued until now.
+        """
 
         def expire() -> None:
             if revoke:
@@ -64,9 +67,9 @@ class Faults:
         self._do(expire)
 
     def silence(self, seconds: float | None = None, *, deaf: bool = False) -> None:
-        """Stay connected and send nothing, for so many seconds or until resume(); what was to be sent is lost.
+        """Stay connected but send nothing, for `seconds` or until resume(). Messages of that time are lost.
 
-        Pings are still answered, unless the platform is deaf too.
+        Pings are still answered. With `deaf`, nothing is read, so pings are not answered either.
         """
 
         def silence() -> None:
@@ -81,36 +84,36 @@ class Faults:
         self._do(lambda: self._set_silent(False, False))
 
     def slow(self, bytes_per_s: float | None = None, delay_s: float = 0.0) -> None:
-        """Send so many bytes a second at most, and wait so long before each message; without arguments, end it."""
+        """Send at most `bytes_per_s`, and wait `delay_s` before each message. Without arguments, end it."""
 
         def slow() -> None:
             self._slow = (bytes_per_s, delay_s)
             for client in self._clients():
-                client.line.slow(bytes_per_s, delay_s)
+                client.link.slow(bytes_per_s, delay_s)
 
         self._do(slow)
 
     def duplicate(self, n: int = 1) -> None:
-        """Send each of the next n messages of the channels twice, with the same id."""
-        self._each(lambda client: client.line.duplicate(n))
+        """Send each of the next `n` messages of the channels twice, with the same id."""
+        self._each(lambda client: client.link.duplicate(n))
 
     def reorder(self, n: int = 2) -> None:
-        """Send the next n messages of the channels in reverse order; after a second those that have come."""
-        self._each(lambda client: client.line.reorder(n))
+        """Send the next `n` messages of the channels in reverse order; after a second, as many as there are."""
+        self._each(lambda client: client.link.reorder(n))
 
     def unknown_fields(self, **fields: Any) -> None:
-        """Add these fields to the data of every message, as a platform that grows does; without any, end it."""
-        insert = (json.dumps(fields, separators=(",", ":"))[1:-1] + ",").encode() if fields else b""
+        """Add these fields to the data of every message, as a newer platform would. Without any, end it."""
+        inserted = (json.dumps(fields, separators=(",", ":"))[1:-1] + ",").encode() if fields else b""
 
         def unknown_fields() -> None:
-            self._insert = insert
+            self._inserted_fields = inserted
             for client in self._clients():
-                client.line.insert(insert)
+                client.link.insert(inserted)
 
         self._do(unknown_fields)
 
     def calm(self) -> None:
-        """End every fault that lasts: silence, slowness, unknown fields, refusals."""
+        """End every lasting fault: silence, slow sending, unknown fields, refusals."""
 
         def calm() -> None:
             self._refusals.clear()
@@ -124,7 +127,7 @@ class Faults:
     # Messages
 
     def send_raw(self, message: str | bytes) -> None:
-        """Send this to all clients as it is: a text as a text frame, bytes as a binary one."""
+        """Send a message to all clients unchanged: a str as a text frame, bytes as a binary frame."""
         text = isinstance(message, str)
         frame = wire.frame(message.encode() if isinstance(message, str) else message, text=text)
         self._each(lambda client: client.answer(frame))
@@ -140,21 +143,21 @@ class Faults:
         self._do(send)
 
     def malformed(self, n: int = 1, kind: str | None = None, *, size: int = 20_000_000) -> None:
-        """Send n messages that are none, between the others.
+        """Send malformed messages between the others.
 
         Parameters
         ----------
-        n : how many.
-        kind : cut (a message cut in its middle), text, empty, binary, list, number; by turns if not given. Only on
-            demand: huge (a cut message of `size` bytes), utf8 (a text frame that is not UTF-8, which ends connections).
-        size : bytes of a huge one.
+        n : the number of messages.
+        kind : cut (a truncated message), text, empty, binary, list or number; by default each in turn. Only on demand:
+            huge (a truncated message of `size` bytes), utf8 (a text frame that is not UTF-8, which ends connections).
+        size : bytes of a huge message.
         """
         if kind not in {None, "huge", "utf8", *MALFORMED}:
-            raise ValueError(f"no such kind of malformed message: {kind!r} ({', '.join(MALFORMED)}, huge, utf8)")
+            raise ValueError(f"kind must be one of {', '.join(MALFORMED)}, huge, utf8, got {kind!r}")
 
         def send() -> None:
             for _ in range(n):
-                number = next(self._kinds)
+                number = next(self._sequence)
                 frame = _malformed(kind or MALFORMED[number % len(MALFORMED)], number, size)
                 for client in self._clients():
                     client.answer(frame)
@@ -162,22 +165,25 @@ class Faults:
         self._do(send)
 
     def wrong_types(self, n: int = 1) -> None:
-        """Send n messages of the channels in which one known field has a type that it cannot have."""
+        """Send `n` messages of the channels in which a known field has an invalid type."""
 
         def send() -> None:
             for _ in range(n):
-                frame = wire.frame(_wrong_type(next(self._kinds), self._next_number()))
+                frame = wire.frame(_wrong_type(next(self._sequence), self._next_number()))
                 for client in self._clients():
                     client.answer(frame)
 
         self._do(send)
 
-    # At the door
+    # Handshakes
 
     def refuse(self, status: int, times: int | None = 1, retry_after: float | None = None) -> None:
-        """Refuse the next connections with this HTTP status: so many, or (None) all until accept()."""
+        """Refuse the next `times` connections (None: all until accept()) with this HTTP status.
+
+        `retry_after` is the Retry-After header in seconds.
+        """
         if status not in REASONS:
-            raise ValueError(f"refuse with one of {', '.join(map(str, REASONS))}, not {status}")
+            raise ValueError(f"status must be one of {', '.join(map(str, REASONS))}, got {status}")
 
         def refuse() -> None:
             if times is None:
@@ -188,7 +194,7 @@ class Faults:
         self._do(refuse)
 
     def accept(self) -> None:
-        """Refuse no more."""
+        """Accept connections again."""
 
         def accept() -> None:
             self._refusals.clear()
@@ -196,35 +202,35 @@ class Faults:
 
         self._do(accept)
 
-    # What the server asks
+    # For the server
 
     def bind(self) -> None:
-        """Belong to the loop that is running."""
+        """Run all faults on the current event loop from now on."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
 
     def unbind(self) -> None:
-        """Belong to none again."""
+        """Forget the event loop."""
         if self._resume is not None:
             self._resume.cancel()
         self._loop = None
 
     def refusal(self) -> tuple[int, float | None] | None:
-        """Status and Retry-After with which this connection is to be refused, or None."""
+        """Return the status and Retry-After for refusing the next connection, or None to accept it."""
         return self._refusals.popleft() if self._refusals else self._always
 
     def revoked(self, issued_at: float) -> bool:
-        """Whether a token of this time has been revoked."""
+        """Return whether a token issued at this time has been revoked."""
         return issued_at <= self._revoked_before
 
     def admit(self, client: Client) -> None:
-        """Give a new client the faults that last."""
+        """Apply the lasting faults to a new client."""
         if self._silent[0]:
-            client.line.silence(True, deaf=self._silent[1])
+            client.link.silence(True, deaf=self._silent[1])
         if self._slow != (None, 0.0):
-            client.line.slow(*self._slow)
-        if self._insert:
-            client.line.insert(self._insert)
+            client.link.slow(*self._slow)
+        if self._inserted_fields:
+            client.link.insert(self._inserted_fields)
 
     def _set_silent(self, silent: bool, deaf: bool) -> None:
         if self._resume is not None:
@@ -232,7 +238,7 @@ class Faults:
             self._resume = None
         self._silent = (silent, deaf)
         for client in self._clients():
-            client.line.silence(silent, deaf=deaf)
+            client.link.silence(silent, deaf=deaf)
 
     def _each(self, action: Callable[[Client], None]) -> None:
         def act() -> None:
@@ -242,7 +248,7 @@ class Faults:
         self._do(act)
 
     def _do(self, action: Callable[[], None]) -> None:
-        """Do it on the simulator's loop, and return when it is done."""
+        """Run an action on the simulator's loop, and return when it has ended."""
         if self._loop is None or threading.get_ident() == self._thread:
             action()
             return
@@ -261,9 +267,9 @@ class Faults:
 
 
 async def random_faults(faults: Faults, seed: int, *, every_s: float = 5.0) -> None:
-    """Bring one fault after another upon all clients, about every so many seconds, for as long as it runs.
+    """Apply random faults to all clients, one about every `every_s` seconds, until cancelled.
 
-    None of them is final for a client that does its part: tokens stay good, and refusals end.
+    A client that reconnects survives them all: tokens stay valid, and refusals end.
     """
     rng = random.Random(seed)
     for _ in count():
@@ -322,7 +328,7 @@ def _malformed(kind: str, number: int, size: int) -> bytes:
 
 
 def _wrong_types() -> Iterator[tuple[str, dict[str, Any]]]:
-    """A channel and what is wrong in its data, or under "" the data itself."""
+    """Yield channels with invalid data. Under the key "", the data itself is not an object."""
     yield "market-data", {"symbol": "EURUSD", "bid": "a price", "ask": 1.08501}
     yield "market-data", {"symbol": 17, "bid": 1.085, "ask": 1.08501}
     yield "market-data", {"symbol": "EURUSD", "bid": [1.085], "ask": {"price": 1.08501}}
@@ -337,11 +343,11 @@ def _wrong_types() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "system", {"": "not an object"}
 
 
-_WRONG = tuple(_wrong_types())
+_WRONG_TYPES = tuple(_wrong_types())
 
 
 def _wrong_type(turn: int, number: int) -> bytes:
-    channel, data = _WRONG[turn % len(_WRONG)]
+    channel, data = _WRONG_TYPES[turn % len(_WRONG_TYPES)]
     message = json.loads(wire.envelope(channel, data, _now_ms(), number))
     if "" in data:
         message["data"] = data[""]

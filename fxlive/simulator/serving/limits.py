@@ -1,4 +1,4 @@
-"""The platform's rate limits."""
+"""The rate limit that the platform applies to connections and requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 
 class Window:
-    """At most `limit` events in any `window_s` seconds; the clock comes from the caller."""
+    """A sliding window that allows at most `limit` events in any `window_s` seconds. None allows any number."""
 
     def __init__(self, limit: int | None, window_s: float) -> None:
         self._limit = limit
@@ -14,7 +14,7 @@ class Window:
         self._times: deque[float] = deque()
 
     def wait(self, now_s: float) -> float:
-        """Count an event and return 0, or return the seconds after which it would be allowed."""
+        """Count an event at `now_s` and return 0. If it exceeds the limit, return the seconds until it is allowed."""
         if self._limit is None:
             return 0.0
         times = self._times

@@ -1,4 +1,4 @@
-"""What clients ask for: subscribe and unsubscribe requests, and filters."""
+"""Subscribe and unsubscribe requests, and the filters in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from fxlive.simulator.wire import CHANNELS, FIELDS
 
 
 class BadRequest(Exception):
-    """A request that is answered with a documented error: its name, what is wrong, and the channel if there is one."""
+    """A request, or a channel in it, that is answered with a documented error.
+
+    Attributes
+    ----------
+    name : the reference's name of the error.
+    message : the details, with the accepted values.
+    channel : the channel concerned, or None.
+    """
 
     def __init__(self, name: str, message: str, channel: str | None = None) -> None:
         super().__init__(message)
@@ -21,28 +28,29 @@ class BadRequest(Exception):
 
 
 class Filter:
-    """Keeps the messages whose data equal every given value.
+    """A filter that matches the messages whose data have all the given values.
 
-    A name is a field of data (`metrics.winRate` for a nested one), or strategyId or connectionId where the account
-    knows it. A value is a text, a number, true, false or null, or a list of which one must match; 1 matches "1".
+    A name is a field of the data (`metrics.winRate` for a nested one) or, in the account's channels, also strategyId
+    or connectionId. A value is a text, a number, true, false or null, or a list of these of which one must match. The
+    number 1 matches the text "1".
     """
 
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self.wanted = dict(wanted)
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = dict(values)
         self._symbols: frozenset[str] | None = None
-        if set(self.wanted) == {"symbol"}:
-            value = self.wanted["symbol"]
-            values = value if isinstance(value, list) else [value]
-            if all(isinstance(one, str) for one in values):
-                # The usual filter needs no look into the data.
-                self._symbols = frozenset(values)
+        if set(self.values) == {"symbol"}:
+            value = self.values["symbol"]
+            symbols = value if isinstance(value, list) else [value]
+            if all(isinstance(symbol, str) for symbol in symbols):
+                # The most frequent filter. It does not need to decode the message.
+                self._symbols = frozenset(symbols)
 
-    def keeps(self, message: Message) -> bool:
-        """Whether the message passes."""
+    def matches(self, message: Message) -> bool:
+        """Return whether the message passes the filter."""
         if self._symbols is not None:
             return message.symbol in self._symbols
         data = data_of(message.frame)
-        return all(_equals(_find(data, message.labels, name), value) for name, value in self.wanted.items())
+        return all(_equals(_find(data, message.labels, name), value) for name, value in self.values.items())
 
 
 def _find(data: Any, labels: Mapping[str, str], name: str) -> Any:
@@ -53,83 +61,91 @@ def _find(data: Any, labels: Mapping[str, str], name: str) -> Any:
     return data
 
 
-def _equals(value: Any, wanted: Any) -> bool:
-    if isinstance(wanted, list) and not isinstance(value, list):
-        return any(_equals(value, one) for one in wanted)
-    if value is None or wanted is None or isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    if isinstance(value, (int, float)) and isinstance(wanted, (int, float, str)):
+def _equals(value: Any, expected: Any) -> bool:
+    if isinstance(expected, list) and not isinstance(value, list):
+        return any(_equals(value, alternative) for alternative in expected)
+    if value is None or expected is None or isinstance(value, bool) or isinstance(expected, bool):
+        return value is expected
+    if isinstance(value, (int, float)) and isinstance(expected, (int, float, str)):
         try:
-            return float(wanted) == value
+            return float(expected) == value
         except ValueError:
             return False
     if isinstance(value, str):
-        return value == str(wanted)
-    return bool(value == wanted)
+        return value == str(expected)
+    return bool(value == expected)
 
 
 class Subscribe(NamedTuple):
-    """A subscribe request: the channels to take, each with its filter; how many were asked for; what was wrong."""
+    """A subscribe request: its valid channels and their filters, the number requested, the errors of the others."""
 
     channels: list[tuple[str, Filter | None]]
-    asked: int
+    requested: int
     errors: list[BadRequest]
 
 
 class Unsubscribe(NamedTuple):
-    """An unsubscribe request: the channels to end, and what is wrong with the others."""
+    """An unsubscribe request: its valid channels, and the errors of the others."""
 
     channels: list[str]
     errors: list[BadRequest]
 
 
-def read(text: str | bytes, permitted: Collection[str] | None) -> Subscribe | Unsubscribe:
-    """Read a request, or raise BadRequest when it has no meaning at all.
+def parse_request(text: str | bytes, permitted: Collection[str] | None) -> Subscribe | Unsubscribe:
+    """Parse a request. An invalid channel is in its `errors`.
 
     Parameters
     ----------
-    text : what the client sent.
+    text : the client's message.
     permitted : the channels that its token permits (None: all).
+
+    Raises
+    ------
+    BadRequest
+        If the request as a whole is invalid.
     """
     try:
         request = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadRequest("Invalid subscription", "a request is a JSON object; this is no JSON") from None
+        raise BadRequest("Invalid subscription", "a request must be a JSON object") from None
     if not isinstance(request, dict) or request.get("type") not in {"subscribe", "unsubscribe"}:
-        raise BadRequest("Invalid subscription", "a request has the type subscribe or unsubscribe")
+        raise BadRequest("Invalid subscription", "type must be subscribe or unsubscribe")
     entries = request.get("channels")
     if not isinstance(entries, list) or not entries:
-        raise BadRequest("Invalid subscription", "channels is a list of names, or of objects with name and filters")
-    taken: dict[str, Filter | None] = {}
+        raise BadRequest(
+            "Invalid subscription", "channels must be a list of names, or of objects with name and filters"
+        )
+    channels: dict[str, Filter | None] = {}
     errors: list[BadRequest] = []
     for entry in entries:
         try:
-            name, wanted = _entry(entry)
+            name, filters = _parse_entry(entry)
             if permitted is not None and name not in permitted:
                 raise BadRequest("Permission denied", f"the token does not permit {name}", name)
-            taken[name] = Filter(wanted) if wanted else None
+            channels[name] = Filter(filters) if filters else None
         except BadRequest as error:
             errors.append(error)
     if request["type"] == "unsubscribe":
-        return Unsubscribe(list(taken), errors)
-    return Subscribe(list(taken.items()), len(entries), errors)
+        return Unsubscribe(list(channels), errors)
+    return Subscribe(list(channels.items()), len(entries), errors)
 
 
-def _entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
-    """One channel of a request and its filters."""
+def _parse_entry(entry: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return the name and the filters of one channel of a request."""
     name = entry.get("name") if isinstance(entry, dict) else entry
     if not isinstance(name, str):
-        raise BadRequest("Invalid subscription", "a channel is a name, or an object with name and filters")
+        raise BadRequest("Invalid subscription", "a channel must be a name, or an object with name and filters")
     if name not in CHANNELS:
-        raise BadRequest("Invalid channel", f"there is no channel {name!r}: {', '.join(CHANNELS)}", name)
-    wanted = entry.get("filters") if isinstance(entry, dict) else None
-    if wanted is None:
+        raise BadRequest("Invalid channel", f"unknown channel {name!r}; use one of: {', '.join(CHANNELS)}", name)
+    filters = entry.get("filters") if isinstance(entry, dict) else None
+    if filters is None:
         return name, {}
-    if not isinstance(wanted, dict):
-        raise BadRequest("Invalid subscription", "filters is an object of fields and values", name)
-    unknown = sorted(set(wanted) - FIELDS[name])
+    if not isinstance(filters, dict):
+        raise BadRequest("Invalid subscription", "filters must be an object of fields and values", name)
+    unknown = sorted(set(filters) - FIELDS[name])
     if unknown:
+        fields = ", ".join(sorted(FIELDS[name]))
         raise BadRequest(
-            "Invalid subscription", f"{name} has no {', '.join(unknown)}: {', '.join(sorted(FIELDS[name]))}", name
+            "Invalid subscription", f"unknown filter {', '.join(unknown)} of {name}; use one of: {fields}", name
         )
-    return name, wanted
+    return name, filters

@@ -1,4 +1,4 @@
-"""The simulator: the platform behind a WebSocket server, with its market running."""
+"""The simulator: a WebSocket server for the simulated platform and its market."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from fxlive.simulator.market.random_walk import SimulatedMarket
 from fxlive.simulator.market.ticks import Replay, TicksError
 from fxlive.simulator.serving.client import Client
 from fxlive.simulator.serving.faults import Faults, random_faults
-from fxlive.simulator.serving.handshake import Door
+from fxlive.simulator.serving.handshake import Handshake
 from fxlive.simulator.serving.limits import Window
-from fxlive.simulator.serving.requests import BadRequest, Subscribe, read
+from fxlive.simulator.serving.requests import BadRequest, Subscribe, parse_request
 from fxlive.simulator.serving.tokens import DEFAULT_SECRET, DEFAULT_USER, make_token
 from fxlive.simulator.trading.platform import Message, Platform
 
@@ -37,58 +37,66 @@ logger = logging.getLogger("fxlive.simulator")
 
 PATH = "/api/ws"
 _BATCH = 256
-"""Quotes at a time: enough to make writes cheap, few enough that requests are answered meanwhile."""
-_MARKS_S = 0.25
-_REPORT_S = 4.0
+"""Quotes that are sent at once: enough to make writes cheap, few enough to answer requests in between."""
+_MARKS_INTERVAL_S = 0.25
+_REPORT_INTERVAL_S = 4.0
 _FIRST_REPORT_S = 0.5
-# What may wait for a slow client before the market waits for it: little when the clients set the pace, and when the
-# clock does, more than any client that lives could ever leave.
+# Unsent bytes of a slow client at which the market waits for it. If the clients set the pace (True), the backlog is
+# small. If the clock does (False), it is larger than any client that still reads would let it grow.
 _BACKLOG_BYTES = {True: 256 * 1024, False: 16 * 1024 * 1024}
 RANDOM_FAULTS_EVERY_S = 5.0
 _LONDON_OPEN_MS = 7 * 3_600_000
 
 
 class Simulator:
-    """A platform to talk to: a WebSocket server with a market, and an account that trades on it.
+    """A simulated platform: a WebSocket server with a market, and an account that trades on it.
 
-    Use it as ``async with Simulator(...) as sim``; SimulatorThread is the same for code without a loop.
+    Use it as ``async with Simulator(...) as sim``. SimulatorThread is the same for code without an event loop.
 
     Parameters
     ----------
     host, port
-        Where it listens; port 0 takes a free one.
+        The address to listen on; port 0 chooses a free one.
     seed
-        Of the simulated market and of the strategies; same seed (and ticks), same quotes and trades.
+        Seed of the simulated market and of the strategies. The same seed (and ticks) gives the same quotes and trades.
     ticks
-        A CSV, .csv.gz or Parquet file or a DataFrame with the columns timestamp, symbol, bid, ask, to be replayed;
-        without, correlated pairs are simulated.
+        Quotes to replay: a CSV, .csv.gz or Parquet file or a DataFrame with the columns timestamp, symbol, bid, ask.
+        Without it, correlated pairs are simulated.
     speed
-        Market seconds a second; None for as fast as the clients take it.
+        Market seconds per second; None for as fast as the clients read.
     symbols
         Pairs to simulate, or symbols of the ticks to replay (default: all).
     secret
-        Signs the tokens.
+        The key that signs the tokens.
     wait_for_subscriber
-        Start the market at the first subscription to market-data, so that a replay loses nothing.
+        Start the market at the first subscription to market-data, so that this client receives the whole replay.
     account
-        False sends market data alone.
+        Whether an account trades; False sends market data only.
     start
         Market time at which a simulated market starts: ISO text, datetime, or milliseconds since 1970
         (default: now).
     quotes
-        End a simulated market after so many quotes (default: never).
+        End the market after this number of quotes (default: never, or at the end of the ticks).
     quotes_per_s
-        Quotes a market second of all simulated symbols together (default: 4 each).
+        Quotes per market second of all simulated symbols together (default: 4 per symbol).
     ping_interval_s, ping_timeout_s
-        The server's keepalive; None turns off.
+        The server's keepalive in seconds; None turns it off.
     ssl
-        A server's SSL context, for wss.
+        An SSL context of a server, for wss.
     subscriptions_limit, messages_per_s, connections_per_minute
-        The limits of the platform; None turns off.
+        The platform's limits: subscriptions per connection, client messages per second, connections per minute and
+        user; None turns one off.
     random_faults_seed
-        Bring random faults upon all clients (default: none).
+        Apply random faults with this seed to all clients (default: no faults).
     first_id
-        Number of the first message id. A server that comes back at the same URL must not repeat ids.
+        Number of the first message id. A server that restarts at the same URL must not repeat ids.
+
+    Raises
+    ------
+    TicksError
+        If the tick file does not exist.
+    ValueError
+        If a symbol cannot be simulated, or `speed` is not above 0.
     """
 
     def __init__(
@@ -116,20 +124,20 @@ class Simulator:
         first_id: int = 1,
     ) -> None:
         if isinstance(ticks, (str, PathLike)) and not Path(ticks).is_file():
-            raise TicksError(f"there is no file {os.fspath(ticks)}")
+            raise TicksError(f"Tick file not found: {os.fspath(ticks)}")
         if speed is not None and not speed > 0:
-            raise ValueError(f"speed is above 0, or None for as fast as the clients take it, not {speed}")
+            raise ValueError(f"speed must be above 0, or None for as fast as the clients read, got {speed}")
         self.host = host
         self.port = port
         self.speed = speed
         self.sent = dict.fromkeys(wire.CHANNELS, 0)
-        """Messages sent, by channel, to all clients together; those lost to a fault included."""
+        """Messages sent to all clients together, by channel. Messages lost to a fault are included."""
         self.accepted = 0
         """Connections accepted so far."""
         self.finished = asyncio.Event()
-        """Set when the last quote of a replay has been sent."""
+        """Set when the last quote has been sent."""
         self.failure: BaseException | None = None
-        """Why the market has stopped, when it should not have."""
+        """The error that has stopped the market, or None."""
         self._ticks = ticks
         self._symbols = symbols
         self._secret = secret
@@ -141,7 +149,7 @@ class Simulator:
         self._messages_per_s = messages_per_s
         self._random_faults_seed = random_faults_seed
         start_ms = _milliseconds(start)
-        # With the hours of the wall clock, a seed would give other prices in the morning than at night.
+        # Not the hour of the wall clock: then the same seed would give different prices in the morning and at night.
         phase_ms = _LONDON_OPEN_MS if start is None else start_ms
         self._market: Replay | SimulatedMarket | None = None
         if ticks is None:
@@ -155,13 +163,13 @@ class Simulator:
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.faults = Faults(self._clients.values, self._platform.next_number)
-        self._door = Door(PATH, secret, connections_per_minute, self.faults)
+        self._handshake = Handshake(PATH, secret, connections_per_minute, self.faults)
 
-    # What a user asks
+    # Public queries
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The URL for clients."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'ws' if self._ssl is None else 'wss'}://{host}:{self.port}{PATH}"
 
@@ -172,22 +180,22 @@ class Simulator:
 
     @property
     def progress(self) -> tuple[int, int | None, int]:
-        """Quotes sent, quotes in all (None: no end), and market time in milliseconds since 1970."""
+        """Quotes sent, quotes in total (None: no end), and market time in milliseconds since 1970."""
         total = len(self._market) if isinstance(self._market, Replay) else self._limit_quotes
         return self._done, total, self._platform.now_ms
 
     @property
     def published(self) -> dict[str, int]:
-        """Messages that the platform has made, by channel, whoever was there to get them."""
+        """Messages that the platform has created, by channel, whether or not a client received them."""
         return dict(self._platform.published)
 
     def token(
         self, expires_in_s: float = 3600.0, *, user_id: str = DEFAULT_USER, channels: Sequence[str] | None = None
     ) -> str:
-        """A token that this simulator accepts; `channels` limits what it permits."""
+        """Return a token that this simulator accepts; `channels` are those that it permits (default: all)."""
         return make_token(self._secret, user_id, expires_in_s, channels=channels)
 
-    # Its life
+    # Start and end
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as undo:
@@ -203,15 +211,15 @@ class Simulator:
         await self.close()
 
     async def listen(self) -> None:
-        """Open the server; from here on `url` is known and clients may come, but the market does not run yet."""
+        """Open the server. From now on `url` is known and clients can connect, but the market does not run yet."""
         self._server = await serve(
             self._serve,
             self.host,
             self.port,
-            process_request=self._door.admit,
+            process_request=self._handshake.check,
             ssl=self._ssl,
             compression=None,
-            # Client.keep_alive does it.
+            # Client.keep_alive() sends the pings.
             ping_interval=None,
             close_timeout=1.0,
             max_size=2**20,
@@ -222,7 +230,7 @@ class Simulator:
         self.faults.bind()
 
     async def start(self) -> None:
-        """Read the ticks, if there are any, and start the market."""
+        """Read the ticks, if any, and start the market."""
         if self._ticks is not None:
             self._market = await asyncio.to_thread(Replay, self._ticks, self._symbols)
             self._ticks = None
@@ -239,7 +247,7 @@ class Simulator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.faults.unbind()
         for client in tuple(self._clients.values()):
-            client.close(1001, "the simulator ends")
+            client.close(1001, "the simulator is closing")
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -255,55 +263,55 @@ class Simulator:
         try:
             if self._wait:
                 await self._subscribed.wait()
-            self._spawn(self._beat())
+            self._spawn(self._send_periodic_updates())
             await self._play(market)
             self._publish(self._platform.marks() + self._platform.report())
         except Exception as error:
             self.failure = error
-            logger.exception("the market has stopped")
+            logger.exception("The market has stopped because of an error.")
         self.finished.set()
 
     async def _play(self, market: Replay | SimulatedMarket) -> None:
-        """Send the quotes when they are due, and wait for clients that fall behind: nothing is ever left out."""
+        """Send the quotes when they are due. Wait for clients that fall behind, so that no quote is skipped."""
         loop = asyncio.get_running_loop()
         speed = self.speed
         first_ms: int | None = None
-        began = loop.time()
+        started = loop.time()
         for block in market:
             if self._limit_quotes is not None:
                 block = block[: self._limit_quotes - self._done]
-            at = 0
-            while at < len(block):
-                upto = min(at + _BATCH, len(block))
+            start = 0
+            while start < len(block):
+                stop = min(start + _BATCH, len(block))
                 if speed is not None:
                     if first_ms is None:
                         first_ms = block[0][0]
-                    now_ms = first_ms + (loop.time() - began) * 1000 * speed
-                    upto = _due(block, at, upto, now_ms)
-                    if upto == at:
-                        await asyncio.sleep(min((block[at][0] - now_ms) / 1000 / speed, 0.5))
+                    now_ms = first_ms + (loop.time() - started) * 1000 * speed
+                    stop = _end_of_due(block, start, stop, now_ms)
+                    if stop == start:
+                        await asyncio.sleep(min((block[start][0] - now_ms) / 1000 / speed, 0.5))
                         continue
-                self._publish(self._platform.quotes(block[at:upto]))
-                self._done += upto - at
-                at = upto
-                await self._room()
+                self._publish(self._platform.quotes(block[start:stop]))
+                self._done += stop - start
+                start = stop
+                await self._wait_for_clients()
             if self._limit_quotes is not None and self._done >= self._limit_quotes:
                 break
 
-    async def _room(self) -> None:
+    async def _wait_for_clients(self) -> None:
         for client in tuple(self._clients.values()):
-            await client.room()
+            await client.drain()
         await asyncio.sleep(0)
 
-    async def _beat(self) -> None:
-        """Between quotes: positions that moved, four times a second; analytics and system status every 4 s."""
+    async def _send_periodic_updates(self) -> None:
+        """Send the positions that have moved four times a second, and analytics and system status every 4 s."""
         loop = asyncio.get_running_loop()
         report_at = loop.time() + _FIRST_REPORT_S
         while True:
-            await asyncio.sleep(_MARKS_S)
+            await asyncio.sleep(_MARKS_INTERVAL_S)
             messages = self._platform.marks()
             if loop.time() >= report_at:
-                report_at = loop.time() + _REPORT_S
+                report_at = loop.time() + _REPORT_INTERVAL_S
                 messages += self._platform.report()
             self._publish(messages)
 
@@ -316,7 +324,7 @@ class Simulator:
     # Connections
 
     async def _serve(self, connection: ServerConnection) -> None:
-        claims = self._door.claims(connection)
+        claims = self._handshake.claims(connection)
         self.accepted += 1
         requests = Window(self._messages_per_s, 1.0)
         client = Client(connection, claims, f"session_{self.accepted}", requests, _BACKLOG_BYTES[self.speed is None])
@@ -331,7 +339,7 @@ class Simulator:
             async for text in connection:
                 if client.requests.wait(loop.time()):
                     self._error(
-                        client, BadRequest("Rate limit exceeded", f"at most {self._messages_per_s} messages a second")
+                        client, BadRequest("Rate limit exceeded", f"at most {self._messages_per_s} messages per second")
                     )
                     client.close(1008, "rate limit exceeded")
                     break
@@ -343,21 +351,21 @@ class Simulator:
             expiry.cancel()
             if pings is not None:
                 pings.cancel()
-            client.closed()
+            client.release()
 
     def _answer(self, client: Client, text: str | bytes) -> None:
         try:
-            request = read(text, client.claims.channels)
+            request = parse_request(text, client.claims.channels)
             limit = self._subscriptions_limit
             if limit is not None and isinstance(request, Subscribe):
                 names = {*client.subscriptions, *(name for name, _ in request.channels)}
-                if max(len(names), request.asked) > limit:
-                    raise BadRequest("Invalid subscription", f"at most {limit} subscriptions a connection")
+                if max(len(names), request.requested) > limit:
+                    raise BadRequest("Invalid subscription", f"at most {limit} subscriptions per connection")
         except BadRequest as error:
             self._error(client, error)
             return
-        for bad in request.errors:
-            self._error(client, bad)
+        for channel_error in request.errors:
+            self._error(client, channel_error)
         if not request.channels:
             return
         if not isinstance(request, Subscribe):
@@ -365,11 +373,13 @@ class Simulator:
                 client.subscriptions.pop(name, None)
             client.answer(wire.frame(wire.unsubscription(request.channels, _now_ms())))
             return
-        granted = [(name, wanted.wanted if wanted else None) for name, wanted in request.channels]
+        granted = [
+            (name, channel_filter.values if channel_filter else None) for name, channel_filter in request.channels
+        ]
         client.answer(wire.frame(wire.subscription(granted, _now_ms())))
         client.subscriptions.update(request.channels)
         for name, _ in request.channels:
-            client.send(client.select(self._platform.state(name), self.sent))
+            client.send(client.select(self._platform.snapshot(name), self.sent))
         if "market-data" in client.subscriptions:
             self._subscribed.set()
 
@@ -379,11 +389,11 @@ class Simulator:
         )
 
 
-def _due(block: Sequence[Quote], at: int, upto: int, now_ms: float) -> int:
-    """The index behind the last quote that is due."""
-    while at < upto and block[at][0] <= now_ms:
-        at += 1
-    return at
+def _end_of_due(block: Sequence[Quote], start: int, stop: int, now_ms: float) -> int:
+    """Return the index after the last quote of `block[start:stop]` that is due."""
+    while start < stop and block[start][0] <= now_ms:
+        start += 1
+    return start
 
 
 def _now_ms() -> int:

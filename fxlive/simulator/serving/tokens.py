@@ -1,4 +1,4 @@
-"""The platform's tokens: JWTs signed with HS256, which always end."""
+"""The platform's tokens: JWTs signed with HS256 that always have an expiry time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_USER = "user_456"
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says: who, until when and since when (epoch seconds), and which channels (None: all)."""
+    """The claims of a valid token: user, times in seconds since 1970, and the permitted channels (None: all)."""
 
     user_id: str
     issued_at: float
@@ -24,8 +24,8 @@ class Claims:
     channels: tuple[str, ...] | None
 
 
-class TokenRefused(Exception):
-    """A token that is missing, malformed, expired, revoked or signed by someone else; the text says which."""
+class InvalidToken(Exception):
+    """A token is missing, malformed, expired, revoked or signed with another secret. The text names the reason."""
 
 
 def make_token(
@@ -40,34 +40,39 @@ def make_token(
     Parameters
     ----------
     secret : the key it is signed with (HS256).
-    user_id : the user it stands for.
-    expires_in_s : seconds until it expires; negative for one that has already expired.
+    user_id : the user that it identifies.
+    expires_in_s : seconds until it expires; negative for a token that has already expired.
     channels : the channels that it permits (default: all).
+
+    Returns
+    -------
+    str
+        The JWT, in its compact form.
     """
     now = time.time()
     claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + expires_in_s, "jti": uuid.uuid4().hex}
     if channels is not None:
         claims["channels"] = list(channels)
     with warnings.catch_warnings():
-        # PyJWT warns of keys under 32 bytes; whoever runs a simulator may choose a short one.
+        # PyJWT warns about keys under 32 bytes, but a simulator may have a short one.
         warnings.simplefilter("ignore")
         return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def verify_token(secret: str, token: str) -> Claims:
-    """Return what the token says, or raise TokenRefused."""
+    """Return the claims of a token, or raise InvalidToken."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # PyJWT compares whole seconds, but the close at expiry is exact, so the check below is exact too. iat is
-            # not checked: a token from a clock that is a little ahead is a good token.
+            # PyJWT compares whole seconds, but connections are closed exactly at expiry, so the check below is exact
+            # too. iat is not checked: the clock that issued the token may be slightly ahead.
             options: jwt.types.Options = {"require": ["exp", "sub"], "verify_exp": False, "verify_iat": False}
             claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
         issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
     except (jwt.InvalidTokenError, TypeError, ValueError):
-        raise TokenRefused("the token is not valid") from None
+        raise InvalidToken("the token is not valid") from None
     if expires_at <= time.time():
-        raise TokenRefused("the token has expired")
+        raise InvalidToken("the token has expired")
     channels = claims.get("channels")
     return Claims(
         user_id=str(claims["sub"]),

@@ -1,4 +1,4 @@
-"""The trading account: orders, executions, positions, margin and balance, in whole cents, without I/O or clock."""
+"""The trading account: orders, executions, positions, margin and balance. In whole cents; without I/O or a clock."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from fxlive.simulator import wire
 from fxlive.simulator.market.pairs import LOT_UNITS, Rates, cents, is_pair, pip, point
 from fxlive.simulator.trading.books import Execution, Order, Position, Update
 
-# Volumes are whole hundredths of a lot, so that parts of a position add up exactly.
+# Volumes are whole hundredths of a lot ("steps"), so that parts of a position add up exactly.
 STEP_UNITS = LOT_UNITS // 100
 COMMISSION_CENTS = 5
-"""Per hundredth of a lot and execution: 5 dollars a lot and side."""
+"""Commission per step and execution: 5 dollars per lot and side."""
 _SWAP_USD = {1: -0.045, -1: 0.012}
-"""Per hundredth of a lot and night, for buyers and sellers."""
+"""Swap per step and night, for long (1) and short (-1) positions."""
 _SLIPPAGE_POINTS = (0, 0, 0, 0, 1, 1, 2, 4)
-# An order beyond this comes in two fills, as one does whose size exceeds what is quoted.
+# A larger limit order is filled in two parts, as if its size exceeded the quoted size.
 _PARTIAL_ABOVE = 30
 ROLLOVER_MS = 22 * 3_600_000
-"""Time of day (UTC) at which a night's swap is due."""
+"""Time of day (UTC) at which the swap of a night is charged."""
 
 SIDES = {1: "BUY", -1: "SELL"}
 
 
 class Account:
-    """Trades at the quotes it is shown and keeps the books.
+    """A trading account that executes orders at the quotes it receives.
 
-    Buyers pay the ask and sell at the bid; a market order may slip a few points; a limit order fills at its price; stop
-    loss and take profit close at the quote that crosses them. Profit is booked in dollars at the rate of that moment
-    (`Rates.to_usd`). A closing execution pays its commission and the position's swap for the part that it closes.
+    - A market order fills at the ask (BUY) or the bid (SELL), with a slippage of up to a few points.
+    - A limit order fills at its price.
+    - Stop loss and take profit close a position at the quote that crosses them.
+    - Profit is booked in dollars at the current conversion rate (`Rates.to_usd`).
+    - A closing execution pays its commission and the swap of the part that it closes.
 
     Parameters
     ----------
     balance : dollars at the start.
-    leverage : margin is the position's value at its open, divided by this.
-    seed : for slippage.
-    first_number : tickets, orders and executions are numbered from here.
+    leverage : the margin of a position is its value at the open, divided by this.
+    seed : of the slippage.
+    first_number : the first number of tickets, orders and executions.
     """
 
     def __init__(
@@ -48,10 +50,10 @@ class Account:
         self.positions: dict[int, Position] = {}
         self.orders: dict[str, Order] = {}
         self.executions: list[Execution] = []
-        """Executions since the last take()."""
+        """Executions since the last `take_updates()`."""
         self._random = random.Random(seed)
         self._updates: list[Update] = []
-        self._touched: dict[int, Position] = {}
+        self._changed: dict[int, Position] = {}
         self._positions_of: dict[str, list[Position]] = {}
         self._orders_of: dict[str, list[Order]] = {}
         self._number = first_number - 1
@@ -59,10 +61,10 @@ class Account:
         self._ticket = 100_000 + first_number - 1
         self._rollover = -1
 
-    # What strategies ask
+    # Queries of strategies
 
     def can_trade(self, symbol: str) -> bool:
-        """Whether the symbol is a pair whose both currencies can be turned into dollars."""
+        """Return whether the symbol is a quoted pair and both its currencies can be converted to dollars."""
         return (
             is_pair(symbol)
             and symbol in self.rates.quotes
@@ -71,50 +73,50 @@ class Account:
         )
 
     def profit(self, position: Position, steps: int | None = None, price: float | None = None) -> int:
-        """Profit of the position (or of `steps` of it) at the current price (or at `price`), cents."""
+        """Return the profit of the position (or of `steps` of it) at the current price (or at `price`), in cents."""
         if price is None:
             price = self.price(position)
         units = (position.steps if steps is None else steps) * STEP_UNITS
         rate = self.rates.to_usd(position.symbol[3:], position.symbol, price)
-        assert rate is not None  # no path to dollars, no trade
+        assert rate is not None  # can_trade() has made sure of it
         return cents((price - position.open_price) * position.side * units, rate)
 
     def price(self, position: Position) -> float:
-        """The price at which the position could be closed now."""
+        """Return the price at which the position could be closed now."""
         bid, ask = self.rates.quotes[position.symbol]
         return bid if position.side > 0 else ask
 
     def equity(self) -> int:
-        """Balance and the profit of all open positions, cents."""
+        """Return the balance plus the profit of all open positions, in cents."""
         return self.balance + sum(self.profit(position) for position in self.positions.values())
 
     def margin(self) -> int:
-        """Margin of all open positions, cents."""
+        """Return the margin of all open positions, in cents."""
         return sum(self._margin(position) for position in self.positions.values())
 
     def margin_level(self) -> float | None:
-        """Equity in percent of margin, or None without a position."""
+        """Return the equity in percent of the margin, or None without a position."""
         margin = self.margin()
         return round(self.equity() / margin * 100, 2) if margin else None
 
-    # What strategies do
+    # Orders of strategies
 
     def market(
         self, symbol: str, side: int, steps: int, stop_pips: float, target_pips: float, strategy: str, connection: str
     ) -> Position | None:
-        """Open a position at once, or have the order rejected for want of margin (None)."""
+        """Open a position with a market order. Return None if it is rejected because the margin does not suffice."""
         bid, ask = self.rates.quotes[symbol]
-        asked = ask if side > 0 else bid
-        order = self._order(symbol, side, steps, asked, stop_pips, target_pips, strategy, connection)
-        base_usd = self.rates.to_usd(symbol[:3], symbol, asked) or 0.0
+        quoted = ask if side > 0 else bid
+        order = self._create_order(symbol, side, steps, quoted, stop_pips, target_pips, strategy, connection)
+        base_usd = self.rates.to_usd(symbol[:3], symbol, quoted) or 0.0
         if self.margin() + cents(steps * STEP_UNITS, base_usd / self.leverage) > 0.5 * self.equity():
-            self._show(order, SIDES[side], "REJECTED")
+            self._publish_order(order, SIDES[side], "REJECTED")
             return None
-        fill = self._slipped(symbol, asked, side)
+        fill_price = self._slip(symbol, quoted, side)
         order.filled, order.filled_ms = steps, self.now_ms
-        position = order.position = self._open(order, steps, fill)
-        self._show(order, SIDES[side], "FILLED", fill)
-        self._execute(position, side, steps, fill, 0, 0, "FILLED")
+        position = order.position = self._open(order, steps, fill_price)
+        self._publish_order(order, SIDES[side], "FILLED", fill_price)
+        self._execute(position, side, steps, fill_price, 0, 0, "FILLED")
         return position
 
     def limit(
@@ -128,32 +130,34 @@ class Account:
         strategy: str,
         connection: str,
     ) -> Order:
-        """Place an order that fills at its price once the market is there."""
-        order = self._order(symbol, side, steps, price, stop_pips, target_pips, strategy, connection)
+        """Place a limit order. It fills at its price when the ask (BUY) or the bid (SELL) reaches it."""
+        order = self._create_order(symbol, side, steps, price, stop_pips, target_pips, strategy, connection)
         self.orders[order.order_id] = order
         self._orders_of.setdefault(symbol, []).append(order)
-        self._show(order, f"{SIDES[side]}_LIMIT", "PENDING")
+        self._publish_order(order, f"{SIDES[side]}_LIMIT", "PENDING")
         return order
 
     def cancel(self, order: Order) -> None:
-        """Take a waiting order back; what it has filled stays."""
-        self._end(order)
-        self._show(order, f"{SIDES[order.side]}_LIMIT", "CANCELLED", order.price if order.filled else None)
+        """Cancel a pending order. The part that has been filled stays open."""
+        self._remove_order(order)
+        self._publish_order(order, f"{SIDES[order.side]}_LIMIT", "CANCELLED", order.price if order.filled else None)
 
     def close(self, position: Position, steps: int | None = None) -> None:
         """Close the position, or `steps` of it, with a market order."""
         steps = position.steps if steps is None else steps
-        asked = self.price(position)
-        fill = self._slipped(position.symbol, asked, -position.side)
-        order = self._order(position.symbol, -position.side, steps, asked, 0, 0, position.strategy, position.connection)
+        quoted = self.price(position)
+        fill_price = self._slip(position.symbol, quoted, -position.side)
+        order = self._create_order(
+            position.symbol, -position.side, steps, quoted, 0, 0, position.strategy, position.connection
+        )
         order.filled, order.filled_ms, order.position = steps, self.now_ms, position
-        self._show(order, SIDES[order.side], "FILLED", fill)
-        self._reduce(position, steps, fill)
+        self._publish_order(order, SIDES[order.side], "FILLED", fill_price)
+        self._reduce(position, steps, fill_price)
 
-    # What the market does
+    # Market events
 
     def quote(self, time_ms: int, symbol: str, bid: float, ask: float) -> None:
-        """Take a quote: fill limit orders, and close what has reached its stop loss or take profit."""
+        """Process a quote: close positions at their stop loss or take profit, and fill limit orders."""
         self.now_ms = time_ms
         self.rates.update(symbol, bid, ask)
         positions = self._positions_of.get(symbol)
@@ -172,47 +176,47 @@ class Account:
                     self._fill(order)
 
     def roll(self) -> None:
-        """Count a night for every position when the day's rollover has passed."""
+        """Add a night to every open position when the day's rollover time has passed."""
         night = (self.now_ms - ROLLOVER_MS) // 86_400_000
         if night > self._rollover >= 0:
             for position in self.positions.values():
                 position.nights += night - self._rollover
         self._rollover = night
 
-    # What the wire is told
+    # Updates for the wire
 
-    def take(self) -> tuple[list[Update], list[Execution]]:
-        """Hand over what has happened since the last take: orders and trades, then every position that they touched.
+    def take_updates(self) -> tuple[list[Update], list[Execution]]:
+        """Return and clear the events since the last call: orders and trades, then positions; and the executions.
 
-        Positions that only moved are among them, so that after each event the newest rows of all positions add up to
-        the equity behind `marginLevel`.
+        If a position has changed, the positions include all whose price or profit has moved. So after each event the
+        newest rows of all positions add up to the equity behind `marginLevel`.
         """
         if not self._updates:
             return [], []
         updates, self._updates = self._updates, []
         executions, self.executions = self.executions, []
-        if self._touched:
+        if self._changed:
             updates += self.marks()
         return updates, executions
 
     def marks(self) -> list[Update]:
-        """Positions whose price, profit or volume is not what was shown last."""
+        """Mark to market: return updates of the positions whose price, profit or volume differs from the last one."""
         moved = []
-        touched, self._touched = self._touched, {}
-        for position in touched.values():
+        changed, self._changed = self._changed, {}
+        for position in changed.values():
             if not position.steps:
-                moved.append((position, position.shown[0] if position.shown else position.open_price, 0))
+                moved.append((position, position.published[0] if position.published else position.open_price, 0))
         for position in self.positions.values():
             price, profit = self.price(position), self.profit(position)
-            if position.ticket in touched or position.shown != (price, profit, position.steps):
-                position.shown = (price, profit, position.steps)
+            if position.ticket in changed or position.published != (price, profit, position.steps):
+                position.published = (price, profit, position.steps)
                 moved.append((position, price, profit))
         if not moved:
             return []
         level = self.margin_level()
         return [self._position_update(position, price, profit, level) for position, price, profit in moved]
 
-    # Inside
+    # Internals
 
     def _fill(self, order: Order) -> None:
         part = order.steps - order.filled
@@ -221,31 +225,32 @@ class Account:
         order.filled += part
         order.filled_ms = self.now_ms
         position = order.position
-        # What the first part opened may have been closed since: then the rest opens a position of its own.
+        # If the position of the first part has been closed since, the rest opens a new position.
         if position is None or not position.steps:
             position = order.position = self._open(order, part, order.price)
         else:
             position.steps += part
-            self._touched[position.ticket] = position
+            self._changed[position.ticket] = position
         done = order.filled == order.steps
         if done:
-            self._end(order)
-        self._show(order, f"{SIDES[order.side]}_LIMIT", "FILLED" if done else "PARTIALLY_FILLED", order.price)
+            self._remove_order(order)
+        status = "FILLED" if done else "PARTIALLY_FILLED"
+        self._publish_order(order, f"{SIDES[order.side]}_LIMIT", status, order.price)
         self._execute(position, order.side, part, order.price, 0, 0, "FILLED")
 
-    def _open(self, order: Order, steps: int, fill: float) -> Position:
+    def _open(self, order: Order, steps: int, price: float) -> Position:
         self._ticket += 1
-        symbol, side, size = order.symbol, order.side, pip(order.symbol)
-        base_usd = self.rates.to_usd(symbol[:3], symbol, fill)
-        assert base_usd is not None  # no path to dollars, no trade
+        symbol, side, pip_size = order.symbol, order.side, pip(order.symbol)
+        base_usd = self.rates.to_usd(symbol[:3], symbol, price)
+        assert base_usd is not None  # can_trade() has made sure of it
         position = Position(
             ticket=self._ticket,
             symbol=symbol,
             side=side,
             steps=steps,
-            open_price=fill,
-            stop_loss=round(fill - side * order.stop_pips * size, 6),
-            take_profit=round(fill + side * order.target_pips * size, 6),
+            open_price=price,
+            stop_loss=round(price - side * order.stop_pips * pip_size, 6),
+            take_profit=round(price + side * order.target_pips * pip_size, 6),
             opened_ms=self.now_ms,
             strategy=order.strategy,
             connection=order.connection,
@@ -253,18 +258,18 @@ class Account:
         )
         self.positions[position.ticket] = position
         self._positions_of.setdefault(symbol, []).append(position)
-        self._touched[position.ticket] = position
+        self._changed[position.ticket] = position
         return position
 
     def _reduce(self, position: Position, steps: int, price: float) -> None:
         profit = self.profit(position, steps, price)
         swap = round(position.nights * _SWAP_USD[position.side] * steps * 100)
         position.steps -= steps
-        self._touched[position.ticket] = position
+        self._changed[position.ticket] = position
         if not position.steps:
             del self.positions[position.ticket]
             self._positions_of[position.symbol].remove(position)
-            position.shown = (price, 0, 0)
+            position.published = (price, 0, 0)
         self._execute(position, -position.side, steps, price, profit, swap, "CLOSED")
 
     def _execute(
@@ -296,7 +301,7 @@ class Account:
         )
         self._updates.append(Update("trades", data["executionId"], data, {}))
 
-    def _show(self, order: Order, order_type: str, status: str, fill_price: float | None = None) -> None:
+    def _publish_order(self, order: Order, order_type: str, status: str, fill_price: float | None = None) -> None:
         data = wire.order(
             order_id=order.order_id,
             ticket=order.position.ticket if order.position else None,
@@ -311,8 +316,8 @@ class Account:
             remaining_volume=(order.steps - order.filled) / 100,
             strategy_id=order.strategy,
         )
-        over = status not in {"PENDING", "PARTIALLY_FILLED"}
-        self._updates.append(Update("orders", order.order_id, data, {"connectionId": order.connection}, over))
+        ended = status not in {"PENDING", "PARTIALLY_FILLED"}
+        self._updates.append(Update("orders", order.order_id, data, {"connectionId": order.connection}, ended))
 
     def _position_update(self, position: Position, price: float, profit: int, level: float | None) -> Update:
         data = wire.position(
@@ -331,16 +336,16 @@ class Account:
             updated_ms=self.now_ms,
         )
         labels = {"strategyId": position.strategy, "connectionId": position.connection}
-        return Update("positions", str(position.ticket), data, labels, over=not position.steps)
+        return Update("positions", str(position.ticket), data, labels, ended=not position.steps)
 
     def _margin(self, position: Position) -> int:
         return cents(position.steps * STEP_UNITS, position.margin_rate)
 
-    def _end(self, order: Order) -> None:
+    def _remove_order(self, order: Order) -> None:
         del self.orders[order.order_id]
         self._orders_of[order.symbol].remove(order)
 
-    def _order(
+    def _create_order(
         self,
         symbol: str,
         side: int,
@@ -365,6 +370,6 @@ class Account:
             connection,
         )
 
-    def _slipped(self, symbol: str, price: float, side: int) -> float:
+    def _slip(self, symbol: str, price: float, side: int) -> float:
         points = self._random.choice(_SLIPPAGE_POINTS)
         return round(price + side * points * point(symbol), 6) if points else price

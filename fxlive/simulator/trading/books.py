@@ -1,4 +1,4 @@
-"""What the account's books hold: updates for the wire, positions, waiting orders and executions."""
+"""Records of the trading account: updates for the wire, positions, pending orders and executions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from typing import Any, NamedTuple
 
 
 class Update(NamedTuple):
-    """A change for the wire: the channel, its row's key and data, what else a filter may ask, whether the row ended."""
+    """A change for the wire.
+
+    Attributes
+    ----------
+    channel : the channel to send it on.
+    key : identifies the row among those of the channel.
+    data : the message's data.
+    labels : values that are not in the data but that filters may refer to.
+    ended : whether the row is no longer current, as for a closed position or a filled order.
+    """
 
     channel: str
     key: str
     data: Mapping[str, Any]
     labels: Mapping[str, str]
-    over: bool = False
+    ended: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """An open position; `steps` is its volume in hundredths of a lot, `side` 1 for BUY and -1 for SELL."""
+    """An open position.
+
+    `steps` is its volume in hundredths of a lot, `side` 1 for BUY and -1 for SELL. `published` is the price, the profit
+    in cents and the steps of the last message about it.
+    """
 
     ticket: int
     symbol: str
@@ -33,12 +46,12 @@ class Position:
     connection: str
     margin_rate: float
     nights: int = 0
-    shown: tuple[float, int, int] | None = None
+    published: tuple[float, int, int] | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """A limit order that waits; volumes in hundredths of a lot."""
+    """An order; its volumes (`steps`, `filled`) are in hundredths of a lot."""
 
     order_id: str
     symbol: str
@@ -56,7 +69,7 @@ class Order:
 
 
 class Execution(NamedTuple):
-    """What the books keep of an execution; money in cents."""
+    """An execution; money in cents."""
 
     time_ms: int
     ticket: int
@@ -68,5 +81,5 @@ class Execution(NamedTuple):
 
     @property
     def net(self) -> int:
-        """Profit less commission plus swap, cents."""
+        """Profit - commission + swap, in cents."""
         return self.profit - self.commission + self.swap

@@ -1,4 +1,4 @@
-"""The platform without its sockets: quotes in, messages of all seven channels out, and the current state of each."""
+"""The platform without its sockets: turns quotes into messages of all seven channels and keeps each channel's state."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from fxlive.simulator import wire
 from fxlive.simulator.market.quotes import Quote, QuoteBook
 from fxlive.simulator.trading.account import Account
 from fxlive.simulator.trading.books import Update
-from fxlive.simulator.trading.risk import Performance, Watch
+from fxlive.simulator.trading.risk import Performance, RiskMonitor
 from fxlive.simulator.trading.strategies import Reversion, Scalper, Strategy, Trend
 from fxlive.simulator.trading.system_health import SystemHealth
 
-# How often strategies look at a symbol, at most: market milliseconds.
-_LOOK_MS = 250
-_KEPT = {"trades": 200, "alerts": 100}
+_EVALUATION_INTERVAL_MS = 250
+"""Market time between two evaluations of a symbol by the strategies, at least."""
+_MAX_ROWS = {"trades": 200, "alerts": 100}
+_DEFAULT_MAX_ROWS = 10_000
 _NO_LABELS: Mapping[str, str] = {}
 
 
 class Message:
-    """A message on its way to clients: its frame, and what filters ask for."""
+    """A message for clients: its WebSocket frame, with the values that filters refer to."""
 
     __slots__ = ("channel", "frame", "labels", "symbol")
 
@@ -33,26 +34,26 @@ class Message:
 
 
 class Trader:
-    """An account with strategies and a watch on its losses; pure: what comes out follows from the quotes alone."""
+    """An account with strategies and a risk monitor. Deterministic: its updates depend on seed and quotes alone."""
 
     def __init__(self, seed: int, user_id: str, first_number: int = 1) -> None:
         self.account = Account(seed=seed, first_number=first_number)
         self.performance = Performance()
-        self.watch = Watch(user_id, first_number)
+        self.risk_monitor = RiskMonitor(user_id, first_number)
         self._strategies: tuple[Strategy, ...] = (Scalper(seed), Reversion(seed), Trend(seed))
-        self._look_ms: dict[str, int] = {}
+        self._next_evaluation_ms: dict[str, int] = {}
         self._second = -1
 
     def on_quote(self, time_ms: int, symbol: str, bid: float, ask: float) -> list[Update]:
-        """What the account does at this quote: orders, trades, positions, alerts, in this order."""
+        """Process a quote and return the account's updates: orders and trades, then positions, then alerts."""
         account = self.account
         account.quote(time_ms, symbol, bid, ask)
-        if time_ms >= self._look_ms.get(symbol, time_ms):
-            self._look_ms[symbol] = time_ms + _LOOK_MS
+        if time_ms >= self._next_evaluation_ms.get(symbol, time_ms):
+            self._next_evaluation_ms[symbol] = time_ms + _EVALUATION_INTERVAL_MS
             if account.can_trade(symbol):
                 for strategy in self._strategies:
-                    strategy.look(account, time_ms, symbol, bid, ask)
-        updates, executions = account.take()
+                    strategy.evaluate(account, time_ms, symbol, bid, ask)
+        updates, executions = account.take_updates()
         for execution in executions:
             self.performance.add(execution)
         second = time_ms // 1000
@@ -60,42 +61,42 @@ class Trader:
             self._second = second
             account.roll()
             self.performance.roll(time_ms)
-            updates += self.watch.check(account, self.performance)
+            updates += self.risk_monitor.check(account, self.performance)
         return updates
 
 
 class Platform:
-    """Numbers and encodes messages, and remembers what a new subscriber must be told.
+    """Numbers and encodes messages, and keeps the current rows of each channel for new subscribers.
 
     Parameters
     ----------
-    seed : of the strategies, slippage and system troubles.
-    user_id : whose account it is.
-    start_ms : market time until the first quote comes.
-    account : whether anything but quotes is sent.
-    first_id : messages are numbered from here.
+    seed : of the strategies, the slippage and the system status.
+    user_id : the owner of the account.
+    start_ms : market time before the first quote.
+    account : whether there is an account; if not, only quotes are sent.
+    first_id : number of the first message id.
     """
 
     def __init__(self, seed: int, user_id: str, start_ms: int, *, account: bool = True, first_id: int = 1) -> None:
         self.now_ms = start_ms
-        # A platform that starts again must not use the numbers of its earlier life: they follow first_id, which a
-        # command derives from the clock.
+        # A restarted platform must not reuse tickets and other ids. So they follow from first_id, which the command
+        # line derives from the clock.
         self.trader = Trader(seed, user_id, max(1, first_id // 1_000_000)) if account else None
         self.published = dict.fromkeys(wire.CHANNELS, 0)
-        self._book = QuoteBook()
+        self._quote_book = QuoteBook()
         self._health = SystemHealth(seed)
         self._number = first_id - 1
         self._current: dict[str, dict[str, Message]] = {channel: {} for channel in wire.CHANNELS}
 
     def next_number(self) -> int:
-        """The number of a new message id."""
+        """Return the number of a new message id."""
         self._number += 1
         return self._number
 
     def quotes(self, quotes: Iterable[Quote]) -> list[Message]:
-        """The messages that these quotes bring about, in order."""
+        """Process quotes and return their messages: each quote, followed by the account's updates at that quote."""
         messages: list[Message] = []
-        book, trader, current = self._book, self.trader, self._current["market-data"]
+        book, trader, current = self._quote_book, self.trader, self._current["market-data"]
         count = 0
         for time_ms, symbol, bid, ask in quotes:
             self._number += 1
@@ -112,11 +113,11 @@ class Platform:
         return messages
 
     def marks(self) -> list[Message]:
-        """Updates of the positions whose price has moved since they were last shown."""
+        """Mark to market: return a message for each position whose price or profit differs from its last message."""
         return self._publish(self.trader.account.marks()) if self.trader else []
 
     def report(self) -> list[Message]:
-        """Analytics of every period and the system status, with alerts for components that changed."""
+        """Return the analytics of each period, the system status, and an alert for each component that changed."""
         trader = self.trader
         if trader is None:
             return []
@@ -126,7 +127,7 @@ class Platform:
         for component, state, text in changes:
             severity = {"HEALTHY": "INFO", "DEGRADED": "WARNING", "DOWN": "CRITICAL"}[state]
             updates.append(
-                trader.watch.alert(
+                trader.risk_monitor.alert(
                     self.now_ms,
                     entity=("SYSTEM", component),
                     kind="SYSTEM_STATUS",
@@ -139,11 +140,12 @@ class Platform:
             )
         return self._publish(updates)
 
-    def state(self, channel: str) -> list[Message]:
-        """What a new subscriber of the channel is told: the last message of each row that still holds, as it was sent.
+    def snapshot(self, channel: str) -> list[Message]:
+        """Return the messages for a new subscriber of the channel: the last one of each current row.
 
-        Last quotes, open positions, working orders, recent trades and alerts, current analytics and system status; with
-        the ids they had, so that a client that has seen them before knows them.
+        These are the last quotes, open positions, working orders, recent trades and alerts, and the current analytics
+        and system status. They are identical to the messages sent before, ids included, so a client that has received
+        them before can drop them as duplicates.
         """
         return list(self._current[channel].values())
 
@@ -151,19 +153,19 @@ class Platform:
         return [self._message(update) for update in updates]
 
     def _message(self, update: Update) -> Message:
-        channel, key, data, labels, over = update
+        channel, key, data, labels, ended = update
         payload = wire.envelope(channel, data, self.now_ms, self.next_number())
         message = Message(channel, data.get("symbol"), wire.frame(payload), labels)
         self.published[channel] += 1
         rows = self._current[channel]
         rows.pop(key, None)  # newest last
-        if not over:
+        if not ended:
             rows[key] = message
-            if len(rows) > _KEPT.get(channel, 10_000):
+            if len(rows) > _MAX_ROWS.get(channel, _DEFAULT_MAX_ROWS):
                 del rows[next(iter(rows))]
         return message
 
 
 def data_of(frame: bytes) -> Any:
-    """The data of a message, read back from its frame."""
+    """Decode the data of a message from its frame."""
     return json.loads(wire.payload(frame))["data"]

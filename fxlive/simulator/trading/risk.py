@@ -1,4 +1,4 @@
-"""How the account does, per day, week and month, and the alerts when it does badly."""
+"""The account's performance per day, week and month, and the alerts about its risk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxlive.simulator.trading.books import Execution, Update
 
 
 class _Period:
-    """The books of the current day, week or month; money in cents."""
+    """Totals of the current day, week or month; money in cents."""
 
     def __init__(self) -> None:
         self.key: int | None = None
@@ -27,11 +27,14 @@ class _Period:
 
 
 class Performance:
-    """Counts executions into the current UTC day, ISO week and month of market time.
+    """Totals of the executions in the current UTC day, ISO week and month of market time.
 
-    A trade is a closing execution and wins when its own net is above zero; net profit is the sum of all executions'
-    profit - commission + swap; the drawdown is how far that sum is below its highest point of the period (or below
-    zero, where it began). All of it follows from the trades channel alone.
+    - The net of an execution is profit - commission + swap.
+    - A trade is a closing execution. It wins if its own net is above zero.
+    - Net profit is the sum of the nets of all executions.
+    - The drawdown is the distance of the net profit below its highest value in the period, which starts at zero.
+
+    All of it can be computed from the trades channel alone.
     """
 
     def __init__(self) -> None:
@@ -39,11 +42,11 @@ class Performance:
 
     @property
     def day(self) -> _Period:
-        """The current day's books."""
+        """The totals of the current day."""
         return self.periods["DAY"]
 
     def roll(self, time_ms: int) -> None:
-        """Begin the periods anew that have ended by this market time."""
+        """Reset the periods that have ended by this market time."""
         days = time_ms // DAY_MS
         if self.day.key == days:
             return
@@ -56,7 +59,7 @@ class Performance:
                 period.reset()
 
     def add(self, execution: Execution) -> None:
-        """Book an execution."""
+        """Add an execution to the totals."""
         self.roll(execution.time_ms)
         for period in self.periods.values():
             period.net += execution.net
@@ -66,7 +69,7 @@ class Performance:
                 period.wins += execution.net > 0
 
     def updates(self, time_ms: int) -> list[Update]:
-        """One analytics row for each period."""
+        """Return an analytics row for each period."""
         self.roll(time_ms)
         return [
             Update(
@@ -86,12 +89,16 @@ class Performance:
         ]
 
 
-class Watch:
-    """Raises an alert when a figure crosses its threshold, once until it has come back."""
+class RiskMonitor:
+    """Creates an alert when a figure crosses its threshold.
+
+    Alerts about the daily loss and the drawdown are created at most once a day. The alert about the margin level is
+    created again after the level has recovered. Limits are in cents, the margin level in percent.
+    """
 
     daily_loss_limit = 1_000_00
     drawdown_limit = 500_00
-    lowest_margin_level = 1_000.0
+    min_margin_level = 1_000.0
 
     def __init__(self, user_id: str, first_number: int = 1) -> None:
         self._user_id = user_id
@@ -99,7 +106,7 @@ class Watch:
         self._raised: dict[str, int | None] = {}
 
     def check(self, account: Account, performance: Performance) -> list[Update]:
-        """Alerts due now."""
+        """Return the alerts that are due now."""
         now_ms, day = account.now_ms, performance.day
         alerts = []
         used = max(0, -day.net) / self.daily_loss_limit * 100
@@ -107,7 +114,7 @@ class Watch:
             (80, "WARNING", "Daily Loss Limit Approaching"),
             (100, "CRITICAL", "Daily Loss Limit Exceeded"),
         ):
-            if self._crosses(f"loss {threshold}", used >= threshold, day.key):
+            if self._is_due(f"loss {threshold}", used >= threshold, day.key):
                 alerts.append(
                     self.alert(
                         now_ms,
@@ -119,7 +126,7 @@ class Watch:
                         current=round(used, 1),
                     )
                 )
-        if self._crosses("drawdown", day.drawdown >= self.drawdown_limit, day.key):
+        if self._is_due("drawdown", day.drawdown >= self.drawdown_limit, day.key):
             alerts.append(
                 self.alert(
                     now_ms,
@@ -132,7 +139,7 @@ class Watch:
                 )
             )
         level = account.margin_level()
-        if level is not None and self._crosses("margin", level < self.lowest_margin_level, None):
+        if level is not None and self._is_due("margin", level < self.min_margin_level, None):
             alerts.append(
                 self.alert(
                     now_ms,
@@ -140,14 +147,14 @@ class Watch:
                     severity="WARNING",
                     title="Margin Level Low",
                     message=f"The margin level has fallen to {level:.1f}%",
-                    threshold=self.lowest_margin_level,
+                    threshold=self.min_margin_level,
                     current=level,
                 )
             )
         return alerts
 
     def alert(self, now_ms: int, *, entity: tuple[str, str] | None = None, **fields: Any) -> Update:
-        """An alert with the next number; about the user unless `entity` (type, id) says otherwise."""
+        """Return an alert with the next number, about `entity` (type, id) or, by default, the user."""
         self._number += 1
         entity_type, entity_id = entity or ("USER", self._user_id)
         data = wire.alert(
@@ -155,10 +162,11 @@ class Watch:
         )
         return Update("alerts", data["alertId"], data, {})
 
-    def _crosses(self, name: str, beyond: bool, period: int | None) -> bool:
-        """Whether this is news: the figure is beyond its threshold and was not, or a new period began."""
+    def _is_due(self, name: str, beyond: bool, period: int | None) -> bool:
+        """Return whether to create an alert: the figure is `beyond` its threshold and no alert exists (this period)."""
         if not beyond:
-            # A figure that trembles at its threshold would raise an alert a second: within a period, once is enough.
+            # With a period, the alert is not rearmed before the period ends: a figure that oscillates around its
+            # threshold would raise an alert each second.
             if period is None or self._raised.get(name) != period:
                 self._raised.pop(name, None)
             return False

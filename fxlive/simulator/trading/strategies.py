@@ -1,4 +1,4 @@
-"""A few simple strategies, so that the account has something to do: what they earn is no concern of theirs."""
+"""Simple strategies that generate orders and trades for the account. They are not meant to be profitable."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from fxlive.simulator.market.pairs import digits, pip
 from fxlive.simulator.trading.account import Account
 from fxlive.simulator.trading.books import Order, Position
 
-MOST_POSITIONS = 12
+MAX_POSITIONS = 12
 
 
 class Strategy(Protocol):
-    """Looks at a symbol a few times a market second and trades on the account."""
+    """Evaluates a symbol a few times per market second and trades on the account."""
 
-    def look(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None: ...
+    def evaluate(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None: ...
 
 
 class Scalper:
-    """One position at a time, from the very first quote: halved after seconds, closed within a minute or two."""
+    """Holds one position at a time, from the first quote on: halved after seconds, closed within a minute or two."""
 
     name, connection = "strategy_scalper", "conn_1"
 
@@ -29,7 +29,7 @@ class Scalper:
         self._position: Position | None = None
         self._next_ms = self._halve_ms = self._close_ms = 0
 
-    def look(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
+    def evaluate(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
         position = self._position
         if position is None:
             if time_ms >= self._next_ms:
@@ -53,7 +53,7 @@ class Scalper:
 
 
 class Trend:
-    """Follows the crossing of two moving averages, a position a symbol, with half the profit taken on the way."""
+    """Trades the crossing of two moving averages, one position per symbol. Closes half of it at a profit of 6 pips."""
 
     name, connection = "strategy_trend", "conn_1"
     fast_ms, slow_ms, band_pips = 30_000, 180_000, 0.8
@@ -64,43 +64,43 @@ class Trend:
         self._open: dict[str, tuple[Position, bool]] = {}
         self._next_ms: dict[str, int] = {}
 
-    def look(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
+    def evaluate(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
         mid = (bid + ask) / 2
-        then, fast, slow = self._averages.get(symbol, (time_ms, mid, mid))
-        fast += (mid - fast) * -math.expm1((then - time_ms) / self.fast_ms)
-        slow += (mid - slow) * -math.expm1((then - time_ms) / self.slow_ms)
+        last_ms, fast, slow = self._averages.get(symbol, (time_ms, mid, mid))
+        fast += (mid - fast) * -math.expm1((last_ms - time_ms) / self.fast_ms)
+        slow += (mid - slow) * -math.expm1((last_ms - time_ms) / self.slow_ms)
         self._averages[symbol] = (time_ms, fast, slow)
-        ahead = (fast - slow) / pip(symbol)
-        held = self._open.get(symbol)
-        if held is None:
-            # A few minutes of averages first: a crossing in the first seconds is none.
+        signal_pips = (fast - slow) / pip(symbol)
+        open_position = self._open.get(symbol)
+        if open_position is None:
+            # Not in the first minute: the averages need data before a crossing means anything.
             if (
-                abs(ahead) > self.band_pips
+                abs(signal_pips) > self.band_pips
                 and time_ms >= self._next_ms.setdefault(symbol, time_ms + 60_000)
-                and len(account.positions) < MOST_POSITIONS
+                and len(account.positions) < MAX_POSITIONS
             ):
-                side, steps = (1 if ahead > 0 else -1), self._random.randrange(10, 50)
+                side, steps = (1 if signal_pips > 0 else -1), self._random.randrange(10, 50)
                 self._next_ms[symbol] = time_ms + 120_000
                 position = account.market(symbol, side, steps, 15, 25, self.name, self.connection)
                 if position is not None:
                     self._open[symbol] = (position, False)
             return
-        position, halved = held
-        gained = (account.price(position) - position.open_price) * position.side / pip(symbol)
+        position, halved = open_position
+        profit_pips = (account.price(position) - position.open_price) * position.side / pip(symbol)
         if not position.steps:
             del self._open[symbol]
-        elif ahead * position.side < -self.band_pips / 2 or time_ms - position.opened_ms > 45 * 60_000:
+        elif signal_pips * position.side < -self.band_pips / 2 or time_ms - position.opened_ms > 45 * 60_000:
             account.close(position)
-        elif not halved and gained > 6:
+        elif not halved and profit_pips > 6:
             self._open[symbol] = (position, True)
             account.close(position, position.steps // 2)
 
 
 class Reversion:
-    """Waits with a limit order a few pips away, takes it back when nothing comes, and takes small profits."""
+    """Places limit orders a few pips from the market, cancels them when they do not fill, and takes small profits."""
 
     name, connection = "strategy_reversion", "conn_2"
-    most_symbols = 4
+    max_symbols = 4
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(f"reversion {seed}")
@@ -108,9 +108,9 @@ class Reversion:
         self._until_ms: dict[str, int] = {}
         self._positions: dict[str, Position] = {}
 
-    def look(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
+    def evaluate(self, account: Account, time_ms: int, symbol: str, bid: float, ask: float) -> None:
         if symbol not in self._until_ms:
-            if len(self._until_ms) == self.most_symbols:
+            if len(self._until_ms) == self.max_symbols:
                 return
             self._until_ms[symbol] = 0
         order, position = self._orders.get(symbol), self._positions.get(symbol)
@@ -129,9 +129,9 @@ class Reversion:
                 self._until_ms[symbol] = time_ms + self._random.randrange(5_000, 60_000)
             elif time_ms - position.opened_ms > 20 * 60_000:
                 account.close(position)
-        elif time_ms >= self._until_ms[symbol] and len(account.positions) < MOST_POSITIONS:
+        elif time_ms >= self._until_ms[symbol] and len(account.positions) < MAX_POSITIONS:
             side, steps = self._random.choice((1, -1)), self._random.randrange(5, 45)
-            away = self._random.uniform(0.8, 4.0) * pip(symbol)
-            price = round(bid - away if side > 0 else ask + away, digits(symbol))
+            distance = self._random.uniform(0.8, 4.0) * pip(symbol)
+            price = round(bid - distance if side > 0 else ask + distance, digits(symbol))
             self._orders[symbol] = account.limit(symbol, side, steps, price, 12, 5, self.name, self.connection)
             self._until_ms[symbol] = time_ms + self._random.randrange(30_000, 180_000)

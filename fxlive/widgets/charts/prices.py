@@ -15,7 +15,7 @@ from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
 from fxlive.figures.labels import short, shown_name
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.tables.latest import Mark
+from fxlive.tables.latest import LatestCursor
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.candles import MOST_BARS, BarLayer
 from fxlive.widgets.charts.chart import LiveChart
@@ -103,7 +103,7 @@ class FillLayer:
         self._table = table
         self._symbol = symbol
         self._action = action
-        self._mark: Mark | None = None
+        self._cursor: LatestCursor | None = None
         self._fills: dict[str, tuple[int, float, float]] = {}
         self._points = RevisablePoints(len(self.columns), window_us / 1000.0)
         self._newest_ms = -np.inf
@@ -123,8 +123,8 @@ class FillLayer:
 
     def read(self, start: int | None) -> Points:
         """Return time, price, size in pixels and volume of the fills since position `start`, or with None all."""
-        moves = self._table.moves(self._mark, _MOST_FILLS)
-        self._mark = moves.mark
+        moves = self._table.moves(self._cursor, _MOST_FILLS)
+        self._cursor = moves.cursor
         if moves.whole:
             self._fills.clear()
             self._points.restart()

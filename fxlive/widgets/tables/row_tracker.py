@@ -9,8 +9,8 @@ from typing import Any
 from fxlive.core.arguments import micros_of
 from fxlive.core.timestamps import NAT
 from fxlive.errors import UnknownColumn
-from fxlive.tables.latest import Mark
-from fxlive.tables.selection import caseless, wanted
+from fxlive.tables.latest import LatestCursor
+from fxlive.tables.selection import comparison_values, is_case_insensitive
 from fxlive.tables.table import RollingTable
 from fxlive.wire.messages import Kind
 
@@ -42,7 +42,7 @@ class RowTracker:
         """The number of each key that is shown, oldest row first."""
         self._filters = {name: _filter(table, name, value) for name, value in (where or {}).items()}
         self._next_number = itertools.count()
-        self._mark: Mark | None = None
+        self._cursor: LatestCursor | None = None
         self._cut = False  # there may be older rows that are left out because of `max_rows`
 
     def update(self) -> tuple[list[Any], list[int]]:
@@ -50,15 +50,15 @@ class RowTracker:
         was_full = len(self.numbers) == self.max_rows
         changed, gone = self._read_moves()
         if self._cut and was_full and len(self.numbers) < self.max_rows:  # older rows can be shown again
-            self._cut, self._mark = False, None
+            self._cut, self._cursor = False, None
             older, also_gone = self._read_moves()
             changed, gone = [*older, *(key for key in changed if key not in set(older))], gone + also_gone
         return [key for key in changed if key in self.numbers], gone
 
     def _read_moves(self) -> tuple[list[Any], list[int]]:
         limit = self.max_rows * (_LOOK_BACK if self._filters else 1)
-        moves = self.table.moves(self._mark, limit)
-        self._mark = moves.mark
+        moves = self.table.moves(self._cursor, limit)
+        self._cursor = moves.cursor
         numbers, removed = self.numbers, list(moves.gone)
         if moves.whole:
             removed += numbers.keys() - set(moves.changed)
@@ -90,13 +90,13 @@ def _filter(table: RollingTable, column: str, value: Any) -> Callable[[Any], boo
     if column not in known:
         raise UnknownColumn(column, table.channel.name, known)
     kind = table.kind(column)
-    values, missing = wanted(column, kind, value)
+    values, missing = comparison_values(column, kind, value)
     if kind is Kind.TIME:
         values = [micros_of(time) for time in values]
 
     def matches(stored: Any) -> bool:
         if stored is None or stored != stored or stored == NAT:
             return missing
-        return (stored.lower() if caseless(column, kind) else stored) in values
+        return (stored.lower() if is_case_insensitive(column, kind) else stored) in values
 
     return matches

@@ -1,4 +1,4 @@
-"""Every fault does what it says, to the clients that are there, from any thread."""
+"""Faults on demand, from another thread, as a client sees them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,44 @@ from websockets.sync.client import connect
 
 from fxlive.simulator import SimulatorThread
 from fxlive.simulator.fixture import SimulatorFactory
-from tests.simulator.listener import CHANNELS, Listener, wait_until
+from tests.simulator.listener import CHANNELS, PATIENCE_S, Listener, wait_until
 
 
 @pytest.fixture
 def sim(fx_simulator: SimulatorFactory) -> SimulatorThread:
-    """A busy market without an account."""
+    """A simulator without an account that sends about 700 quotes a second."""
     return fx_simulator(speed=20.0, account=False)
 
 
 @pytest.fixture
 def quiet(fx_simulator: SimulatorFactory) -> SimulatorThread:
-    """A platform that sends nothing of its own: its market waits for a subscriber who does not come."""
+    """A simulator that sends no quotes: its market waits for a subscriber to market-data."""
     return fx_simulator(wait_for_subscriber=True)
 
 
+def number(message: dict[str, Any]) -> int:
+    return int(message["id"].removeprefix("msg_"))
+
+
 def numbers(messages: list[dict[str, Any]]) -> list[int]:
-    return [int(message["id"].removeprefix("msg_")) for message in messages]
+    return [number(message) for message in messages]
+
+
+def take_after_snapshot(client: Listener, count: int) -> None:
+    """Read and forget the snapshot, whose ids have gaps, then read `count` messages of the stream."""
+    client.take(10)
+    client.messages.clear()
+    client.take(count)
 
 
 # Connections
 
 
 @pytest.mark.parametrize("code", [1006, 1001, 1011, 1012, 1013, 4000])
-def test_drop_ends_the_connection_with_the_code(quiet: SimulatorThread, code: int) -> None:
+def test_drop_ends_the_connection_with_the_given_code(quiet: SimulatorThread, code: int) -> None:
     with Listener(quiet, "system") as client:
         quiet.faults.drop(code)
-        assert client.closed() == code
+        assert client.read_close_code() == code
     wait_until(lambda: quiet.connections == 0)
 
 
@@ -48,11 +59,11 @@ def test_expire_ends_all_connections_with_4401_and_can_revoke_their_tokens(quiet
     old = quiet.token()
     with Listener(quiet, token=old) as one, Listener(quiet, token=old) as two:
         quiet.faults.expire()
-        assert (one.closed(), two.closed()) == (4401, 4401)
+        assert (one.read_close_code(), two.read_close_code()) == (4401, 4401)
     with Listener(quiet, token=old) as three:
         three.receive()
         quiet.faults.expire(revoke=True)
-        assert three.closed() == 4401
+        assert three.read_close_code() == 4401
 
     with pytest.raises(InvalidStatus, match="401"):
         Listener(quiet, token=old)
@@ -61,7 +72,7 @@ def test_expire_ends_all_connections_with_4401_and_can_revoke_their_tokens(quiet
 
 
 @pytest.mark.parametrize(
-    ("status", "word"),
+    ("status", "reason"),
     [
         (401, "Authentication failed"),
         (403, "Permission denied"),
@@ -69,7 +80,7 @@ def test_expire_ends_all_connections_with_4401_and_can_revoke_their_tokens(quiet
         (503, "Connection refused"),
     ],
 )
-def test_refuse_turns_so_many_connections_away(quiet: SimulatorThread, status: int, word: str) -> None:
+def test_refuse_refuses_the_given_number_of_connections(quiet: SimulatorThread, status: int, reason: str) -> None:
     quiet.faults.refuse(status, times=2, retry_after=3)
 
     for _ in range(2):
@@ -77,7 +88,7 @@ def test_refuse_turns_so_many_connections_away(quiet: SimulatorThread, status: i
             Listener(quiet)
         assert refusal.value.response.status_code == status
         assert refusal.value.response.headers["Retry-After"] == "3"
-        assert word in (refusal.value.response.body or b"").decode()
+        assert reason in (refusal.value.response.body or b"").decode()
     with Listener(quiet, "system"):
         pass
 
@@ -94,33 +105,33 @@ def test_refuse_without_a_number_lasts_until_accept(quiet: SimulatorThread) -> N
         quiet.faults.refuse(418)
 
 
-def test_a_client_that_answers_no_ping_is_ended_even_under_load(fx_simulator: SimulatorFactory) -> None:
+def test_a_stalled_client_that_does_not_answer_pings_is_disconnected(fx_simulator: SimulatorFactory) -> None:
     sim = fx_simulator(speed=None, account=False, ping_interval_s=0.2, ping_timeout_s=0.4)
     with socket.create_connection(("127.0.0.1", sim.port)) as raw:
-        # By hand: a library's client would answer pings on its own.
+        # Not with the library's client, which would answer the pings.
         raw.sendall(
             f"GET /api/ws?token={sim.token()} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         request = json.dumps({"type": "subscribe", "channels": ["market-data"]}).encode()
         raw.sendall(b"\x81" + bytes([0x80 | len(request)]) + bytes(4) + request)
-        wait_until(lambda: sim.sent["market-data"] > 1_000)  # its buffers are filling, and it reads nothing
+        wait_until(lambda: sim.sent["market-data"] > 1_000)  # the client reads nothing, so the buffers fill
         wait_until(lambda: sim.connections == 0)
 
 
-def test_a_client_that_answers_pings_stays(fx_simulator: SimulatorFactory) -> None:
-    sim = fx_simulator(ping_interval_s=0.05, ping_timeout_s=5.0)
+def test_a_client_that_answers_pings_stays_connected(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(ping_interval_s=0.05, ping_timeout_s=PATIENCE_S)
     with Listener(sim, "market-data") as client:
         client.take(40)
         assert sim.connections == 1
 
 
-# Silence and slowness
+# Silence and slow sending
 
 
-def test_silence_loses_what_was_to_be_sent_and_resume_ends_it(sim: SimulatorThread) -> None:
+def test_messages_during_a_silence_are_lost_until_resume(sim: SimulatorThread) -> None:
     with Listener(sim, "market-data") as client:
-        client.take(20)
+        take_after_snapshot(client, 10)
         sim.faults.silence()
         before = sim.published["market-data"]
         wait_until(lambda: sim.published["market-data"] > before + 100)
@@ -133,43 +144,45 @@ def test_silence_loses_what_was_to_be_sent_and_resume_ends_it(sim: SimulatorThre
     assert client.socket.protocol.close_code in {None, 1000, 1005}
 
 
-def test_a_silence_ends_by_itself_after_its_seconds(sim: SimulatorThread) -> None:
+def test_a_silence_ends_after_the_given_seconds(sim: SimulatorThread) -> None:
     with Listener(sim, "market-data") as client:
-        client.take(5)
-        began = time.monotonic()
+        take_after_snapshot(client, 10)
+        last = number(client.messages[-1])
+        started = time.monotonic()
         sim.faults.silence(0.5)
-        client.drain(0.2)
-        client.take(5)
-        assert time.monotonic() - began >= 0.5
+        # The messages before the silence are without a gap, so a gap shows that sending has resumed.
+        while (current := number(client.take(1)[0])) == last + 1:
+            last = current
+        assert time.monotonic() - started >= 0.5
 
 
-def test_a_client_that_comes_during_a_silence_hears_nothing_but_its_pings_are_answered(quiet: SimulatorThread) -> None:
+def test_a_client_that_connects_during_a_silence_receives_only_pongs(quiet: SimulatorThread) -> None:
     quiet.faults.silence()
     with Listener(quiet) as client:
-        assert client.socket.ping().wait(5)
+        assert client.socket.ping().wait(PATIENCE_S)
         with pytest.raises(TimeoutError):
             client.receive(0.2)
         quiet.faults.silence(deaf=True)
         assert not client.socket.ping().wait(0.3)
         quiet.faults.resume()
-        assert client.socket.ping().wait(5)
+        assert client.socket.ping().wait(PATIENCE_S)
 
 
-def test_slow_sending_loses_nothing_and_its_end_catches_up(fx_simulator: SimulatorFactory) -> None:
+def test_slow_sending_loses_nothing(fx_simulator: SimulatorFactory) -> None:
     sim = fx_simulator(speed=None, quotes=1_500, account=False, wait_for_subscriber=True)
     with Listener(sim) as client:
         sim.faults.slow(delay_s=0.01)
+        started = time.monotonic()
         client.subscribe("market-data")
-        began = time.monotonic()
         client.take(30)
-        assert time.monotonic() - began > 0.25
+        assert time.monotonic() - started > 0.25
         sim.faults.slow()
         client.take(1_470)
 
     assert numbers(client.of("market-data")) == list(range(1, 1_501))
 
 
-def test_one_slow_client_does_not_hold_up_a_market_that_runs_by_the_clock(sim: SimulatorThread) -> None:
+def test_a_slow_client_does_not_delay_a_market_that_runs_by_the_clock(sim: SimulatorThread) -> None:
     with Listener(sim) as slow:
         sim.faults.slow(delay_s=30.0)
         slow.send({"type": "subscribe", "channels": ["market-data"]})
@@ -178,19 +191,19 @@ def test_one_slow_client_does_not_hold_up_a_market_that_runs_by_the_clock(sim: S
         wait_until(lambda: sim.published["market-data"] > before + 1_500)
 
 
-def test_bytes_a_second_are_a_limit(fx_simulator: SimulatorFactory) -> None:
+def test_slow_limits_the_bytes_per_second(fx_simulator: SimulatorFactory) -> None:
     sim = fx_simulator(speed=None, quotes=100, account=False, wait_for_subscriber=True)
     with Listener(sim) as client:
         sim.faults.slow(bytes_per_s=50_000)
+        started = time.monotonic()
         client.subscribe("market-data")
-        began = time.monotonic()
         client.take(100)
         size = sum(map(len, client.raw))
 
-    assert time.monotonic() - began > 0.8 * size / 50_000
+    assert time.monotonic() - started > 0.8 * size / 50_000
 
 
-# Order and number
+# Duplicates and order
 
 
 def test_duplicate_sends_the_next_messages_twice(sim: SimulatorThread) -> None:
@@ -203,19 +216,20 @@ def test_duplicate_sends_the_next_messages_twice(sim: SimulatorThread) -> None:
     assert len(ids) - len(set(ids)) == 5
 
 
-def test_reorder_turns_the_next_messages_round(sim: SimulatorThread) -> None:
+def test_reorder_reverses_the_next_messages(sim: SimulatorThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fxlive.simulator.serving.client._REORDER_WAIT_S", PATIENCE_S)
     with Listener(sim, "market-data") as client:
-        client.take(20)
+        take_after_snapshot(client, 10)
         sim.faults.reorder(7)
         client.take(200)
 
-    ids = numbers(client.of("market-data"))[10:]  # without the state, whose ids have gaps
+    ids = numbers(client.of("market-data"))
     steps = [b - a for a, b in pairwise(ids)]
     assert steps.count(-1) == 6
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
 
 
-def test_reorder_holds_no_message_back_for_ever(fx_simulator: SimulatorFactory) -> None:
+def test_reorder_sends_the_messages_after_a_second_when_no_more_come(fx_simulator: SimulatorFactory) -> None:
     sim = fx_simulator(speed=None, quotes=3, account=False, wait_for_subscriber=True)
     with Listener(sim) as client:
         sim.faults.reorder(100)
@@ -228,7 +242,7 @@ def test_reorder_holds_no_message_back_for_ever(fx_simulator: SimulatorFactory) 
 # Messages
 
 
-def test_send_raw_sends_text_and_bytes_as_they_are(quiet: SimulatorThread) -> None:
+def test_send_raw_sends_text_and_bytes_unchanged(quiet: SimulatorThread) -> None:
     with Listener(quiet) as client:
         client.receive()
         quiet.faults.send_raw('{"type": "anything", "ü": 1}')
@@ -240,7 +254,7 @@ def test_send_raw_sends_text_and_bytes_as_they_are(quiet: SimulatorThread) -> No
     assert client.raw[1:] == ['{"type": "anything", "ü": 1}', b"\x00\x01", "x" * 70_000]
 
 
-def test_malformed_messages_are_none_and_come_between_the_others(quiet: SimulatorThread) -> None:
+def test_malformed_messages_cannot_be_decoded_as_objects(quiet: SimulatorThread) -> None:
     with Listener(quiet) as client:
         client.receive()
         quiet.faults.malformed(12)
@@ -264,17 +278,17 @@ def test_a_text_that_is_not_utf8_ends_the_connection(quiet: SimulatorThread) -> 
             client.receive()
 
 
-def test_wrong_types_are_well_formed_messages_with_one_field_that_is_not(quiet: SimulatorThread) -> None:
+def test_wrong_types_are_complete_messages_with_an_invalid_field(quiet: SimulatorThread) -> None:
     with Listener(quiet) as client:
         client.receive()
         quiet.faults.wrong_types(12)
         messages = [client.receive() for _ in range(12)]
 
     assert all(message is not None for message in messages)
-    good = [message for message in messages if message is not None]
-    assert {message["channel"] for message in good} == set(CHANNELS)
-    assert all(list(message) == ["type", "channel", "data", "timestamp", "id"] for message in good)
-    assert len(set(numbers(good))) == 12
+    decoded = [message for message in messages if message is not None]
+    assert {message["channel"] for message in decoded} == set(CHANNELS)
+    assert all(list(message) == ["type", "channel", "data", "timestamp", "id"] for message in decoded)
+    assert len(set(numbers(decoded))) == 12
 
 
 def test_error_sends_a_documented_error(quiet: SimulatorThread) -> None:
@@ -286,7 +300,7 @@ def test_error_sends_a_documented_error(quiet: SimulatorThread) -> None:
     assert (message["error"], message["message"], message["channel"]) == ("Permission denied", "no more", "trades")
 
 
-def test_unknown_fields_are_added_to_the_data_until_told_otherwise(sim: SimulatorThread) -> None:
+def test_unknown_fields_are_added_to_the_data_until_they_are_ended(sim: SimulatorThread) -> None:
     with Listener(sim, "market-data") as client:
         sim.faults.unknown_fields(liquidity=1.5, venue='LD"4', firm=True)
         message = client.until(lambda m: "liquidity" in m.get("data", {}))
@@ -296,7 +310,7 @@ def test_unknown_fields_are_added_to_the_data_until_told_otherwise(sim: Simulato
         client.until(lambda m: m["type"] == "market_data" and "liquidity" not in m["data"])
 
 
-def test_calm_ends_what_lasts(sim: SimulatorThread) -> None:
+def test_calm_ends_all_lasting_faults(sim: SimulatorThread) -> None:
     with Listener(sim, "market-data") as client:
         sim.faults.silence()
         sim.faults.slow(delay_s=1.0)
@@ -308,17 +322,19 @@ def test_calm_ends_what_lasts(sim: SimulatorThread) -> None:
             pass
 
 
-def test_random_faults_come_and_the_server_lives(fx_simulator: SimulatorFactory, monkeypatch: Any) -> None:
+def test_the_server_keeps_accepting_connections_under_random_faults(
+    fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fxlive.simulator.serving.server.RANDOM_FAULTS_EVERY_S", 0.05)
     sim = fx_simulator(speed=20.0, random_faults_seed=3)
-    closed = 0
-    while closed < 5:
+    failures = 0
+    while failures < 5 or sim.accepted < 2:
         try:
-            with connect(f"{sim.url}?token={sim.token()}", max_queue=None, close_timeout=0.2) as line:
-                line.send(json.dumps({"type": "subscribe", "channels": CHANNELS}))
+            with connect(f"{sim.url}?token={sim.token()}", max_queue=None, close_timeout=0.2) as client:
+                client.send(json.dumps({"type": "subscribe", "channels": CHANNELS}))
                 while True:
-                    line.recv(5)
+                    client.recv(5)
         except (ConnectionClosed, InvalidStatus, EOFError, TimeoutError, OSError):
-            closed += 1
+            failures += 1
     sim.close()
     assert sim.accepted >= 2

@@ -1,4 +1,4 @@
-"""What a user meets: the names of the module, their signatures and docstrings, and what a type checker says of them."""
+"""The public names: signatures, docstrings, completion, and the types that a type checker sees."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import jedi
 import pytest
 
 import fxlive
 from fxlive import errors
 from fxlive.analytics.exposure import Exposure
-from fxlive.capture.writing.recorder import Recorder, RecordingStatus
-from fxlive.entrypoints import module as face
+from fxlive.capture.writing.recorder import Recorder
+from fxlive.capture.writing.status import RecordingStatus
+from fxlive.entrypoints import module
 from fxlive.pipeline.alerts import Watch
-from fxlive.pipeline.callbacks import Handle, Stream
+from fxlive.pipeline.callbacks import Handle
+from fxlive.pipeline.streams import Stream
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,17 +50,66 @@ def two() -> Iterator[tuple[fxlive.Session, fxlive.Session]]:
 
 
 def public_names() -> list[str]:
-    return [
+    return [name for name in fxlive.__all__ if not name.startswith("_")]
+
+
+def is_error(name: str) -> bool:
+    value = getattr(fxlive, name)
+    return isinstance(value, type) and issubclass(value, Exception)
+
+
+def test_all_public_names_are_listed_once_in_order_with_the_exceptions_last() -> None:
+    errors_of_all = [name for name in fxlive.__all__ if is_error(name)]
+    others = [name for name in fxlive.__all__ if not is_error(name)]
+    assert fxlive.__all__ == [*sorted(others), *sorted(errors_of_all)]
+    assert len(set(fxlive.__all__)) == len(fxlive.__all__)
+    defined = {
         name
         for name, value in vars(fxlive).items()
         if not name.startswith("_") and not isinstance(value, types.ModuleType)
-    ]
+    }
+    assert set(fxlive.__all__) == {*defined, "Recorder", "__version__"}
 
 
-def test_the_public_names_are_all_listed_in_order_and_once() -> None:
-    assert fxlive.__all__ == sorted(fxlive.__all__)
-    assert len(set(fxlive.__all__)) == len(fxlive.__all__)
-    assert set(fxlive.__all__) == {*public_names(), "__version__"}
+def test_dir_shows_public_names_only() -> None:
+    assert fxlive.__dir__() == fxlive.__all__
+    assert sorted(fxlive.__all__) == dir(fxlive)
+
+
+def test_completion_in_a_notebook_shows_public_names_only() -> None:
+    completions = jedi.Interpreter("fxlive.", [{"fxlive": fxlive}]).complete()
+    assert {completion.name for completion in completions} == set(fxlive.__all__)
+
+
+def test_completion_without_running_the_code_shows_every_public_name_and_the_packages() -> None:
+    completions = {completion.name for completion in jedi.Script("import fxlive\nfxlive.").complete()}
+    assert set(fxlive.__all__) <= completions
+    others = {name for name in completions - set(fxlive.__all__) if not name.startswith("_")}
+    packages = {path.parent.name for path in Path(fxlive.__file__).parent.glob("*/__init__.py")}
+    assert others <= {*packages, "errors"}  # jedi lists subpackages whatever a package says
+
+
+@pytest.mark.parametrize("kind", ["Session", "Replay", "Capture"])
+def test_completion_shows_the_methods_of_what_a_user_holds(kind: str) -> None:
+    held = getattr(fxlive, kind)
+    completions = {c.name for c in jedi.Script(f"import fxlive\nx: fxlive.{kind}\nx.").complete()}
+    methods = {name for name in dir(held) if not name.startswith("_")}
+    assert methods <= completions
+
+
+def test_public_objects_report_the_module_fxlive() -> None:
+    objects = {name: getattr(fxlive, name) for name in public_names()}
+    assert {name: value.__module__ for name, value in objects.items() if value.__module__ != "fxlive"} == {}
+    assert repr(fxlive.Session) == "<class 'fxlive.Session'>"
+
+
+def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    program = "import fxlive\n" + "".join(f"reveal_type(fxlive.{name})\n" for name in fxlive.__all__)
+    status, output = checked(tmp_path, program)
+    revealed = [line for line in output.splitlines() if "Revealed type" in line]
+    assert (status, len(revealed)) == (0, len(fxlive.__all__)), output
+    assert [line for line in revealed if 'is "Any"' in line] == []
 
 
 def test_every_name_of_the_design_is_there() -> None:
@@ -79,10 +131,11 @@ def test_connecting_takes_what_the_design_says() -> None:
     assert dict(list(defaults.items())[: len(expected)]) == expected
     for opener in (fxlive.connect, fxlive.connect_async):
         parameters = inspect.signature(opener).parameters
-        assert parameters == inspect.signature(fxlive.Session).parameters
+        internal = {"feed", "clock"}
+        assert [*parameters] == [name for name in inspect.signature(fxlive.Session).parameters if name not in internal]
         assert inspect.signature(opener).return_annotation == "Session"
-        told = inspect.getdoc(opener) or ""  # what a tooltip shows
-        assert [name for name in parameters if f"\n{name}\n    " not in told] == []
+        tooltip = inspect.getdoc(opener) or ""
+        assert [name for name in parameters if f"\n{name}\n    " not in tooltip] == []
 
 
 def test_every_error_is_public_and_is_an_fxlive_error() -> None:
@@ -134,9 +187,9 @@ def test_every_option_is_in_the_signature_by_its_name() -> None:
         assert [n for n in list(inspect.signature(method).parameters)[1:] if f"\n{n}\n    " not in told] == []
 
 
-def test_every_function_of_the_face_is_the_method_of_that_name() -> None:
-    of_the_face = {n for n, f in vars(face).items() if hasattr(f, "__wrapped__")}
-    assert of_the_face == set(METHODS)
+def test_every_function_of_the_module_is_the_method_of_that_name() -> None:
+    functions = {n for n, f in vars(module).items() if hasattr(f, "__wrapped__")}
+    assert functions == set(METHODS)
     for name in METHODS:
         function, method = getattr(fxlive, name), getattr(fxlive.Session, name)
         own = list(inspect.signature(function).parameters.values())
@@ -217,7 +270,7 @@ def test_closing_takes_a_session_or_a_name_and_does_nothing_where_none_is_open(
     first, second = two
     fxlive.close(first)
     assert (first.state, fxlive.sessions()) == ("closed", [second])
-    with pytest.raises(fxlive.NoSession, match="No session called 'third' is open"):
+    with pytest.raises(fxlive.NoSession, match="No session named 'third' is open"):
         fxlive.close("third")
     named = fxlive.Session.offline("named").open()
     fxlive.use(second)
@@ -233,15 +286,18 @@ def test_what_is_no_session_cannot_be_the_current_one(tmp_path: Path) -> None:
     with fxlive.Session.offline().record(tmp_path) as recording:
         pass
     for wrong in (fxlive.open_capture(recording.path), None):
-        with pytest.raises(fxlive.NoSession, match=r"of type .*capture\.frame\(\.\.\.\).*fxlive\.replay\(capture\)"):
+        expected = r"Expected a session .*, got .*capture\.frame\(\.\.\.\).*fxlive\.replay\(capture\)"
+        with pytest.raises(fxlive.NoSession, match=expected):
             fxlive.use(wrong)  # type: ignore[arg-type]
     assert fxlive.sessions() == []
 
 
 SAMPLE = """
 import pandas as pd
+import polars
 
 import fxlive
+from fxlive import analytics
 from fxlive.wire.messages import Message
 
 session = fxlive.connect("wss://host/api/ws", "token", channels=["trades", "market-data"], window="15min")
@@ -289,6 +345,9 @@ chart.figure.update_layout(title=chart.name)
 parts: list[str] = list(session.dashboard("EURUSD").parts)
 bars: pd.DataFrame = fxlive.bars("EURUSD", "5s", "bid", fill=True)
 change: float = fxlive.explain()["change"]
+metrics: pd.Series = session.performance()
+by_symbol: pd.DataFrame = session.performance("symbol", freq="1D")
+by_strategy: pd.DataFrame = fxlive.performance("strategy_id")
 shocks: pd.DataFrame = session.exposure().shocks
 
 
@@ -299,6 +358,9 @@ def losing(positions: pd.DataFrame) -> None:
 
 fired: int = losing.calls
 capture: fxlive.Capture = fxlive.open_capture("captures")
+lazy: polars.LazyFrame = capture.polars("trades").head(3)
+partitions: int = capture.dask("trades").npartitions
+fxlive_bars: pd.DataFrame = analytics.bars(capture.frame("market-data", symbol="EURUSD"), "1min")
 size: int = capture.export("out", ["trades"], format="csv")["trades"].stat().st_size
 fxlive.replay("captures", speed=None).seek(capture.start)
 try:

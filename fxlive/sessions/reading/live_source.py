@@ -1,0 +1,96 @@
+"""LiveSource: the rows that a running pipeline holds in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from fxlive.core.dtypes import STR
+from fxlive.errors import SubscriptionError
+from fxlive.pipeline.pipeline import Pipeline
+from fxlive.tables.selection import select
+from fxlive.wire.channels import CHANNELS
+
+
+class LiveSource:
+    """The windows, gaps and rejected messages of a pipeline, as a `Source`."""
+
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self._pipeline = pipeline
+        self.name = name
+
+    @property
+    def channels(self) -> list[str]:
+        return list(self._pipeline.store.tables)
+
+    @property
+    def symbols(self) -> list[str]:
+        return sorted(self._pipeline.store.symbols)
+
+    def rows(
+        self,
+        channel: str,
+        *,
+        last: Any = None,
+        since: Any = None,
+        until: Any = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> pd.DataFrame:
+        window = self._pipeline.store.tables[channel].frame()
+        return select(window, channel, last=last, since=since, until=until, where=where)
+
+    def latest(self, channel: str) -> pd.DataFrame:
+        return self._pipeline.store.tables[channel].latest()
+
+    def snapshot(self) -> dict[str, pd.DataFrame]:
+        return self._pipeline.store.snapshot()
+
+    def gaps(self) -> pd.DataFrame:
+        return self._pipeline.store.gaps_frame()
+
+    def rejected(self) -> pd.DataFrame:
+        return self._pipeline.store.rejected_frame()
+
+    def sql(self, query: str) -> pd.DataFrame:
+        from fxlive.capture.exporting.sql import query as run
+        from fxlive.capture.exporting.sql import view_name
+        from fxlive.capture.reading.files import Files
+
+        frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
+        frames |= {"gaps": self.gaps().set_index("start"), "rejected": self.rejected()}
+        mentioned = {name: _sql_table(frame) for name, frame in frames.items() if name.lower() in str(query).lower()}
+        return run(query, {}, mentioned, Files("."), frames)
+
+    def attrs(self, channel: str, frame: pd.DataFrame) -> dict[Hashable, Any]:
+        attrs: dict[Hashable, Any] = {"state": self._pipeline.state, "stale": self._pipeline.stale(channel)}
+        gaps = self._pipeline.store.gaps
+        is_latest = frame.index.name != "timestamp"
+        if is_latest and channel in CHANNELS and CHANNELS[channel].ends and gaps:
+            unconfirmed = frame["received_at"] <= pd.Timestamp(gaps[-1].start, unit="us", tz="UTC")
+            attrs["unconfirmed"] = frame.index[unconfirmed].tolist()
+        return attrs
+
+    def check_subscribed(self, *channels: str) -> None:
+        for name in channels:
+            if not self._pipeline.asked_for(name):
+                raise SubscriptionError(
+                    f"{name} is not subscribed and has no rows, so the figures would be 0. "
+                    f"Call session.subscribe({name!r}).",
+                    channel=name,
+                )
+
+    def has_evicted(self, channel: str) -> bool:
+        return self._pipeline.store.tables[channel].first > 0
+
+
+def _sql_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in dtypes that DuckDB reads as intended: categories sort as text, tuples become lists."""
+    converted: dict[str, Any] = {}
+    for column, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype):
+            converted[str(column)] = frame[column].astype(STR)
+        elif str(dtype) == "object":
+            converted[str(column)] = frame[column].map(list, na_action="ignore")
+    return frame.assign(**converted).reset_index()
