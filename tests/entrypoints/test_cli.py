@@ -285,9 +285,9 @@ def test_an_invalid_command_line_prints_the_usage(arguments: list[str], capsys: 
 def test_without_a_command_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([])
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     for command in ("watch", "record", "info", "export", "replay", "simulate", "token"):
-        assert f"\n    {command} " in told
+        assert f"\n    {command} " in errors
 
 
 def test_the_time_to_watch_must_be_longer_than_0(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,13 +114,13 @@ def test_csv_is_written_in_chunks_and_reports_its_progress(
         with recorded(tmp_path / "captures") as session:
             frames = [quote(n, **({"mood": "x"} if number == 2 else {})) for n in range(number * 20, number * 20 + 20)]
             bring_all(session, frames, 5, at=MAY_8 + number * 60 * SECOND)
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     several = fxlive.open_capture(tmp_path / "captures")
-    [file] = several.export(tmp_path, format="csv", progress=lambda *how: told.append(how)).values()
+    [file] = several.export(tmp_path, format="csv", progress=lambda *report: progress.append(report)).values()
 
     assert pd.read_csv(file)["volume"].tolist() == list(range(60))
     assert pd.read_csv(file)["mood"].notna().sum() == 20
-    assert told == [("market-data", done, 60) for done in range(10, 70, 10)]
+    assert progress == [("market-data", done, 60) for done in range(10, 70, 10)]
 
 
 def test_an_unpacked_zip_is_the_capture(capture: fxlive.Capture, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A capture, opened: the live session's frames value by value, also while it is written, of parts, and at a moment."""
+"""An opened capture has the frames of the live session, also while it is being written and at an earlier time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def utc(micros: int) -> pd.Timestamp:
 
 
 def wild(seed: int, count: int) -> list[bytes]:
-    """Messages of all channels with what the reference leaves open: fields missing, unknown, odd; and broken ones."""
+    """Return messages of all channels with missing, unknown and unusual fields, and malformed messages."""
     source, pick = RandomMessages(seed, drift=True, jitter_us=200_000), random.Random(seed)
     frames = []
     for number in range(count):
@@ -74,7 +74,7 @@ def test_an_opened_capture_is_the_live_session_value_by_value(seed: int, sizes: 
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[fxlive.Session, fxlive.Capture]:
-    """A session of two thousand messages over a minute, with gaps, and what was recorded of it."""
+    """A session of two thousand messages within a minute, with gaps, and its capture."""
     frames: list[bytes] = []
     for number in range(0, 2_000, 10):
         frames += [quote(n, mood="new") if n > 1_000 else quote(n) for n in range(number, number + 6)]
@@ -109,14 +109,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[fxlive.Session, fxliv
         {"bid": [1.38003, 1.38004]},
     ],
 )
-def test_a_selection_finds_the_rows_that_it_finds_live(
+def test_a_selection_returns_the_same_rows_as_live(
     day: tuple[fxlive.Session, fxlive.Capture], selection: dict[str, Any]
 ) -> None:
     session, capture = day
     found, expected = capture.frame("market_data", **selection), session.frame("market_data", **selection)
 
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_freq=False, check_categorical=False)
-    assert found["symbol"].dtype == expected["symbol"].dtype  # so that joins work, whatever was read
+    assert found["symbol"].dtype == expected["symbol"].dtype  # so that joins work for any selection
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_selection_finds_the_rows_that_it_finds_live(
     ],
     ids=str,
 )
-def test_values_are_taken_as_they_are_live(
+def test_values_to_select_are_interpreted_as_live(
     day: tuple[fxlive.Session, fxlive.Capture], channel: str, selection: dict[str, Any]
 ) -> None:
     session, capture = day
@@ -148,13 +148,13 @@ def test_values_are_taken_as_they_are_live(
         assert len(found) > 0 or "received_at" in selection
 
 
-def test_a_ticket_of_64_bits_is_found(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
+def test_a_ticket_of_64_bits_can_be_selected(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
     _, capture = day
     assert capture.frame("positions", ticket=2**62 + 16)["ticket"].tolist() == [2**62 + 16]
     assert capture.frame("positions", ticket=10**30).empty
 
 
-def test_what_is_read_of_a_capture_is_told_by_the_names_that_a_session_uses(
+def test_a_capture_has_the_channel_names_errors_and_attrs_of_a_session(
     day: tuple[fxlive.Session, fxlive.Capture], tmp_path: Path
 ) -> None:
     session, capture = day
@@ -174,7 +174,7 @@ def test_what_is_read_of_a_capture_is_told_by_the_names_that_a_session_uses(
     equal(fxlive.read_export(files["alerts"]), session.frame("alerts"))
 
 
-def test_the_gaps_and_the_rejections_are_those_of_the_session(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
+def test_gaps_and_rejected_messages_equal_those_of_the_session(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
     session, capture = day
     live, found = session.gaps(), capture.gaps()
     assert len(live) == 2
@@ -185,7 +185,7 @@ def test_the_gaps_and_the_rejections_are_those_of_the_session(day: tuple[fxlive.
     assert positions.attrs["unconfirmed"] == positions.index.tolist()
 
 
-def test_what_is_open_in_a_capture_says_since_when_it_is_known(tmp_path: Path) -> None:
+def test_latest_positions_of_a_capture_have_the_time_since_which_they_are_known(tmp_path: Path) -> None:
     session = started()
     bring(session, position(1))
     session.record(tmp_path)
@@ -199,7 +199,7 @@ def test_what_is_open_in_a_capture_says_since_when_it_is_known(tmp_path: Path) -
     assert "known_since" not in capture.latest("market-data").attrs
 
 
-def test_a_recording_that_begins_in_an_outage_knows_of_it_at_once_and_two_of_them_tell_it_once(tmp_path: Path) -> None:
+def test_a_recording_started_during_an_outage_has_its_gap_and_two_recordings_have_it_once(tmp_path: Path) -> None:
     session = started()
     bring(session, quote(1))
     session.record(tmp_path)
@@ -209,7 +209,7 @@ def test_a_recording_that_begins_in_an_outage_knows_of_it_at_once_and_two_of_the
     assert first is not None
     wait_until(lambda: not second.status.waiting)
 
-    [gap] = fxlive.open_capture(second.path).gaps().to_dict("records")  # as it is found after a kill
+    [gap] = fxlive.open_capture(second.path).gaps().to_dict("records")  # as after a kill
     assert (gap["reason"], gap["start"], gap["channels"]) == ("the cable", utc(MAY_8 + SECOND), ())
     assert pd.isna(gap["end"])
 
@@ -222,7 +222,9 @@ def test_a_recording_that_begins_in_an_outage_knows_of_it_at_once_and_two_of_the
     assert both.loc[both["reason"] == "the cable", "end"].tolist() == [utc(MAY_8 + 2 * SECOND)]
 
 
-def test_a_capture_shows_what_is_in_it_with_its_gaps_drawn(day: tuple[fxlive.Session, fxlive.Capture]) -> None:
+def test_the_display_of_a_capture_shows_its_contents_and_draws_its_gaps(
+    day: tuple[fxlive.Session, fxlive.Capture],
+) -> None:
     session, capture = day
     text, html = repr(capture), capture._repr_html_()
     for shown in ("market-data", "1,200 rows", "2 gaps", str(path_of(session))):
@@ -237,7 +239,7 @@ def test_a_capture_shows_what_is_in_it_with_its_gaps_drawn(day: tuple[fxlive.Ses
     assert capture.start < capture.end
 
 
-def test_two_strategies_whose_names_differ_in_case_are_two(tmp_path: Path) -> None:
+def test_strategy_names_are_case_sensitive(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, *(trade(n, strategyId=name) for n, name in enumerate(["s1", "S1", "S1"])))
     for source in (session, fxlive.open_capture(path_of(session))):
@@ -245,7 +247,7 @@ def test_two_strategies_whose_names_differ_in_case_are_two(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("count", [0, 5_000])
-def test_however_many_gaps_there_are_a_capture_draws_each_pixel_once(tmp_path: Path, count: int) -> None:
+def test_the_display_of_any_number_of_gaps_draws_each_pixel_once(tmp_path: Path, count: int) -> None:
     with recorded(tmp_path) as session:
         bring(session, quote(1))
         for second in range(count):
@@ -256,7 +258,7 @@ def test_however_many_gaps_there_are_a_capture_draws_each_pixel_once(tmp_path: P
     assert html.count("the cable, and 20 more") > 100 or count == 0
 
 
-def test_at_a_moment_a_capture_is_what_the_session_was_then(tmp_path: Path) -> None:
+def test_a_capture_at_a_time_equals_the_session_at_that_time(tmp_path: Path) -> None:
     then: list[tuple[int, dict[str, pd.DataFrame], dict[str, pd.DataFrame], pd.DataFrame]] = []
     with recorded(tmp_path) as session:
         for number in range(6):
@@ -272,7 +274,7 @@ def test_at_a_moment_a_capture_is_what_the_session_was_then(tmp_path: Path) -> N
         for channel, frame in frames.items():
             for found, expected in ((moment.frame(channel), frame), (moment.latest(channel), latest[channel])):
                 equal(plain(found)[plain(expected).columns], plain(expected))
-                assert found.drop(columns=expected.columns).isna().all(axis=None)  # what came later is not there yet
+                assert found.drop(columns=expected.columns).isna().all(axis=None)  # added later
         assert len(moment.gaps()) == len(gaps)
         assert moment.contents()["rows"].sum() == sum(map(len, frames.values()))
 
@@ -284,7 +286,7 @@ def closing(ticket: int, volume: float, at: int, execution: str) -> bytes:
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32))
-def test_the_positions_that_are_open_are_those_of_the_live_session(seed: int) -> None:
+def test_the_open_positions_equal_those_of_the_live_session(seed: int) -> None:
     pick = random.Random(seed)
     frames = []
     for at in range(60):
@@ -302,7 +304,7 @@ def test_the_positions_that_are_open_are_those_of_the_live_session(seed: int) ->
         equal(capture.latest("trades"), session.latest("trades"))
 
 
-def test_a_capture_is_read_while_it_is_being_written(tmp_path: Path) -> None:
+def test_a_capture_can_be_read_while_it_is_being_written(tmp_path: Path) -> None:
     session = started()
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02, store=session._pipeline.store) as recorder:
         session._pipeline.recording = recorder
@@ -320,7 +322,9 @@ def test_a_capture_is_read_while_it_is_being_written(tmp_path: Path) -> None:
     assert capture.end is not None
 
 
-def test_parts_that_are_merged_while_they_are_read_cost_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_row_is_missing_when_parts_are_merged_while_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fxlive.capture.format import layout
 
     monkeypatch.setattr(layout, "MERGED_AT_ONCE", 2)
@@ -367,7 +371,7 @@ def test_a_column_of_many_codes_has_the_categories_of_the_session_in_their_order
     equal(capture.frame("trades"), session.frame("trades"))
 
 
-def test_what_the_tables_cannot_take_in_is_recorded_as_rejected(tmp_path: Path) -> None:
+def test_messages_of_too_many_channels_are_recorded_as_rejected(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         for start in range(0, 300, 50):
             bring(session, *[message("x", f"channel-{n}", {"n": n}, n) for n in range(start, start + 50)])
@@ -377,11 +381,11 @@ def test_what_the_tables_cannot_take_in_is_recorded_as_rejected(tmp_path: Path) 
     assert capture.channels == session.channels
 
 
-def test_what_a_fault_of_ours_costs_the_session_is_recorded_as_it_is_live(
+def test_messages_lost_to_an_internal_error_are_recorded_as_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(batch: object) -> None:
-        raise RuntimeError("no memory, say")
+        raise RuntimeError("out of memory, for example")
 
     with recorded(tmp_path) as session:
         bring(session, quote(1))
@@ -395,7 +399,7 @@ def test_what_a_fault_of_ours_costs_the_session_is_recorded_as_it_is_live(
     assert len(capture.rejected()) == 2
 
 
-def test_a_capture_of_the_demo_is_the_session(tmp_path: Path) -> None:
+def test_a_capture_of_the_demo_equals_the_session(tmp_path: Path) -> None:
     with demo(name="recorded", speed=20.0, record=tmp_path) as session:
         session.wait_for("trades", rows=5, timeout=60)
         session.wait_for("market-data", rows=500, timeout=60)

@@ -1,4 +1,4 @@
-"""A capture in other tools: each sees the rows of the frame, undocumented fields too, here and on object storage."""
+"""Captures in DuckDB, Polars, PyArrow and Dask: each reads the rows of the frame, from disk or object storage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.sessions.test_capture import wild
 
 duckdb, polars, dask = (pytest.importorskip(name) for name in ("duckdb", "polars", "dask.dataframe"))
 
-# dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
+# dask 2026.8 calls pandas 3.1 with a deprecated argument.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
 ODD = ["../../away", "q\"uo'te", "sl/a~sh", "$.x", "日本", "a.b", "x; drop table trades"]
@@ -32,7 +32,7 @@ ODD = ["../../away", "q\"uo'te", "sl/a~sh", "$.x", "日本", "a.b", "x; drop tab
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
-    """Wild messages of all channels, and quotes whose undocumented fields have odd names and change their types."""
+    """A capture of unusual messages of all channels, and of undocumented fields with odd names and changing types."""
     pick = random.Random(5)
     values = [1, 2.5, -3, True, False, "text", "1.5", "true", 2**53, 2**53 + 1, 10**30, [1], None]
     frames = wild(5, 400)
@@ -44,7 +44,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
 
 @pytest.fixture(scope="module")
 def remote(capture: fxlive.Capture) -> Iterator[fxlive.Capture]:
-    """The same capture on an object storage: fsspec's in memory."""
+    """The same capture on object storage: fsspec's memory file system."""
     fsspec = pytest.importorskip("fsspec")
     storage = fsspec.filesystem("memory")
     storage.put(capture.path, "/bucket/captures/one", recursive=True)
@@ -53,7 +53,7 @@ def remote(capture: fxlive.Capture) -> Iterator[fxlive.Capture]:
 
 
 def comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame with the dtypes that any tool has: Python values, missing is None, without `extra`."""
+    """Convert a frame to values that all tools have: Python objects, None if missing, without `extra`."""
     frame = plain(frame).drop(columns="extra", errors="ignore")
     columns = {}
     for name in frame.columns:
@@ -71,7 +71,7 @@ def _value(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("channel", [*DATA, "news/ünicode"])
-def test_sql_sees_the_rows_and_columns_of_the_frame(capture: fxlive.Capture, channel: str) -> None:
+def test_sql_returns_the_rows_and_columns_of_the_frame(capture: fxlive.Capture, channel: str) -> None:
     name = channel.replace("-", "_")
     found = capture.sql(f'select * from "{name}"')
     expected = comparable(capture.frame(channel))
@@ -83,7 +83,7 @@ def test_sql_sees_the_rows_and_columns_of_the_frame(capture: fxlive.Capture, cha
     assert str(found["timestamp"].dtype) == "datetime64[us, UTC]"
 
 
-def test_sql_joins_and_aggregates_over_channels(capture: fxlive.Capture) -> None:
+def test_sql_can_join_and_aggregate_channels(capture: fxlive.Capture) -> None:
     found = capture.sql(
         "select symbol, count(*) as n, avg(bid) as bid, (select count(*) from trades) as trades "
         "from market_data where symbol in ('EURUSD', 'NZDUSD') group by symbol order by symbol"
@@ -95,7 +95,7 @@ def test_sql_joins_and_aggregates_over_channels(capture: fxlive.Capture) -> None
     assert set(found["trades"]) == {len(capture.frame("trades"))}
 
 
-def test_sql_knows_the_gaps_and_what_was_rejected(capture: fxlive.Capture) -> None:
+def test_sql_has_the_tables_gaps_and_rejected(capture: fxlive.Capture) -> None:
     assert capture.sql("select count(*) as n from rejected")["n"].tolist() == [len(capture.rejected())]
     assert list(capture.sql("select * from gaps").columns) == list(capture.gaps().columns)
 
@@ -111,7 +111,7 @@ def test_sql_of_a_channel_without_rows_has_its_columns_and_dtypes(tmp_path: Path
     assert found.dtypes.astype(str)["threshold"] == "float64"
 
 
-def test_what_sql_cannot_do_is_an_error_of_duckdbs(capture: fxlive.Capture) -> None:
+def test_an_invalid_query_is_a_duckdb_error_with_notes_about_the_tables(capture: fxlive.Capture) -> None:
     with pytest.raises(duckdb.Error, match="nothing"):
         capture.sql("select * from nothing")
     for query in ("select * from market-data", 'select * from "market-data"', "select bidd from market_data"):
@@ -123,13 +123,13 @@ def test_what_sql_cannot_do_is_an_error_of_duckdbs(capture: fxlive.Capture) -> N
 
 
 @pytest.mark.parametrize("query", ["", " \n", "-- select * from trades", ";"])
-def test_no_query_is_an_error_and_no_empty_frame(capture: fxlive.Capture, query: str) -> None:
+def test_an_empty_query_is_an_error_instead_of_an_empty_frame(capture: fxlive.Capture, query: str) -> None:
     for asked in (capture, fxlive.Session.offline()):
         with pytest.raises(fxlive.UnknownOption, match="a SQL query, such as"):
             asked.sql(query)
 
 
-def test_polars_and_pyarrow_see_the_rows_with_the_columns_of_the_files(capture: fxlive.Capture) -> None:
+def test_polars_and_pyarrow_read_the_rows_with_the_columns_of_the_files(capture: fxlive.Capture) -> None:
     for channel in DATA:
         frame = capture.frame(channel)
         lazily, table = capture.polars(channel).collect(), capture.dataset(channel).to_table()
@@ -142,7 +142,7 @@ def test_polars_and_pyarrow_see_the_rows_with_the_columns_of_the_files(capture: 
 
 
 @pytest.mark.parametrize("channel", [*DATA, "news/ünicode"])
-def test_the_partitions_of_dask_are_frames_as_a_session_has_them(capture: fxlive.Capture, channel: str) -> None:
+def test_dask_partitions_equal_the_frames_of_a_session(capture: fxlive.Capture, channel: str) -> None:
     lazy = capture.dask(channel)
     found, expected = lazy.compute(scheduler="sync"), capture.frame(channel)
 
@@ -152,7 +152,7 @@ def test_the_partitions_of_dask_are_frames_as_a_session_has_them(capture: fxlive
     assert plain(lazy[[column]].compute(scheduler="sync")).equals(plain(expected[[column]]))
 
 
-def test_all_tools_see_a_capture_at_a_moment(capture: fxlive.Capture) -> None:
+def test_all_tools_can_read_a_capture_at_a_time(capture: fxlive.Capture) -> None:
     at = capture.frame("market-data")["received_at"].iloc[100]
     then = capture.at(at)
     count = len(then.frame("market-data"))
@@ -164,7 +164,7 @@ def test_all_tools_see_a_capture_at_a_moment(capture: fxlive.Capture) -> None:
     assert len(then.dask("market-data").compute(scheduler="sync")) == count
 
 
-def test_all_tools_take_a_channel_without_rows(tmp_path: Path) -> None:
+def test_all_tools_can_read_a_channel_without_rows(tmp_path: Path) -> None:
     with Recorder(tmp_path, name="default", url="memory:"):
         pass
     [path] = tmp_path.iterdir()
@@ -176,7 +176,7 @@ def test_all_tools_take_a_channel_without_rows(tmp_path: Path) -> None:
     assert "table" in empty._repr_html_()
 
 
-def test_a_folder_of_captures_is_one_for_all_tools(tmp_path: Path) -> None:
+def test_all_tools_read_a_folder_of_captures_as_one(tmp_path: Path) -> None:
     for number in range(2):
         with Recorder(tmp_path, name="default", url="memory:", clock=lambda: MAY_8) as recorder:
             frames = [quote(n) for n in range(number * 50, number * 50 + 50)]
@@ -187,7 +187,7 @@ def test_a_folder_of_captures_is_one_for_all_tools(tmp_path: Path) -> None:
     assert both.dask("market-data")["volume"].sum().compute(scheduler="sync") == 4950.0
 
 
-def test_a_capture_on_object_storage_is_read_and_replayed_as_one_here_is(
+def test_a_capture_on_object_storage_can_be_read_and_replayed_like_a_local_one(
     capture: fxlive.Capture, remote: fxlive.Capture
 ) -> None:
     for channel in capture.channels:
@@ -210,7 +210,7 @@ def test_a_capture_on_object_storage_is_read_and_replayed_as_one_here_is(
 
 
 @pytest.mark.parametrize(("method", "library"), [("sql", "duckdb"), ("polars", "polars"), ("dask", "dask")])
-def test_a_tool_that_is_not_installed_is_an_error_that_says_how_to_get_it(
+def test_a_missing_library_is_an_error_that_names_the_extra_to_install(
     capture: fxlive.Capture, monkeypatch: pytest.MonkeyPatch, method: str, library: str
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)  # so that importing it fails
@@ -218,7 +218,7 @@ def test_a_tool_that_is_not_installed_is_an_error_that_says_how_to_get_it(
         getattr(capture, method)("trades")
 
 
-def test_names_of_channels_that_sql_does_not_tell_apart_cost_nothing(tmp_path: Path) -> None:
+def test_channel_names_that_are_equal_in_sql_do_not_break_queries(tmp_path: Path) -> None:
     names = ["a-b", "a_b", "A_B", 'x"; drop view trades; --', "q'"]
     with Recorder(tmp_path, name="default", url="memory:") as recorder:
         recorder.put(decode([message("x", name, {name: 1}, n) for n, name in enumerate(names)], MAY_8))
@@ -228,8 +228,8 @@ def test_names_of_channels_that_sql_does_not_tell_apart_cost_nothing(tmp_path: P
     assert crafted.sql('select count(*) as n from "x""; drop view trades; __"')["n"].tolist() == [1]
 
 
-def test_who_reads_with_other_tools_while_parts_are_merged_sees_every_row(tmp_path: Path) -> None:
-    """Parts that have been listed are merged before they are opened; each tool looks for them anew."""
+def test_all_tools_read_every_row_while_parts_are_merged(tmp_path: Path) -> None:
+    """Parts are merged after they were listed and before they are opened. Each tool then lists them again."""
     with Recorder(tmp_path / "captures", name="default", url="memory:", flush_s=0.02) as recorder:
         recorder.put(quotes(0, 10))
         wait_until(lambda: recorder.status.rows == 10)

@@ -1,4 +1,4 @@
-"""What happens when calls on one session, or on one name, meet; and what a fork leaves of a session."""
+"""Concurrent calls on a session or a name, token replacement, invalid options, and sessions in a forked process."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_a_session_closed_while_it_connects_stays_closed(fx_simulator: Simulator
         return fx_simulator.token()
 
     session = fxlive.Session(fx_simulator.url, token)
-    told: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def open_it() -> None:
         try:
             session.open()
         except BaseException as error:
-            told.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=open_it)
     thread.start()
@@ -48,13 +48,13 @@ def test_a_session_closed_while_it_connects_stays_closed(fx_simulator: Simulator
     session.close()
     go_on.set()
     thread.join(10)
-    assert isinstance(told[0], fxlive.SessionClosed)
+    assert isinstance(errors[0], fxlive.SessionClosed)
     assert session.state == "closed"
     assert fx_simulator.default.connections == 0
     assert fxlive.sessions() == []
 
 
-def test_of_two_threads_that_connect_under_one_name_one_session_remains(fx_simulator: SimulatorFactory) -> None:
+def test_one_session_remains_when_two_threads_connect_with_the_same_name(fx_simulator: SimulatorFactory) -> None:
     opened: list[fxlive.Session] = []
     threads = [
         threading.Thread(target=lambda: opened.append(fxlive.connect(fx_simulator.url, fx_simulator.token())))
@@ -68,7 +68,7 @@ def test_of_two_threads_that_connect_under_one_name_one_session_remains(fx_simul
     assert len(fxlive.sessions()) == 1
 
 
-def test_a_token_function_that_keeps_its_token_costs_no_connections(fx_simulator: SimulatorFactory) -> None:
+def test_a_token_function_that_repeats_its_token_causes_no_extra_connections(fx_simulator: SimulatorFactory) -> None:
     kept = fx_simulator.token(expires_in_s=4)
     tokens = iter([kept] * 2)
     with fxlive.connect(
@@ -79,7 +79,7 @@ def test_a_token_function_that_keeps_its_token_costs_no_connections(fx_simulator
         assert fx_simulator.default.accepted == 2
 
 
-def test_a_token_that_could_not_be_fetched_is_asked_for_again_before_the_old_one_ends(
+def test_a_failed_token_function_is_called_again_before_the_old_token_expires(
     fx_simulator: SimulatorFactory,
 ) -> None:
     asked: list[int] = []
@@ -96,7 +96,7 @@ def test_a_token_that_could_not_be_fetched_is_asked_for_again_before_the_old_one
         assert session.gaps().empty
 
 
-def test_a_subscription_during_a_handover_survives_it() -> None:
+def test_a_subscription_during_a_token_replacement_is_kept() -> None:
     sockets: list[ServerConnection] = []
     handing_over, subscribed = threading.Event(), threading.Event()
 
@@ -105,7 +105,7 @@ def test_a_subscription_during_a_handover_survives_it() -> None:
         for number, request in enumerate(socket):
             if len(sockets) == 2 and number == 0:
                 handing_over.set()
-                subscribed.wait(0.5)  # the old connection is still up meanwhile
+                subscribed.wait(0.5)  # the old connection is still open
             socket.send(acknowledged(request))
             if "orders" in str(request):
                 socket.send(quote(len(sockets)))
@@ -119,7 +119,7 @@ def test_a_subscription_during_a_handover_survives_it() -> None:
         assert set(session.subscriptions) == {"market-data", "orders"}
 
 
-def test_a_new_recording_begins_before_the_former_ends(fx_simulator: SimulatorFactory, tmp_path: Path) -> None:
+def test_no_row_is_lost_between_a_recording_and_the_next(fx_simulator: SimulatorFactory, tmp_path: Path) -> None:
     simulator = fx_simulator(speed=50.0)
     with fxlive.connect(simulator.url, simulator.token(), channels=["market-data"], record=tmp_path / "one") as session:
         session.wait_for("market-data", rows=200)
@@ -132,7 +132,7 @@ def test_a_new_recording_begins_before_the_former_ends(fx_simulator: SimulatorFa
     assert set(seen) <= set(recorded["id"])
 
 
-def test_opening_an_open_session_again_leaves_its_recording_alone(
+def test_opening_an_open_session_again_does_not_stop_its_recording(
     fx_simulator: SimulatorFactory, tmp_path: Path
 ) -> None:
     session = fxlive.connect(fx_simulator.url, fx_simulator.token(), record=tmp_path)
@@ -144,7 +144,7 @@ def test_opening_an_open_session_again_leaves_its_recording_alone(
     assert session.recording.status.state == "stopped"
 
 
-def test_reconnect_while_reconnecting_tries_at_once(
+def test_reconnect_while_reconnecting_retries_immediately(
     fx_simulator: SimulatorFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token(), channels=["market-data"]) as session:
@@ -156,7 +156,7 @@ def test_reconnect_while_reconnecting_tries_at_once(
         wait_until(lambda: session.state == "connected", "the connection")
 
 
-def test_what_has_not_been_heard_of_since_a_gap_is_named_in_latest(fx_simulator: SimulatorFactory) -> None:
+def test_latest_names_the_rows_that_are_unconfirmed_since_a_gap(fx_simulator: SimulatorFactory) -> None:
     def order(number: int) -> str:
         data = {"orderId": f"o{number}", "symbol": "EURUSD", "status": "PENDING"}
         envelope = {"type": "order", "channel": "orders", "timestamp": "2024-01-01T00:00:00.000Z", "id": f"m{number}"}
@@ -187,18 +187,18 @@ def test_what_has_not_been_heard_of_since_a_gap_is_named_in_latest(fx_simulator:
 
 
 @pytest.mark.parametrize("max_rows", [1e3, 1_000])
-def test_max_rows_may_be_written_as_a_power_of_ten(max_rows: Any) -> None:
+def test_max_rows_may_be_a_whole_float(max_rows: Any) -> None:
     session = fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, max_rows=max_rows)
     assert type(session._pipeline.store.tables["trades"]._max_rows) is int
 
 
 @pytest.mark.parametrize("max_rows", [0, -1, 1.5, "5", None, float("inf")])
-def test_max_rows_that_is_no_number_of_rows_is_refused_at_once(max_rows: Any) -> None:
+def test_an_invalid_max_rows_is_refused_by_the_constructor(max_rows: Any) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"max_rows must be a whole number of at least 1"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, max_rows=max_rows)
 
 
-def test_a_session_that_was_never_opened_has_nothing_to_record_or_to_show(tmp_path: Path) -> None:
+def test_a_session_that_was_never_opened_cannot_record_or_show_widgets(tmp_path: Path) -> None:
     session = fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN)
 
     for act in (
@@ -211,15 +211,15 @@ def test_a_session_that_was_never_opened_has_nothing_to_record_or_to_show(tmp_pa
             act()
     assert list(tmp_path.iterdir()) == []
     assert "never opened" in repr(session)
-    assert session._repr_html_() is None  # the words are shown instead
+    assert session._repr_html_() is None  # the plain text is shown instead
 
 
-def test_filters_that_are_no_dict_are_refused_at_once() -> None:
+def test_filters_that_are_not_a_dict_are_refused_by_the_constructor() -> None:
     with pytest.raises(fxlive.InvalidSubscription, match="filters of trades must be a dict such as"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN, channels={"trades": "EURUSD"})  # type: ignore[dict-item]
 
 
-def test_a_closed_session_is_not_made_current(fx_simulator: SimulatorFactory) -> None:
+def test_a_closed_session_cannot_become_current(fx_simulator: SimulatorFactory) -> None:
     session = fxlive.connect(fx_simulator.url, fx_simulator.token())
     session.close()
     with pytest.raises(fxlive.SessionClosed):
@@ -233,7 +233,7 @@ def read_in_a_child(session: fxlive.Session, answers: Any) -> None:
     answers.put((len(frame) > 0, session.state, fxlive.sessions()))
 
 
-def test_a_forked_child_can_read_what_was_there_and_close_without_harm_to_its_parent(
+def test_a_forked_child_can_read_the_frames_and_close_without_affecting_its_parent(
     fx_simulator: SimulatorFactory,
 ) -> None:
     fork = multiprocessing.get_context("fork")

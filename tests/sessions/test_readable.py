@@ -1,4 +1,4 @@
-"""What can be read of a session: rows by number, time and value, the newest of each key, and what says so."""
+"""Reading a session: rows selected by number, time and value, the newest row of each key, and the attributes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.handmade import clean_slate, quote  # noqa: F401
 
 @pytest.fixture
 def session() -> Iterator[fxlive.Session]:
-    """Ten minutes of quotes, one each: EURUSD and USDJPY by turns."""
+    """A session with ten quotes, one per minute, of EURUSD and USDJPY in turn."""
     with fxlive.Session.offline("day") as session:
         frames = [
             quote(minute, ("EURUSD", "USDJPY")[minute % 2], f"2024-01-01T00:{minute:02}:00.000Z").encode()
@@ -51,19 +51,17 @@ def session() -> Iterator[fxlive.Session]:
         ({"last": "2min", "symbol": "EURUSD"}, [6, 8]),
     ],
 )
-def test_a_frame_holds_the_rows_that_are_asked_for(
-    session: fxlive.Session, selection: dict[str, Any], bids: Any
-) -> None:
+def test_a_frame_contains_the_selected_rows(session: fxlive.Session, selection: dict[str, Any], bids: Any) -> None:
     assert session.frame("market-data", **selection)["bid"].tolist() == [float(bid) for bid in bids]
 
 
-def test_the_newest_row_of_each_key_is_indexed_by_the_key(session: fxlive.Session) -> None:
+def test_latest_is_indexed_by_the_key(session: fxlive.Session) -> None:
     latest = session.latest("market-data")
     assert latest["bid"].to_dict() == {"EURUSD": 8.0, "USDJPY": 9.0}
     assert session.latest("market-data", symbol="USDJPY")["bid"].tolist() == [9.0]
 
 
-def test_a_wrong_column_is_told_with_the_right_ones(session: fxlive.Session) -> None:
+def test_an_unknown_column_is_an_error_that_lists_the_columns(session: fxlive.Session) -> None:
     for read in (session.frame, session.latest):
         with pytest.raises(
             fxlive.UnknownColumn, match=r"Unknown column 'symbl' of .*\. Did you mean symbol\?"
@@ -73,7 +71,7 @@ def test_a_wrong_column_is_told_with_the_right_ones(session: fxlive.Session) -> 
         assert isinstance(wrong.value, KeyError)
 
 
-def test_a_keyword_that_is_no_column_is_told_with_the_other_options(session: fxlive.Session) -> None:
+def test_an_unknown_keyword_is_an_error_that_lists_the_options(session: fxlive.Session) -> None:
     with pytest.raises(fxlive.UnknownColumn, match=r"Unknown column 'columns' of .* Other options: last, since, until"):
         session.frame("market-data", columns=["bid"])
     with pytest.raises(fxlive.UnknownColumn, match=r"Did you mean since\?"):
@@ -82,21 +80,21 @@ def test_a_keyword_that_is_no_column_is_told_with_the_other_options(session: fxl
         session.latest("market-data", since="2024-01-01")
 
 
-def test_a_frame_says_what_it_is_in_values_that_json_can_hold(session: fxlive.Session) -> None:
+def test_the_attrs_of_a_frame_can_be_encoded_as_json(session: fxlive.Session) -> None:
     attrs = session.frame("market_data").attrs
     assert json.loads(json.dumps(attrs)) == attrs
     assert (attrs["channel"], attrs["session"], attrs["state"]) == ("market-data", "day", "connected")
     assert datetime.fromisoformat(attrs["as_of"]).tzinfo is not None
 
 
-def test_a_session_is_read_like_a_mapping_of_channels(session: fxlive.Session) -> None:
+def test_a_session_can_be_read_like_a_mapping_of_channels(session: fxlive.Session) -> None:
     assert list(session) == session.channels == list(CHANNELS) == session._ipython_key_completions_()
     assert session["market_data"].equals(session.frame("market-data"))
     assert session["alerts"].empty
     assert set(session.snapshot()) == set(CHANNELS)
 
 
-def test_no_write_of_a_user_reaches_the_session(session: fxlive.Session) -> None:
+def test_writing_into_a_frame_does_not_change_the_session(session: fxlive.Session) -> None:
     frame = session.frame("market-data")
     frame.loc[:, "bid"] = 0.0
     frame["new"] = 1
@@ -104,7 +102,7 @@ def test_no_write_of_a_user_reaches_the_session(session: fxlive.Session) -> None
     assert "new" not in session["market-data"]
 
 
-def test_functions_of_the_module_have_the_names_and_texts_of_the_methods() -> None:
+def test_module_functions_have_the_names_and_docstrings_of_the_methods() -> None:
     for name in ("frame", "latest", "subscribe", "wait_for", "on", "export", "gaps", "record"):
         function, method = getattr(fxlive, name), getattr(fxlive.Session, name)
         assert function.__doc__ == method.__doc__

@@ -1,4 +1,4 @@
-"""A replay: the frames, the order, the spacing and the clock of what was recorded, and moving about in it."""
+"""A replay has the frames, order, timing and clock of the recorded session, and can be paused and moved by seek."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def moment(micros: int) -> pd.Timestamp:
 
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(1, 60), min_size=1, max_size=4))
-def test_a_replayed_session_is_the_live_one_value_by_value(seed: int, sizes: list[int]) -> None:
+def test_a_replayed_session_equals_the_live_one_value_by_value(seed: int, sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:
         with recorded(Path(folder)) as session:
             middle = bring_all(session, wild(seed, 100), *sizes)
@@ -58,13 +58,13 @@ def test_a_replayed_session_is_the_live_one_value_by_value(seed: int, sizes: lis
             assert replayed.health().drift == session.health().drift
 
 
-def test_a_replay_of_what_is_still_being_recorded_ends_with_what_was_there_when_it_was_opened(tmp_path: Path) -> None:
+def test_a_replay_of_an_unfinished_recording_ends_with_the_rows_at_its_opening(tmp_path: Path) -> None:
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
         recorder.put(quotes(0, 10))
         wait_until(lambda: recorder.status.rows == 10)
         [first] = layout.parts(recorder.path)
         with fxlive.replay(recorder.path, paused=True) as replayed:
-            for number in range(10, 30):  # until the part that the replay knows is merged into a larger one
+            for number in range(10, 30):  # until the part that the replay has listed is merged into a larger one
                 recorder.put(quotes(number, number + 1, MAY_8 + 3600 * SECOND))
                 recorder.put(decode([trade(100 + number), b"what?"], MAY_8 + 3600 * SECOND, 100 + number))
                 wait_until(lambda: not recorder.status.waiting)
@@ -81,7 +81,7 @@ def test_a_replay_of_what_is_still_being_recorded_ends_with_what_was_there_when_
 
 
 class Collecting:
-    """A sink that keeps what it is told, in order."""
+    """A sink that collects the batches in order."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -97,7 +97,7 @@ class Collecting:
 
 
 def played(capture: Path) -> list[Batch]:
-    """What a feed of the capture brings, as fast as it goes."""
+    """Return the batches of a replay feed of the capture, at maximum speed."""
 
     async def play() -> list[Batch]:
         sink = Collecting()
@@ -110,7 +110,7 @@ def played(capture: Path) -> list[Batch]:
     return asyncio.run(play())
 
 
-def test_messages_of_all_channels_come_in_the_order_in_which_they_arrived(
+def test_messages_of_all_channels_are_replayed_in_the_order_of_arrival(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fxlive.capture.reading import playback
@@ -136,7 +136,7 @@ def test_messages_of_all_channels_come_in_the_order_in_which_they_arrived(
 
 @pytest.fixture(scope="module")
 def minute(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Session:
-    """A minute, a message each second, then nothing for an hour, then one more; and a moment away."""
+    """A minute with a message each second and a short gap, then an hour without messages, then one more."""
     with recorded(tmp_path_factory.mktemp("captures")) as session:
         for number in range(60):
             frame = position(number) if number % 10 == 9 else quote(number)
@@ -157,7 +157,7 @@ def volumes(session: Any) -> list[float]:
     return sorted([*session.frame("market-data")["volume"], *(session.frame("positions")["ticket"] - 2**62)])
 
 
-def test_paused_from_the_beginning_nothing_comes_and_the_clock_stands(paused: fxlive.Replay) -> None:
+def test_a_replay_that_starts_paused_has_no_rows_and_a_clock_that_stands_still(paused: fxlive.Replay) -> None:
     assert (paused.paused, paused.ended, paused.speed) == (True, False, 1.0)
     assert paused.start == paused.time == moment(MAY_8)
     assert paused.end == moment(MAY_8 + 3600 * SECOND)
@@ -165,7 +165,7 @@ def test_paused_from_the_beginning_nothing_comes_and_the_clock_stands(paused: fx
     assert paused.state == "connected"
 
 
-def test_what_is_not_due_yet_is_not_there_and_comes_when_it_is_due(paused: fxlive.Replay) -> None:
+def test_a_message_is_not_replayed_before_it_is_due(paused: fxlive.Replay) -> None:
     paused.seek(moment(MAY_8 + 59 * SECOND))
     paused.resume()
     paused.speed = 1.0
@@ -179,7 +179,7 @@ def test_what_is_not_due_yet_is_not_there_and_comes_when_it_is_due(paused: fxliv
     assert paused.time == paused.end
 
 
-def test_at_a_thousand_times_the_speed_the_spacing_is_a_thousandth(minute: fxlive.Session) -> None:
+def test_no_message_is_ahead_of_the_clock_at_a_thousand_times_the_speed(minute: fxlive.Session) -> None:
     clocks = []
     with fxlive.replay(path_of(minute), speed=1_000.0, paused=True) as replayed:
 
@@ -191,10 +191,10 @@ def test_at_a_thousand_times_the_speed_the_spacing_is_a_thousandth(minute: fxliv
         replayed.wait_for("market-data", rows=54, timeout=20)
         replayed.pause()
         wait_until(lambda: len(clocks) == 54)
-    assert all(time >= moment(MAY_8 + int(number) * SECOND) for number, time in clocks)  # none came before its time
+    assert all(time >= moment(MAY_8 + int(number) * SECOND) for number, time in clocks)  # never early
 
 
-def test_in_a_pause_nothing_comes_and_then_it_goes_on(paused: fxlive.Replay) -> None:
+def test_a_paused_replay_delivers_nothing_until_it_is_resumed(paused: fxlive.Replay) -> None:
     paused.speed = None
     assert volumes(paused) == []
     paused.resume()
@@ -203,7 +203,7 @@ def test_in_a_pause_nothing_comes_and_then_it_goes_on(paused: fxlive.Replay) -> 
 
 
 @pytest.mark.parametrize("seconds", [30, 5, 45, 0, -10, 59.5, 1_800, 10_000])
-def test_after_a_seek_the_frames_are_what_they_were_then(
+def test_after_a_seek_the_frames_are_those_of_that_time(
     paused: fxlive.Replay, minute: fxlive.Session, seconds: float
 ) -> None:
     capture = fxlive.open_capture(path_of(minute))
@@ -222,14 +222,14 @@ def test_after_a_seek_the_frames_are_what_they_were_then(
     assert volumes(paused) == list(range(11))
 
 
-def test_a_seek_brings_what_the_window_holds_and_the_positions_that_were_open(minute: fxlive.Session) -> None:
+def test_a_seek_restores_the_window_and_the_open_positions(minute: fxlive.Session) -> None:
     with fxlive.replay(path_of(minute), speed=None, paused=True, max_rows=5) as replayed:
         replayed.seek(moment(MAY_8 + 50 * SECOND))
         assert replayed.frame("market-data")["volume"].tolist() == [45, 46, 47, 48, 50]
         assert (replayed.latest("positions").index - 2**62).tolist() == [9, 19, 29, 39, 49]
 
 
-def test_a_seek_while_it_plays_goes_on_from_there_and_tells_callbacks_only_of_what_follows(
+def test_callbacks_are_notified_only_of_messages_after_a_seek(
     minute: fxlive.Session,
 ) -> None:
     heard: list[float] = []
@@ -244,7 +244,7 @@ def test_a_seek_while_it_plays_goes_on_from_there_and_tells_callbacks_only_of_wh
     assert not {20, 40, 57, 58} & set(heard)
 
 
-def test_of_many_seeks_at_once_all_return_and_one_of_them_holds(paused: fxlive.Replay) -> None:
+def test_concurrent_seeks_all_return_and_one_of_them_takes_effect(paused: fxlive.Replay) -> None:
     with ThreadPoolExecutor(8) as pool:
         for round_ in range(5):
             moments = [MAY_8 + (number * 7 + round_) % 59 * SECOND for number in range(8)]
@@ -254,7 +254,7 @@ def test_of_many_seeks_at_once_all_return_and_one_of_them_holds(paused: fxlive.R
     assert paused._feed.halt == "paused"
 
 
-def test_a_replay_can_be_closed_while_it_seeks(minute: fxlive.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_can_be_closed_during_a_seek(minute: fxlive.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
     blocks = Playback.blocks
 
@@ -275,7 +275,7 @@ def test_a_replay_can_be_closed_while_it_seeks(minute: fxlive.Session, monkeypat
     assert replayed.state == "closed"
 
 
-def test_what_is_stale_is_so_by_the_clock_of_the_replay(paused: fxlive.Replay) -> None:
+def test_staleness_is_measured_by_the_clock_of_the_replay(paused: fxlive.Replay) -> None:
     paused.seek(moment(MAY_8 + 20 * SECOND))
     assert not paused.frame("market-data").attrs["stale"]
     assert paused.health().channels.loc["market-data", "age_s"] == 0.0
@@ -284,13 +284,13 @@ def test_what_is_stale_is_so_by_the_clock_of_the_replay(paused: fxlive.Replay) -
     assert paused.health().channels.loc["market-data", "age_s"] == 22.0
 
 
-def test_rates_after_a_seek_are_those_of_the_time_before_it_as_it_was(paused: fxlive.Replay) -> None:
+def test_rates_after_a_seek_are_those_recorded_just_before_that_time(paused: fxlive.Replay) -> None:
     for seconds, rate in ((50, 1.0), (5, 1.0), (66, 0.4), (90, 0.0)):
         paused.seek(moment(MAY_8 + seconds * SECOND))
         assert paused.health().rate_per_s == pytest.approx(rate, abs=0.21)
 
 
-def test_latency_is_the_recorded_one(tmp_path: Path) -> None:
+def test_latency_is_that_of_the_recorded_session(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, quote(0), at=MAY_8 - 30 * 60 * SECOND + 40_000)
     with fxlive.replay(path_of(session), speed=None) as replayed:
@@ -299,26 +299,26 @@ def test_latency_is_the_recorded_one(tmp_path: Path) -> None:
         equal(replayed.frame("market-data")[["received_at"]], session.frame("market-data")[["received_at"]])
 
 
-def test_callbacks_and_streams_get_the_messages_that_the_live_session_gave(tmp_path: Path) -> None:
+def test_callbacks_receive_the_messages_of_the_live_session(tmp_path: Path) -> None:
     frames = [wire(sample) for sample in DATA.values()]
     undocumented = message("news", "other", {"headline": "a", "levels": [1, 2]}, 1)
-    told: dict[str, list[Any]] = {"live": [], "replayed": []}
+    messages: dict[str, list[Any]] = {"live": [], "replayed": []}
     with recorded(tmp_path) as session:
-        bring(session, undocumented)  # so that its channel is known
+        bring(session, undocumented)  # so that its channel exists
         for channel in session.channels:
-            session.on(channel, told["live"].append)
+            session.on(channel, messages["live"].append)
         bring(session, *frames, message("news", "other", {"headline": "b", "levels": [1, 2]}, 2))
-        wait_until(lambda: len(told["live"]) == 8)
+        wait_until(lambda: len(messages["live"]) == 8)
     with fxlive.replay(path_of(session), speed=None, paused=True) as replayed:
         for channel in session.channels:
-            replayed.on(channel, told["replayed"].append)
+            replayed.on(channel, messages["replayed"].append)
         replayed.resume()
-        wait_until(lambda: len(told["replayed"]) == 9)
-    by_id = {m.id: m for m in told["replayed"]}
-    assert [by_id[m.id] for m in told["live"]] == told["live"]
+        wait_until(lambda: len(messages["replayed"]) == 9)
+    by_id = {m.id: m for m in messages["replayed"]}
+    assert [by_id[m.id] for m in messages["live"]] == messages["live"]
 
 
-def test_a_folder_of_captures_is_played_as_one(tmp_path: Path) -> None:
+def test_a_folder_of_captures_is_replayed_as_one(tmp_path: Path) -> None:
     for number in range(3):
         with recorded(tmp_path) as session:
             frames = [quote(n) for n in range(number * 100, number * 100 + 100)]
@@ -332,7 +332,7 @@ def test_a_folder_of_captures_is_played_as_one(tmp_path: Path) -> None:
         assert replayed.frame("market-data")["volume"].max() == 129
 
 
-def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session, tmp_path: Path) -> None:
+def test_an_opened_capture_is_replayed_like_its_path(minute: fxlive.Session, tmp_path: Path) -> None:
     for number in range(2):
         with recorded(tmp_path) as session:
             bring_all(session, [quote(n) for n in range(number * 10, number * 10 + 10)], 10, at=MAY_8 + number * DAY_US)
@@ -348,7 +348,7 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         fxlive.replay([capture.path])  # type: ignore[arg-type]
 
 
-def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Replay) -> None:
+def test_a_channel_can_be_unsubscribed_and_filters_are_refused(paused: fxlive.Replay) -> None:
     assert set(paused.subscriptions) == {"market-data", "positions"}
     paused.unsubscribe("positions")
     assert set(paused.subscriptions) == {"market-data"}
@@ -364,30 +364,30 @@ def test_a_channel_can_be_given_up_and_there_are_no_filters(paused: fxlive.Repla
 
 
 @pytest.mark.parametrize("speed", [0, -1.0, float("inf"), float("nan"), "fast", True])
-def test_a_speed_that_is_none_is_an_error(minute: fxlive.Session, speed: Any) -> None:
+def test_an_invalid_speed_is_an_error(minute: fxlive.Session, speed: Any) -> None:
     with pytest.raises(ValueError, match=r"speed must be a number above 0 or None for as fast as possible"):
         fxlive.replay(path_of(minute), speed=speed)
 
 
-def test_a_number_is_no_moment_to_go_to(paused: fxlive.Replay) -> None:
+def test_seek_to_a_number_is_an_error(paused: fxlive.Replay) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"time must be a timestamp with a date.* got 5\."):
         paused.seek(5)
 
 
-def test_a_wait_takes_a_time_however_it_is_written(paused: fxlive.Replay) -> None:
+def test_the_timeout_of_a_wait_may_be_a_text_such_as_10ms(paused: fxlive.Replay) -> None:
     with pytest.raises(fxlive.UnknownOption, match=r"timeout must be .* got 'soon'"):
         paused.wait_until_end(timeout="soon")
     with pytest.raises(fxlive.WaitTimeout, match=r"did not end within 0\.01 s"):
         paused.wait_until_end(timeout="10ms")
 
 
-def test_what_cannot_be_played_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_capture_is_an_error_and_leaves_no_session(tmp_path: Path) -> None:
     with pytest.raises(fxlive.NotACapture):
         fxlive.replay(tmp_path)
     assert fxlive.sessions() == []
 
 
-def test_a_replay_says_that_it_is_one_and_where(paused: fxlive.Replay) -> None:
+def test_the_repr_and_timeouts_of_a_replay_show_its_state_and_time(paused: fxlive.Replay) -> None:
     paused.seek(moment(MAY_8 + 20 * SECOND))
     assert "paused" in repr(paused)
     assert "2014-05-08 12:30:20" in repr(paused)
@@ -400,7 +400,7 @@ def test_a_replay_says_that_it_is_one_and_where(paused: fxlive.Replay) -> None:
     assert paused.state == "connected"
 
 
-def test_a_capture_without_a_message_is_at_its_end(tmp_path: Path) -> None:
+def test_a_replay_of_an_empty_capture_is_at_its_end(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         pass
     with fxlive.replay(path_of(session)) as replayed:

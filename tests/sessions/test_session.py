@@ -1,4 +1,4 @@
-"""A session as its user holds it: subscriptions, the current session, names, frames of one moment, and being busy."""
+"""Sessions as users see them: subscriptions, the current session, names, consistent frames, and a busy interpreter."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TICKS = Path(__file__).parents[3] / "shared" / "data" / "ticks" / "fxcm-2014-05-
 
 @contextmanager
 def asked_of(**options: Any) -> Iterator[tuple[fxlive.Session, list[dict[str, Any]]]]:
-    """A session on a platform that grants everything, and what it was asked."""
+    """Yield a session on a platform that grants everything, and the list of its requests."""
     asked: list[dict[str, Any]] = []
 
     def handler(socket: ServerConnection) -> None:
@@ -78,7 +78,7 @@ def test_channels_are_subscribed_with_their_filters_in_camel_case(channels: Any,
         assert set(session.subscriptions) == set(sent)
 
 
-def test_no_figures_are_made_of_a_channel_that_is_not_subscribed(
+def test_analysis_of_a_channel_that_is_not_subscribed_is_an_error(
     fx_simulator: SimulatorFactory, tmp_path: Path
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -93,13 +93,13 @@ def test_no_figures_are_made_of_a_channel_that_is_not_subscribed(
             session.wait_for("orders", timeout=0.01)
         assert session.performance()["total_trades"] >= 0
         page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
-        assert page.count("positions is not subscribed") == 2  # of profit and loss, and of exposure
+        assert page.count("positions is not subscribed") == 2  # in the sections P&L and exposure
         assert "Market and feed" in page
         session.subscribe("positions")
         assert session.exposure().totals.notna().any()
 
 
-def test_a_session_that_is_away_says_why(fx_simulator: SimulatorFactory) -> None:
+def test_a_session_shows_why_it_is_disconnected(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=20.0)
     with fxlive.connect(simulator.url, simulator.token(), reconnect_attempts=None) as session:
         assert session.health().error is None
@@ -115,7 +115,7 @@ def test_a_session_that_is_away_says_why(fx_simulator: SimulatorFactory) -> None
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-def test_a_failed_connect_leaves_the_open_session_of_that_name_open_and_says_so(
+def test_a_failed_connect_leaves_the_open_session_of_that_name_open_and_notes_it_in_the_error(
     fx_simulator: SimulatorFactory, awaited: bool
 ) -> None:
     simulator = fx_simulator(speed=20.0)
@@ -138,30 +138,30 @@ def test_a_failed_connect_leaves_the_open_session_of_that_name_open_and_says_so(
     assert not hasattr(alone.value, "__notes__")
 
 
-def test_a_session_that_was_never_opened_has_nothing_to_reconnect() -> None:
+def test_a_session_that_was_never_opened_cannot_reconnect() -> None:
     with pytest.raises(fxlive.NoSession, match="never opened"):
         fxlive.Session("ws://127.0.0.1:1/api/ws", TOKEN).reconnect()
 
 
-def test_subscribing_and_unsubscribing_later_return_once_acknowledged() -> None:
+def test_subscribe_and_unsubscribe_return_when_they_are_acknowledged() -> None:
     with asked_of(channels=["trades"]) as (session, asked):
         session.subscribe("orders", "market_data", symbol="EURUSD")
         assert [channel for request in asked[1:] for channel in request["channels"]] == [
             {"name": "orders", "filters": {"symbol": "EURUSD"}},
             {"name": "market-data", "filters": {"symbol": "EURUSD"}},
         ]
-        session.subscribe("trades", symbol="eur/usd")  # however it is written
+        session.subscribe("trades", symbol="eur/usd")  # in any notation
         assert asked[-1]["channels"] == [{"name": "trades", "filters": {"symbol": "EURUSD"}}]
-        session.subscribe("orders", strategy_id="s")  # other filters for the same
+        session.subscribe("orders", strategy_id="s")  # other filters for the same channel
         assert session.subscriptions["orders"] == {"strategy_id": "s"}
         session.unsubscribe("trades", "orders")
         assert asked[-1] == {"type": "unsubscribe", "channels": ["trades", "orders"]}
         assert session.subscriptions == {"market-data": {"symbol": "EURUSD"}}
-        session.unsubscribe("trades")  # given up already: nothing to ask
+        session.unsubscribe("trades")  # unsubscribed already, so no request is sent
         assert len(asked) == 6
 
 
-def test_what_is_granted_is_known_when_another_channel_of_the_same_call_is_refused(
+def test_granted_channels_are_subscribed_when_another_of_the_same_call_is_refused(
     fx_simulator: SimulatorFactory,
 ) -> None:
     token = fx_simulator.token(channels=["market-data", "orders"])
@@ -186,7 +186,7 @@ def test_an_unsubscription_that_is_not_acknowledged_changes_nothing() -> None:
         assert set(session.subscriptions) == {"trades"}
 
 
-def test_filters_hold_on_the_real_wire(fx_simulator: SimulatorFactory) -> None:
+def test_filters_are_applied_by_the_platform(fx_simulator: SimulatorFactory) -> None:
     with fxlive.connect(
         fx_simulator.url, fx_simulator.token(), channels={"market-data": {"symbol": "USDJPY"}}
     ) as session:
@@ -195,7 +195,7 @@ def test_filters_hold_on_the_real_wire(fx_simulator: SimulatorFactory) -> None:
 
 
 @pytest.mark.parametrize("way", ["connect", "subscribe", "unsubscribe", "frame", "latest", "on", "wait_for"])
-def test_a_wrong_channel_is_told_with_the_right_ones(way: str) -> None:
+def test_an_unknown_channel_is_an_error_that_lists_the_channels(way: str) -> None:
     with pytest.raises(fxlive.InvalidChannel) as wrong:  # noqa: PT012
         if way == "connect":
             fxlive.connect("ws://127.0.0.1:1/api/ws", TOKEN, channels=["trade"])
@@ -206,7 +206,7 @@ def test_a_wrong_channel_is_told_with_the_right_ones(way: str) -> None:
     assert str(wrong.value).startswith("Unknown channel 'trade'. Did you mean trades? Use one of: trades, positions,")
 
 
-def test_a_channel_that_the_token_does_not_permit_is_refused_and_the_session_goes_on(
+def test_a_session_continues_after_a_channel_that_its_token_does_not_permit(
     fx_simulator: SimulatorFactory,
 ) -> None:
     token = fx_simulator.token(channels=["market-data"])
@@ -220,7 +220,7 @@ def test_a_channel_that_the_token_does_not_permit_is_refused_and_the_session_goe
         fxlive.connect(fx_simulator.url, token)
 
 
-def test_more_subscriptions_than_the_platform_allows_are_refused_before_they_are_sent(
+def test_more_than_50_subscriptions_are_refused_before_they_are_sent(
     fx_simulator: SimulatorFactory,
 ) -> None:
     with asked_of(channels=["trades"]) as (session, asked):
@@ -234,7 +234,7 @@ def test_more_subscriptions_than_the_platform_allows_are_refused_before_they_are
         assert len(session.subscriptions) == 50
 
 
-def test_a_hundred_requests_a_second_are_sent_and_the_next_waits() -> None:
+def test_at_most_a_hundred_requests_a_second_are_sent() -> None:
     with asked_of(channels=["trades"]) as (session, asked):
 
         async def ask() -> None:
@@ -247,7 +247,7 @@ def test_a_hundred_requests_a_second_are_sent_and_the_next_waits() -> None:
         assert len(asked) == 101
 
 
-def test_a_subscription_that_is_not_acknowledged_is_an_error_and_is_not_counted() -> None:
+def test_a_subscription_that_is_not_acknowledged_is_an_error_and_not_listed() -> None:
     def handler(socket: ServerConnection) -> None:
         socket.send(acknowledged(socket.recv()))
         for _ in socket:
@@ -262,7 +262,7 @@ def test_a_subscription_that_is_not_acknowledged_is_an_error_and_is_not_counted(
 # The current session, names and ways to open
 
 
-def test_functions_of_the_module_act_on_the_current_session(fx_simulator: SimulatorFactory) -> None:
+def test_module_functions_act_on_the_current_session(fx_simulator: SimulatorFactory) -> None:
     other = fx_simulator(symbols=["USDJPY"])
     a = fxlive.connect(fx_simulator.url, fx_simulator.token(), name="a", channels=["system"])
     b = fxlive.connect(other.url, other.token(), name="b", channels=["system"])
@@ -291,7 +291,7 @@ def test_functions_of_the_module_act_on_the_current_session(fx_simulator: Simula
         fxlive.frame("trades")
 
 
-def test_two_sessions_side_by_side_do_not_mix(fx_simulator: SimulatorFactory) -> None:
+def test_two_sessions_do_not_share_rows_or_gaps(fx_simulator: SimulatorFactory) -> None:
     one, two = fx_simulator(symbols=["EURUSD"], speed=20.0), fx_simulator(symbols=["USDJPY"], speed=20.0)
     with (
         fxlive.connect(one.url, one.token(), name="one") as a,
@@ -306,7 +306,7 @@ def test_two_sessions_side_by_side_do_not_mix(fx_simulator: SimulatorFactory) ->
 
 
 @pytest.mark.parametrize("way", ["connect", "open", "with", "async with"])
-def test_opening_a_name_that_is_open_closes_the_old_session(fx_simulator: SimulatorFactory, way: str) -> None:
+def test_opening_a_session_closes_the_open_one_of_the_same_name(fx_simulator: SimulatorFactory, way: str) -> None:
     first = fxlive.connect(fx_simulator.url, fx_simulator.token())
     second = fxlive.Session(fx_simulator.url, fx_simulator.token())
 
@@ -328,7 +328,7 @@ def test_opening_a_name_that_is_open_closes_the_old_session(fx_simulator: Simula
     wait_until(lambda: fx_simulator.default.connections == 0)
 
 
-def test_the_ways_to_open_and_close(fx_simulator: SimulatorFactory) -> None:
+def test_sessions_can_be_opened_and_closed_in_blocking_and_async_code(fx_simulator: SimulatorFactory) -> None:
     url, token = fx_simulator.url, fx_simulator.token()
     with fxlive.Session(url, token) as session:
         assert session.state == "connected"
@@ -355,7 +355,7 @@ def test_the_ways_to_open_and_close(fx_simulator: SimulatorFactory) -> None:
     assert session.state == "closed"
 
 
-def test_frames_of_a_closed_session_can_be_read_and_nothing_else(fx_simulator: SimulatorFactory) -> None:
+def test_a_closed_session_can_be_read_but_not_changed(fx_simulator: SimulatorFactory) -> None:
     session = fxlive.connect(fx_simulator.url, fx_simulator.token())
     session.wait_for("market-data", rows=5)
     session.close()
@@ -367,7 +367,7 @@ def test_frames_of_a_closed_session_can_be_read_and_nothing_else(fx_simulator: S
             act()
 
 
-def test_a_blocking_method_on_the_background_thread_fails_instead_of_hanging(fx_simulator: SimulatorFactory) -> None:
+def test_a_blocking_method_on_the_background_thread_raises_instead_of_hanging(fx_simulator: SimulatorFactory) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token()) as session:
 
         async def misuse() -> None:
@@ -379,7 +379,7 @@ def test_a_blocking_method_on_the_background_thread_fails_instead_of_hanging(fx_
         assert session.state == "connected"
 
 
-def test_waiting_ends_with_the_rows_or_says_what_did_not_come(fx_simulator: SimulatorFactory) -> None:
+def test_wait_for_returns_the_rows_or_raises_the_rows_that_are_missing(fx_simulator: SimulatorFactory) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token(), channels=["system"]) as session:
         with pytest.raises(fxlive.WaitTimeout, match=r"after 0\.05 s .* of trades.* Session state: connected\."):
             session.wait_for("trades", timeout=0.05)
@@ -388,13 +388,13 @@ def test_waiting_ends_with_the_rows_or_says_what_did_not_come(fx_simulator: Simu
             session.wait_for("trades", rows=-1)
 
 
-def test_a_snapshot_is_one_moment_of_all_channels(fx_simulator: SimulatorFactory) -> None:
+def test_a_later_snapshot_never_has_fewer_rows(fx_simulator: SimulatorFactory) -> None:
     simulator = fx_simulator(speed=None, quotes=30_000, wait_for_subscriber=True)
     with fxlive.connect(simulator.url, simulator.token()) as session:
         seen = []
         while not simulator.wait_finished(0.0):
             frames = session.snapshot()
-            # messages are numbered as they are sent: of one moment, no channel is ahead of what another lacks
+            # The row counts of all channels at the same time.
             seen.append({name: len(frame) for name, frame in frames.items()})
             assert all(frame.attrs["channel"] == name for name, frame in frames.items())
         assert len(seen) > 3
@@ -437,18 +437,18 @@ def test_two_threads_read_while_the_feed_writes(fx_simulator: SimulatorFactory) 
 
 
 def hold_the_interpreter(seconds: float) -> None:
-    """Keep the lock of the interpreter for so long: a call of C by PyDLL does not give it away."""
+    """Hold the interpreter's lock for some time, with a C function called by PyDLL, which does not release it."""
     ctypes.PyDLL(None).usleep(round(seconds * 1e6))
 
 
 def check_held(frame: pd.DataFrame, seconds: float) -> None:
-    """Nothing was received for that long: it really was held."""
+    """Check that nothing was received for that time, so that the lock really was held."""
     assert frame["received_at"].diff().max().total_seconds() >= 0.9 * seconds
 
 
 @contextmanager
 def simulator_process(*arguments: str) -> Iterator[dict[str, Any]]:
-    """A platform that goes on while our interpreter does not."""
+    """Run a simulated platform in another process, which continues while our interpreter is blocked."""
     command = [sys.executable, "-m", "fxlive.simulator", "simulate", "--port", "0", "--json", "--exit-with-parent"]
     with subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -468,10 +468,10 @@ def check_complete(frame: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("seconds", [4.0, 30.0])
-def test_a_cell_that_holds_the_interpreter_costs_neither_the_connection_nor_a_message(seconds: float) -> None:
+def test_a_cell_that_holds_the_interpreter_loses_no_connection_and_no_message(seconds: float) -> None:
     with (
         simulator_process("--speed", "10", "--quotes-only") as platform,
-        # shorter than the pause: no timer of ours may take it for silence
+        # A timeout shorter than the pause: no timer of ours may mistake it for a silent platform.
         fxlive.connect(platform["url"], platform["token"], channels=["market-data"], timeout=2.0) as session,
     ):
         session.wait_for("market-data", rows=50)
@@ -485,7 +485,7 @@ def test_a_cell_that_holds_the_interpreter_costs_neither_the_connection_nor_a_me
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_platform_that_gave_up_on_a_stalled_client_gets_it_back_and_the_time_is_a_gap() -> None:
+def test_a_stalled_session_that_the_platform_has_disconnected_reconnects_and_has_a_gap() -> None:
     code = (
         "import sys\nfrom fxlive.simulator import SimulatorThread\n"
         "sim = SimulatorThread(speed=10.0, ping_interval_s=0.3, ping_timeout_s=0.5)\n"
@@ -511,8 +511,8 @@ def test_a_platform_that_gave_up_on_a_stalled_client_gets_it_back_and_the_time_i
 # The real day
 
 
-@pytest.mark.skipif(not TICKS.is_file(), reason="the real day of ticks is not there")
-def test_the_real_day_arrives_whole_in_order_and_once_and_its_export_equals_the_file(tmp_path: Path) -> None:
+@pytest.mark.skipif(not TICKS.is_file(), reason="The file of real ticks is missing.")
+def test_a_real_day_is_received_complete_in_order_and_once_and_its_export_equals_the_file(tmp_path: Path) -> None:
     with gzip.open(TICKS, "rt") as file:
         ticks = pd.read_csv(file)
     ticks["timestamp"] = pd.to_datetime(ticks["timestamp"], utc=True, format="ISO8601").dt.as_unit("us")
@@ -534,7 +534,7 @@ def test_the_real_day_arrives_whole_in_order_and_once_and_its_export_equals_the_
     assert (exported["ask"].to_numpy() == ticks["ask"].to_numpy()).all()
 
 
-def test_a_path_may_begin_with_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_may_start_with_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USERPROFILE", str(home))
@@ -555,7 +555,7 @@ def test_a_path_may_begin_with_the_users_home(tmp_path: Path, monkeypatch: pytes
         fxlive.read_export("~/files/nothing.parquet")
 
 
-def test_health_shows_the_table_of_channels_as_text_and_in_a_notebook() -> None:
+def test_health_shows_its_table_of_channels_as_text_and_as_html() -> None:
     health = fxlive.Session.offline().health()
     for shown in (repr(health), health._repr_html_()):
         assert all(words in shown for words in ("callback_errors", "market-data", "latency_p99_ms"))

@@ -1,4 +1,4 @@
-"""The charts of a capture: still figures by the names that the live ones have."""
+"""The charts of a capture: static figures, created by methods with the names of the live charts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.capture.recordings import MAY_8, message, position, quote, trade
 from tests.capture.sessions import SECOND, bring, lose, path_of, recorded
 from tests.handmade import clean_slate  # noqa: F401
 
-NOON = MAY_8 - 1800 * SECOND  # by the messages' own stamps
+NOON = MAY_8 - 1800 * SECOND  # by the timestamps of the messages
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
     return fxlive.open_capture(path_of(session))
 
 
-def test_a_chart_of_a_capture_is_called_as_the_live_one_is() -> None:
+def test_chart_methods_of_a_capture_have_the_signatures_of_the_live_ones() -> None:
     for name in ("price_chart", "pnl_chart", "chart", "metrics_chart", "alerts_feed", "status_bar", "dashboard"):
         still, live = (inspect.signature(getattr(owner, name)).parameters for owner in (fxlive.Capture, fxlive.Session))
         assert list(still) == list(live), name
@@ -49,7 +49,7 @@ def test_a_price_chart_shows_quotes_fills_positions_and_gaps(capture: fxlive.Cap
     assert pd.Timestamp(lines["Bid"].x[0]).hour == 13
     assert lines["Buys"].y.tolist() == [1.385]
     assert made.layout.title.text == "mine"
-    assert {shape.y0 for shape in made.layout.shapes} == {1.38, 1.3, 0}  # price, stop loss, and the gap from below
+    assert {shape.y0 for shape in made.layout.shapes} == {1.38, 1.3, 0}  # open price, stop loss, edge of the gap
     assert made.figure is made
 
 
@@ -60,7 +60,7 @@ def test_candles_are_the_bars_of_the_window(capture: fxlive.Capture) -> None:
         capture.price_chart("EURUSD", "candles", freq="1s", window="365D")
 
 
-def test_pnl_numbers_and_metrics_are_those_of_the_frames(capture: fxlive.Capture) -> None:
+def test_pnl_number_and_metrics_charts_show_the_values_of_the_frames(capture: fxlive.Capture) -> None:
     assert capture.pnl_chart().data[0].y.tolist() == capture.pnl()["total"].tolist()
     assert [trace.name for trace in capture.pnl_chart(by="symbol").data] == ["EURUSD"]
     assert capture.chart("positions", "profit").data[0].y.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
@@ -74,7 +74,7 @@ def test_pnl_numbers_and_metrics_are_those_of_the_frames(capture: fxlive.Capture
     assert capture.alerts_feed().empty
 
 
-def test_what_cannot_be_drawn_is_an_error_that_says_what_can(capture: fxlive.Capture) -> None:
+def test_an_invalid_argument_is_an_error_that_names_the_accepted_values(capture: fxlive.Capture) -> None:
     with pytest.raises(fxlive.UnknownColumn, match="profit"):
         capture.chart("positions", "profits")
     with pytest.raises(fxlive.UnknownOption, match="symbol"):
@@ -91,7 +91,7 @@ def test_what_cannot_be_drawn_is_an_error_that_says_what_can(capture: fxlive.Cap
         capture.status_bar()
 
 
-def test_an_empty_capture_has_charts_that_say_so(tmp_path: Path) -> None:
+def test_charts_of_an_empty_capture_show_that_there_is_nothing_to_show(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         pass
     empty = fxlive.open_capture(path_of(session))
@@ -107,7 +107,7 @@ def test_an_empty_capture_has_charts_that_say_so(tmp_path: Path) -> None:
         assert [note.text for note in chart.layout.annotations] == ["Nothing to show yet"]
 
 
-def test_a_long_window_is_a_small_figure_with_the_extremes(tmp_path: Path) -> None:
+def test_a_figure_of_a_long_window_is_thinned_and_keeps_the_extremes(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         for number in range(0, 60_000, 6_000):
             bring(session, *[quote(2 * n) for n in range(number, number + 6_000)])

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from fxlive.analytics.pnl import known_since
 from fxlive.analytics.profit.events import BYS, By
-from fxlive.analytics.profit.ledger import PnlPoints, PnlStream
+from fxlive.analytics.profit.stream import PnlPoints, PnlStream
 from fxlive.core.arguments import time_of
 from fxlive.core.background import submit
 from fxlive.errors import UnknownOption
