@@ -126,11 +126,11 @@ class LiveWidget(HandledOnOwnThread, anywidget.AnyWidget, metaclass=_AbstractWid
 
     @abstractmethod
     def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return everything that a new view needs. `changes` returns what is new after it."""
+        """Return everything that a new view needs. `changes` returns the changes after it."""
 
     @abstractmethod
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return, for all views, what is new since the last call or the snapshot; empty if there is nothing new."""
+        """Return the changes for all views since the last call or the snapshot; empty if there are none."""
 
     def epoch(self) -> int | None:
         """Return how often the data was cleared and filled again; None while it is being filled."""
@@ -144,7 +144,7 @@ class LiveWidget(HandledOnOwnThread, anywidget.AnyWidget, metaclass=_AbstractWid
         raise ValueError(f"unknown request of a view: {request.get('type')!r}")
 
     def act(self, action: str, request: dict[str, Any]) -> None:
-        """Do what the user asked for with a button. Called on a thread of its own, so it may block."""
+        """Run the action of a button. Called on a worker thread, so it may block."""
         raise ValueError(f"unknown action {action!r}")
 
     # Opening and closing.
@@ -217,7 +217,7 @@ class LiveWidget(HandledOnOwnThread, anywidget.AnyWidget, metaclass=_AbstractWid
         """Whether any view of it is visible."""
         if self.comm is None:
             return False
-        # A view that is dropped too early comes back with its next message, and then gets what it missed.
+        # A view that is dropped too early comes back with its next message, and then gets the changes that it missed.
         now = self._clock()
         for view in [view for view, heard_at in self._views.items() if self._silence_s(heard_at, now) > _MAX_SILENCE_S]:
             del self._views[view]
@@ -322,8 +322,8 @@ def in_kernel() -> bool:
 def plain_text(widget: object) -> str:
     """Return the text for front-ends that cannot show widgets."""
     return (
-        f"{widget!r}\nIt shows in JupyterLab, Notebook 7 and VS Code. "
-        "Elsewhere: fxlive.latest(...), or the figure of a chart: chart.figure.show(), and where there is no browser "
+        f"{widget!r}\nWidgets are shown in JupyterLab, Notebook 7 and VS Code. "
+        "Elsewhere use fxlive.latest(...), or the figure of a chart: chart.figure.show(), or without a browser "
         'chart.figure.write_html("chart.html").'
     )
 

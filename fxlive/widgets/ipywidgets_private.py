@@ -33,8 +33,8 @@ class HandledOnOwnThread(Widget):  # type: ignore[misc]  # ipywidgets has no typ
 
     When a comm sends a message, ipykernel stores which thread is handling a request at that time, and handles the
     page's next message on that thread. For a message from the background this is the thread of the running cell, so a
-    click would wait until the cell ends. This class deletes what was stored after each message. ipykernel then uses
-    the thread that the page asks for.
+    click would wait until the cell ends. This class deletes the stored thread after each message. ipykernel then
+    uses the thread that the page asks for.
     """
 
     def open(self) -> None:

@@ -51,7 +51,7 @@ class LiveChart(LiveWidget):
     """A chart that follows the market while your cell runs.
 
     Its style is that of `figure`, an ordinary plotly figure. The points are sent to the browser as binary: the whole
-    window when a view asks for it, then only what is new.
+    window when a view asks for it, then only new points.
 
     Parameters
     ----------
@@ -296,7 +296,7 @@ class LiveChart(LiveWidget):
         return content, buffers
 
     def act(self, action: str, request: dict[str, Any]) -> None:
-        """Show what the user has picked in a menu."""
+        """Show the contents that the user has picked in a menu."""
         if action != "pick" or self._pickers is None:
             return super().act(action, request)
         contents = self._pickers.pick(str(request["name"]), str(request["value"]))

@@ -16,7 +16,7 @@ LayerKey = tuple[tuple[str, str], ...]
 
 @dataclass
 class UserStyle:
-    """The differences between a chart's default style and what the user has made of it.
+    """The user's changes to the default style of a chart.
 
     `layout` has those of the layout, `traces` those of each layer's traces, by the layer's key. `added` are the traces
     that the user has added.

@@ -108,7 +108,7 @@ export class View {
   // Overridden by each kind of view.
 
   build() {} // make the elements in this.body and this.tools
-  onReset() {} // the data was cleared: the next snapshot has nothing to do with what is shown
+  onReset() {} // the data was cleared: the next snapshot replaces everything that is shown
   takeSnapshot(_content, _buffers) {} // start, or restart
   takeChanges(_content, _buffers) {} // call this.drawSoon() to have draw() called
   draw() {}

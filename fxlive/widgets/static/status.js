@@ -203,7 +203,7 @@ class StatusView extends View {
     if (s.messages === undefined) return;
     const count = (n, more = "", title = "") => [whole(n), more, n > 0, title];
     figures.rate.show(decimal(s.rate_per_s), `${whole(s.messages)} in total`);
-    // There is no latency if the market's clock is not ours: in a replay, or in a simulated market that runs faster.
+    // There is no latency if the market's clock differs from ours: in a replay, or in a simulated market that runs faster.
     const known = s.p50_ms !== null;
     const unknown = ["–", s.messages ? "clocks differ" : ""];
     const latency = known ? [`${decimal(s.p50_ms)} ms`, `p99 ${decimal(s.p99_ms)} ms`] : unknown;

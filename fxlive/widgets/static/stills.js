@@ -1,4 +1,4 @@
-// Still pictures: what a saved notebook shows without a kernel. Each widget has a second output for its picture, below the
+// Still pictures, which a saved notebook shows without a kernel. Each widget has a second output for its picture, below the
 // live one, which hides it (live.css). The output's metadata names the models. A picture is HTML that any reader accepts,
 // trusted or not. Outside JupyterLab the output stays empty.
 

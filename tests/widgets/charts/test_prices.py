@@ -182,7 +182,7 @@ def test_prices_have_the_decimals_of_their_pair(platform: Platform, page: Record
 def test_invalid_symbols_and_options_are_errors_that_list_the_valid_ones(
     platform: Platform, page: RecordedPage
 ) -> None:
-    with pytest.raises(fxlive.UnknownSymbol, match=r"Unknown symbol 'EURO'.* No symbol .* Six letters") as error:
+    with pytest.raises(fxlive.UnknownSymbol, match=r"Unknown symbol 'EURO'.* No symbols .* Six letters") as error:
         chart_of(platform, "EURO")
     assert error.value.known == ()
     platform.quote("EURUSD", 1.0)

@@ -14,7 +14,7 @@ from tests.widgets.recording_comm import RecordedPage
 
 
 class FeedView:
-    """A view of a feed that only has what it was sent."""
+    """A view of a feed, with only the alerts that were sent to it."""
 
     def __init__(self, feed: AlertsFeed, page: RecordedPage, view: str = "a") -> None:
         self.feed, self.page, self.view, self.read = feed, page, view, len(page.sent)

@@ -23,7 +23,7 @@ NAMES = {Kind.SYMBOL, Kind.CODE}
 
 
 class GridView:
-    """A grid and a view of it that only has what it was sent."""
+    """A grid, and a view of it with only the rows that were sent to it."""
 
     def __init__(self, platform: Platform, page: RecordedPage, channel: str, view: str = "a", **options: Any) -> None:
         self.refresher, self.page, self.view = ManualRefresher(), page, view
