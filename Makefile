@@ -1,11 +1,11 @@
 # `make demo` and `make test` need Python 3.11 or newer (on Debian and Ubuntu with python3-venv), make and git.
 #
-#   PYTHON=python3.13    which Python the environment is made with (when it is made: `make distclean` to change it)
-#   HEADLESS=1           `make demo` without JupyterLab: runs the notebook to its end and says where its Parquet lies
-#   LAB_ARGS="--port 9"  more arguments for JupyterLab in `make demo`
-#   PYTEST_ARGS="-k x"   more arguments for pytest in `make test`
-#   UPGRADE=1            the newest version of everything in `make constraints`; by default a pin changes only where it must
-#   JOBS=1               test processes; the default is two: one for the tests that look at a page, one for the rest
+#   PYTHON=python3.13    the Python for the environment, when it is created (run `make distclean` first to change it)
+#   HEADLESS=1           run the notebook of `make demo` without JupyterLab, and list the Parquet files it has written
+#   LAB_ARGS="--port 9"  additional arguments for JupyterLab in `make demo`
+#   PYTEST_ARGS="-k x"   additional arguments for pytest in `make test`
+#   UPGRADE=1            move all pins to the newest version in `make constraints`; by default a pin changes only if it must
+#   JOBS=1               number of test processes; the default is two: one for the browser tests, one for all others
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,29 +23,29 @@ export PIP_RETRIES ?= 5
 export PIP_DEFAULT_TIMEOUT ?= 60
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
-# The notebook's kernel is this environment's, whatever kernels the user has elsewhere.
+# Use the kernel of this environment, even if the user has installed a kernel of the same name.
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint types pytest docs picture format chromium bench soak dist constraints clean distclean
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-# ---------------------------------------------------------------------------------------------------------------- to use
+# ------------------------------------------------------------------------------------------------------------------- use
 
-demo: $(VENV)/.ready-all  ## JupyterLab on the quickstart notebook, against the built-in simulator
+demo: $(VENV)/.ready-all  ## open the quickstart notebook in JupyterLab, with the built-in simulator
 ifneq ($(filter-out 0,$(HEADLESS)),)
 	@$(BIN)/python tools/run_notebook.py notebooks/quickstart.ipynb build/demo
 else
 	@$(BIN)/python -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/quickstart.ipynb
 endif
 
-# --------------------------------------------------------------------------------------------------------------- to check
+# ----------------------------------------------------------------------------------------------------------------- check
 
-test: lint types pytest  ## every check, every test and the documentation, as CI runs them
-	@$(MAKE) --no-print-directory docs  # last: it shows the notebooks as the tests have just run them
+test: lint types pytest  ## run all checks and tests and build the documentation, as CI does
+	@$(MAKE) --no-print-directory docs  # last, because it includes the notebooks with the outputs of the tests
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/python -m ruff check .
@@ -57,33 +57,32 @@ types: $(VENV)/.ready-dev
 pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
 
-docs: $(VENV)/.ready-dev chromium  ## the documentation, into build/docs; a warning is an error
+docs: $(VENV)/.ready-dev chromium  ## build the documentation in build/docs; a warning is an error
 	@for notebook in notebooks/*.ipynb; do \
 	  [ build/$$notebook -nt $$notebook ] || { $(BIN)/python -m pytest -q tests/browser/test_notebooks.py; break; }; done
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
-	@echo "the documentation: build/docs/index.html"
+	@echo "Documentation: build/docs/index.html"
 
-picture: $(VENV)/.ready-dev chromium  ## the moving picture of README and documentation, taken anew
+picture: $(VENV)/.ready-dev chromium  ## record the animation of README and documentation again
 	$(BIN)/python tools/moving_picture.py docs/dashboard.webp
 
 chromium:
 	@sh tools/chromium.sh
 
-format: $(VENV)/.ready-dev  ## the formatter, and the fixes the linter is sure of
+format: $(VENV)/.ready-dev  ## format the code and apply the linter's safe fixes
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: $(VENV)/.ready-bench chromium  ## the benchmarks, beside what a user would write instead
+bench: $(VENV)/.ready-bench chromium  ## run the benchmarks, with the alternatives to fxlive
 	$(BIN)/python -m benchmarks
 
-soak: $(VENV)/.ready-bench  ## ten million messages, a hundred kills, an hour of faults
+soak: $(VENV)/.ready-bench  ## run ten million messages, a hundred kills and an hour of faults
 	$(BIN)/python -m benchmarks.soak
 
-# ------------------------------------------------------------------------------------------------------------- to release
+# --------------------------------------------------------------------------------------------------------------- release
 
-# What was built is installed into an empty environment, as a user will (without our pins), and tried there; then the sdist
-# in its place.
-dist: $(VENV)/.ready-dev  ## a wheel and an sdist in dist/, each tried in an empty environment
+# Install the wheel into an empty environment without our pins, as a user does, and check that it works; then the sdist.
+dist: $(VENV)/.ready-dev  ## build a wheel and an sdist in dist/, and check each in an empty environment
 	rm -rf dist build/dist
 	$(BIN)/python -m build
 	$(PYTHON) -m venv build/dist
@@ -93,7 +92,7 @@ dist: $(VENV)/.ready-dev  ## a wheel and an sdist in dist/, each tried in an emp
 	cd build && dist/bin/python ../tools/smoke.py dist
 	@ls -l dist
 
-# --------------------------------------------------------------------------------------------------------- the environment
+# ----------------------------------------------------------------------------------------------------------- environment
 
 INSTALL := sh tools/install.sh $(BIN)/python
 
@@ -135,9 +134,9 @@ constraints: $(BIN)/pip  ## pin every requirement in constraints.txt; UPGRADE=1 
 	{ echo '# The exact versions that make and CI install. Written by `make constraints`; the ranges are in pyproject.toml.'; \
 	  cat build/constraints.txt; } > constraints.txt
 
-clean:  ## remove what builds, tests and demos left behind
+clean:  ## remove the files of builds, tests and demos
 	rm -rf build dist docs/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-distclean: clean  ## and the environment
+distclean: clean  ## also remove the environment
 	rm -rf $(VENV)

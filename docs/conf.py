@@ -1,4 +1,4 @@
-"""The documentation's build: `make docs`, into build/docs. What of it is made from the code is in `generated.py`."""
+"""Sphinx configuration of the documentation, which `make docs` builds into build/docs; see also `generated.py`."""
 
 import sys
 from pathlib import Path
@@ -14,13 +14,13 @@ release = version = fxlive.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_build"]
-highlight_language = "none"  # an indented block may be anything
-default_role = "py:obj"  # `fxlive.run` in a docstring is a link, `frame` is code
+highlight_language = "none"  # of indented blocks, whose language is unknown
+default_role = "py:obj"  # `fxlive.run` in a docstring is a link; `unlink` keeps `frame` as code
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = True
-nb_execution_mode = "off"  # the notebooks come with the outputs of their tests
+nb_execution_mode = "off"  # the tests have executed the notebooks
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

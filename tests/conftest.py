@@ -1,25 +1,30 @@
-"""What runs beside what where the tests have two processes: those that look at a page in one, the rest in the other."""
+"""Settings for all tests: browser tests run in one process, all others in the other; property tests take any time."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-PAGES = "tests/browser/"
+BROWSER_TESTS = "tests/browser/"
+
+# Neither the time of an example nor that of generating it says anything on a busy machine.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 
-class PagesTogether(LoadFileScheduling):
-    """The tests of a file run in one process, and those of all files that look at a page."""
+class BrowserTestsTogether(LoadFileScheduling):
+    """A scheduler that runs all browser tests in one process, and each other file in any one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return PAGES if nodeid.startswith(PAGES) else super()._split_scope(nodeid)
+        return BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PagesTogether:
-    return PagesTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowserTestsTogether:
+    return BrowserTestsTogether(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pages, which take half of the time."""
-    items.sort(key=lambda item: not item.nodeid.startswith(PAGES))
+    """Start with the browser tests, which take half of the time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER_TESTS))

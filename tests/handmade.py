@@ -1,4 +1,4 @@
-"""A platform made by hand, for answers that the simulator never gives; and what the tests of the live feed share."""
+"""A hand-made platform, for answers that the simulator never gives, and helpers for tests of live sessions."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from fxlive.feeds import pacing
 
 TOKEN = "a-token-that-nobody-may-see"
 PATIENCE_S = 60.0
+"""How long a test waits for a condition. Generous, because the machine may be busy."""
+
 THEN = "2024-01-01T00:00:00.000Z"
 
 
-def wait_until(condition: Callable[[], Any], what: str = "it", timeout_s: float = PATIENCE_S) -> None:
-    """Wait for a condition, and fail with a word where it does not come."""
-    ends = time.monotonic() + timeout_s
+def wait_until(condition: Callable[[], Any], awaited: str = "a condition", timeout_s: float = PATIENCE_S) -> None:
+    """Wait for a condition; fail with the name of the awaited event if it does not hold in time."""
+    deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < ends, f"{what} did not come within {timeout_s:g} s"
+        assert time.monotonic() < deadline, f"Timed out after {timeout_s:g} s waiting for {awaited}."
         time.sleep(0.005)
 
 
 def quote(number: int, symbol: str = "EURUSD", timestamp: str = THEN, **fields: Any) -> str:
-    """A market-data message with this number as its id and its bid."""
+    """Return a market-data message with this number as its id and its bid."""
     data = {"symbol": symbol, "bid": float(number), "ask": number + 0.5, **fields}
     return json.dumps(
         {"type": "market_data", "channel": "market-data", "data": data, "timestamp": timestamp, "id": f"q{number}"}
@@ -43,26 +45,26 @@ def quote(number: int, symbol: str = "EURUSD", timestamp: str = THEN, **fields: 
 
 
 def acknowledged(request: str | bytes, **over: Any) -> str:
-    """The answer that grants a request."""
-    asked = json.loads(request)
-    names = [c["name"] if isinstance(c, dict) else c for c in asked["channels"]]
-    if asked["type"] == "unsubscribe":
+    """Return the answer that grants a request."""
+    decoded = json.loads(request)
+    names = [c["name"] if isinstance(c, dict) else c for c in decoded["channels"]]
+    if decoded["type"] == "unsubscribe":
         answer: dict[str, Any] = {"type": "unsubscription", "status": "success", "channels": names}
     else:
-        granted = [{**c, "subscribed": True} for c in asked["channels"]]
+        granted = [{**c, "subscribed": True} for c in decoded["channels"]]
         answer = {"type": "subscription", "status": "success", "channels": granted}
     return json.dumps({**answer, "timestamp": THEN, **over})
 
 
 def grant_everything(socket: ServerConnection) -> None:
-    """Be a platform that says yes to every request and sends nothing else."""
+    """Grant every request, and send nothing else."""
     for request in socket:
         socket.send(acknowledged(request))
 
 
 @contextmanager
 def platform(handler: Callable[[ServerConnection], None], **options: Any) -> Iterator[str]:
-    """A WebSocket server with this handler of connections; gives its URL."""
+    """Run a WebSocket server with a handler for its connections; yield its URL."""
     server = serve(handler, "127.0.0.1", 0, **{"compression": None, "ping_interval": None, **options})
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -98,14 +100,14 @@ def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
-    """Connect, and return the error. It must not hold the token, and the attempt must leave nothing open."""
+    """Connect, and return the error. It must not contain the token, and no task or session may be left over."""
     before, running = threading.active_count(), tasks()
     with pytest.raises(fxlive.FxliveError) as failed:
         fxlive.connect(url, token, **{"timeout": PATIENCE_S, **options})
     error = failed.value
     assert fxlive.sessions() == []
-    wait_until(lambda: tasks() <= running, "the end of the tasks of the attempt")
-    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one that asked for a token
+    wait_until(lambda: tasks() <= running, "the tasks of the attempt to end")
+    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one for the token function
     assert TOKEN not in str(error)
     return error
 
@@ -113,15 +115,15 @@ def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
 def tasks() -> set[str]:
     """Return the coroutines that run on the background loop."""
 
-    async def ask() -> set[str]:
+    async def running() -> set[str]:
         return {repr(t.get_coro()) for t in asyncio.all_tasks(background_loop()) if t is not asyncio.current_task()}
 
-    return call(ask())
+    return call(running())
 
 
 @pytest.fixture(autouse=True)
 def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No count of connections from another test's server, no environment of the user's, and no session left open."""
+    """Reset the counts of connections and the environment before a test, and close its sessions after it."""
     monkeypatch.setattr(pacing, "_connection_limits", {})
     monkeypatch.delenv("FXLIVE_URL", raising=False)
     monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
@@ -132,21 +134,21 @@ def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reconnect after hundredths of a second, and as often as it takes."""
+    """Reconnect after hundredths of a second, without a limit per minute."""
     monkeypatch.setattr(pacing, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(pacing, "CONNECTIONS_PER_MINUTE", 1_000)
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Hear SIGINT as Python does, also where who started the tests in the background has it ignored."""
+    """Let SIGINT raise KeyboardInterrupt, also if the tests run in the background, where shells ignore it."""
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, former)
 
 
 def lines_run(function: Callable[..., Any], *arguments: Any) -> int:
-    """Call a function and return how many lines of Python that took: its work, however busy the machine is."""
+    """Call a function and return the number of Python lines it ran: its work, whatever the machine's load."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:

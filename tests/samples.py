@@ -1,6 +1,6 @@
-"""The sample messages of the platform's reference, written out by hand, and short ways to make messages for a test.
+"""The sample messages of the platform's reference, copied by hand, and helpers to create messages for a test.
 
-Nothing here is derived from fxlive: the reference is the truth, and a mistake in our model of it must show.
+Nothing here is derived from fxlive, so that an error in our model of the reference shows in the tests.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ UNSUBSCRIPTION: dict[str, Any] = {
 DATA = {m["channel"]: m for m in (TRADE, POSITION, ORDER, QUOTE, ALERT, ANALYTICS, SYSTEM)}
 CONTROL = {m["type"]: m for m in (CONNECTION, SUBSCRIPTION, UNSUBSCRIPTION)}
 
-# The columns and dtypes of each channel's frame, in their order, behind the index `timestamp`.
+# The columns and dtypes of each channel's frame, in order, after the index `timestamp`.
 TIME, NUMBER, CODE, TEXT = "datetime64[us, UTC]", "float64", "category", "str"
 COLUMNS: dict[str, dict[str, str]] = {
     "trades": {
@@ -279,12 +279,12 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 
 def wire(message: Any) -> bytes:
-    """Return a message as it comes from the socket."""
+    """Encode a message as received from the socket."""
     return json.dumps(message, ensure_ascii=False).encode()
 
 
 def message(sample: dict[str, Any], envelope: dict[str, Any] | None = None, /, **data: Any) -> dict[str, Any]:
-    """Return a copy of a sample with other values in its data (by their names on the wire) and its envelope."""
+    """Return a copy of a sample with changed values in its data (by their names on the wire) and its envelope."""
     changed = copy.deepcopy(sample)
     changed["data"].update(data)
     changed.update(envelope or {})
@@ -292,7 +292,7 @@ def message(sample: dict[str, Any], envelope: dict[str, Any] | None = None, /, *
 
 
 def stamp(micros: int) -> str:
-    """Return a moment so many microseconds after the samples' own, as the platform writes it."""
+    """Return the time `micros` microseconds after T0, formatted as on the wire."""
     seconds, micros = divmod(micros, 1_000_000)
     minutes, seconds = divmod(seconds, 60)
     days, minutes = divmod(minutes, 24 * 60)

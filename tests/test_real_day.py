@@ -1,4 +1,4 @@
-"""A real day of ticks: live, recorded and replayed it is the same, value by value."""
+"""A real day of ticks is the same live, recorded and replayed, value by value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.handmade import clean_slate  # noqa: F401
 TICKS = Path(__file__).parents[2] / "shared" / "data" / "ticks" / "fxcm-2014-05-08.csv.gz"
 
 
-@pytest.mark.skipif(not TICKS.exists(), reason="the real ticks are not here")
+@pytest.mark.skipif(not TICKS.exists(), reason="The file of real ticks is missing.")
 def test_a_real_day_is_the_same_live_recorded_and_replayed(tmp_path: Path) -> None:
     ticks = pd.read_csv(TICKS)
     stamps_ms = pd.DatetimeIndex(pd.to_datetime(ticks["timestamp"])).as_unit("ms").asi8.tolist()
@@ -29,7 +29,7 @@ def test_a_real_day_is_the_same_live_recorded_and_replayed(tmp_path: Path) -> No
     live = session.frame("market-data")
     capture = fxlive.open_capture(path_of(session))
     with fxlive.replay(path_of(session), speed=None) as replayed:
-        replayed.wait_until_end(timeout=60)
+        replayed.wait_until_end(timeout=300)
 
     assert len(live) == len(ticks)
     assert np.array_equal(live["bid"], ticks["bid"])

@@ -97,7 +97,7 @@ async def _apply_faults(simulator: Simulator, rng: random.Random, counts: Counte
         await asyncio.sleep(_FAULT_INTERVAL_S * rng.uniform(0.2, 1.8))
         fault = rng.choice(kinds)
         if simulator.connections == 0 and fault not in lasting:
-            continue  # there is no client to apply it to
+            continue  # no client is connected
         if fault == "drop":
             faults.drop()
         elif fault == "close":

@@ -17,7 +17,7 @@ from fxlive.feeds.interface import Filters, Halt, Sink
 
 if TYPE_CHECKING:  # importing Arrow's datasets takes long: only opening a capture imports them
     from fxlive.capture.format.notes import Gap
-    from fxlive.capture.reading.tape import Block, Tape
+    from fxlive.capture.reading.playback import Block, Playback
 
 log = logging.getLogger("fxlive")
 
@@ -27,11 +27,11 @@ _SHORT_S, _LONG_S = 0.0005, 3600.0  # the least and the longest sleep before the
 
 
 class ReplayFeed:
-    """A feed that plays a tape.
+    """A feed that delivers the batches of captures.
 
     Parameters
     ----------
-    tape
+    playback
         The recorded batches.
     name
         A name for the URL, ``capture:name``.
@@ -46,15 +46,15 @@ class ReplayFeed:
     clock_offset_us: int | None = None
     reconnect_error: str | None = None
 
-    def __init__(self, tape: Tape, name: str, *, speed: float | None, paused: bool, max_rows: int) -> None:
+    def __init__(self, playback: Playback, name: str, *, speed: float | None, paused: bool, max_rows: int) -> None:
         self.url = f"capture:{name}"
-        self.tape = tape
+        self.playback = playback
         self.speed = speed
         self.paused = paused
         self._max_rows = max_rows
         self._unsubscribed: set[str] = set()
         self._sink: Sink | None = None
-        self._clock_us = tape.start_us  # the reading of the clock at the monotonic time `_clock_set_at`
+        self._clock_us = playback.start_us  # the reading of the clock at the monotonic time `_clock_set_at`
         self._clock_set_at = time.monotonic()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -70,7 +70,9 @@ class ReplayFeed:
         """Return the present time of the capture in microseconds since 1970 UTC. May be called from any thread."""
         if self.halt is not None or self.speed is None or self._sink is None:
             return self._clock_us
-        return min(self._clock_us + int((time.monotonic() - self._clock_set_at) * 1e6 * self.speed), self.tape.end_us)
+        return min(
+            self._clock_us + int((time.monotonic() - self._clock_set_at) * 1e6 * self.speed), self.playback.end_us
+        )
 
     def _set_clock(self, time_us: int) -> None:
         self._clock_us, self._clock_set_at = time_us, time.monotonic()
@@ -92,14 +94,14 @@ class ReplayFeed:
     @property
     def subscriptions(self) -> dict[str, dict[str, Any]]:
         """The channels that are played, each without filters."""
-        return {name: {} for name in self.tape.channels if name not in self._unsubscribed}
+        return {name: {} for name in self.playback.channels if name not in self._unsubscribed}
 
     async def start(self, sink: Sink) -> None:
         """Start to play."""
         self._sink = sink
-        self._set_clock(self.tape.start_us)
-        sink.connected(self.tape.start_us)
-        self._play_from(self.tape.blocks(), None)
+        self._set_clock(self.playback.start_us)
+        sink.connected(self.playback.start_us)
+        self._play_from(self.playback.blocks(), None)
 
     async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
         """Play channels again that were unsubscribed.
@@ -162,13 +164,13 @@ class ReplayFeed:
             sink = self._sink
             if sink is None:
                 return
-            to_us = min(max(to_us, self.tape.start_us), self.tape.end_us)
+            to_us = min(max(to_us, self.playback.start_us), self.playback.end_us)
             self._set_clock(to_us)
             self._ended.clear()
             self.seeks += 1
             done = self._seek_done = asyncio.get_running_loop().create_future()
-            sink.rewound(self.tape.start_us)
-            self._play_from(self.tape.blocks(window_of_us=to_us, max_rows=self._max_rows), (to_us, done))
+            sink.rewound(self.playback.start_us)
+            self._play_from(self.playback.blocks(window_of_us=to_us, max_rows=self._max_rows), (to_us, done))
         await asyncio.shield(done)
 
     async def wait_until_ended(self) -> None:
@@ -185,10 +187,10 @@ class ReplayFeed:
         sink = self._sink
         assert sink is not None
         next_block = asyncio.create_task(asyncio.to_thread(next, blocks, None))
-        gaps = _GapEvents(self.tape, sink)
+        gaps = _GapEvents(self.playback, sink)
         try:
             while (block := await next_block) is not None:
-                gaps.report(self.tape.found_missing())
+                gaps.report(self.playback.take_new_losses())
                 next_block = asyncio.create_task(asyncio.to_thread(next, blocks, None))
                 while (due := block.due) != _FOREVER:
                     if target is not None and due > target[0]:
@@ -209,8 +211,8 @@ class ReplayFeed:
                             self._clock_us = max(self._clock_us, batch.received_at)
                     await asyncio.sleep(0)
             gaps.report_until(_FOREVER)
-            gaps.report(self.tape.found_missing())
-            self._set_clock(self.tape.end_us)
+            gaps.report(self.playback.take_new_losses())
+            self._set_clock(self.playback.end_us)
             self._ended.set()
             if target is not None:
                 _settle(target[1])
@@ -244,13 +246,13 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 
 class _GapEvents:
-    """The begin and end of each gap of a tape, reported to the sink in the order of time."""
+    """The begin and end of each gap of a playback, reported to the sink in the order of time."""
 
-    def __init__(self, tape: Tape, sink: Sink) -> None:
+    def __init__(self, playback: Playback, sink: Sink) -> None:
         self._sink = sink
-        begins = [(gap.start, 1, gap) for gap in tape.absences]
-        ends = [(gap.end, 0, gap) for gap in tape.absences if gap.end is not None]
-        losses = [(gap.start, 2, gap) for gap in tape.losses]
+        begins = [(gap.start, 1, gap) for gap in playback.disconnections]
+        ends = [(gap.end, 0, gap) for gap in playback.disconnections if gap.end is not None]
+        losses = [(gap.start, 2, gap) for gap in playback.losses]
         self._events = sorted([*begins, *ends, *losses], key=lambda event: event[:2])
         self._next = 0
 

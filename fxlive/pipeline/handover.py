@@ -34,7 +34,7 @@ class PendingRecording:
         self._gaps.append((start_us, end_us, reason, tuple(channels)))
 
     def pass_on(self, recording: Recording, former: Pipeline) -> None:
-        """Record what was kept, without the messages that the former session has received."""
+        """Record everything that was kept, except for messages that the former session has received."""
         for gap in self._gaps:
             recording.gap(*gap)
         for batch in self._batches:

@@ -65,9 +65,9 @@ def open_capture(path: str | os.PathLike[str]) -> Capture:
     True
     """
     from fxlive.capture.reading.files import Files
-    from fxlive.capture.reading.folder import find
+    from fxlive.capture.reading.folder import find_captures
 
-    return Capture(CaptureSource(find(Files(path))))
+    return Capture(CaptureSource(find_captures(Files(path))))
 
 
 class Capture(Readable):

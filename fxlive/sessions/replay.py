@@ -90,12 +90,12 @@ class Replay(Session):
         name: str = "replay",
     ) -> None:
         from fxlive.capture.reading.files import Files
-        from fxlive.capture.reading.folder import find
-        from fxlive.capture.reading.tape import Tape
+        from fxlive.capture.reading.folder import find_captures
+        from fxlive.capture.reading.playback import Playback
 
-        folders = path._captures.reopened_folders() if isinstance(path, Capture) else find(Files(path))
+        folders = path._captures.reopened_folders() if isinstance(path, Capture) else find_captures(Files(path))
         self._feed = ReplayFeed(
-            Tape(folders),
+            Playback(folders),
             folders[-1].name,
             speed=speed_of(speed),
             paused=paused,
@@ -109,12 +109,12 @@ class Replay(Session):
     @property
     def start(self) -> pd.Timestamp:
         """When the first message that is played was received."""
-        return to_timestamp(self._feed.tape.start_us)
+        return to_timestamp(self._feed.playback.start_us)
 
     @property
     def end(self) -> pd.Timestamp:
         """When the last message that is played was received."""
-        return to_timestamp(self._feed.tape.end_us)
+        return to_timestamp(self._feed.playback.end_us)
 
     @property
     def time(self) -> pd.Timestamp:

@@ -212,7 +212,7 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
         while os.read(0, 4096):
             pass
     except OSError:
-        pass  # there is no standard input; treat it as ended
+        pass  # standard input is closed; treat it as ended
     try:
         loop.call_soon_threadsafe(stop.set)
     except RuntimeError:

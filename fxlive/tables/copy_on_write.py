@@ -1,7 +1,7 @@
 """Protect the buffers behind a DataFrame with pandas' copy-on-write.
 
-pandas copies a column before a write if another live object refers to the same values. Registering an object that
-lives forever with each column makes every write go to a copy. This needs `Series._references`, a private part of
+pandas copies a column before a write if another live object refers to the same values. An object that lives for ever is
+registered with each column, so every write goes to a copy. This needs `Series._references`, a private part of
 pandas; it is used nowhere else. Without it, callers copy instead, and the user is warned once.
 """
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 
 class _Owner:
-    """Referred to by every buffer, as far as pandas knows."""
+    """A dummy owner of every column; its only use is to be referred to."""
 
 
 _OWNER = _Owner()
@@ -36,8 +36,8 @@ def share_columns(frame: pd.DataFrame) -> bool:
     """
     global _warned
     try:
-        for place in range(frame.shape[1]):
-            getattr(frame.iloc[:, place], _REFERENCES).add_index_reference(_OWNER)
+        for i in range(frame.shape[1]):
+            getattr(frame.iloc[:, i], _REFERENCES).add_index_reference(_OWNER)
     except AttributeError:
         if not _warned:
             _warned = True

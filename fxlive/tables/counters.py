@@ -1,4 +1,4 @@
-"""Counters: how many messages of a channel came, when, and how late."""
+"""Counters: the number, rate and latency of a channel's messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RATE_SECONDS = 10
 
 @dataclass
 class Counters:
-    """What has come on one channel: how much, when, and how late (microseconds)."""
+    """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds)."""
 
     messages: int = 0
     duplicates: int = 0
@@ -24,7 +24,7 @@ class Counters:
     _first_received_at: int | None = None
     _seconds: OrderedDict[int, int] = field(default_factory=OrderedDict)
 
-    def note(self, rows: Rows) -> None:
+    def count(self, rows: Rows) -> None:
         """Count the rows of a batch."""
         first, last = int(rows.received_at[0]), int(rows.received_at[-1])
         self.messages += len(rows)
@@ -33,18 +33,18 @@ class Counters:
         self.last_received_at = last
         self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
         seconds = {last // 1_000_000: len(rows)}
-        if first // 1_000_000 not in seconds:  # of a replay that goes fast, or far
-            counted = np.unique(rows.received_at // 1_000_000, return_counts=True)
-            seconds = dict(zip(*(values.tolist() for values in counted), strict=True))
+        if first // 1_000_000 not in seconds:  # a batch of a fast replay or of a seek spans several seconds
+            counts = np.unique(rows.received_at // 1_000_000, return_counts=True)
+            seconds = dict(zip(*(values.tolist() for values in counts), strict=True))
         for second, count in seconds.items():
             self._seconds[second] = self._seconds.get(second, 0) + count
         while len(self._seconds) > _RATE_SECONDS + 1:
             self._seconds.popitem(last=False)
 
     def rate(self, now: int) -> float:
-        """Return the messages a second over the last ten seconds before `now` (microseconds), or since the first."""
+        """Return the messages per second over the ten seconds before `now` (microseconds), or since the first."""
         second = now // 1_000_000
-        seconds = tuple(self._seconds.items())  # all at once: the feed's thread may be adding to them
+        seconds = tuple(self._seconds.items())  # an atomic copy, because the feed's thread may be adding to it
         recent = {s: n for s, n in seconds if second - _RATE_SECONDS < s <= second}
         if not recent or self._first_received_at is None:
             return 0.0
@@ -52,12 +52,12 @@ class Counters:
         return sum(recent.values()) / max(1.0, (now - since) / 1e6)
 
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
-        """Return quantiles of the time from event to receipt, in milliseconds; NaN before anything came."""
+        """Return quantiles of the time from event to receipt, in milliseconds; NaN without messages."""
         return quantiles_ms(list(self.latencies), quantiles)
 
 
 def quantiles_ms(micros: list[int], quantiles: tuple[float, ...]) -> list[float]:
-    """Return quantiles of times in microseconds, in milliseconds; NaN for an empty list."""
+    """Return quantiles, in milliseconds, of durations in microseconds; NaN for an empty list."""
     if not micros:
         return [float("nan")] * len(quantiles)
     return [float(q) for q in np.quantile(np.array(micros), quantiles) / 1000]

@@ -1,4 +1,4 @@
-"""Gaps: times in which messages may have been lost, and their DataFrame."""
+"""Gaps: intervals in which messages may have been lost, and their DataFrame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fxlive.core.timestamps import NAT
 
 @dataclass
 class Gap:
-    """A time in which messages may have been lost, in microseconds since 1970 UTC; `end` is None while it lasts."""
+    """An interval in which messages may have been lost, in microseconds since 1970 UTC; `end` is None until it ends."""
 
     start: int
     end: int | None
@@ -24,7 +24,7 @@ class Gap:
 
 
 def gaps_frame(gaps: Sequence[Gap]) -> pd.DataFrame:
-    """Return gaps as a frame: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
+    """Return gaps as a frame: `start`, `end` (NaT until it ends), `duration_s`, `reason`, `channels`."""
     frame = pd.DataFrame(
         {
             "start": times_array([g.start for g in gaps]),

@@ -1,4 +1,4 @@
-"""Selection: which rows of a frame are wanted, by number, time and value; the same on live and on recorded data."""
+"""Select rows of a frame by number, time and value. Live and recorded data share these functions."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 
 
 def index_by_key(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
-    """Return a frame with one row a key as `latest` gives it: indexed and sorted by the channel's key."""
+    """Return a frame with one row per key as `latest` returns it: indexed and sorted by the channel's key."""
     if not channel.key:
         return frame
     return frame.reset_index().set_index(list(channel.key)).sort_index(key=_as_text)
 
 
 def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
-    """Return what to sort by: a categorical's texts, not the order in which they came."""
+    """Return the sort keys of an index: of a categorical the texts, not the codes."""
     return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
 
 
@@ -45,35 +45,36 @@ def select(
     where: Mapping[str, Any] | None = None,
     options: Sequence[str] = ("last", "since", "until"),
 ) -> pd.DataFrame:
-    """Return the rows of a frame that are wanted, in the order in which they are.
+    """Return the rows of a frame that match all conditions, in their order.
 
     Parameters
     ----------
     frame
         Indexed by `timestamp`, or by a key with `timestamp` as a column.
     channel
-        What to call it in an error.
+        The name of the channel in errors.
     last
-        The last so many rows of what else is wanted, or the rows of the last "5min" before the newest `timestamp`.
+        A number of rows: return the last ones of those that match the other conditions. Or a duration such as "5min":
+        return those of the last five minutes before the newest `timestamp` among them.
     since, until
-        Times, both included; without a zone they are UTC.
+        The first and the last timestamp, both included; UTC unless they have a zone.
     where
-        Values by column, as `comparison_values` takes them.
+        Values by column, as `comparison_values` accepts them.
     options
-        Which keywords of the user's are no columns, for an error.
+        The user's keywords that are not columns, for errors.
 
     Raises
     ------
     UnknownColumn
-        Where a column of `where` does not exist.
+        If a column of `where` does not exist.
     UnknownOption
-        Where it can have no such value, `last` is neither a number of rows nor a time, or a moment is none; where
-        `since` is later than `until`, for which there never is a row.
+        If a column cannot have a value of `where`, `last` is neither a number of rows nor a duration, `since` or
+        `until` is invalid, or `since` is later than `until`.
     """
     span = None if last is None else rows_or_duration(last)
     begin, end = None if since is None else utc(since), None if until is None else utc(until)
     if begin is not None and end is not None and begin > end:
-        raise UnknownOption("since", since, (f"a time up to until, {end}",))
+        raise UnknownOption("since", since, (f"at or before until ({end})",))
     for name, value in (where or {}).items():
         if name in frame.columns:
             column = frame[name]
@@ -97,19 +98,19 @@ def select(
 
 
 def _mask(name: str, column: pd.Series, value: Any) -> Any:
-    """Return which rows of a column have a value that is asked for, as an array of bool."""
+    """Return a bool array of the rows of a column that have one of the requested values."""
     kind = _kind(name, column.dtype)
     values, missing = comparison_values(name, kind, value)
     if kind is Kind.CODE:
         texts = column.cat.categories
-        known = [(text.lower() if is_case_insensitive(name, kind) else text) in values for text in texts]
-        return np.array([*known, missing])[column.cat.codes]  # the code of what is missing is -1
+        matches = [(text.lower() if is_case_insensitive(name, kind) else text) in values for text in texts]
+        return np.array([*matches, missing])[column.cat.codes]  # a missing value has code -1, the last element
     mask = column == values[0] if len(values) == 1 else column.isin(values)
     return (mask | column.isna() if missing else mask).to_numpy(bool, na_value=False)
 
 
 def _kind(name: str, dtype: Any) -> Kind:
-    """Return what a column holds, by its name and dtype; of integers and numbers the one is as good as the other."""
+    """Return the kind of a column by its name and dtype; key integers count as integers."""
     if isinstance(dtype, pd.CategoricalDtype):
         return Kind.SYMBOL if name == "symbol" else Kind.CODE
     if isinstance(dtype, pd.DatetimeTZDtype):
@@ -122,7 +123,7 @@ def _kind(name: str, dtype: Any) -> Kind:
 
 
 def is_case_insensitive(column: str, kind: Kind) -> bool:
-    """Return whether a column's values are compared without case: codes of the platform are, names that users give not.
+    """Return whether a column is compared without regard to case: codes of the platform are, ids chosen by users not.
 
     >>> is_case_insensitive("action", Kind.CODE), is_case_insensitive("strategy_id", Kind.CODE)
     (True, False)
@@ -131,69 +132,74 @@ def is_case_insensitive(column: str, kind: Kind) -> bool:
 
 
 def comparison_values(column: str, kind: Kind, value: Any) -> tuple[list[Any], bool]:
-    """Return the values that are asked of a column, and whether missing ones are, too.
+    """Return the values with which to compare a column, and whether missing values match too.
+
+    Text is converted for columns of numbers and times, and to lower case for columns compared without regard to case.
+    Symbols must have been normalized before.
 
     Parameters
     ----------
     column
-        What to call it in an error.
+        The name of the column in errors.
     kind
-        What it holds. Text that is a number, or a time, is taken for one where it holds such. What is compared without
-        case is in lower case; symbols have been spelled before.
+        The kind of its values.
     value
-        One value, or several of which any is wanted; None, NaN and NaT are what is missing.
+        One value, or a collection of alternatives. None, NaN and NaT match missing values.
 
     Raises
     ------
     UnknownOption
-        Where no value of such a column can equal it: nothing would be found, as if there were nothing.
+        If no value of such a column can equal `value`. The selection would be empty, as if there were no such rows.
 
     >>> comparison_values("volume", Kind.NUMBER, ["0.1", 2, None]), comparison_values("action", Kind.CODE, "BUY")
     (([0.1, 2.0], True), (['buy'], False))
     """
-    given = list(value) if is_collection(value) else [value]
-    missing = [one is None or (is_scalar(one) and bool(pd.isna(one))) for one in given]
-    return [_meant(column, kind, one) for one, none in zip(given, missing, strict=True) if not none], any(missing)
+    values = list(value) if is_collection(value) else [value]
+    missing = [v is None or (is_scalar(v) and bool(pd.isna(v))) for v in values]
+    present = [v for v, is_missing in zip(values, missing, strict=True) if not is_missing]
+    return [_comparison_value(column, kind, v) for v in present], any(missing)
 
 
-_EQUAL = {
-    Kind.NUMBER: ("a number to equal",),
-    Kind.KEY_INTEGER: ("a number to equal",),
-    Kind.INTEGER: ("a number to equal",),
+_NUMBER = "a number (filters test for equality)"
+_TEXT = "text (filters test for equality)"
+_ACCEPTED = {
+    Kind.NUMBER: (_NUMBER,),
+    Kind.KEY_INTEGER: (_NUMBER,),
+    Kind.INTEGER: (_NUMBER,),
     Kind.FLAG: ("True", "False"),
-    Kind.TIME: ('a moment with its time of day such as "2024-01-31 12:00", which is UTC',),
-    Kind.SYMBOL: ("a text to equal",),
-    Kind.CODE: ("a text to equal",),
-    Kind.TEXT: ("a text to equal",),
-    Kind.LIST: ("None, because lists are not compared",),
+    Kind.TIME: ('a timestamp with a time of day, such as "2024-01-31 12:00" (UTC)',),
+    Kind.SYMBOL: (_TEXT,),
+    Kind.CODE: (_TEXT,),
+    Kind.TEXT: (_TEXT,),
+    Kind.LIST: ("None (lists cannot be compared)",),
 }
 
 
-def _meant(column: str, kind: Kind, value: Any) -> Any:
-    """Return a value as a column of that kind has it."""
-    meant: Any = None
+def _comparison_value(column: str, kind: Kind, value: Any) -> Any:
+    """Return a value in the form in which a column of that kind holds it."""
+    converted: Any = None
     match kind:
         case Kind.NUMBER | Kind.KEY_INTEGER | Kind.INTEGER:
-            meant = _number(value, float) if kind is Kind.NUMBER else _number(value, int, float)
+            converted = _number(value, float) if kind is Kind.NUMBER else _number(value, int, float)
         case Kind.TIME:
             day = _DAY.fullmatch(value.strip()) if isinstance(value, str) else type(value) is date
-            meant = None if day else utc(value, column)
+            converted = None if day else utc(value, column)
         case Kind.FLAG if isinstance(value, bool | np.bool_):
-            meant = bool(value)
+            converted = bool(value)
         case Kind.SYMBOL | Kind.CODE | Kind.TEXT if isinstance(value, str):
-            meant = value.lower() if is_case_insensitive(column, kind) else value
-    if meant is None:
-        raise UnknownOption(column, value, _EQUAL[kind])
-    return meant
+            converted = value.lower() if is_case_insensitive(column, kind) else value
+    if converted is None:
+        raise UnknownOption(column, value, _ACCEPTED[kind])
+    return converted
 
 
 def _number(value: Any, *types: type[int] | type[float]) -> int | float | None:
-    """Return a finite number, or text that is one, as the first of the types that has it; None for anything else."""
-    given, number = value, None
+    """Return a finite number, or text of one, as the first type that equals it, else as the last; None if invalid."""
+    source, number = value, None
     if isinstance(value, str | Number) and not isinstance(value, bool | np.bool_):
-        for read in types:
+        for convert in types:
             with suppress(ValueError, TypeError, OverflowError):
-                number = read(given)
-                if isinstance(given, str) or number == given:
+                number = convert(source)
+                if isinstance(source, str) or number == source:
                     break
     return number if isinstance(number, int) or (number is not None and math.isfinite(number)) else None

@@ -1,4 +1,4 @@
-"""Store: everything that a session knows: a rolling table for each channel, gaps, rejections and counters."""
+"""The store: the rolling table of each channel, gaps, rejections and counters."""
 
 from __future__ import annotations
 
@@ -22,18 +22,25 @@ from fxlive.wire.channels import CHANNELS, ID, Channel
 log = logging.getLogger("fxlive")
 
 MAX_REJECTED = 10_000
+"""The most rejections kept."""
+
 MAX_UNDOCUMENTED_CHANNELS = 256
+"""The most undocumented channels with a table. Messages of further channels are rejected."""
+
 MAX_CLOSED_TICKETS = 10_000
+"""The most tickets whose closing trades are remembered."""
+
 VOLUME_TOLERANCE = 1e-9
+"""In lots: a position is closed if its closing trades cover its volume up to this difference."""
 
 
 class Store:
-    """The rolling tables of all channels, with what else a session remembers.
+    """The rolling tables of all channels, and the gaps, rejections and counters of a session.
 
     Parameters
     ----------
     max_rows, window_us
-        The bounds of each channel's window, as in `RollingTable`.
+        The bounds of the window of each channel, as in `RollingTable`.
 
     Examples
     --------
@@ -55,90 +62,91 @@ class Store:
     def _new_table(self, channel: Channel) -> RollingTable:
         return RollingTable(channel, symbols=self._symbols, lock=self.lock, **self._bounds)
 
-    # In.
+    # Writing.
 
     def add(self, batch: Batch) -> None:
-        """Take a batch whose duplicates have been dropped; all of it shows at once to readers of other threads.
+        """Add a batch without duplicates. Readers on other threads see all of it at once.
 
-        The rows of a channel that cannot be taken in go to the rejections of the batch, and are in it no more.
+        If the rows of a channel cannot be stored, they are moved to the rejections of the batch.
         """
         with self.lock:
             for name, rows in tuple(batch.rows.items()):
                 try:
                     table = self._table(name)
                     if table is None:
-                        reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} channels that the reference does not name"
+                        reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} undocumented channels"
                         _reject_rows(batch, name, reason)
                         continue
                     table.append(rows)
-                    self.counters[name].note(rows)
-                except Exception as error:  # a fault of ours must not cost the other channels anything
-                    log.exception("messages of %s could not be taken in", name)
+                    self.counters[name].count(rows)
+                except Exception as error:  # an internal error must not affect the other channels
+                    log.exception("Could not store messages of %s", name)
                     _reject_rows(batch, name, f"internal error: {type(error).__name__}: {error}")
             self.reject(batch.rejected)
             self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
 
     def _table(self, name: str) -> RollingTable | None:
-        """Return the table of a channel, a new one where it comes for the first time; None where there are too many."""
+        """Return the table of a channel, a new one at its first message; None if there are too many channels."""
         if name not in self.tables:
             if len(self.tables) >= len(CHANNELS) + MAX_UNDOCUMENTED_CHANNELS:
                 return None
-            self.counters.setdefault(name, Counters())  # it may have counted duplicates already
-            self.tables = {**self.tables, name: self._new_table(Channel(name, columns=(ID,)))}  # read without the lock
+            self.counters.setdefault(name, Counters())  # duplicates may have been counted before
+            # A new dict, because it is read without the lock.
+            self.tables = {**self.tables, name: self._new_table(Channel(name, columns=(ID,)))}
         return self.tables[name]
 
     def reject(self, rejections: list[Rejection]) -> None:
-        """Remember messages that could not be taken."""
+        """Record rejected messages."""
         self.rejected.extend(rejections)
         self.rejections += len(rejections)
 
     def _close_positions(self, positions: Rows | None, trades: Rows | None) -> None:
-        """Take out of `latest` the positions whose volume is covered by closing trades later than their newest row.
+        """Remove the positions from `latest` whose volume is covered by closing trades later than their newest row.
 
-        The platform sends a closed position once more, with volume 0; this is for when that message does not come. A
-        trade of the same moment as the row counts for part of it: the row says what is left.
+        The platform sends a closed position once more, with volume 0; this is for the case that the message is lost. A
+        trade with the timestamp of the row is taken to be included in it: the row states the remaining volume.
         """
-        touched: set[int] = set()
+        tickets: set[int] = set()
         if positions is not None and self._closings:
-            touched.update(positions.values["ticket"].tolist())
+            tickets.update(positions.values["ticket"].tolist())
         if trades is not None and "CLOSED" in trades.values["status"]:
-            for place, status in enumerate(trades.values["status"]):
-                ticket = trades.values["ticket"][place]
+            for i, status in enumerate(trades.values["status"]):
+                ticket = trades.values["ticket"][i]
                 if status == "CLOSED" and ticket is not None:
                     closings = self._closings.setdefault(ticket, {})
-                    execution, at = trades.values["execution_id"][place], int(trades.timestamp[place])
-                    if execution in closings:  # said again: its last word counts, from when it was first said
+                    execution, at = trades.values["execution_id"][i], int(trades.timestamp[i])
+                    if execution in closings:  # sent again: the last volume counts, from the first timestamp on
                         at = min(at, closings[execution][0])
-                    closings[execution] = (at, trades.values["volume"][place])
-                    touched.add(ticket)
+                    closings[execution] = (at, trades.values["volume"][i])
+                    tickets.add(ticket)
         while len(self._closings) > MAX_CLOSED_TICKETS:
             self._closings.popitem(last=False)
         table = self.tables["positions"]
-        for ticket in touched & self._closings.keys():
+        for ticket in tickets & self._closings.keys():
             newest = table.newest(ticket, "timestamp", "volume")
             if newest is not None:
                 after = [volume for at, volume in self._closings[ticket].values() if at > newest["timestamp"]]
                 if sum(after) >= newest["volume"] - VOLUME_TOLERANCE:
-                    table.forget(ticket)
+                    table.remove_from_latest(ticket)
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
-        """Begin a gap: from now on messages of these channels may be lost."""
+        """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
         self.gaps.append(Gap(start, None, reason, channels))
 
     def close_gap(self, end: int) -> Gap | None:
-        """End the gap that lasts, and return it; None where there is none."""
+        """End the open gap and return it; None if there is none."""
         if not self.gaps or self.gaps[-1].end is not None:
             return None
         self.gaps[-1].end = end
         return self.gaps[-1]
 
     def add_gap(self, gap: Gap) -> None:
-        """Add a gap that is not the feed's own; one that lasts stays the last."""
-        lasts = bool(self.gaps) and self.gaps[-1].end is None
-        self.gaps.insert(len(self.gaps) - lasts, gap)
+        """Add a gap that the feed did not open itself. An open gap stays the last."""
+        has_open_gap = bool(self.gaps) and self.gaps[-1].end is None
+        self.gaps.insert(len(self.gaps) - has_open_gap, gap)
 
     def expect(self, symbols: Sequence[str], drift: Mapping[str, Mapping[str, str]]) -> None:
-        """Have the frames of another session: its symbols and its undocumented columns, in their order."""
+        """Add the symbols and undocumented columns of another session, in their order, to give the same frames."""
         with self.lock:
             self._symbols.encode(symbols)
             for name, columns in drift.items():
@@ -147,7 +155,7 @@ class Store:
                     table.expect(columns)
 
     def clear(self) -> None:
-        """Forget everything that has come; the columns stay, and rows go on being numbered."""
+        """Remove all rows, gaps, rejections and counts. Columns stay, and row numbers continue."""
         with self.lock:
             for table in self.tables.values():
                 table.clear()
@@ -157,15 +165,15 @@ class Store:
             self.gaps = []
             self._closings.clear()
 
-    # Out.
+    # Reading.
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
-        """Return the frame of every channel at one moment."""
+        """Return the frames of all channels at one instant."""
         with self.lock:
             return {name: table.frame() for name, table in self.tables.items()}
 
     def gaps_frame(self) -> pd.DataFrame:
-        """Return the gaps: `start`, `end` (NaT while it lasts), `duration_s`, `reason`, `channels`."""
+        """Return the gaps: `start`, `end` (NaT until it ends), `duration_s`, `reason`, `channels`."""
         return gaps_frame(list(self.gaps))
 
     def rejected_frame(self) -> pd.DataFrame:
@@ -176,20 +184,21 @@ class Store:
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols of all channels, in the order in which they came."""
+        """The symbols of all channels, in order of arrival."""
         return list(self._symbols.names)
 
     def latency_ms(self, quantiles: tuple[float, ...]) -> list[float]:
         """Return quantiles of the time from event to receipt over all channels, as `Counters.latency_ms`."""
-        late = [us for counters in tuple(self.counters.values()) for us in list(counters.latencies)]
-        return quantiles_ms(late, quantiles)
+        latencies = [us for counters in tuple(self.counters.values()) for us in list(counters.latencies)]
+        return quantiles_ms(latencies, quantiles)
 
     def drift(self) -> dict[str, dict[str, str]]:
-        """Return the undocumented columns: their dtypes, by channel and name."""
+        """Return the dtypes of undocumented columns, by channel and column."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
 
 
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:
+    """Move the rows of a channel to the rejections of the batch."""
     raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in batch.rows[name].messages)
     batch.rejected += [Rejection(batch.received_at, reason, text) for text in raw]
     del batch.rows[name]

@@ -1,11 +1,11 @@
-"""RollingTable: the newest rows of one channel, in columns, ready as a DataFrame at any moment.
+"""The rolling table of one channel: its newest rows, in columns, available as a DataFrame without a copy.
 
-A frame is a slice of one *keeper* frame that spans the columns' buffers (`columns.py`), so taking one costs the same
-for a thousand rows and for ten million. Rows are numbered from the first that ever came: the window is those from
-`first` up to `stop`, and what is new since some moment is the rows from the `stop` of that moment on.
+A frame is a slice of the *buffer frame*, a DataFrame over the whole memory of the column buffers (`buffers.py`). Taking
+one therefore costs the same for a thousand rows and for ten million. Rows are numbered in order of arrival. The window
+is the rows from `first` up to `stop`; the rows added since some time are those from the `stop` of that time on.
 
-Nothing that a user does to a frame reaches the buffers: the arrays are read-only, and each column counts for pandas'
-copy-on-write as shared for ever, so that every write into a frame goes to a copy.
+A write into a frame never reaches the buffers: the arrays are read-only, and pandas' copy-on-write treats every column
+as shared, so that the write goes to a copy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.tables.buffers import Buffer, Codes, Fixed, buffer
+from fxlive.tables.base_buffer import Buffer
+from fxlive.tables.buffers import CategoryBuffer, FixedSizeBuffer, new_buffer
 from fxlive.tables.copy_on_write import share_columns
 from fxlive.tables.latest import LatestCursor, LatestRows, Moves
 from fxlive.tables.selection import index_by_key
@@ -36,15 +37,15 @@ class RollingTable:
     Parameters
     ----------
     channel
-        What the rows hold.
+        The channel of the rows.
     max_rows
-        Keep the newest so many rows.
+        The most rows of the window.
     window_us
-        Keep only the rows of so many microseconds before the newest `timestamp`; None keeps all.
+        The length of the window before the newest `timestamp`, in microseconds; None is unlimited.
     symbols
         The vocabulary of the symbols, shared by the tables of a session.
     lock
-        Held while rows are added and while a frame is cut; shared by the tables of a session.
+        Held while rows are added and while a frame is taken; shared by the tables of a session.
 
     Examples
     --------
@@ -65,10 +66,10 @@ class RollingTable:
         self.channel = channel
         self.first = self.stop = 0
         self.clearings = 0
-        self._drift = UndocumentedColumns(channel)
+        self._undocumented = UndocumentedColumns(channel)
         self._max_rows = max_rows
         self._window_us = window_us
-        self._newest = _LONG_AGO
+        self._newest_timestamp = _LONG_AGO
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
@@ -78,10 +79,10 @@ class RollingTable:
         for column in channel.columns:
             self._add_column(column.name, column.kind)
         self._latest = LatestRows(channel, self._columns)
-        self._keeper: pd.DataFrame | None = None
-        self._copies = False  # whether a frame must be a copy, because pandas cannot protect the buffers
-        self._keeper_of: tuple[int, ...] = ()
-        self._keeper_first = self._keeper_stop = 0
+        self._buffer_frame: pd.DataFrame | None = None
+        self._buffer_frame_state: tuple[int, ...] = ()  # the buffers' state for which it was made
+        self._buffer_frame_first = self._buffer_frame_stop = 0
+        self._copies = False  # True if pandas cannot protect the buffers; then frames are copies
 
     def __len__(self) -> int:
         return self.stop - self.first
@@ -93,30 +94,31 @@ class RollingTable:
 
     @property
     def drift(self) -> dict[str, str]:
-        """The undocumented columns, with their dtypes."""
-        return {name: kind.value for name, kind in tuple(self._drift.kinds.items())}  # the feed may be adding to them
+        """The dtypes of the undocumented columns, by name."""
+        kinds = tuple(self._undocumented.kinds.items())  # an atomic copy, because the feed may be adding to it
+        return {name: kind.value for name, kind in kinds}
 
-    # In.
+    # Writing.
 
     def append(self, rows: Rows) -> None:
-        """Add rows behind the last, then drop those that the window does not reach any more."""
+        """Append rows, then evict the rows that have left the window."""
         with self._lock:
             try:
                 self._append_columns(rows)
-            except BaseException:  # no memory: what some columns have already must not shift them against the others
+            except BaseException:  # such as a MemoryError: take back the rows from the columns that have them
                 for column in self._columns.values():
                     column.stop = self.stop
                 raise
             start, self.stop = self.stop, self.stop + len(rows)
             if len(rows):
                 if self.channel.key:
-                    self._latest.add(rows, start, self._newest)
-                self._newest = max(self._newest, int(rows.timestamp.max()))
+                    self._latest.add(rows, start, self._newest_timestamp)
+                self._newest_timestamp = max(self._newest_timestamp, int(rows.timestamp.max()))
             self._evict()
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
-        extras = self._fit(rows) if rows.extras else {}
+        extras = self._undocumented_values(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
                 rows.packed[name] = packed = column.pack(values[name])
@@ -130,20 +132,20 @@ class RollingTable:
             else:
                 column.append_missing(count, self.first)
 
-    def _fit(self, rows: Rows) -> dict[str, list[Any]]:
-        """Return the values of the undocumented columns, adding those that come for the first time."""
-        fitted = self._drift.fit(rows.extras, len(rows))
-        self._add_drift()
-        return fitted
+    def _undocumented_values(self, rows: Rows) -> dict[str, list[Any]]:
+        """Return the values of the undocumented columns, and add the columns that are new."""
+        columns = self._undocumented.fit(rows.extras, len(rows))
+        self._add_undocumented()
+        return columns
 
-    def _add_drift(self) -> None:
-        for name, kind in self._drift.kinds.items():
+    def _add_undocumented(self) -> None:
+        for name, kind in self._undocumented.kinds.items():
             if name not in self._columns:
                 self._add_column(name, kind)
 
     def _add_column(self, name: str, kind: Kind) -> None:
         stagger = len(self._columns) % 8 / 16
-        column = buffer(kind, self._symbols, self.first, stagger)
+        column = new_buffer(kind, self._symbols, self.first, stagger)
         if len(self):
             column.append_missing(len(self), self.first)
         self._columns[name] = column
@@ -152,66 +154,68 @@ class RollingTable:
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
-            first = self._first_since(first, self._newest - self._window_us)
+            first = self._first_since(first, self._newest_timestamp - self._window_us)
         if first == self.first:
             return
-        self._latest.drop_before(first)
+        self._latest.evict_before(first)
         self.first = first
 
     def _first_since(self, first: int, cutoff: int) -> int:
-        """Return the first row from `first` on that is not older than `cutoff`, looking only at what is dropped."""
+        """Return the number of the first row from `first` on whose timestamp is not before `cutoff`."""
         column = self._columns["timestamp"]
         while first < self.stop:
-            some = column.view(first, min(first + 1024, self.stop)).asi8
-            young = some >= cutoff
-            if young.any():
-                return first + int(young.argmax())
-            first += len(some)
+            stamps = column.view(first, min(first + 1024, self.stop)).asi8
+            in_window = stamps >= cutoff
+            if in_window.any():
+                return first + int(in_window.argmax())
+            first += len(stamps)
         return first
 
     def expect(self, drift: Mapping[str, str]) -> None:
-        """Have undocumented columns before they come, by their dtypes."""
+        """Add undocumented columns before their first value, given their dtypes."""
         with self._lock:
-            self._drift.expect(drift)
-            self._add_drift()
+            self._undocumented.expect(drift)
+            self._add_undocumented()
 
     def clear(self) -> None:
-        """Drop all rows; those that follow are numbered on."""
+        """Remove all rows. Row numbers continue."""
         with self._lock:
             self.first = self.stop
-            self._newest = _LONG_AGO
+            self._newest_timestamp = _LONG_AGO
             self._latest.clear()
             self.clearings += 1
 
-    def forget(self, key: Any) -> None:
-        """Take a key out of `latest`: what it stood for has ended."""
+    def remove_from_latest(self, key: Any) -> None:
+        """Remove a key from `latest` that has ended without a row that says so."""
         with self._lock:
-            self._latest.forget(key)
+            self._latest.remove(key)
 
-    # Out.
+    # Reading.
 
     def frame(self, start: int | None = None) -> pd.DataFrame:
-        """Return the window, or what of it has come since row `start`: a snapshot, in the order of arrival."""
+        """Return a snapshot of the window, or of its rows from number `start` on, in order of arrival."""
         with self._lock:
-            keeper, offset = self._current_keeper(), self._keeper_first
+            buffer_frame, offset = self._current_buffer_frame(), self._buffer_frame_first
             first = self.first if start is None else min(max(start, self.first), self.stop)
-            frame = keeper.iloc[first - offset : self.stop - offset]
+            frame = buffer_frame.iloc[first - offset : self.stop - offset]
             return frame.copy() if self._copies else frame
 
     def values(self, start: int | None, *columns: str) -> tuple[int, list[Any]]:
-        """Return what some columns hold from row `start` on, for who asks ten times a second and needs no frame.
+        """Return raw column values from row `start` on. For pollers that do not need a DataFrame.
 
         Parameters
         ----------
         start
-            The `stop` of the last call; None for the whole window. Rows that have left the window are passed over.
+            The first value returned by the last call; None for the whole window. Rows that have left the window are
+            skipped.
         columns
-            Names of columns whose values have one size, and of `timestamp`.
+            Names of columns, `timestamp` included. Columns of text are not supported.
 
         Returns
         -------
-        The row from which the next call goes on, and for each column a read-only numpy array: float64 for numbers,
-        int64 microseconds for times, and for categories their codes (`code`), -1 where missing.
+        tuple of int and list of numpy.ndarray
+            `start` for the next call, and for each column a read-only array, shape (rows,): float64 for numbers, int64
+            for times (microseconds since 1970 UTC), and the codes of categories (see `code`), -1 if missing.
 
         Examples
         --------
@@ -221,82 +225,82 @@ class RollingTable:
         """
         with self._lock:
             first = self.first if start is None else min(max(start, self.first), self.stop)
-            return self.stop, [self._fixed(name).values(first, self.stop) for name in columns]
+            return self.stop, [self._fixed_size(name).values(first, self.stop) for name in columns]
 
     def code(self, column: str, value: str) -> int | None:
-        """Return the code of a category in `values`; None where it has not come yet."""
+        """Return the code of a category in `values`; None if it has not been seen."""
         buffer = self._columns[column]
-        assert isinstance(buffer, Codes), f"{column} has no categories"
+        assert isinstance(buffer, CategoryBuffer), f"{column} has no categories"
         return buffer.vocabulary.code(value)
 
     def categories(self, column: str) -> Sequence[str]:
-        """Return the categories of a column so far, in the order in which they came."""
+        """Return the categories of a column seen so far, in order of arrival."""
         buffer = self._columns[column]
-        assert isinstance(buffer, Codes), f"{column} has no categories"
+        assert isinstance(buffer, CategoryBuffer), f"{column} has no categories"
         return buffer.vocabulary.names
 
     def label(self, column: str, value: int) -> str | None:
-        """Return what a value in `values` stands for: the name of a category, or the number itself; None for none."""
+        """Return a value of `values` as text: the name of a category (None if missing), or the number."""
         buffer = self._columns[column]
-        if not isinstance(buffer, Codes):
+        if not isinstance(buffer, CategoryBuffer):
             return str(value)
         return None if value < 0 else buffer.vocabulary.names[value]
 
     def columns_of(self, *kinds: Kind) -> list[str]:
-        """Return the names of the columns of some kinds."""
+        """Return the names of the columns of these kinds."""
         return [name for name, kind in self._kinds.items() if kind in kinds]
 
-    def _fixed(self, name: str) -> Fixed:
+    def _fixed_size(self, name: str) -> FixedSizeBuffer:
         buffer = self._columns[name]
-        assert isinstance(buffer, Fixed), f"{name} holds texts"
+        assert isinstance(buffer, FixedSizeBuffer), f"{name} is a column of text"
         return buffer
 
     def latest(self) -> pd.DataFrame:
-        """Return each key's row with the newest `timestamp` (of equal ones the last), indexed and sorted by the key."""
+        """Return the row with the newest `timestamp` of each key, of equal ones the last, indexed and sorted by key."""
         with self._lock:
-            frame = self._current_keeper().iloc[self._latest.rows() - self._keeper_first]
-            if self._latest.outlived:
-                frame = pd.concat([self._outlived_frame(), frame])
+            frame = self._current_buffer_frame().iloc[self._latest.rows() - self._buffer_frame_first]
+            if self._latest.beyond_window:
+                frame = pd.concat([self._beyond_window_frame(), frame])
         return index_by_key(frame, self.channel)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
-        """Return the values of a key's newest row, of some columns or of all; None where the key is not in `latest`."""
+        """Return the values of a key's newest row, of these columns or of all; None if the key is not in `latest`."""
         with self._lock:
             row = self._row_of(key)
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
-            return self._latest.outlived.get(key)
+            return self._latest.beyond_window.get(key)
 
     def _row_of(self, key: Any) -> int | None:
-        """Return the row of the window that is a key's newest; None where there is none."""
+        """Return the number of a key's newest row; None if it has no row in the window."""
         if self.channel.key:
             return self._latest.row_of(key)
         return key if self.first <= key < self.stop else None
 
     def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
-        """Return what `newest` says of many keys, by column; None where a key is not in `latest`."""
+        """Return the values of many keys' newest rows, by column; None for a key that is not in `latest`."""
         with self._lock:
             rows = [self._row_of(key) for key in keys]
             values = {}
             for name in columns:
                 raw = self._columns[name].raw
                 values[name] = [
-                    raw(row) if row is not None else self._latest.outlived.get(key, {}).get(name)
+                    raw(row) if row is not None else self._latest.beyond_window.get(key, {}).get(name)
                     for row, key in zip(rows, keys, strict=True)
                 ]
             return values
 
     def moves(self, since: LatestCursor | None, most: int) -> Moves:
-        """Return what has moved in `latest`, at the cost of what has moved; `newest` gives the values.
+        """Return the changes of `latest` since a cursor, at a cost proportional to them; `newest` returns the values.
 
-        Of a channel without a key every row stands for itself: its keys are the numbers of the rows.
+        In a channel without a key the row numbers serve as keys.
 
         Parameters
         ----------
         since
-            The `mark` of the last call; None for everything. Also who has fallen far behind gets everything.
+            The `cursor` of the last call; None returns all keys. So does a cursor that is too far behind.
         most
-            Only so many keys, those with the newest rows.
+            The most changed keys to return; those with the newest rows are returned.
 
         Examples
         --------
@@ -308,40 +312,41 @@ class RollingTable:
             return self._latest.moves(since, most, self.first, self.stop)
 
     def kind(self, column: str) -> Kind:
-        """Return what a column holds."""
+        """Return the kind of a column."""
         return self._kinds[column]
 
-    def _outlived_frame(self) -> pd.DataFrame:
-        kept = list(self._latest.outlived.values())
+    def _beyond_window_frame(self) -> pd.DataFrame:
+        rows = list(self._latest.beyond_window.values())
         columns = {}
         for name, column in self._columns.items():
-            few = column.like()
-            few.append([row.get(name) for row in kept], 0)
-            few.settle()
-            columns[name] = few.view(0, len(kept))
+            buffer = column.empty_like()
+            buffer.append([row.get(name) for row in rows], 0)
+            buffer.update_dtype()
+            columns[name] = buffer.view(0, len(rows))
         return pd.DataFrame(columns).set_index("timestamp")
 
-    def _current_keeper(self) -> pd.DataFrame:
-        """Return a frame over all columns' buffers: the same one until a buffer, a dtype or a column is new."""
+    def _current_buffer_frame(self) -> pd.DataFrame:
+        """Return a frame over the buffers of all columns. It is reused until a buffer, a dtype or a column changes."""
         for column in self._columns.values():
-            column.settle()
-        # A frame of the whole keeper would take over what Arrow was told of the rows to come (`Texts.view`): when the
-        # last of them has come, there is a new keeper.
-        full = self.stop == self._keeper_stop
-        of = (full, len(self._symbols), *(c.generation for c in self._columns.values()), *self._vocabulary_sizes())
-        if self._keeper is None or of != self._keeper_of or self.stop > self._keeper_stop:
-            self._keeper_of = of
-            self._keeper_first = max(column.base for column in self._columns.values())
-            self._keeper_stop = min(column.base + column.capacity for column in self._columns.values())
-            self._keeper = self._make_keeper(self._keeper_first, self._keeper_stop)
-        return self._keeper
+            column.update_dtype()
+        # While the buffer frame extends beyond the last row, its null counts are guesses (`TextBuffer.view`). A frame
+        # of all its rows would reuse them, so there is a new buffer frame when the last row has been written.
+        full = self.stop == self._buffer_frame_stop
+        columns = self._columns.values()
+        state = (full, len(self._symbols), *(c.generation for c in columns), *self._vocabulary_sizes())
+        if self._buffer_frame is None or state != self._buffer_frame_state or self.stop > self._buffer_frame_stop:
+            self._buffer_frame_state = state
+            self._buffer_frame_first = max(column.base for column in columns)
+            self._buffer_frame_stop = min(column.base + column.capacity for column in columns)
+            self._buffer_frame = self._new_buffer_frame(self._buffer_frame_first, self._buffer_frame_stop)
+        return self._buffer_frame
 
     def _vocabulary_sizes(self) -> list[int]:
-        return [len(c.vocabulary) for c in self._columns.values() if isinstance(c, Codes)]
+        return [len(c.vocabulary) for c in self._columns.values() if isinstance(c, CategoryBuffer)]
 
-    def _make_keeper(self, first: int, stop: int) -> pd.DataFrame:
+    def _new_buffer_frame(self, first: int, stop: int) -> pd.DataFrame:
         arrays = {name: column.view(first, stop) for name, column in self._columns.items()}
         index = pd.DatetimeIndex(arrays.pop("timestamp"), name="timestamp", copy=False)
-        keeper = pd.DataFrame(arrays, index=index, copy=False)
-        self._copies = not share_columns(keeper)
-        return keeper
+        frame = pd.DataFrame(arrays, index=index, copy=False)
+        self._copies = not share_columns(frame)
+        return frame

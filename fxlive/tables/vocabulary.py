@@ -1,4 +1,4 @@
-"""Vocabulary: the categories of a categorical column, numbered in the order of their arrival."""
+"""The categories of a categorical column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxlive.core.dtypes import STR
 
 
 class Vocabulary:
-    """The distinct values of a categorical column, numbered in the order in which they came."""
+    """The distinct values of a categorical column, numbered in order of arrival. The number is the code."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -23,7 +23,7 @@ class Vocabulary:
         return len(self.names)
 
     def encode(self, values: Sequence[str | None]) -> list[int]:
-        """Return the code of each value, -1 where missing, giving new codes to new values."""
+        """Return the code of each value, -1 if missing; new values get new codes."""
         codes = self._codes
         try:
             return [codes[value] for value in values]
@@ -35,17 +35,17 @@ class Vocabulary:
             return [codes[value] for value in values]
 
     def code(self, value: str) -> int | None:
-        """Return the code of a value; None where it has not come yet."""
+        """Return the code of a value; None if it has not been seen."""
         return self._codes.get(value)
 
     @property
     def dtype(self) -> pd.CategoricalDtype:
-        """The pandas dtype with the values so far."""
+        """The pandas dtype with the values seen so far."""
         if len(self._dtype.categories) != len(self.names):
             self._dtype = pd.CategoricalDtype(pd.Index(self.names, dtype=STR))
         return self._dtype
 
     @property
     def code_dtype(self) -> np.dtype[Any]:
-        """The integer dtype that pandas gives the codes of so many categories."""
+        """The integer dtype that pandas uses for the codes of that many categories."""
         return pd.Categorical.from_codes(np.empty(0, np.int8), dtype=self.dtype).codes.dtype

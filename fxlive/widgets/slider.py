@@ -46,10 +46,10 @@ class TimeSlider(LiveWidget):
         """Return the recording's ends and gaps, and what was said last."""
         if not self._said:
             self.changes()
-        tape = self._feed.tape
+        playback = self._feed.playback
         content = {
-            "start": tape.start_us / 1000.0,
-            "end": tape.end_us / 1000.0,
+            "start": playback.start_us / 1000.0,
+            "end": playback.end_us / 1000.0,
             "gaps": self._gaps(),
             "speeds": SPEEDS,
             "s": self._said,
@@ -80,10 +80,10 @@ class TimeSlider(LiveWidget):
 
     def _gaps(self) -> list[list[Any]]:
         """Return the times in which messages are missing: start, end, and why."""
-        tape = self._feed.tape
+        playback = self._feed.playback
         gaps = [
-            (gap.start, tape.end_us if gap.end is None else gap.end, gap.reason)
-            for gap in (*tape.absences, *tape.losses)
+            (gap.start, playback.end_us if gap.end is None else gap.end, gap.reason)
+            for gap in (*playback.disconnections, *playback.losses)
         ]
         longest = sorted(gaps, key=lambda gap: gap[0] - gap[1])[:MAX_GAPS]
         return [[start / 1000.0, end / 1000.0, why[:_WORDS_CHARS]] for start, end, why in sorted(longest)]
@@ -99,7 +99,7 @@ class TimeSlider(LiveWidget):
             case "play":
                 call(feed.set_paused(False))
                 if feed.ended:
-                    call(feed.seek(feed.tape.start_us))
+                    call(feed.seek(feed.playback.start_us))
             case "pause":
                 call(feed.set_paused(True))
             case "speed":

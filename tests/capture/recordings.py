@@ -1,4 +1,4 @@
-"""What the tests of the recorder share: messages, a disk that fails on demand, and a reading that trusts nothing."""
+"""Shared by tests of captures: messages, a disk that fails on demand, and an independent reader."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def quotes(start: int, stop: int, at: int = MAY_8) -> Batch:
 
 
 def read(capture: Path, channel: str) -> pd.DataFrame:
-    """The rows of a channel by the parts that count, in the order of the rows, and each part as its name says."""
+    """Read the rows of a channel from the parts that count, and check that each has as many rows as its name says."""
     tables = []
     for part in layout.parts(capture, channel):
         table = pq.read_table(part.file, partitioning=None)
@@ -63,20 +63,21 @@ def read(capture: Path, channel: str) -> pd.DataFrame:
 
 
 def numbers(capture: Path, channel: str) -> list[int]:
-    """The numbers in the ids of a channel's rows."""
+    """Return the numbers in the ids of a channel's rows."""
     frame = read(capture, channel)
     return [] if frame.empty else [int(name.removeprefix("msg_")) for name in frame["id"]]
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 15.0) -> None:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
+    """Wait for a condition; the limit is generous, because it only matters when a test fails."""
     ends = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < ends, f"did not come within {timeout_s:g} s"
+        assert time.monotonic() < ends, f"the condition did not become true within {timeout_s:g} s"
         time.sleep(0.005)
 
 
 class FailingDisk(Disk):
-    """A disk that fails with `error` while that is set, at whatever is written."""
+    """A disk that raises `error`, if it is set, whenever a file is written."""
 
     error: OSError | None = None
 

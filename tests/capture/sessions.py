@@ -1,4 +1,4 @@
-"""Sessions that a test fills by hand, recorded; and how their frames are compared with what was recorded."""
+"""Recorded sessions that a test fills by hand, and comparisons of their frames with those of captures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECOND = 1_000_000
 
 
 def bring(session: fxlive.Session, *frames: bytes, at: int = MAY_8) -> None:
-    """Let messages arrive."""
+    """Deliver messages to a session."""
 
     async def put() -> None:
         session._pipeline.feed.put(*frames, at=at)  # type: ignore[attr-defined]
@@ -26,7 +26,7 @@ def bring(session: fxlive.Session, *frames: bytes, at: int = MAY_8) -> None:
 
 
 def lose(session: fxlive.Session, start: int, end: int | None, reason: str = "connection lost") -> None:
-    """Let the connection be away."""
+    """Disconnect a session from `start` to `end` (microseconds); None: it stays disconnected."""
 
     async def away() -> None:
         session._pipeline.lost(start, reason)
@@ -37,7 +37,7 @@ def lose(session: fxlive.Session, start: int, end: int | None, reason: str = "co
 
 
 def started(name: str = "default") -> fxlive.Session:
-    """A session that is connected to nothing, and takes what is brought."""
+    """Return a session without a connection that accepts the messages of `bring`."""
     session = fxlive.Session.offline(name)
 
     async def start() -> None:
@@ -49,7 +49,7 @@ def started(name: str = "default") -> fxlive.Session:
 
 @contextmanager
 def recorded(folder: Path, name: str = "default") -> Iterator[fxlive.Session]:
-    """A session that is recorded until the block ends; it can be read for ever."""
+    """A session that is recorded until the end of the block. It can be read afterwards."""
     session = started(name)
     session.record(folder)
     try:
@@ -64,7 +64,7 @@ def path_of(session: fxlive.Session) -> Path:
 
 
 def plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame with texts for its categories, and its index as columns: for when the categories may differ."""
+    """Return a frame with text instead of categories and its index as columns, to compare values only."""
     frame = without_as_of(frame).reset_index()
     return frame.astype({name: "str" for name, dtype in frame.dtypes.items() if dtype == "category"})
 
@@ -76,7 +76,7 @@ def without_as_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """Value by value, dtype by dtype, categories in their order too."""
+    """Check that two frames have equal values, dtypes and categories, in the same order."""
     pd.testing.assert_frame_equal(without_as_of(found), without_as_of(expected), check_exact=True, check_freq=False)
     for name in expected.columns:
         assert repr(found[name].dtype) == repr(expected[name].dtype), name
@@ -91,7 +91,7 @@ def all_equal(found: Mapping[str, pd.DataFrame], expected: Mapping[str, pd.DataF
 
 
 def in_batches(frames: Sequence[bytes], *sizes: int) -> Iterator[Sequence[bytes]]:
-    """The frames in batches of these sizes, over and over."""
+    """Yield the frames in batches; the sizes are repeated."""
     at, turn = 0, 0
     while at < len(frames):
         size = sizes[turn % len(sizes)]
@@ -100,7 +100,7 @@ def in_batches(frames: Sequence[bytes], *sizes: int) -> Iterator[Sequence[bytes]
 
 
 def bring_all(session: Any, frames: Sequence[bytes], *sizes: int, step_us: int = 20_000, at: int = MAY_8) -> int:
-    """Bring the frames in batches, each so much later than the one before; return when the last came."""
+    """Deliver the frames in batches, each `step_us` after the one before; return the time of the last one."""
     for number, batch in enumerate(in_batches(frames, *sizes)):
         at += step_us if number else 0
         bring(session, *batch, at=at)

@@ -1,4 +1,4 @@
-"""What a recording leaves on disk, and what it says of itself."""
+"""The files of a recording, its manifest and its status."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def recorder(folder: Path, **options: object) -> Recorder:
     return Recorder(folder, name="default", url="memory:", clock=lambda: MAY_8, **options)  # type: ignore[arg-type]
 
 
-def test_a_recording_makes_a_folder_of_its_own_named_by_its_start_and_session(tmp_path: Path) -> None:
+def test_a_recording_creates_a_folder_named_by_its_start_and_session(tmp_path: Path) -> None:
     with recorder(tmp_path / "captures") as first, recorder(tmp_path / "captures") as second:
         assert first.path == tmp_path / "captures" / "2014-05-08T123000Z-default"
         assert second.path == tmp_path / "captures" / "2014-05-08T123000Z-default-2"
 
 
-def test_rows_lie_by_channel_date_received_and_row_numbers(tmp_path: Path) -> None:
+def test_parts_are_named_by_channel_date_of_receipt_and_row_numbers(tmp_path: Path) -> None:
     with recorder(tmp_path, flush_s=60) as recording:
         recording.put(quotes(0, 5))
         recording.put(quotes(5, 8, MAY_8 + DAY_US))
@@ -97,7 +97,7 @@ def test_every_value_is_written_as_it_arrived(tmp_path: Path) -> None:
     assert alerts["entity_id"].tolist()[1] == "s1"
 
 
-def test_a_missing_number_is_null_so_that_sql_can_sum(tmp_path: Path) -> None:
+def test_a_missing_number_is_null_in_the_file(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
         recording.put(decode([quote(1, bid=None)], MAY_8))
 
@@ -105,7 +105,7 @@ def test_a_missing_number_is_null_so_that_sql_can_sum(tmp_path: Path) -> None:
     assert pq.read_table(part.file, partitioning=None).column("bid").null_count == 1
 
 
-def test_undocumented_fields_are_json_and_the_schema_stays_the_same(tmp_path: Path) -> None:
+def test_undocumented_fields_are_json_and_do_not_change_the_schema(tmp_path: Path) -> None:
     with recorder(tmp_path, flush_s=0.02) as recording:
         recording.put(quotes(0, 3))
         wait_until(lambda: recording.status.rows == 3)
@@ -119,7 +119,7 @@ def test_undocumented_fields_are_json_and_the_schema_stays_the_same(tmp_path: Pa
     assert json.loads(extra[3]) == {"depth_levels": [1, 2], "mood": "ünsure", "big": 2**70, "none": None}
 
 
-def test_a_column_of_one_name_has_one_type_in_all_channels() -> None:
+def test_columns_with_the_same_name_have_the_same_type_in_all_channels() -> None:
     types: dict[str, set[str]] = {}
     for channel in (*CHANNELS.values(), layout.REJECTED, layout.GAPS):
         for field in schema(channel):
@@ -128,7 +128,7 @@ def test_a_column_of_one_name_has_one_type_in_all_channels() -> None:
     assert {name: kinds for name, kinds in types.items() if len(kinds) > 1} == {}
 
 
-def test_a_channel_that_the_reference_does_not_name_is_recorded_too(tmp_path: Path) -> None:
+def test_an_undocumented_channel_is_recorded(tmp_path: Path) -> None:
     frames = [message("weather", "weather", {"sky": "grey", "wind": [1, {"gust": 2}]}, n) for n in range(3)]
     with recorder(tmp_path, flush_s=0.02) as recording:
         for frame in frames:
@@ -140,7 +140,7 @@ def test_a_channel_that_the_reference_does_not_name_is_recorded_too(tmp_path: Pa
     assert [json.loads(value)["sky"] for value in weather["extra"]] == ["grey"] * 3
 
 
-def test_what_a_platform_with_too_many_channels_sends_is_recorded_as_rejected(tmp_path: Path) -> None:
+def test_rows_of_too_many_undocumented_channels_are_recorded_as_rejected(tmp_path: Path) -> None:
     frames = [message("x", f"channel-{n}", {"n": n}, n) for n in range(300)]
     with recorder(tmp_path) as recording:
         recording.put(decode(frames, MAY_8))
@@ -168,9 +168,9 @@ def test_rejected_messages_are_recorded_with_their_text_and_the_reason(tmp_path:
     assert manifest.read(recording.path).rejected == 3
 
 
-def test_text_that_no_file_can_hold_is_recorded_as_rejected_and_its_neighbours_as_they_are(tmp_path: Path) -> None:
+def test_a_row_with_invalid_text_is_recorded_as_rejected_and_its_neighbours_as_rows(tmp_path: Path) -> None:
     batch = quotes(0, 5)
-    batch.rows["market-data"].values["symbol"][2] = "\ud800"  # no decoder lets it by; another may
+    batch.rows["market-data"].values["symbol"][2] = "\ud800"  # our decoder would reject it
     with recorder(tmp_path) as recording:
         recording.put(batch)
 
@@ -181,7 +181,7 @@ def test_text_that_no_file_can_hold_is_recorded_as_rejected_and_its_neighbours_a
     assert recording.status.error is None
 
 
-def test_gaps_are_rows_and_in_the_manifest_where_one_that_ends_is_one(tmp_path: Path) -> None:
+def test_gaps_are_rows_and_an_ended_gap_is_one_entry_of_the_manifest(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
         recording.gap(MAY_8, None, "connection lost", ("trades", "orders"))
         recording.gap(MAY_8, MAY_8 + 5_000_000, "connection lost", ("trades", "orders"))
@@ -197,7 +197,7 @@ def test_gaps_are_rows_and_in_the_manifest_where_one_that_ends_is_one(tmp_path: 
     ]
 
 
-def test_the_manifest_says_what_is_in_the_capture_and_holds_no_token(tmp_path: Path) -> None:
+def test_the_manifest_describes_the_capture_and_contains_no_token(tmp_path: Path) -> None:
     hello = {"type": "connection", "status": "connected", "sessionId": "session_1", "userId": "user_9"}
     url = "wss://me:secret-1@example.com/api/ws?token=secret-2#secret-3"
     with Recorder(tmp_path, name="default", url=url, clock=lambda: MAY_8) as recording:
@@ -220,7 +220,7 @@ def test_the_manifest_says_what_is_in_the_capture_and_holds_no_token(tmp_path: P
 @pytest.mark.parametrize(
     "name", ["../../away", "/etc/passwd", "..", "", "a\0b", "x" * 500, "günther", "con\\..\\x", "\ud800"]
 )
-def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+def test_no_name_leads_out_of_the_captures_folder(tmp_path: Path, name: str) -> None:
     with Recorder(tmp_path / "in" / "here", name=name, url="memory:") as recording:
         recording.put(decode([message("x", name, {"a": 1}, 1)], MAY_8))
 
@@ -230,7 +230,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     assert len(read(recording.path, name)) + len(read(recording.path, "_rejected")) == 1
 
 
-def test_no_two_channels_share_a_folder_and_none_takes_the_recorders_own() -> None:
+def test_no_two_channels_share_a_folder_nor_use_that_of_gaps_or_rejections() -> None:
     names = ["trades", "Trades", "TRADES", "_gaps", "_rejected", "a/b", "a%2Fb", "", "~", "\0", "x" * 300, "x" * 301]
     folders = {layout.channel_folder(Channel(name)).lower() for name in names}
 
@@ -239,7 +239,7 @@ def test_no_two_channels_share_a_folder_and_none_takes_the_recorders_own() -> No
     assert [layout.channel_of(layout.channel_folder(Channel(name))) for name in names[:-2]] == names[:-2]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_an_error_before_recording_starts(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
 
@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_at_once(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", [5, False, b"captures"], ids=repr)
-def test_what_is_no_path_is_refused_before_anything_is_opened(path: Any) -> None:
+def test_an_invalid_path_is_an_error_before_anything_is_opened(path: Any) -> None:
     with pytest.raises(UnknownOption, match=r"path must be a folder"):
         recorder(path)
     with fxlive.Session.offline("unrecorded") as session:
@@ -257,7 +257,7 @@ def test_what_is_no_path_is_refused_before_anything_is_opened(path: Any) -> None
         assert session.recording is None
 
 
-def test_what_a_program_recorded_is_there_though_it_ends_without_a_stop(tmp_path: Path) -> None:
+def test_a_program_that_exits_without_stop_leaves_a_complete_capture(tmp_path: Path) -> None:
     code = (
         "import sys; from fxlive.capture.writing.recorder import Recorder; from tests.capture.recordings import quotes;"
         "Recorder(sys.argv[1], name='default', url='memory:', flush_s=60).put(quotes(0, 50))"
@@ -269,7 +269,7 @@ def test_what_a_program_recorded_is_there_though_it_ends_without_a_stop(tmp_path
     assert manifest.read(capture).end is not None
 
 
-def test_the_status_tells_rows_bytes_rate_and_room(tmp_path: Path) -> None:
+def test_the_status_has_rows_bytes_rate_and_free_space(tmp_path: Path) -> None:
     recording = recorder(tmp_path, flush_s=0.02)
     assert recording.status.state == "recording"
     for start in range(0, 5000, 500):
@@ -287,7 +287,7 @@ def test_the_status_tells_rows_bytes_rate_and_room(tmp_path: Path) -> None:
     assert ended.bytes == sum(part.file.stat().st_size for part in layout.parts(recording.path))
 
 
-def test_what_comes_after_the_stop_is_not_recorded_and_no_error(tmp_path: Path) -> None:
+def test_batches_and_gaps_after_stop_are_ignored(tmp_path: Path) -> None:
     recording = recorder(tmp_path)
     recording.stop()
     recording.put(quotes(0, 5))
@@ -297,7 +297,7 @@ def test_what_comes_after_the_stop_is_not_recorded_and_no_error(tmp_path: Path) 
     assert layout.parts(recording.path) == []
 
 
-def test_putting_is_no_work_of_the_feed_for_each_message(tmp_path: Path) -> None:
+def test_put_does_no_work_per_message(tmp_path: Path) -> None:
     with recorder(tmp_path) as recording:
         few, many = (lines_run(recording.put, quotes(*span)) for span in ((0, 5), (5, 20_000)))
 
@@ -305,7 +305,7 @@ def test_putting_is_no_work_of_the_feed_for_each_message(tmp_path: Path) -> None
     assert numbers(recording.path, "market-data") == list(range(20_000))
 
 
-def test_a_batch_that_is_not_what_it_should_be_never_reaches_the_feed_as_an_error(tmp_path: Path) -> None:
+def test_an_invalid_batch_raises_no_error_in_the_feed(tmp_path: Path) -> None:
     broken = quotes(0, 5)
     broken.rows["market-data"].values["symbol"] = 5
     with recorder(tmp_path) as recording:

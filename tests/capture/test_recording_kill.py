@@ -1,4 +1,4 @@
-"""`kill -9`: whatever is older than the flush interval is there, once and whole, without a repair."""
+"""After `kill -9` every row older than the flush interval is in the capture, once, without a repair."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 import fxlive
 from fxlive.capture.format import layout
-from tests.capture.killing import kill_under_load, started
+from tests.capture.killing import kill_under_load, start_process
 from tests.capture.recordings import numbers
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="only where there is a kill -9")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="kill -9 needs a POSIX system")
 
-# Kills itself at one moment of its third merge.
+# Kills itself at a chosen step of its third merge.
 MERGING = """
 import os, signal, sys
 from pathlib import Path
@@ -26,7 +26,7 @@ from fxlive.capture.writing.recorder import Recorder
 from tests.capture.recordings import quotes, wait_until
 
 layout.MERGED_AT_ONCE = 4
-moment = sys.argv[2]
+step = sys.argv[2]
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -38,10 +38,10 @@ class Deadly(Disk):
         start, stop = file.stem.split("-") if file.suffix == ".parquet" else (0, 0)
         merged = int(stop) - int(start) >= 20
         self.merges += merged
-        if merged and self.merges == 3 and moment == "before the name":
+        if merged and self.merges == 3 and step == "before the rename":
             die()
         size = super().finish(unfinished, file)
-        if merged and self.merges == 3 and moment == "after the name":
+        if merged and self.merges == 3 and step == "after the rename":
             die()
         return size
 
@@ -61,14 +61,14 @@ for start in range(0, 10_000, 10):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_older_than_the_flush_interval_survives_kill_9_under_load(tmp_path: Path, seed: int) -> None:
+def test_rows_older_than_the_flush_interval_survive_kill_9_under_load(tmp_path: Path, seed: int) -> None:
     assert kill_under_load(tmp_path, seed) > 0
 
 
-@pytest.mark.parametrize("moment", ["before the name", "after the name", "while the old ones go"])
-def test_a_kill_while_parts_are_merged_loses_no_row_and_shows_none_twice(tmp_path: Path, moment: str) -> None:
-    process = started(MERGING, tmp_path, moment)
-    out, _ = process.communicate(timeout=60)
+@pytest.mark.parametrize("step", ["before the rename", "after the rename", "while replaced parts are deleted"])
+def test_kill_9_during_a_merge_loses_no_row_and_duplicates_none(tmp_path: Path, step: str) -> None:
+    process = start_process(MERGING, tmp_path, step)
+    out, _ = process.communicate(timeout=110)
 
     assert process.returncode == -signal.SIGKILL
     [capture] = tmp_path.iterdir()
@@ -78,10 +78,10 @@ def test_a_kill_while_parts_are_merged_loses_no_row_and_shows_none_twice(tmp_pat
     assert fxlive.open_capture(capture).frame("market-data")["volume"].tolist() == found
     files = set(capture.rglob("*.parquet"))
     superseded = files - {part.file for part in layout.parts(capture)}
-    assert (len(superseded) > 0) == (moment != "before the name")
-    remark = f"{len(superseded)} files were merged into larger ones"
-    assert (remark in repr(fxlive.open_capture(capture))) == (moment != "before the name")
-    for file in superseded:  # as the remark advises
+    assert (len(superseded) > 0) == (step != "before the rename")
+    message = f"{len(superseded)} files were merged into larger ones"
+    assert (message in repr(fxlive.open_capture(capture))) == (step != "before the rename")
+    for file in superseded:  # as the message advises
         file.unlink()
     plain = pd.read_parquet(capture / "channel=market-data")
     assert sorted(plain["volume"]) == found

@@ -1,4 +1,4 @@
-"""Parts become few and small, and never anything but the rows that arrived."""
+"""Merging leaves few and small parts, with exactly the rows that arrived."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fxlive.capture.format import layout
 from fxlive.capture.format.disk import Disk
-from fxlive.capture.format.layout import MAX_PARTS, Part, next_merge, uncovered
+from fxlive.capture.format.layout import MAX_PARTS, Part, current_parts, next_merge
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.simulator.market.quotes import QuoteBook
 from fxlive.wire.protocol import decode
@@ -25,31 +25,31 @@ TICKS = Path(__file__).parents[3] / "shared" / "data" / "ticks" / "fxcm-2014-05-
 
 
 def merged_fully(sizes: list[int], *, closed_at_the_end: bool = True) -> tuple[list[int], int]:
-    """Play the policy: parts of these sizes come one by one; return the sizes at last, and the rows rewritten."""
+    """Apply the merge policy to parts of these sizes, one by one; return the final sizes and the rows rewritten."""
     parts: list[tuple[int, int, int]] = []
     rewritten = row = 0
 
-    def settle(closed: bool) -> None:
+    def merge_all(closed: bool) -> None:
         nonlocal rewritten
         while True:
             which = next_merge([p[0] for p in parts], [p[1] for p in parts], [p[2] for p in parts], closed=closed)
             if which is None:
                 return
-            some = parts[which]
-            assert all(a[1] == b[0] for a, b in pairwise(some))
-            rewritten += some[-1][1] - some[0][0]
-            parts[which] = [(some[0][0], some[-1][1], 1 + max(p[2] for p in some))]
+            merged = parts[which]
+            assert all(a[1] == b[0] for a, b in pairwise(merged))
+            rewritten += merged[-1][1] - merged[0][0]
+            parts[which] = [(merged[0][0], merged[-1][1], 1 + max(p[2] for p in merged))]
 
     for size in sizes:
         parts.append((row, row + size, 0))
         row += size
-        settle(False)
+        merge_all(False)
     if closed_at_the_end:
-        settle(True)
+        merge_all(True)
     return [stop - start for start, stop, _ in parts], rewritten
 
 
-def test_an_hour_of_parts_is_a_handful_of_files_and_each_row_was_rewritten_a_few_times() -> None:
+def test_an_hour_of_recording_is_a_few_files_and_rewrites_each_row_a_few_times() -> None:
     sizes, rewritten = merged_fully([100] * 7200, closed_at_the_end=False)
 
     assert sum(sizes) == 720_000
@@ -58,25 +58,25 @@ def test_an_hour_of_parts_is_a_handful_of_files_and_each_row_was_rewritten_a_few
 
 
 @given(st.lists(st.integers(1, 5_000_000), min_size=1, max_size=100))
-def test_a_date_that_is_over_has_at_most_eight_parts_whatever_came(sizes: list[int]) -> None:
-    left, _ = merged_fully(sizes)
+def test_a_complete_date_has_at_most_eight_parts(sizes: list[int]) -> None:
+    remaining, _ = merged_fully(sizes)
 
-    assert sum(left) == sum(sizes)
-    assert len(left) <= MAX_PARTS
+    assert sum(remaining) == sum(sizes)
+    assert len(remaining) <= MAX_PARTS
 
 
 def test_parts_with_rows_of_another_date_between_them_are_not_merged() -> None:
     assert next_merge([0, 20], [10, 30], [0, 0], closed=True) is None
 
 
-def test_a_part_within_a_larger_one_does_not_count() -> None:
+def test_a_part_contained_in_a_larger_one_does_not_count() -> None:
     spans = [(0, 10), (0, 40), (10, 20), (30, 40), (40, 50), (40, 50)]
     parts = [Part(Path(f"{number}"), "channel=x", "2014-05-08", *span) for number, span in enumerate(spans)]
 
-    assert [(part.start, part.stop) for part in uncovered(parts)] == [(0, 40), (40, 50)]
+    assert [(part.start, part.stop) for part in current_parts(parts)] == [(0, 40), (40, 50)]
 
 
-def test_merged_parts_hold_every_row_once_in_order_with_one_schema(tmp_path: Path) -> None:
+def test_merged_parts_have_every_row_once_in_order_with_one_schema(tmp_path: Path) -> None:
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
         for start in range(0, 1000, 10):
             frames = [quote(n, mood="new") if n > 600 else quote(n) for n in range(start, start + 8)]
@@ -98,7 +98,7 @@ def test_merged_parts_hold_every_row_once_in_order_with_one_schema(tmp_path: Pat
     assert len(files) == len(layout.parts(recorder.path)) == 3
 
 
-def test_a_date_that_is_over_is_merged_while_the_next_is_recorded(tmp_path: Path) -> None:
+def test_a_complete_date_is_merged_while_the_next_is_recorded(tmp_path: Path) -> None:
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
         for start in range(0, 50, 10):
             recorder.put(quotes(start, start + 10))
@@ -109,7 +109,7 @@ def test_a_date_that_is_over_is_merged_while_the_next_is_recorded(tmp_path: Path
     assert [(part.date, len(part)) for part in layout.parts(recorder.path)] == [("2014-05-08", 50), ("2014-05-09", 10)]
 
 
-def test_a_clock_that_is_set_back_over_midnight_costs_no_row(tmp_path: Path) -> None:
+def test_a_clock_set_back_over_midnight_loses_no_row(tmp_path: Path) -> None:
     with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
         for start in range(0, 200, 10):
             recorder.put(quotes(start, start + 10, MAY_8 + (start // 30 % 2) * DAY_US))
@@ -118,7 +118,7 @@ def test_a_clock_that_is_set_back_over_midnight_costs_no_row(tmp_path: Path) -> 
     assert numbers(recorder.path, "market-data") == list(range(200))
 
 
-def test_parts_that_cannot_be_merged_stay_and_are_tried_again(tmp_path: Path) -> None:
+def test_a_failed_merge_leaves_all_parts_readable(tmp_path: Path) -> None:
     class NoMerges(Disk):
         def finish(self, unfinished: Path, file: Path) -> int:
             name = file.stem.split("-")
@@ -136,8 +136,8 @@ def test_parts_that_cannot_be_merged_stay_and_are_tried_again(tmp_path: Path) ->
     assert not list(recorder.path.rglob("*.tmp"))
 
 
-@pytest.mark.skipif(not TICKS.exists(), reason="the real ticks are not here")
-def test_a_day_of_real_quotes_takes_at_most_twelve_bytes_a_quote(tmp_path: Path) -> None:
+@pytest.mark.skipif(not TICKS.exists(), reason="the file of real ticks is missing")
+def test_a_day_of_real_quotes_takes_at_most_twelve_bytes_per_quote(tmp_path: Path) -> None:
     ticks = pd.read_csv(TICKS)
     stamps_ms = pd.DatetimeIndex(pd.to_datetime(ticks["timestamp"])).as_unit("ms").asi8.tolist()
     book = QuoteBook()
@@ -148,9 +148,9 @@ def test_a_day_of_real_quotes_takes_at_most_twelve_bytes_a_quote(tmp_path: Path)
         for start in range(0, len(frames), 500):
             recorder.put(decode(frames[start : start + 500], MAY_8 + start, start))
 
-    bytes_a_quote = recorder.status.bytes / len(frames)
-    print(f"{bytes_a_quote:.2f} bytes a quote in {len(layout.parts(recorder.path))} files")
-    assert bytes_a_quote <= 12
+    bytes_per_quote = recorder.status.bytes / len(frames)
+    print(f"{bytes_per_quote:.2f} bytes per quote in {len(layout.parts(recorder.path))} files")
+    assert bytes_per_quote <= 12
     assert len(layout.parts(recorder.path)) <= MAX_PARTS
     recorded = read(recorder.path, "market-data")
     for name in ("symbol", "bid", "ask"):

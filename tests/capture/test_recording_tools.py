@@ -1,4 +1,4 @@
-"""Other tools read the folder of a channel with their plain call, also while it is being written."""
+"""Other tools read the folder of a channel without options, also while it is being recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALL = {"market-data": 30, "positions": 5, "trades": 5, "alerts": 5, "_rejected":
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Being recorded: several parts and dates, undocumented fields half-way, unfinished files, gaps and rejections."""
+    """A running recording: several parts and dates, later undocumented fields, unfinished files, gaps, rejections."""
     now_us = MAY_8
     options = {"name": "default", "url": "memory:", "flush_s": 0.02, "clock": lambda: now_us}
     with Recorder(tmp_path_factory.mktemp("captures"), **options) as recorder:
@@ -31,7 +31,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             recorder.put(decode(frames, at, start))
             recorder.gap(at, at + 5, "connection lost", ("trades",))
             wait_until(lambda: not recorder.status.waiting)
-        # The first date's parts become one; until the old ones are gone, a tool may look for a file that just went.
+        # Wait until the first date's parts are merged: a tool could fail to open a part that is deleted just then.
         wait_until(lambda: all(dates(recorder.path, channel) == {"2014-05-08": 1, "2014-05-09": 2} for channel in ALL))
         wait_until(lambda: len(list(recorder.path.rglob("*.parquet"))) == 3 * len(ALL))
         (recorder.path / "_unfinished" / "torn.tmp").write_bytes(b"PAR1")
@@ -51,7 +51,7 @@ def test_pandas_reads_the_folder_of_a_channel(capture: Path, channel: str) -> No
     assert sorted(set(frame["date"].astype(str))) == ["2014-05-08", "2014-05-09"]
 
 
-def test_pandas_finds_the_dtypes_of_the_live_frame(capture: Path) -> None:
+def test_pandas_reads_the_dtypes_of_the_live_frame(capture: Path) -> None:
     frame = pd.read_parquet(capture / "channel=market-data")
 
     assert isinstance(frame["symbol"].dtype, pd.CategoricalDtype)
@@ -67,7 +67,7 @@ def test_pyarrow_reads_the_folder_of_a_channel(capture: Path, channel: str) -> N
     assert dataset.count_rows() == dataset.to_table().num_rows == ALL[channel]
 
 
-def test_pyarrow_pushes_a_symbol_and_a_time_down(capture: Path) -> None:
+def test_pyarrow_filters_by_symbol_and_time(capture: Path) -> None:
     dataset = ds.dataset(capture / "channel=market-data", partitioning="hive")
     since = pd.Timestamp("2014-05-08T12:00:00.030Z")
 
@@ -86,12 +86,12 @@ def test_duckdb_reads_the_folder_of_a_channel(capture: Path, channel: str) -> No
     assert found == [(ALL[channel], "2014-05-08", channel)]
 
 
-def test_duckdb_reads_all_channels_by_the_names_of_the_folders(capture: Path) -> None:
+def test_duckdb_reads_all_channels_with_their_names(capture: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
-    everything = f"read_parquet('{capture}/*/*/*.parquet', hive_partitioning=true, union_by_name=true)"
+    all_files = f"read_parquet('{capture}/*/*/*.parquet', hive_partitioning=true, union_by_name=true)"
 
-    found = duckdb.sql(f"select channel, count(*) from {everything} group by channel").fetchall()
-    [bids] = duckdb.sql(f"select sum(bid) from {everything} where channel = 'market-data'").fetchall()
+    found = duckdb.sql(f"select channel, count(*) from {all_files} group by channel").fetchall()
+    [bids] = duckdb.sql(f"select sum(bid) from {all_files} where channel = 'market-data'").fetchall()
 
     assert dict(found) == ALL
     assert bids[0] == pytest.approx(sum(1.38 + n / 1e5 for n in range(50) if n % 10 < 6))
@@ -115,7 +115,7 @@ def test_polars_filters_by_symbol(capture: Path) -> None:
     assert len(found) == 15
 
 
-# dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
+# dask 2026.8 calls pandas 3.1 in a deprecated way.
 @pytest.mark.filterwarnings("ignore:The inplace keyword")
 @pytest.mark.parametrize("channel", ALL)
 def test_dask_reads_the_folder_of_a_channel(capture: Path, channel: str) -> None:
@@ -126,7 +126,7 @@ def test_dask_reads_the_folder_of_a_channel(capture: Path, channel: str) -> None
     assert len(frame) == len(frame.compute(scheduler="sync")) == ALL[channel]
 
 
-def test_all_tools_read_large_merged_parts_alike(tmp_path: Path) -> None:
+def test_all_tools_read_the_same_from_large_merged_parts(tmp_path: Path) -> None:
     duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
     with Recorder(tmp_path, name="default", url="memory:") as recorder:
         for start in range(0, 20_000, 500):

@@ -1,4 +1,4 @@
-"""Analytics over a capture on a Dask cluster of two workers give the numbers of one process."""
+"""Analytics over a capture on a Dask cluster of two workers give the results of one process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.capture.recordings import DAY_US, MAY_8, quote, quotes, trade
 
 dask, distributed = (pytest.importorskip(name) for name in ("dask", "distributed"))
 
-# dask 2026.8 calls pandas 3.1 in a way that it will not take for ever.
+# dask 2026.8 calls pandas 3.1 in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")
 
 DAYS, A_DAY = 4, 5_000
@@ -48,7 +48,7 @@ def fill(number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
-    """A few days of quotes, of which one has an undocumented field, each day a file."""
+    """A few days of quotes, one file per day; one quote has an undocumented field."""
     with Recorder(tmp_path_factory.mktemp("captures"), name="default", url="memory:") as recorder:
         for day in range(DAYS):
             start = day * A_DAY
@@ -60,16 +60,16 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
 
 
 def spread_by_symbol(quotes: pd.DataFrame) -> pd.DataFrame:
-    """A plain function of a frame, which knows of no cluster."""
+    """A function of a frame, not written for a cluster."""
     spread = (quotes["ask"] - quotes["bid"]).groupby(quotes["symbol"], observed=True)
     return spread.agg(["size", "sum", "max"])
 
 
-def _none(capture: fxlive.Capture) -> pd.DataFrame:
+def _empty(capture: fxlive.Capture) -> pd.DataFrame:
     return capture.frame("market-data", last=0)
 
 
-def test_a_groupby_gives_the_numbers_of_one_process(client: object, capture: fxlive.Capture) -> None:
+def test_a_groupby_gives_the_result_of_one_process(client: object, capture: fxlive.Capture) -> None:
     lazy, whole = capture.dask("market-data"), capture.frame("market-data")
     assert lazy.npartitions == DAYS
 
@@ -80,8 +80,8 @@ def test_a_groupby_gives_the_numbers_of_one_process(client: object, capture: fxl
     pd.testing.assert_frame_equal(found.sort_index(), expected.sort_index(), check_names=False)
 
 
-def test_a_function_of_frames_runs_on_each_partition_as_it_is(client: object, capture: fxlive.Capture) -> None:
-    parts = capture.dask("market-data").map_partitions(spread_by_symbol, meta=spread_by_symbol(_none(capture)))
+def test_a_function_of_frames_runs_on_each_partition(client: object, capture: fxlive.Capture) -> None:
+    parts = capture.dask("market-data").map_partitions(spread_by_symbol, meta=spread_by_symbol(_empty(capture)))
 
     together = parts.compute().groupby(level=0, observed=True)
     expected = spread_by_symbol(capture.frame("market-data"))
@@ -91,13 +91,13 @@ def test_a_function_of_frames_runs_on_each_partition_as_it_is(client: object, ca
 
 
 def of_symbol(lazy: Any, symbol: str) -> Any:
-    """The rows of a symbol in the order in which they came, as one partition."""
+    """Return the rows of a symbol in the order of arrival, as one partition."""
     return lazy[lazy["symbol"] == symbol].repartition(npartitions=1)
 
 
-def test_bars_and_spreads_of_each_symbol_are_those_of_one_process(client: object, capture: fxlive.Capture) -> None:
+def test_bars_and_spreads_of_each_symbol_equal_those_of_one_process(client: object, capture: fxlive.Capture) -> None:
     lazy, whole = capture.dask("market-data"), capture.frame("market-data")
-    lazily = {s: of_symbol(lazy, s).map_partitions(bars, "1s", meta=bars(_none(capture), "1s")) for s in SYMBOLS}
+    lazily = {s: of_symbol(lazy, s).map_partitions(bars, "1s", meta=bars(_empty(capture), "1s")) for s in SYMBOLS}
     for symbol, found in zip(SYMBOLS, dask.compute(*lazily.values()), strict=True):
         pd.testing.assert_frame_equal(found, bars(whole[whole["symbol"] == symbol], "1s"), check_exact=True)
         assert len(found) > 10
@@ -108,7 +108,7 @@ def test_bars_and_spreads_of_each_symbol_are_those_of_one_process(client: object
     assert found.reset_index().to_dict("records") == expected.reset_index().to_dict("records")
 
 
-def test_executions_of_each_symbol_and_the_pnl_of_all_are_those_of_one_process(
+def test_executions_of_each_symbol_and_the_total_pnl_equal_those_of_one_process(
     client: object, capture: fxlive.Capture
 ) -> None:
     quoted, traded, held = (capture.dask(name) for name in ("market-data", "trades", "positions"))
@@ -124,12 +124,12 @@ def test_executions_of_each_symbol_and_the_pnl_of_all_are_those_of_one_process(
     pd.testing.assert_frame_equal(found, pnl(capture.frame("positions"), capture.frame("trades")), check_exact=True)
 
 
-def test_a_lazy_frame_in_the_place_of_one_is_an_error_that_says_what_to_do(capture: fxlive.Capture) -> None:
+def test_a_lazy_frame_instead_of_a_frame_is_an_error_that_says_how_to_convert_it(capture: fxlive.Capture) -> None:
     with pytest.raises(fxlive.InvalidFrame, match=r"quotes is a dask DataFrame, not .* of pandas; .*compute\(\)"):
         bars(capture.dask("market-data"), "1s")
 
 
-def test_the_workers_read_the_files_themselves(client: object, capture: fxlive.Capture) -> None:
+def test_the_workers_read_the_files(client: object, capture: fxlive.Capture) -> None:
     by_worker = capture.dask("market-data").map_partitions(_where_it_ran, meta=("pid", "int64")).compute()
     assert len(by_worker) == DAYS
     assert os.getpid() not in set(by_worker)
@@ -141,11 +141,11 @@ def _where_it_ran(part: pd.DataFrame) -> pd.Series:
     return pd.Series([os.getpid()], name="pid")
 
 
-def test_what_was_there_at_a_moment_is_the_same_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
+def test_a_capture_at_a_time_is_the_same_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
     then = capture.at(pd.Timestamp(MAY_8 + DAY_US, unit="us", tz="UTC"))
     assert then.dask("market-data")["volume"].sum().compute() == then.frame("market-data")["volume"].sum()
 
 
-def test_the_captures_of_a_folder_are_one_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
+def test_the_captures_of_a_folder_are_read_as_one_on_the_cluster(client: object, capture: fxlive.Capture) -> None:
     both = fxlive.open_capture(Path(capture.path).parent)
     assert both.dask("market-data")["liquidity"].count().compute() == 1

@@ -1,7 +1,7 @@
-"""The documentation: every code block runs, every link leads somewhere, and what the code has is all there.
+"""Tests of the documentation: code blocks run, links are valid, every channel, error and notebook is covered.
 
-A page's Python runs as the cells of a notebook that has just connected to a simulated platform, with a capture of it at
-hand; its shell lines run one by one. What is out of a test's reach has a stand-in that does the same.
+The Python blocks of a page run as the cells of a notebook that has just connected to a simulated platform, in a folder
+with a capture of it. Shell lines run one by one. URLs and services that a test cannot reach are replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 import fxlive
-from fxlive import errors
+from fxlive import analytics, errors
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire import protocol
 from fxlive.wire.channels import CHANNELS
@@ -32,30 +32,30 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.parent.name not in ("notebooks", "_build"))
 READ_ON_GITHUB = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
 
-STAND_INS = {
+REPLACEMENTS = {
     'Client("tcp://scheduler:8786")': "Client(processes=False, dashboard_address=':0')",
-    "s3://bucket/captures": "captures",
+    "s3://bucket/captures": "captures/2014-05-08T123000Z-default",  # a finished recording
     'getpass("Token: ")': "token",
     "ExecStart=/opt/fxlive/bin/": "",
     "/var/lib/fxlive/captures": "captures",
 }
 PLATFORM = "wss://your-platform/api/ws"
 
-# A warning is an error, but for what one library deprecates and another still calls.
+# Warnings are errors, except deprecations in the code of other libraries.
 STRICT = ["-W", "error", "-W", "ignore::DeprecationWarning"]
 
-# In a file of its own at the page's path, so that a traceback has the page's name and line.
+# Runs a script that has the page's name and line numbers, for readable tracebacks.
 RUN = """
 import ast, asyncio, inspect, pathlib, sys
 import fxlive
 from traitlets.config import Config
 session = fxlive.connect()
-session.wait_for("trades", timeout=30)
+session.wait_for("trades", timeout=120)
 names = {"__name__": "page", "fxlive": fxlive, "session": session, "token": sys.argv[2], "c": Config()}
 code = compile(pathlib.Path(sys.argv[1]).read_text(), sys.argv[1], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-awaited = eval(code, names)
-if inspect.iscoroutine(awaited):
-    asyncio.run(awaited)
+result = eval(code, names)
+if inspect.iscoroutine(result):
+    asyncio.run(result)
 """
 
 
@@ -66,7 +66,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    """The code of a page; a block without a fence has no language."""
+    """Return the code blocks of a page; the language of an indented block is empty."""
     tokens = MarkdownIt("commonmark").parse(page.read_text(encoding="utf-8"))
     return [
         Block(token.info.split()[0] if token.info else "", token.content, (token.map or [0])[0] + 1)
@@ -75,31 +75,31 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def with_code(language: str) -> list[Path]:
+def pages_with(language: str) -> list[Path]:
     return [page for page in [ROOT / "README.md", *PAGES] if any(block.language == language for block in blocks(page))]
 
 
-def name_of(page: Path) -> str:
+def page_name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a capture of a simulated platform, of the name that the pages use."""
+    """A folder with a capture of a simulated platform, under the name that the pages use."""
     folder = tmp_path_factory.mktemp("docs") / "captures"
     factory = SimulatorFactory()
     simulator = factory(speed=100)
     with fxlive.Session(simulator.url, simulator.token(), record=folder, name="docs") as session:
-        session.wait_for("trades", rows=5, timeout=60)
+        session.wait_for("trades", rows=5, timeout=120)
     factory.close()
-    [made] = folder.iterdir()
-    made.rename(folder / "2014-05-08T123000Z-default")
+    [capture] = folder.iterdir()
+    capture.rename(folder / "2014-05-08T123000Z-default")
     return folder
 
 
 @pytest.fixture
-def at_hand(fx_simulator: SimulatorFactory, recorded: Path, tmp_path: Path) -> dict[str, str]:
-    """The environment in which a page's code runs, in a folder of its own."""
+def environment(fx_simulator: SimulatorFactory, recorded: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment variables for a page's code; `tmp_path` gets a copy of the capture."""
     simulator = fx_simulator(speed=20)
     shutil.copytree(recorded, tmp_path / "captures")
     return {
@@ -112,37 +112,39 @@ def at_hand(fx_simulator: SimulatorFactory, recorded: Path, tmp_path: Path) -> d
 
 
 def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    ran = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90
+    process = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240
     )
-    assert ran.returncode == 0, f"{ran.stdout[-2000:]}\n{ran.stderr[-4000:]}"
+    assert process.returncode == 0, f"{process.stdout[-2000:]}\n{process.stderr[-4000:]}"
 
 
-def stood_in(text: str, environment: dict[str, str]) -> str:
-    for there, here in {PLATFORM: environment["FXLIVE_URL"], **STAND_INS}.items():
-        text = text.replace(there, here)
+def with_replacements(text: str, environment: dict[str, str]) -> str:
+    for original, replacement in {PLATFORM: environment["FXLIVE_URL"], **REPLACEMENTS}.items():
+        text = text.replace(original, replacement)
     return text
 
 
-@pytest.mark.parametrize("page", with_code("python"), ids=name_of)
-def test_the_python_of_a_page_runs(page: Path, at_hand: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", pages_with("python"), ids=page_name)
+def test_the_python_blocks_of_a_page_run(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     lines = [""] * len(page.read_text(encoding="utf-8").splitlines())
     for block in blocks(page):
         if block.language == "python":
             code = block.text.splitlines()
             lines[block.line : block.line + len(code)] = code
     script = tmp_path / page.name
-    script.write_text(stood_in("\n".join(lines), at_hand), encoding="utf-8")
+    script.write_text(with_replacements("\n".join(lines), environment), encoding="utf-8")
 
-    run([sys.executable, *STRICT, "-c", RUN, str(script), at_hand["FXLIVE_TOKEN"]], tmp_path, at_hand)
+    run([sys.executable, *STRICT, "-c", RUN, str(script), environment["FXLIVE_TOKEN"]], tmp_path, environment)
 
 
-@pytest.mark.parametrize("page", with_code("shell"), ids=name_of)
-def test_the_shell_lines_of_a_page_run(page: Path, at_hand: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", pages_with("shell"), ids=page_name)
+def test_the_shell_lines_of_a_page_run(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
     texts = [block.text for block in blocks(page) if block.language == "shell"]
     texts += [line for b in blocks(page) if b.language == "ini" for line in re.findall("^ExecStart=.*", b.text, re.M)]
-    for line in stood_in("\n".join(texts), at_hand).splitlines():
+    for line in with_replacements("\n".join(texts), environment).splitlines():
         match shlex.split(line, comments=True):
             case ["make", target, *_]:
                 assert target in targets, line
@@ -151,18 +153,18 @@ def test_the_shell_lines_of_a_page_run(page: Path, at_hand: dict[str, str], tmp_
                     assert set(extra.split(",")) <= set(metadata("fxlive").get_all("Provides-Extra")), line
             case ["export", setting]:
                 assert setting.startswith(("FXLIVE_URL=", "FXLIVE_TOKEN=")), line
-            case ["fxlive", "watch" | "record" as command, *options]:  # which go on until they are told to end
-                run([sys.executable, "-m", "fxlive", command, *options, "--for", "1s"], tmp_path, at_hand)
+            case ["fxlive", "watch" | "record" as command, *options]:  # these do not end by themselves
+                run([sys.executable, "-m", "fxlive", command, *options, "--for", "1s"], tmp_path, environment)
             case ["fxlive", *arguments]:
-                run([sys.executable, "-m", "fxlive", *arguments], tmp_path, at_hand)
+                run([sys.executable, "-m", "fxlive", *arguments], tmp_path, environment)
             case [] | ["jupyter" | "read", *_]:
-                pass  # another program's affair
+                pass  # commands of other programs
             case _:
-                pytest.fail(f"nobody has said how to try: {line}")
+                pytest.fail(f"add a case that tests this line: {line}")
 
 
-@pytest.mark.parametrize("page", with_code("json"), ids=name_of)
-def test_the_messages_of_a_page_are_understood_or_are_what_is_sent(page: Path) -> None:
+@pytest.mark.parametrize("page", pages_with("json"), ids=page_name)
+def test_json_blocks_are_messages_that_fxlive_reads_or_sends(page: Path) -> None:
     for block in blocks(page):
         if block.language == "json":
             message = json.loads(block.text)
@@ -176,50 +178,76 @@ def test_the_messages_of_a_page_are_understood_or_are_what_is_sent(page: Path) -
                 assert not batch.rejected, batch.rejected[0].reason
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_every_code_block_says_its_language(page: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_code_block_has_a_known_language(page: Path) -> None:
     languages = {block.language for block in blocks(page) if not block.language.startswith("{")}
 
     assert languages <= {"python", "shell", "json", "text", "ini"}
 
 
-@pytest.mark.parametrize("page", READ_ON_GITHUB, ids=name_of)
-def test_the_links_of_a_page_lead_to_a_file_and_a_heading(page: Path) -> None:
+@pytest.mark.parametrize("page", READ_ON_GITHUB, ids=page_name)
+def test_every_link_leads_to_an_existing_file_and_heading(page: Path) -> None:
     tokens = [child for t in MarkdownIt().parse(page.read_text(encoding="utf-8")) for child in t.children or []]
     targets = [str(t.attrs.get("href") or t.attrs.get("src")) for t in tokens if t.type in ("link_open", "image")]
     for target in targets:
         if re.match(r"\w+:", target):
             continue
         path, _, anchor = target.partition("#")
-        there = page.parent / path if path else page
-        assert there.exists(), target
+        linked = page.parent / path if path else page
+        assert linked.exists(), target
         if anchor:
-            assert anchor in anchors(there), target
+            assert anchor in anchors(linked), target
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub and MyST make of a page's headings."""
+    """Return the anchors that GitHub and MyST create for a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_channel_has_its_table_and_every_error_its_advice() -> None:
+def test_every_channel_has_a_table_of_columns_and_every_error_has_advice() -> None:
     frames = (DOCS / "frames.md").read_text(encoding="utf-8")
     advice = anchors(DOCS / "errors.md")
-    raised = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.FxliveError)]
+    exceptions = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.FxliveError)]
 
     assert re.findall(r"^```\{columns\} (\S+)$", frames, re.M) == list(CHANNELS)
-    assert {error.__name__.lower() for error in raised} <= advice
+    assert {error.__name__.lower() for error in exceptions} <= advice
 
 
-def test_the_gallery_has_a_word_on_every_notebook() -> None:
+def test_the_reference_documents_every_public_function_and_method() -> None:
+    reference = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+    documented = set(re.findall(r"^ *\.\. auto(?:class|function|method|property):: ([\w.]+)", reference, re.M))
+    classes = (fxlive.Session, fxlive.Replay, fxlive.Capture)
+    members = {f"{c.__name__}.{name}" for c in classes for name in vars(c) if not name.startswith("_")}
+    exceptions = {name for name in fxlive.__all__ if name in vars(errors)}  # docs/errors.md describes them
+    functions = set(fxlive.__all__) - exceptions - {"__version__", "load_ipython_extension"}
+
+    assert members - documented == {"Session.when_closed"}
+    assert {name for name in functions if not {name, f"Session.{name}"} & documented} == set()
+    assert set(analytics.__all__) - documented == set()
+
+
+def test_the_gallery_describes_every_notebook() -> None:
     row = re.compile(r"^\| \[[\w -]+\]\(\.\./notebooks/([\w-]+)\.ipynb\) \| \w", re.M)
-    told = row.findall((DOCS / "gallery.md").read_text(encoding="utf-8"))
+    described = row.findall((DOCS / "gallery.md").read_text(encoding="utf-8"))
 
-    assert sorted(told) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    assert sorted(described) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_the_wire_page_shows_a_message_of_every_channel_as_the_platform_documents_it() -> None:
-    shown = [json.loads(b.text) for b in blocks(DOCS / "wire.md") if b.language == "json"]
+def test_the_wire_page_shows_the_documented_message_of_every_channel() -> None:
+    messages = [json.loads(b.text) for b in blocks(DOCS / "wire.md") if b.language == "json"]
 
-    assert [m for m in shown if m["type"] in {str(c.type) for c in CHANNELS.values()}] == list(DATA.values())
+    assert [m for m in messages if m["type"] in {str(c.type) for c in CHANNELS.values()}] == list(DATA.values())
+
+
+def test_the_readme_has_at_most_700_words() -> None:
+    words = (ROOT / "README.md").read_text(encoding="utf-8").split()
+
+    assert len(words) <= 700
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    terms = re.findall(r"^\| ([^|]+?) \| [^|]+ \| \[", (DOCS / "glossary.md").read_text(encoding="utf-8"), re.M)
+
+    assert len(terms) > 40
+    assert terms == sorted(terms)

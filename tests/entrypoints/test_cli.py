@@ -1,4 +1,4 @@
-"""The `fxlive` command as people run it: a process of its own, on a pipe and on a terminal, against a real platform."""
+"""The `fxlive` command in its own process, with output to a pipe or a terminal, against a simulated platform."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENCE_S = 30.0
 SECRET = "a secret of these tests"
 CHANNELS = ["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
 FXLIVE = (sys.executable, "-m", "fxlive")
-# The waits between reconnects are the library's affair, and tested there.
+# With short waits between reconnects. The waits themselves are tested in tests/feeds.
 QUICK = (
     sys.executable,
     "-c",
@@ -38,7 +38,7 @@ QUICK = (
 
 @dataclass
 class Platform:
-    """A simulated platform that runs as a command."""
+    """A simulated platform, started by the command."""
 
     url: str
     token: str
@@ -83,7 +83,7 @@ def start(
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Wait for the end of a command: exit status, and what it said."""
+    """Wait for the end of a command; return exit status, output and errors."""
     try:
         output, errors = process.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
@@ -107,7 +107,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def capture_of(output: str) -> tuple[int, Path]:
-    """How many rows a recording says that it has, and where."""
+    """Return the number of rows and the folder that a recording reports at its end."""
     said = re.search(r"^recorded ([\d,]+) rows in (.+)$", output, re.MULTILINE)
     assert said is not None, output
     return int(said[1].replace(",", "")), Path(said[2])
@@ -117,16 +117,16 @@ def rows_on_disk(capture: Path) -> int:
     return sum(len(pd.read_parquet(folder)) for folder in capture.glob("channel=*"))
 
 
-# Watching.
+# Watching
 
 
-def test_watch_shows_every_channel_for_as_long_as_it_is_told(platform: Platform) -> None:
+def test_watch_shows_every_channel_for_the_given_time(platform: Platform) -> None:
     began = time.monotonic()
     status, output, errors = ran(platform, "watch", platform.url, "--for", "2s")
 
     assert (status, errors) == (0, "")
     assert time.monotonic() - began >= 2.0
-    first, headline, *lines = output.splitlines()  # off a terminal: a line now and then, and everything at the end
+    first, headline, *lines = output.splitlines()  # without a terminal: a line every 10 s, and everything at the end
     assert first.startswith(f"<fxlive session 'watch': connected to {platform.url}, ")
     assert headline.startswith(f"<fxlive session 'watch': connected to {platform.url}, ")
     shown = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines}
@@ -134,7 +134,7 @@ def test_watch_shows_every_channel_for_as_long_as_it_is_told(platform: Platform)
     assert shown["market-data"] > 20
 
 
-def test_the_address_and_the_token_may_come_from_the_environment_and_channels_may_be_chosen(platform: Platform) -> None:
+def test_watch_reads_url_and_token_from_the_environment_and_limits_the_channels(platform: Platform) -> None:
     environment = {"FXLIVE_URL": platform.url, "FXLIVE_TOKEN": platform.token}
     process = start("watch", "--channels", "system,market_data", "--for", "1s", environment=environment)
     status, output, errors = ended(process)
@@ -144,7 +144,7 @@ def test_the_address_and_the_token_may_come_from_the_environment_and_channels_ma
     assert platform.token not in output
 
 
-def test_the_token_may_go_into_the_query_and_shows_nowhere(platform: Platform) -> None:
+def test_a_token_in_the_query_is_accepted_and_not_shown(platform: Platform) -> None:
     status, output, errors = ran(platform, "watch", platform.url, "--auth", "query", "--for", "0.5s")
     assert (status, errors) == (0, "")
     status, output, errors = ran(platform, "watch", f"{platform.url}?token={platform.token}", "--for", "0.5s")
@@ -152,10 +152,10 @@ def test_the_token_may_go_into_the_query_and_shows_nowhere(platform: Platform) -
     assert f"connected to {platform.url}," in output
 
 
-# Recording.
+# Recording
 
 
-def test_record_leaves_a_capture_with_as_many_rows_as_it_says(platform: Platform, tmp_path: Path) -> None:
+def test_record_writes_a_capture_with_the_number_of_rows_that_it_reports(platform: Platform, tmp_path: Path) -> None:
     status, output, errors = ran(platform, "record", platform.url, "--for", "3s", "--to", str(tmp_path))
 
     assert (status, errors) == (0, "")
@@ -165,11 +165,11 @@ def test_record_leaves_a_capture_with_as_many_rows_as_it_says(platform: Platform
     assert len(quotes) > 50
     assert quotes["id"].is_unique
     assert rows_on_disk(capture) == said
-    assert "  recording: " in output  # the status says how it fares
+    assert "  recording: " in output  # the status includes the recording
     assert not any(platform.token.encode() in file.read_bytes() for file in capture.rglob("*") if file.is_file())
 
 
-def test_ctrl_c_ends_a_recording_cleanly_and_keeps_everything(platform: Platform, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_recording_without_losing_rows(platform: Platform, tmp_path: Path) -> None:
     process = start("record", platform.url, "--to", str(tmp_path), environment={"FXLIVE_TOKEN": platform.token})
     assert process.stdout is not None
     assert "connected" in process.stdout.readline()
@@ -185,7 +185,7 @@ def test_ctrl_c_ends_a_recording_cleanly_and_keeps_everything(platform: Platform
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_kill_end_watching_cleanly(platform: Platform, ending: signal.Signals) -> None:
+def test_sigint_and_sigterm_end_watch_cleanly(platform: Platform, ending: signal.Signals) -> None:
     process = start("watch", platform.url, environment={"FXLIVE_TOKEN": platform.token})
     assert process.stdout is not None
     assert "connected" in process.stdout.readline()
@@ -194,7 +194,7 @@ def test_ctrl_c_and_a_kill_end_watching_cleanly(platform: Platform, ending: sign
     assert ended(process) == (0, "stopping\n", "")
 
 
-def test_ctrl_c_while_connecting_ends_it_and_leaves_no_empty_capture(tmp_path: Path) -> None:
+def test_ctrl_c_while_connecting_ends_record_without_an_empty_capture(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(PATIENCE_S)
         url = f"ws://127.0.0.1:{silent.getsockname()[1]}/api/ws"
@@ -206,10 +206,10 @@ def test_ctrl_c_while_connecting_ends_it_and_leaves_no_empty_capture(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-# What goes wrong.
+# Errors
 
 
-def test_a_platform_that_dies_while_it_is_watched_is_an_error_once_the_reconnects_are_exhausted(tmp_path: Path) -> None:
+def test_record_fails_when_the_platform_dies_and_all_reconnects_fail(tmp_path: Path) -> None:
     with simulate() as mortal:
         arguments = ("record", mortal.url, "--to", str(tmp_path))
         process = start(*arguments, command=QUICK, environment={"FXLIVE_TOKEN": mortal.token})
@@ -228,9 +228,7 @@ def test_a_platform_that_dies_while_it_is_watched_is_an_error_once_the_reconnect
     assert mortal.token not in output + errors
 
 
-def test_a_token_that_is_revoked_while_it_watches_is_an_error_that_asks_for_a_new_one(
-    fx_simulator: SimulatorFactory,
-) -> None:
+def test_watch_fails_with_401_when_the_token_is_revoked(fx_simulator: SimulatorFactory) -> None:
     token = fx_simulator.token()
     process = start("watch", fx_simulator.url, command=QUICK, environment={"FXLIVE_TOKEN": token})
     assert process.stdout is not None
@@ -258,7 +256,7 @@ def test_a_token_that_is_revoked_while_it_watches_is_an_error_that_asks_for_a_ne
         (["record", "{url}", "--to", "{file}"], {}, "{file}"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_that_says_what_to_do_and_a_status(
+def test_an_error_is_one_line_with_advice_and_exit_status_1(
     platform: Platform, tmp_path: Path, arguments: list[str], environment: dict[str, str], words: str
 ) -> None:
     places = {"url": platform.url, "folder": str(tmp_path), "file": str(tmp_path / "file")}
@@ -277,16 +275,14 @@ def test_what_cannot_be_done_is_one_line_that_says_what_to_do_and_a_status(
 
 
 @pytest.mark.parametrize("arguments", [[], ["watch", "--for", "soon"], ["trade", "EURUSD"]])
-def test_a_command_line_that_makes_no_sense_is_told_so(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_command_line_prints_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
 
     assert capsys.readouterr().err.startswith("usage: fxlive")
 
 
-def test_without_a_command_it_tells_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_all_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([])
     told = capsys.readouterr().err
@@ -294,13 +290,13 @@ def test_without_a_command_it_tells_which_there_are(capsys: pytest.CaptureFixtur
         assert f"\n    {command} " in told
 
 
-def test_a_time_to_watch_for_is_longer_than_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_to_watch_must_be_longer_than_0(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["watch", "--for", "-5s"])
     assert "argument --for: must be longer than 0, got '-5s'" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(platform: Platform) -> None:
+def test_a_closed_output_pipe_ends_watch_without_an_error(platform: Platform) -> None:
     process = start("watch", platform.url, "--for", "1s", environment={"FXLIVE_TOKEN": platform.token})
     assert process.stdout is not None
     assert "connected" in process.stdout.readline()
@@ -312,7 +308,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(platform: Platform) -> None:
     assert (process.wait(PATIENCE_S), errors) == (0, "")
 
 
-def test_a_token_that_nobody_reads_is_no_error() -> None:
+def test_a_closed_output_pipe_ends_token_without_an_error() -> None:
     read, write = os.pipe()
     os.close(read)
     process = start("token", output=write)
@@ -322,17 +318,17 @@ def test_a_token_that_nobody_reads_is_no_error() -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-# The other commands.
+# Other commands
 
 
-def test_it_knows_its_version_and_is_installed_under_its_name() -> None:
+def test_the_version_is_printed_by_the_module_and_by_the_installed_command() -> None:
     installed = Path(sys.executable).with_name("fxlive")
     started = [start("--version", command=command) for command in (FXLIVE, (str(installed),))]
     for process in started:
         assert ended(process) == (0, f"fxlive {fxlive.__version__}\n", "")
 
 
-def test_a_token_of_the_same_secret_opens_the_simulator_and_one_of_another_does_not(platform: Platform) -> None:
+def test_the_simulator_accepts_tokens_of_its_own_secret_only(platform: Platform) -> None:
     opened = {}
     for secret in (SECRET, "another"):
         status, token, errors = ended(start("token", "--secret", secret, "--expires-in", "5m"))
@@ -343,11 +339,11 @@ def test_a_token_of_the_same_secret_opens_the_simulator_and_one_of_another_does_
     assert opened == {SECRET: 0, "another": 1}
 
 
-# On a terminal.
+# On a terminal
 
 
 class Screen:
-    """What a terminal shows of the few controls that the status uses; a line that is too long wraps, as on any."""
+    """A terminal that understands the control sequences of the status. A line that is too long wraps."""
 
     columns = 80
 
@@ -384,7 +380,7 @@ class Screen:
 def on_a_terminal(
     *arguments: str, command: Sequence[str] = FXLIVE, environment: dict[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], Callable[[Callable[[Screen], bool]], Screen]]]:
-    """Run a command on a terminal; gives its process, and what reads its screen until a condition holds."""
+    """Run a command on a terminal; yield its process, and a function that reads the screen until a condition holds."""
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")
     mine, theirs = pty.openpty()
@@ -398,7 +394,7 @@ def on_a_terminal(
         while not enough(screen):
             try:
                 data = os.read(mine, 65_536)
-            except OSError:  # how Linux says that the other end is closed
+            except OSError:  # on Linux: the other end is closed
                 data = b""
             if not data:
                 break
@@ -414,7 +410,7 @@ def on_a_terminal(
         os.close(mine)
 
 
-def test_on_a_terminal_the_status_rewrites_itself_in_place_and_never_wraps(platform: Platform, tmp_path: Path) -> None:
+def test_on_a_terminal_the_status_is_rewritten_in_place_and_never_wraps(platform: Platform, tmp_path: Path) -> None:
     arguments = ("record", platform.url, "--to", str(tmp_path))
     with on_a_terminal(*arguments, environment={"FXLIVE_TOKEN": platform.token}) as (process, read):
         screen = read(lambda screen: screen.rewritten >= 3)
@@ -433,7 +429,9 @@ def test_on_a_terminal_the_status_rewrites_itself_in_place_and_never_wraps(platf
     assert "Traceback" not in text
 
 
-def test_on_a_terminal_trouble_shows_in_the_status_and_not_between_its_lines(fx_simulator: SimulatorFactory) -> None:
+def test_on_a_terminal_connection_problems_are_shown_in_the_status_and_not_between_its_lines(
+    fx_simulator: SimulatorFactory,
+) -> None:
     environment = {"FXLIVE_TOKEN": fx_simulator.token()}
     with on_a_terminal("watch", fx_simulator.url, command=QUICK, environment=environment) as (process, read):
         read(lambda screen: screen.rewritten >= 1)
@@ -450,7 +448,7 @@ def test_on_a_terminal_trouble_shows_in_the_status_and_not_between_its_lines(fx_
     assert text.replace("\n", "").endswith("Run the command again once the platform is back.")
 
 
-def test_a_status_fits_into_a_terminal_of_any_size_and_loses_no_word_for_its_width() -> None:
+def test_a_status_fits_into_a_terminal_of_any_width_without_losing_text() -> None:
     text = "<fxlive session 'record': connected to wss://a.host.with.a-long-name.example/api/ws, 1,234,567 messages>\n"
     text += "  market-data    1,234 rows\n  recording: 1 rows in /" + "x" * 200
     for columns in range(1, 200):

@@ -1,4 +1,4 @@
-"""`fxlive info`, `fxlive export` and `fxlive replay`, and the exports behind them."""
+"""The commands `fxlive info`, `fxlive export` and `fxlive replay`, and the exports that they call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> fxlive.Capture:
     return fxlive.open_capture(path_of(session))
 
 
-def test_info_tells_what_is_in_a_capture_and_what_is_missing(
+def test_info_shows_the_rows_and_the_gaps_of_a_capture(
     capture: fxlive.Capture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["info", capture.path]) == 0
@@ -42,7 +42,7 @@ def test_info_tells_what_is_in_a_capture_and_what_is_missing(
     assert re.search(r"gap from 2014-05-08 12:30:\d\d to 12:30:\d\d: the cable", shown)
 
 
-def test_what_is_damaged_is_told_in_a_line_without_python(
+def test_info_reports_a_missing_manifest_in_one_line_without_python_code(
     capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ZipFile(capture.export(tmp_path, format="zip").popitem()[1]) as archive:
@@ -58,7 +58,7 @@ def test_what_is_damaged_is_told_in_a_line_without_python(
 
 
 @pytest.mark.parametrize("command", ["info", "export", "replay"])
-def test_what_is_no_capture_is_said_in_one_line(
+def test_a_folder_that_is_not_a_capture_is_an_error_of_one_line(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, str(tmp_path / "nothing")]) == 1
@@ -66,13 +66,15 @@ def test_what_is_no_capture_is_said_in_one_line(
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast"])
-def test_a_speed_that_is_none_is_said_in_words(speed: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_speed_is_an_error_that_names_the_accepted_values(
+    speed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["replay", "captures", f"--speed={speed}"])
     assert f"speed must be a number above 0 or max, got '{speed}'" in capsys.readouterr().err
 
 
-def test_parquet_files_read_back_as_equal_frames(
+def test_exported_parquet_files_are_read_back_as_equal_frames(
     capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", capture.path, "--to", str(tmp_path)]) == 0
@@ -87,7 +89,7 @@ def test_parquet_files_read_back_as_equal_frames(
     assert f"alerts: {tmp_path / 'alerts.parquet'}" in capsys.readouterr().out
 
 
-def test_csv_files_hold_every_value(capture: fxlive.Capture, tmp_path: Path) -> None:
+def test_exported_csv_files_contain_every_value(capture: fxlive.Capture, tmp_path: Path) -> None:
     options = ["--format", "csv", "--channels", "market_data,alerts"]
     assert main(["export", capture.path, "--to", str(tmp_path), *options]) == 0
     quotes, expected = pd.read_csv(tmp_path / "market-data.csv"), capture.frame("market-data").reset_index()
@@ -102,7 +104,7 @@ def test_csv_files_hold_every_value(capture: fxlive.Capture, tmp_path: Path) -> 
     assert not (tmp_path / "trades.csv").exists()
 
 
-def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
+def test_csv_is_written_in_chunks_and_reports_its_progress(
     capture: fxlive.Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fxlive.sessions import capture as opened
@@ -121,7 +123,7 @@ def test_csv_of_many_rows_is_written_piece_by_piece_and_tells_how_far_it_is(
     assert told == [("market-data", done, 60) for done in range(10, 70, 10)]
 
 
-def test_a_zip_is_the_capture_once_it_is_unpacked(capture: fxlive.Capture, tmp_path: Path) -> None:
+def test_an_unpacked_zip_is_the_capture(capture: fxlive.Capture, tmp_path: Path) -> None:
     assert main(["export", capture.path, "--to", str(tmp_path), "--format", "zip"]) == 0
     [file] = tmp_path.iterdir()
     with ZipFile(file) as archive:
@@ -134,14 +136,14 @@ def test_a_zip_is_the_capture_once_it_is_unpacked(capture: fxlive.Capture, tmp_p
     assert again.state == "recorded"
 
 
-def test_an_export_of_a_moment_holds_what_was_there_then(capture: fxlive.Capture, tmp_path: Path) -> None:
+def test_an_export_at_a_time_contains_only_the_rows_received_by_then(capture: fxlive.Capture, tmp_path: Path) -> None:
     at = capture.frame("market-data")["received_at"].iloc[20]
     assert main(["export", capture.path, "--to", str(tmp_path), "--format", "csv", "--at", at.isoformat()]) == 0
     assert len(pd.read_csv(tmp_path / "market-data.csv")) == len(capture.at(at).frame("market-data")) < 100
 
 
 @pytest.mark.parametrize("less", [["--at", "2014-05-08T12:30"], ["--channels", "trades"]])
-def test_a_zip_of_less_than_the_whole_is_refused(
+def test_a_zip_of_a_part_of_a_capture_is_refused(
     capture: fxlive.Capture, tmp_path: Path, capsys: pytest.CaptureFixture[str], less: list[str]
 ) -> None:
     assert main(["export", capture.path, "--to", str(tmp_path / "out"), "--format", "zip", *less]) == 1
@@ -150,7 +152,7 @@ def test_a_zip_of_less_than_the_whole_is_refused(
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet", "zip"])
-def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(
+def test_an_export_to_an_unwritable_folder_is_an_error_that_suggests_another(
     capture: fxlive.Capture, tmp_path: Path, format: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -161,14 +163,14 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_the_file(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_replay_plays_a_capture_to_its_end(capture: fxlive.Capture) -> None:
+def test_replay_runs_to_the_end_of_a_capture(capture: fxlive.Capture) -> None:
     command = [sys.executable, "-m", "fxlive", "replay", capture.path, "--speed", "max", "--from", "2014-05-08T12:30"]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "104 messages" in shown.splitlines()[-5]
     assert re.search(r"market-data +100 rows", shown)
 
 
-def test_progress_is_a_line_that_replaces_itself_on_a_terminal(
+def test_progress_is_one_line_that_is_rewritten_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

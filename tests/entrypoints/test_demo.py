@@ -1,4 +1,4 @@
-"""The demo: a platform in a process of its own that never outlives its use."""
+"""The demo: a simulated platform in its own process, which ends with the session or with the parent process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def simulators() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if "fxlive.simulator" in " ".join(p.cmdline())]
 
 
-def test_the_demo_streams_and_its_process_ends_with_the_session() -> None:
+def test_the_demo_sends_data_and_its_process_ends_with_the_session() -> None:
     session = fxlive.demo(speed=50.0)
     [process] = simulators()
     for channel in ("market-data", "orders", "trades", "positions", "system", "analytics"):
@@ -29,7 +29,7 @@ def test_the_demo_streams_and_its_process_ends_with_the_session() -> None:
     assert len(session["market-data"]) > 0
 
 
-def test_the_demo_runs_again_and_starts_afresh() -> None:
+def test_a_second_demo_replaces_the_first() -> None:
     first = fxlive.demo()
     [process] = simulators()
     second = fxlive.demo()
@@ -41,7 +41,7 @@ def test_the_demo_runs_again_and_starts_afresh() -> None:
     assert simulators() == []
 
 
-def test_two_demos_run_side_by_side_under_two_names() -> None:
+def test_two_demos_with_different_names_run_at_the_same_time() -> None:
     with fxlive.demo(name="a", symbols=["EURUSD"]) as a, fxlive.demo(name="b", symbols="USDJPY") as b:
         assert set(a.wait_for("market-data", rows=3)["symbol"]) == {"EURUSD"}
         assert set(b.wait_for("market-data", rows=3)["symbol"]) == {"USDJPY"}
@@ -49,7 +49,7 @@ def test_two_demos_run_side_by_side_under_two_names() -> None:
     assert simulators() == []
 
 
-def test_a_demo_that_cannot_begin_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_demo_that_cannot_start_raises_the_reason_and_leaves_no_process(tmp_path: Path) -> None:
     with pytest.raises(fxlive.ServerUnavailable, match=r"The simulator did not start: .*no-such-file"):
         fxlive.demo(ticks=str(tmp_path / "no-such-file.csv"))
     with pytest.raises(fxlive.InvalidChannel):
@@ -63,7 +63,7 @@ def test_a_demo_that_cannot_begin_says_why_and_leaves_nothing(tmp_path: Path) ->
     assert fxlive.sessions() == []
 
 
-def test_the_demos_process_ends_when_its_parent_is_killed() -> None:
+def test_the_process_of_a_demo_ends_when_its_parent_is_killed() -> None:
     code = "import fxlive; s = fxlive.demo(); s.wait_for('market-data'); print('ready', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -76,7 +76,7 @@ def test_the_demos_process_ends_when_its_parent_is_killed() -> None:
     wait_until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_script_that_ends_without_closing_its_demo_ends_quietly() -> None:
+def test_a_script_that_does_not_close_its_demo_ends_without_output() -> None:
     code = "import fxlive; s = fxlive.demo(); s.wait_for('market-data'); s.on('market-data', lambda m: None)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,4 +1,4 @@
-"""What is completed with Tab: channels, symbols and columns, where they belong. (The magics are in kernel/.)"""
+"""Completion of channels, symbols and columns, and errors of the magics. (tests/kernel runs them in a kernel.)"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def session() -> fxlive.Session:
         ('fxlive.latest("trades")[["profit", "comm', "comm", ["commission"]),
     ],
 )
-def test_channels_symbols_and_columns_are_completed_where_they_belong(
+def test_channels_symbols_and_columns_are_completed_as_arguments(
     session: fxlive.Session, before: str, written: str, found: list[str]
 ) -> None:
     assert completions(before, {"session": session, "fxlive": fxlive, "frame": fxlive.frame}) == (written, found)
@@ -60,7 +60,7 @@ def test_channels_symbols_and_columns_are_completed_where_they_belong(
         'print("tr',
         'other.frame("tr',
         'number.frame("tr',
-        'frame("tr',  # of somebody else
+        'frame("tr',  # a function of another library
         'session.bars("EURUSD", "1',
         'session.chart("quotes", "pro',
         'session.frame("trades").plot(y="pro',
@@ -69,15 +69,13 @@ def test_channels_symbols_and_columns_are_completed_where_they_belong(
         'session.frame("trades", ("tr',
     ],
 )
-def test_what_is_not_ours_is_left_to_others(session: fxlive.Session, before: str) -> None:
+def test_nothing_is_completed_in_other_code(session: fxlive.Session, before: str) -> None:
     names = {"session": session, "number": 42, "frame": types.SimpleNamespace()}
 
     assert completions(before, names)[1] == []
 
 
-def test_the_module_completes_for_the_current_session_and_without_one_the_channels_alone(
-    session: fxlive.Session,
-) -> None:
+def test_module_functions_complete_for_the_current_session_and_otherwise_only_channels(session: fxlive.Session) -> None:
     assert completions('fxlive.price_chart("', {"fxlive": fxlive}) == ("", [])
     assert completions('fxlive.frame("mar', {"fxlive": fxlive}) == ("mar", ["market-data"])
     fxlive.use(session)
@@ -85,20 +83,20 @@ def test_the_module_completes_for_the_current_session_and_without_one_the_channe
     session.close()
 
 
-def test_a_capture_knows_its_symbols_too(fx_simulator: Any, tmp_path: Path) -> None:
+def test_symbols_are_completed_for_a_capture(fx_simulator: Any, tmp_path: Path) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token(), record=tmp_path) as live:
         live.wait_for("market-data", rows=20)
     capture = fxlive.open_capture(path_of(live))
 
     assert capture.symbols == live.symbols
     assert completions('capture.bars("EURU', {"capture": capture}) == ("EURU", ["EURUSD"])
-    for manifest in Path(capture.path).glob("*.json"):  # what is left of a capture when its manifest is lost
+    for manifest in Path(capture.path).glob("*.json"):  # as if the manifest were lost
         manifest.unlink()
     with pytest.warns(fxlive.IncompleteCapture):
         assert fxlive.open_capture(path_of(live)).symbols == live.symbols
 
 
-def test_a_magic_that_cannot_be_says_in_one_line_what_to_write() -> None:
+def test_an_error_of_a_magic_says_what_to_write_instead() -> None:
     error = pytest.importorskip("IPython.core.error").UsageError
     for ask in (lambda: session_magic(""), lambda: sql_magic({}, "select 1")):
         with pytest.raises(error, match=r"No session is open\. Call fxlive\.connect"):
@@ -107,7 +105,7 @@ def test_a_magic_that_cannot_be_says_in_one_line_what_to_write() -> None:
         session_magic("demo speed=20 seed=3")
 
 
-def test_closing_is_quiet_where_nothing_is_open(session: fxlive.Session) -> None:
+def test_the_close_magic_without_an_open_session_does_nothing(session: fxlive.Session) -> None:
     fxlive.use(session)
     assert session_magic("close") is session
     assert session.state == "closed"

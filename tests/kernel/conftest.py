@@ -10,7 +10,7 @@ from tests.kernel.kernel import Kernel
 
 @pytest.fixture
 def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    """A kernel of the test's own. Nothing is imported in it, and its working directory is empty."""
+    """A new kernel for the test, without imports and with an empty working directory."""
     folder = tmp_path / "kernel"
     folder.mkdir()
     kernel = Kernel(folder)

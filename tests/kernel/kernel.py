@@ -1,4 +1,4 @@
-"""A real IPython kernel to run cells in, as JupyterLab does: its own process, its own event loop, its own comms."""
+"""A real IPython kernel that runs cells as for JupyterLab: with its own process, event loop and comms."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
+PATIENCE_S = 60.0
+"""Limit of every wait: long enough for a busy machine."""
+
 Message = dict[str, Any]
 
 
 @dataclass
 class CellResult:
-    """What one cell did.
+    """The outputs of a cell.
 
     Attributes
     ----------
     text
-        What it printed, stdout and stderr in their order.
+        Printed text, stdout and stderr in order.
     result
-        The value of its last expression as plain text, or None.
+        The value of the last expression as plain text, or None.
     data
-        The same value in every format it has: {mime type: content}.
+        The same value in every available format: {mime type: content}.
     displays
-        One such dict for each `display()`.
+        A dict like `data` for each `display()`.
     error
         "ZeroDivisionError: division by zero", or None.
     traceback
-        Of that error, without colours.
+        The traceback of the error, without colours.
     comms
-        Comm messages that the cell's own run sent; those from background threads are in `Kernel.messages`.
+        Comm messages that the cell itself has sent. Those from background threads are in `Kernel.messages`.
     seconds
-        From sending the cell to when its end was noticed.
+        Time from sending the cell until its end was received.
     """
 
     text: str = ""
@@ -60,14 +63,14 @@ class Kernel:
     Parameters
     ----------
     folder
-        An empty folder: the cells' working directory is its `cwd`.
+        An empty folder. The working directory of the cells is its subfolder `cwd`.
     python
-        The interpreter that runs the kernel: another environment's, to test with another ipykernel.
+        The interpreter of the kernel, for example that of an environment with another ipykernel.
 
     Attributes
     ----------
     messages
-        Everything the kernel has published, whichever cell or thread it came from, in the order of arrival.
+        All messages that the kernel has published, from all cells and threads, in the order of arrival.
     """
 
     def __init__(self, folder: Path, python: str = sys.executable) -> None:
@@ -94,7 +97,7 @@ class Kernel:
         assert self._client is not None, "the kernel has not been started"
         return self._client
 
-    def start(self, timeout_s: float = 60.0) -> None:
+    def start(self, timeout_s: float = 2 * PATIENCE_S) -> None:
         environment = os.environ | {"IPYTHONDIR": str(self.folder / "ipython")}
         self._manager.start_kernel(cwd=str(self.cwd), env=environment)
         self._client = self._manager.blocking_client()
@@ -112,47 +115,48 @@ class Kernel:
             self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
 
-    def ends_when_asked(self, timeout_s: float = 15.0) -> bool:
-        """Ask it to shut down, as JupyterLab does, and return whether it then ends by itself."""
+    def shuts_down(self, timeout_s: float = PATIENCE_S) -> bool:
+        """Request a shutdown, as JupyterLab does, and return whether the kernel then ends by itself."""
         self.client.shutdown()
         deadline = time.monotonic() + timeout_s
         while self._manager.is_alive() and time.monotonic() < deadline:
             time.sleep(0.02)
         return not self._manager.is_alive()
 
-    def run(self, code: str, timeout: float = 60.0) -> CellResult:
-        """Run a cell to its end; one that takes longer than `timeout` seconds is interrupted, and that raises."""
+    def run(self, code: str, timeout: float = PATIENCE_S) -> CellResult:
+        """Run a cell to its end. After `timeout` seconds, interrupt it and raise TimeoutError."""
         return self.finish(self.start_cell(code), timeout)
 
     def start_cell(self, code: str) -> str:
-        """Start a cell and come back at once, with what `finish` takes."""
+        """Start a cell and return its id for `finish` without waiting."""
         sent = time.monotonic()
         cell: str = self.client.execute(code, allow_stdin=False)
         self._sent[cell] = sent
         return cell
 
-    def finish(self, cell: str, timeout: float = 60.0) -> CellResult:
+    def finish(self, cell: str, timeout: float = PATIENCE_S) -> CellResult:
+        """Wait for the end of a started cell. After `timeout` seconds, interrupt it and raise TimeoutError."""
         deadline = time.monotonic() + timeout
-        cell_result = CellResult()
-        # A cell that was started earlier may have published already.
+        result = CellResult()
+        # A cell that was started earlier may have published messages already.
         for message in self.messages:
-            self._take(cell_result, cell, message)
+            self._collect(result, cell, message)
         while not self._has_ended(cell):
             message = self._next_message(deadline)
             if message is not None:
-                self._take(cell_result, cell, message)
+                self._collect(result, cell, message)
                 continue
             self.interrupt()
             self._wait_for_end(cell)
-            raise TimeoutError(f"the cell did not end within {timeout:g} s; until then it printed {cell_result.text!r}")
-        cell_result.seconds = time.monotonic() - self._sent[cell]
-        return cell_result
+            raise TimeoutError(f"The cell did not end within {timeout:g} s. Printed so far: {result.text!r}")
+        result.seconds = time.monotonic() - self._sent[cell]
+        return result
 
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
 
-    def wait_for(self, condition: Callable[[Message], bool], timeout: float = 10.0) -> Message:
-        """The first published message that meets a condition: one from before, or the next one to come."""
+    def wait_for(self, condition: Callable[[Message], bool], timeout: float = PATIENCE_S) -> Message:
+        """Return the first published message that meets the condition, waiting for it if necessary."""
         for message in self.messages:
             if condition(message):
                 return message
@@ -160,10 +164,10 @@ class Kernel:
         while (message := self._next_message(deadline)) is not None:
             if condition(message):
                 return message
-        raise TimeoutError(f"none of {len(self.messages)} messages meets the condition after {timeout:g} s")
+        raise TimeoutError(f"After {timeout:g} s, none of {len(self.messages)} messages meets the condition.")
 
     def collect(self, seconds: float) -> list[Message]:
-        """What the kernel publishes in the next seconds."""
+        """Return the messages that the kernel publishes in the next seconds."""
         first = len(self.messages)
         deadline = time.monotonic() + seconds
         while self._next_message(deadline) is not None:
@@ -171,15 +175,15 @@ class Kernel:
         return self.messages[first:]
 
     def send_comm(self, comm_id: str, data: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        """What the browser's half of a widget would send."""
+        """Send a comm message, as the browser's side of a widget does."""
         session = self.client.session
         message = session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         session.send(self.client.shell_channel.socket, message, buffers=buffers)
 
     def _wait_for_end(self, cell: str) -> None:
-        # A cell that is sent before the interrupted one has ended would be dropped with it. No longer than 10 s: what
-        # does not let itself be interrupted is for the test to hear of, not to wait for.
-        deadline = time.monotonic() + 10
+        # A cell that is sent before the interrupted one has ended would be aborted with it. The wait is limited, so
+        # that the test fails with the TimeoutError if the cell cannot be interrupted.
+        deadline = time.monotonic() + PATIENCE_S
         while not self._has_ended(cell) and self._next_message(deadline) is not None:
             pass
 
@@ -197,33 +201,34 @@ class Kernel:
                 message = self.client.get_iopub_msg(timeout=min(left, 1.0))
             except Empty:
                 if not self._manager.is_alive():
-                    raise RuntimeError("the kernel has died") from None
+                    raise RuntimeError("The kernel has died.") from None
                 continue
             self.messages.append(message)
             return message
         return None
 
-    def _take(self, cell_result: CellResult, cell: str, message: Message) -> None:
+    def _collect(self, result: CellResult, cell: str, message: Message) -> None:
+        """Add a message to the result of the cell, if it belongs to it."""
         if message["parent_header"].get("msg_id") != cell:
             return
         content = message["content"]
         match message["msg_type"]:
             case "stream":
-                cell_result.text += content["text"]
+                result.text += content["text"]
             case "execute_result":
-                cell_result.data = content["data"]
-                cell_result.result = content["data"].get("text/plain")
+                result.data = content["data"]
+                result.result = content["data"].get("text/plain")
             case "display_data":
-                cell_result.displays.append(content["data"])
+                result.displays.append(content["data"])
             case "error":
-                cell_result.error = f"{content['ename']}: {content['evalue']}"
-                cell_result.traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
+                result.error = f"{content['ename']}: {content['evalue']}"
+                result.traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(content["traceback"]))
             case "comm_open" | "comm_msg" | "comm_close":
-                cell_result.comms.append(message)
+                result.comms.append(message)
 
 
-def ran(kernel: Kernel, code: str) -> CellResult:
-    """What a cell did that must not raise."""
-    cell = kernel.run(code)
-    assert cell.error is None, cell.traceback
-    return cell
+def run_ok(kernel: Kernel, code: str) -> CellResult:
+    """Run a cell that must not raise, and return its result."""
+    result = kernel.run(code)
+    assert result.error is None, result.traceback
+    return result

@@ -1,18 +1,18 @@
-"""The harness itself: cells run in a real kernel, and a test gets what the notebook would show."""
+"""The test kernel itself: cells run in a real kernel, and a test receives the outputs that a notebook would show."""
 
 import pytest
 
 from tests.kernel.kernel import Kernel
 
 
-def test_a_cell_prints_and_has_a_value(kernel: Kernel) -> None:
+def test_printed_text_and_the_value_of_a_cell_are_returned(kernel: Kernel) -> None:
     cell = kernel.run("import sys\nprint('out')\nprint('err', file=sys.stderr)\n1 + 1")
 
     assert sorted(cell.text.split()) == ["err", "out"]
     assert (cell.result, cell.error) == ("2", None)
 
 
-def test_a_cell_that_raises_has_an_error_and_the_kernel_goes_on(kernel: Kernel) -> None:
+def test_the_kernel_continues_after_a_cell_that_raises(kernel: Kernel) -> None:
     cell = kernel.run("1 / 0")
     assert cell.error == "ZeroDivisionError: division by zero"
     assert "1 / 0" in cell.traceback
@@ -31,7 +31,7 @@ def test_a_cell_that_takes_too_long_is_interrupted(kernel: Kernel) -> None:
     assert kernel.run("1").result == "1"
 
 
-def test_a_widget_sends_its_state_and_hears_the_browser(kernel: Kernel) -> None:
+def test_a_widget_sends_its_state_and_receives_messages_of_the_browser(kernel: Kernel) -> None:
     opened = kernel.run("import ipywidgets\nslider = ipywidgets.IntSlider(3)").comms[-1]
     assert opened["msg_type"] == "comm_open"
     assert opened["content"]["data"]["state"]["value"] == 3
@@ -41,7 +41,7 @@ def test_a_widget_sends_its_state_and_hears_the_browser(kernel: Kernel) -> None:
     assert kernel.run("slider.value").result == "7"
 
 
-def test_what_a_background_thread_sends_is_collected(kernel: Kernel) -> None:
+def test_messages_from_a_background_thread_are_collected(kernel: Kernel) -> None:
     cell = kernel.run(
         "import ipywidgets, threading, time\n"
         "label = ipywidgets.Label('0')\n"
@@ -52,7 +52,7 @@ def test_what_a_background_thread_sends_is_collected(kernel: Kernel) -> None:
     kernel.wait_for(lambda message: message["content"].get("data", {}).get("state", {}).get("value") == "from a thread")
 
 
-def test_a_cell_can_run_while_the_test_goes_on(kernel: Kernel) -> None:
+def test_a_cell_can_run_while_the_test_continues(kernel: Kernel) -> None:
     cell = kernel.start_cell("import time\nfor i in range(3): print(i); time.sleep(0.2)")
     kernel.wait_for(lambda message: message["msg_type"] == "stream")
 

@@ -1,4 +1,4 @@
-"""Every notebook runs to its end, and is committed without outputs."""
+"""Every notebook runs without an error and is committed without outputs."""
 
 import json
 import subprocess
@@ -16,11 +16,11 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_to_its_end(
+def test_a_notebook_runs_without_an_error_or_the_token_in_its_outputs(
     path: Path, tmp_path: Path, fx_simulator: SimulatorFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = fx_simulator.token()
-    monkeypatch.setenv("FXLIVE_URL", fx_simulator.url)  # for the notebook that connects to a platform of one's own
+    monkeypatch.setenv("FXLIVE_URL", fx_simulator.url)  # for connect-your-platform.ipynb
     monkeypatch.setenv("FXLIVE_TOKEN", token)
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -35,8 +35,8 @@ def test_it_runs_to_its_end(
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_is_committed_without_outputs(path: Path) -> None:
-    # What git has, not what lies in the folder: who has just run `make demo` has outputs there, and may.
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    # Check the staged file: the file in the folder may have outputs after `make demo`.
     staged = subprocess.run(["git", "show", f":notebooks/{path.name}"], cwd=ROOT, capture_output=True, text=True)
     notebook = json.loads(staged.stdout if staged.returncode == 0 else path.read_text(encoding="utf-8"))
 

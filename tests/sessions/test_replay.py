@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 import fxlive
 from fxlive.capture.format import layout
 from fxlive.capture.reading.files import Files
-from fxlive.capture.reading.folder import find
-from fxlive.capture.reading.tape import Tape
+from fxlive.capture.reading.folder import find_captures
+from fxlive.capture.reading.playback import Playback
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.feeds.replay import ReplayFeed
 from fxlive.wire.batch import Batch
@@ -101,8 +101,7 @@ def played(capture: Path) -> list[Batch]:
 
     async def play() -> list[Batch]:
         sink = Collecting()
-        tape = Tape(find(Files(capture)))
-        feed = ReplayFeed(tape, "x", speed=None, paused=False, max_rows=100)
+        feed = ReplayFeed(Playback(find_captures(Files(capture))), "x", speed=None, paused=False, max_rows=100)
         await feed.start(sink)  # type: ignore[arg-type]
         await asyncio.wait_for(feed.wait_until_ended(), 30)
         await feed.close()
@@ -114,10 +113,10 @@ def played(capture: Path) -> list[Batch]:
 def test_messages_of_all_channels_come_in_the_order_in_which_they_arrived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fxlive.capture.reading import tape
+    from fxlive.capture.reading import playback
     from fxlive.feeds import replay
 
-    monkeypatch.setattr(tape, "BLOCK_ROWS", 50)
+    monkeypatch.setattr(playback, "BLOCK_ROWS", 50)
     monkeypatch.setattr(replay, "MAX_ROWS_AT_ONCE", 20)
     pick = random.Random(3)
     makers = [quote, quote, quote, position, trade, lambda n: message("x", "other", {"n": n}, n)]
@@ -257,14 +256,14 @@ def test_of_many_seeks_at_once_all_return_and_one_of_them_holds(paused: fxlive.R
 
 def test_a_replay_can_be_closed_while_it_seeks(minute: fxlive.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    blocks = Tape.blocks
+    blocks = Playback.blocks
 
-    def slow(self: Tape, **options: Any) -> Any:
+    def slow(self: Playback, **options: Any) -> Any:
         if options:
             go_on.wait(20)
         yield from blocks(self, **options)
 
-    monkeypatch.setattr(Tape, "blocks", slow)
+    monkeypatch.setattr(Playback, "blocks", slow)
     replayed = fxlive.replay(path_of(minute), paused=True)
     with ThreadPoolExecutor(1) as pool:
         seeking = pool.submit(replayed.seek, moment(MAY_8 + 20 * SECOND))
@@ -342,7 +341,7 @@ def test_what_open_capture_gave_is_played_as_its_path_is(minute: fxlive.Session,
         with fxlive.replay(capture, speed=None) as replayed:
             played = replayed.wait_until_end(timeout=20).frame("market-data")
         assert len(played) == (count or len(capture.frame("market-data")))
-        assert not any(folder.quiet for folder in capture._captures.folders)  # what is missing it still warns of
+        assert not any(folder.log_only for folder in capture._captures.folders)  # the capture still gives warnings
     with pytest.raises(fxlive.CaptureError, match=r"Replay the whole capture, then call seek"):
         fxlive.replay(capture.at("2014-05-08 12:30"))
     with pytest.raises(fxlive.UnknownOption, match=r"path must be a folder or a URL"):

@@ -226,7 +226,6 @@ def receive_payloads(url: str, token: str, quote_count: int) -> list[bytes]:
     return payloads
 
 
-@pytest.mark.timeout(600)  # a lot of work: on a busy machine more than two minutes
 def test_a_real_day_is_sent_complete_in_order_and_without_duplicates() -> None:
     if not REAL_TICKS.is_file():
         pytest.skip("The file of real ticks is missing.")

@@ -1,3 +1,5 @@
+"""Column buffers of each kind of value, and vocabularies."""
+
 from __future__ import annotations
 
 import math
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.core.timestamps import NAT
-from fxlive.tables.buffers import Codes, buffer
+from fxlive.tables.buffers import CategoryBuffer, new_buffer
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
 
@@ -40,59 +42,60 @@ DTYPES = {
 
 
 def read(array: Any) -> list[Any]:
-    """The values of a view, with None where one is missing."""
-    found = []
+    """Return the values of a view; times in microseconds, None for missing values."""
+    values = []
     for value in pd.Series(array, copy=False):
         if isinstance(value, pd.Timestamp):
-            found.append(value.as_unit("us")._value)
+            values.append(value.as_unit("us")._value)
         else:
-            found.append(value if isinstance(value, tuple) else None if pd.isna(value) else value)
-    return found
+            values.append(value if isinstance(value, tuple) else None if pd.isna(value) else value)
+    return values
 
 
-def plain(kind: Kind, values: list[Any]) -> list[Any]:
+def expected_values(kind: Kind, values: list[Any]) -> list[Any]:
+    """Return appended values as `read` returns them."""
     return [None if kind is Kind.TIME and value == NAT else value for value in values]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(list(VALUES)))
-def test_a_column_gives_back_what_was_put_in_whatever_it_drops_meanwhile(data: st.DataObject, kind: Kind) -> None:
-    column, all_values, first, views = buffer(kind, Vocabulary(), 0, 0.25), [], 0, []
-    few = data.draw(st.lists(VALUES[kind], min_size=1, max_size=8))
-    for size, dropped in data.draw(
+def test_a_buffer_returns_the_appended_values_while_rows_are_evicted(data: st.DataObject, kind: Kind) -> None:
+    column, all_values, first, views = new_buffer(kind, Vocabulary(), 0, 0.25), [], 0, []
+    pool = data.draw(st.lists(VALUES[kind], min_size=1, max_size=8))
+    for size, evicted in data.draw(
         st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=8)
     ):
-        values = [few[(len(all_values) + i) % len(few)] for i in range(size)]
+        values = [pool[(len(all_values) + i) % len(pool)] for i in range(size)]
         column.append(values, first)
         all_values += values
-        first = min(first + dropped, len(all_values) - 1)
-        column.settle()
+        first = min(first + evicted, len(all_values) - 1)
+        column.update_dtype()
         views.append((first, column.stop, column.view(first, column.stop)))
         assert column.base <= first < column.stop <= column.base + column.capacity
 
     assert str(pd.Series(views[-1][2], copy=False).dtype) == DTYPES[kind]
     for start, stop, view in views:
-        assert read(view) == plain(kind, all_values[start:stop])
+        assert read(view) == expected_values(kind, all_values[start:stop])
     for row in {first, column.stop - 1}:
-        raw, wanted = column.raw(row), all_values[row]
-        assert raw == wanted or (wanted is None and kind is Kind.NUMBER and math.isnan(raw))
+        raw, expected = column.raw(row), all_values[row]
+        assert raw == expected or (expected is None and kind is Kind.NUMBER and math.isnan(raw))
     if kind not in (Kind.KEY_INTEGER, Kind.SYMBOL):
-        absent = data.draw(st.integers(1, 600))
-        column.append_missing(absent, first)
-        column.append(few[:1], first)
-        wanted = [*all_values[first:], *[NAT if kind is Kind.TIME else None] * absent, few[0]]
-        assert read(column.view(first, column.stop)) == plain(kind, wanted)
+        missing = data.draw(st.integers(1, 600))
+        column.append_missing(missing, first)
+        column.append(pool[:1], first)
+        appended = [*all_values[first:], *[NAT if kind is Kind.TIME else None] * missing, pool[0]]
+        assert read(column.view(first, column.stop)) == expected_values(kind, appended)
         for start, stop, view in views:
-            assert read(view) == plain(kind, all_values[start:stop])
-    alike = column.like()
-    alike.append([column.raw(first)], 0)
-    alike.settle()
-    assert read(alike.view(0, 1)) == plain(kind, all_values[first : first + 1])
-    assert pd.Series(alike.view(0, 1), copy=False).dtype == pd.Series(column.view(first, first + 1), copy=False).dtype
+            assert read(view) == expected_values(kind, all_values[start:stop])
+    other = column.empty_like()
+    other.append([column.raw(first)], 0)
+    other.update_dtype()
+    assert read(other.view(0, 1)) == expected_values(kind, all_values[first : first + 1])
+    assert pd.Series(other.view(0, 1), copy=False).dtype == pd.Series(column.view(first, first + 1), copy=False).dtype
 
 
 @pytest.mark.parametrize("kind", [k for k in VALUES if k is not Kind.TEXT])
-def test_a_view_is_made_without_a_copy_and_cannot_be_written_to(kind: Kind) -> None:
+def test_a_view_shares_the_memory_of_the_buffer_and_is_read_only(kind: Kind) -> None:
     example = {
         Kind.KEY_INTEGER: 1,
         Kind.TIME: 1,
@@ -101,17 +104,17 @@ def test_a_view_is_made_without_a_copy_and_cannot_be_written_to(kind: Kind) -> N
         Kind.LIST: ("a",),
         Kind.FLAG: True,
     }.get(kind, 1)
-    column = buffer(kind, Vocabulary())
+    column = new_buffer(kind, Vocabulary())
     column.append([example] * 3, 0)
     view: Any = column.view(0, 3)
     arrays = [a for a in (getattr(view, n, None) for n in ("_ndarray", "_data", "_mask")) if isinstance(a, np.ndarray)]
 
     for array in arrays or [view]:
-        assert any(np.shares_memory(array, part) for part in column._parts)  # type: ignore[attr-defined]
+        assert any(np.shares_memory(array, own) for own in column._arrays)  # type: ignore[attr-defined]
         assert not array.flags.writeable
 
 
-def test_categories_are_numbered_as_they_come_and_missing_is_none_of_them() -> None:
+def test_categories_are_numbered_in_order_of_arrival_and_missing_is_minus_1() -> None:
     vocabulary = Vocabulary()
 
     assert vocabulary.encode(["b", None, "a", "b"]) == [0, -1, 1, 0]
@@ -120,7 +123,7 @@ def test_categories_are_numbered_as_they_come_and_missing_is_none_of_them() -> N
     assert list(vocabulary.dtype.categories) == ["b", "a", ""]
 
 
-def test_a_dtype_that_was_given_out_is_not_changed_by_new_categories() -> None:
+def test_new_categories_do_not_change_an_earlier_dtype() -> None:
     vocabulary = Vocabulary()
     vocabulary.encode(["a"])
     before = vocabulary.dtype
@@ -134,12 +137,12 @@ def test_a_dtype_that_was_given_out_is_not_changed_by_new_categories() -> None:
 @pytest.mark.parametrize(
     ("distinct", "width"), [(0, "int8"), (126, "int8"), (128, "int16"), (32_766, "int16"), (32_768, "int32")]
 )
-def test_codes_are_as_wide_as_pandas_makes_them(distinct: int, width: str) -> None:
+def test_codes_have_the_width_that_pandas_uses(distinct: int, width: str) -> None:
     vocabulary = Vocabulary()
-    codes = Codes(vocabulary)
-    codes.append([str(i) for i in range(distinct)], 0)
-    codes.settle()
-    array = codes.view(0, distinct)
+    column = CategoryBuffer(vocabulary)
+    column.append([str(i) for i in range(distinct)], 0)
+    column.update_dtype()
+    array = column.view(0, distinct)
 
     assert str(array.codes.dtype) == str(pd.Categorical([str(i) for i in range(distinct)]).codes.dtype) == width
     assert array.codes.tolist() == list(range(distinct))

@@ -1,4 +1,4 @@
-"""Frames stay protected from writes, also with a pandas that has no `Series._references`."""
+"""Frames are protected from writes, also if pandas has no `Series._references`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from fxlive.wire.protocol import decode
 from tests.samples import TRADE, wire
 
 
-def test_pandas_still_has_the_private_attribute_that_protects_frames() -> None:
+def test_pandas_has_the_private_attribute_that_protects_frames() -> None:
     frame = pd.DataFrame({"bid": [1.0]})
 
     assert callable(frame["bid"]._references.add_index_reference)
     assert copy_on_write.share_columns(frame)
 
 
-def test_without_it_frames_are_copies_and_the_user_is_warned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_private_attribute_frames_are_copies_and_the_user_is_warned_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(copy_on_write, "_warned", False)
-    monkeypatch.setattr(copy_on_write, "_REFERENCES", "_removed")  # pandas itself cannot do without its attribute
+    monkeypatch.setattr(copy_on_write, "_REFERENCES", "_removed")  # pandas itself needs its attribute
     store = Store()
     store.add(decode([wire(TRADE)], 1_000_000))
 
@@ -35,6 +37,6 @@ def test_without_it_frames_are_copies_and_the_user_is_warned_once(monkeypatch: p
 
     frame.iloc[0, frame.columns.get_loc("profit")] = -1.0
     frame.loc[:, "volume"] = 99.0
-    kept = store.tables["trades"].frame()
-    assert kept["profit"].iloc[0] != -1.0
-    assert kept["volume"].iloc[0] != 99.0
+    unchanged = store.tables["trades"].frame()
+    assert unchanged["profit"].iloc[0] != -1.0
+    assert unchanged["volume"].iloc[0] != 99.0

@@ -1,3 +1,5 @@
+"""The store: tables by channel, rejections, gaps, counters, and access from several threads."""
+
 from __future__ import annotations
 
 import json
@@ -13,40 +15,12 @@ import pandas as pd
 import pytest
 
 from fxlive.tables.counters import Counters
-from fxlive.tables.store import MAX_CLOSED_TICKETS, MAX_REJECTED, MAX_UNDOCUMENTED_CHANNELS, Store
-from fxlive.wire.batch import Batch, Rejection
-from fxlive.wire.protocol import decode
+from fxlive.tables.store import MAX_REJECTED, MAX_UNDOCUMENTED_CHANNELS, Store
+from fxlive.wire.batch import Rejection
 from tests.samples import COLUMNS, DATA, POSITION, QUOTE, T0, T0_US, TRADE, message, stamp, wire
+from tests.tables.rows import Feed
 
 SECOND = 1_000_000
-
-
-class Feed:
-    """Brings messages to a store, numbered as they arrive, as a feed does."""
-
-    def __init__(self, store: Store | None = None) -> None:
-        self.store = store or Store()
-        self.arrived = 0
-
-    def bring(self, *messages: dict[str, Any] | bytes, at: int = T0_US) -> Batch:
-        frames = [m if isinstance(m, bytes) else wire(m) for m in messages]
-        batch = decode(frames, at, self.arrived)
-        self.arrived += len(frames)
-        self.store.add(batch)
-        return batch
-
-    def open_tickets(self) -> list[int]:
-        return list(self.store.tables["positions"].latest().index)
-
-
-def position(volume: float | None, at: int, ticket: int = 1) -> dict[str, Any]:
-    return message(POSITION, {"timestamp": stamp(at)}, ticket=ticket, volume=volume)
-
-
-def closing(
-    volume: float | None, at: int, execution: str = "e1", ticket: int | None = 1, status: str = "CLOSED"
-) -> dict[str, Any]:
-    return message(TRADE, {"timestamp": stamp(at)}, ticket=ticket, volume=volume, executionId=execution, status=status)
 
 
 def news(channel: str, **data: Any) -> dict[str, Any]:
@@ -60,7 +34,7 @@ def feed() -> Feed:
 
 @pytest.fixture
 def eager_threads() -> Iterator[None]:
-    """Threads that take turns as often as they can."""
+    """Make threads switch as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -70,14 +44,14 @@ def eager_threads() -> Iterator[None]:
 # Tables.
 
 
-def test_a_store_knows_all_channels_before_anything_came() -> None:
+def test_a_new_store_has_the_tables_of_all_documented_channels() -> None:
     assert {name: list(frame.columns) for name, frame in Store().snapshot().items()} == {
         name: list(columns) for name, columns in COLUMNS.items()
     }
 
 
-def test_each_message_is_in_the_table_of_its_channel_and_counted(feed: Feed) -> None:
-    feed.bring(*DATA.values(), *DATA.values(), QUOTE)
+def test_a_message_is_a_row_in_the_table_of_its_channel_and_counted(feed: Feed) -> None:
+    feed.send(*DATA.values(), *DATA.values(), QUOTE)
 
     assert {name: len(frame) for name, frame in feed.store.snapshot().items()} == {
         **dict.fromkeys(DATA, 2),
@@ -86,15 +60,15 @@ def test_each_message_is_in_the_table_of_its_channel_and_counted(feed: Feed) -> 
     assert {name: c.messages for name, c in feed.store.counters.items()} == {**dict.fromkeys(DATA, 2), "market-data": 3}
 
 
-def test_the_bounds_of_the_window_hold_for_every_channel() -> None:
+def test_the_bounds_of_the_window_apply_to_every_channel() -> None:
     feed = Feed(Store(max_rows=2))
-    feed.bring(*list(DATA.values()) * 3, *[news("news", n=1)] * 3)
+    feed.send(*list(DATA.values()) * 3, *[news("news", n=1)] * 3)
 
     assert {len(frame) for frame in feed.store.snapshot().values()} == {2}
 
 
 def test_an_undocumented_channel_gets_a_table_of_its_own(feed: Feed) -> None:
-    feed.bring(news("news", headline="CPI"))
+    feed.send(news("news", headline="CPI"))
 
     assert list(feed.store.tables) == [*DATA, "news"]
     assert feed.store.tables["news"].frame()["headline"].tolist() == ["CPI"]
@@ -102,32 +76,32 @@ def test_an_undocumented_channel_gets_a_table_of_its_own(feed: Feed) -> None:
     assert feed.store.drift() == {"news": {"type": "str", "headline": "str"}}
 
 
-def test_undocumented_channels_are_bounded_and_what_is_beyond_is_in_rejected(feed: Feed) -> None:
+def test_messages_of_too_many_undocumented_channels_are_rejected(feed: Feed) -> None:
     for number in range(MAX_UNDOCUMENTED_CHANNELS):
-        feed.bring(news(f"c{number}"))
-    feed.bring(news("one-more", text="é", big=10**30), news("c0"), news("another", text="x" * 100_000))
+        feed.send(news(f"c{number}"))
+    feed.send(news("one-more", text="é", big=10**30), news("c0"), news("another", text="x" * 100_000))
 
     assert len(feed.store.tables) == len(DATA) + MAX_UNDOCUMENTED_CHANNELS
     assert len(feed.store.tables["c0"]) == 2
-    one, other = feed.store.rejected
-    assert json.loads(one.raw) == {**news("one-more", text="é", big=10**30), "id": None}
-    assert str(MAX_UNDOCUMENTED_CHANNELS) in one.reason
-    assert len(other.raw) == 65_536
+    first, second = feed.store.rejected
+    assert json.loads(first.raw) == {**news("one-more", text="é", big=10**30), "id": None}
+    assert str(MAX_UNDOCUMENTED_CHANNELS) in first.reason
+    assert len(second.raw) == 65_536
 
 
-def test_a_snapshot_is_not_changed_by_what_comes_later(feed: Feed) -> None:
-    feed.bring(*DATA.values())
+def test_later_messages_do_not_change_a_snapshot(feed: Feed) -> None:
+    feed.send(*DATA.values())
     before = feed.store.snapshot()
     copies = {name: frame.copy() for name, frame in before.items()}
     for number in range(1_000):
-        feed.bring(message(QUOTE, symbol=f"S{number}", foo=number))
+        feed.send(message(QUOTE, symbol=f"S{number}", foo=number))
 
     for name, frame in before.items():
         pd.testing.assert_frame_equal(frame, copies[name])
 
 
 @pytest.mark.parametrize("broken", DATA)
-def test_a_channel_that_cannot_be_taken_in_costs_the_others_nothing(
+def test_an_internal_error_in_one_channel_does_not_affect_the_others(
     feed: Feed, broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def append(rows: Any) -> None:
@@ -135,101 +109,18 @@ def test_a_channel_that_cannot_be_taken_in_costs_the_others_nothing(
 
     monkeypatch.setattr(feed.store.tables[broken], "append", append)
     long = message(DATA[broken], {"id": "x" * 100_000})
-    batch = feed.bring(*DATA.values(), long)
+    batch = feed.send(*DATA.values(), long)
     rest = dict.fromkeys(DATA.keys() - {broken}, 1)
 
     assert {name: len(frame) for name, frame in feed.store.snapshot().items()} == {**rest, broken: 0}
     assert {name: c.messages for name, c in feed.store.counters.items()} == {**rest, broken: 0}
-    assert batch.rows.keys() == rest.keys()  # so that no listener is told
+    assert batch.rows.keys() == rest.keys()  # callbacks must not see the rejected rows
     assert {r.reason for r in feed.store.rejected} == {"internal error: MemoryError: no room"}
-    one, other = feed.store.rejected
-    assert json.loads(one.raw)["data"] == DATA[broken]["data"]
-    assert json.loads(one.raw)["channel"] == broken
-    assert len(other.raw) == 65_536
-    assert f"messages of {broken} could not be taken in" in caplog.text
-
-
-# Positions that trades close.
-
-
-@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
-@pytest.mark.parametrize(
-    ("messages", "is_open"),
-    [
-        ([position(1.0, 0)], True),
-        ([position(1.0, 0), position(0, 1)], False),
-        ([position(1.0, 0), closing(1.0, 1)], False),
-        ([position(1.0, 0), closing(0.4, 1), closing(0.6, 2, "e2")], False),
-        ([position(0.3, 0), closing(0.1, 1), closing(0.2, 2, "e2")], False),
-        ([position(1.0, 0), closing(0.4, 1)], True),
-        ([position(1.0, 0), closing(0.4, 1), position(0.6, 2)], True),
-        ([position(1.0, 0), closing(0.4, 1), position(0.6, 2), closing(0.6, 3, "e2")], False),
-        ([position(1.0, 0), closing(0.4, 1), position(0.6, 1), closing(0.4, 2, "e2")], True),
-        ([position(1.0, 1), closing(1.0, 1)], True),  # of one moment: the row says what is left
-        ([closing(1.0, 1), position(1.0, 1)], True),
-        ([position(0.1, 0), position(0.03, 1), closing(0.07, 1)], True),
-        ([position(0.1, 0), position(0.03, 1), closing(0.07, 1), closing(0.03, 2, "e2")], False),
-        ([position(0.03, 5), position(0.1, 4), closing(0.07, 5)], True),  # the older row came late
-        ([position(1.0, 5), closing(0.4, 6), position(0, 3), closing(0.6, 7, "e2")], False),
-        ([closing(1.0, 2), position(1.0, 1)], False),
-        ([closing(0.5, 2), position(1.0, 1)], True),
-        ([closing(0.5, 2), position(1.0, 1), closing(0.5, 3, "e2")], False),
-        ([closing(1.0, 1), position(1.0, 2)], True),
-        ([position(1.0, 0), closing(1.0, 1, ticket=2)], True),
-        ([position(1.0, 0), closing(1.0, 1, ticket=None)], True),
-        ([position(1.0, 0), closing(1.0, 1, status="FILLED")], True),
-        ([position(1.0, 0), closing(None, 1)], True),
-        ([position(None, 0), closing(1.0, 1)], True),
-        ([position(1.0, 0), closing(1.0, 1), position(1.0, 2)], True),
-        ([position(1.0, 0), position(0, 1), position(1.0, 2)], True),
-        ([position(1.0, 0), position(0, 2), position(1.0, 1)], False),
-        ([position(0, 2), position(1.0, 1)], False),
-        ([position(1.0, 0), closing(1.0, 2), position(0.5, 1)], False),
-        ([position(1.0, 0), closing(1.0, 1), closing(1.0, 1)], False),
-        ([position(1.0, 0), closing(0.5, 1), closing(0.5, 2)], True),
-        ([position(1.0, 0), closing(0.5, 1), closing(1.0, 2)], False),
-        ([position(1.0, 0), closing(0.5, 1), position(0.5, 2), closing(0.5, 3)], True),
-        ([position(1.0, 0), closing(0.5, 1), position(0.5, 2), closing(0.5, 3), closing(0.5, 4, "e2")], False),
-    ],
-)
-def test_a_position_leaves_when_closing_trades_after_its_last_row_cover_its_volume(
-    feed: Feed, messages: list[dict[str, Any]], is_open: bool, together: bool
-) -> None:
-    if together:
-        feed.bring(*messages)
-    else:
-        for one in messages:
-            feed.bring(one)
-
-    assert feed.open_tickets() == ([1] if is_open else [])
-
-
-def test_a_position_that_was_closed_leaves_also_from_beyond_the_window() -> None:
-    feed = Feed(Store(max_rows=2))
-    feed.bring(position(1.0, 0), position(1.0, 1, ticket=2))
-    feed.bring(*(position(1.0, 2 + i, ticket=2) for i in range(10)))
-    assert feed.open_tickets() == [1, 2]
-    feed.bring(closing(1.0, 20))
-
-    assert feed.open_tickets() == [2]
-
-
-def test_closing_trades_end_only_their_own_positions(feed: Feed) -> None:
-    feed.bring(*(position(t / 10, 0, ticket=t) for t in range(1, 6)))
-    feed.bring(*(closing(0.3, 1, f"e{t}", ticket=t) for t in range(1, 6)))
-
-    assert feed.open_tickets() == [4, 5]
-
-
-def test_what_is_remembered_of_closed_tickets_is_bounded(feed: Feed) -> None:
-    for start in range(0, 2 * MAX_CLOSED_TICKETS, 4_000):
-        tickets = range(start, start + 4_000)
-        feed.bring(*(position(1.0, 0, ticket=t) for t in tickets))
-        feed.bring(*(position(0, 1, ticket=t) if t % 2 else closing(1.0, 1, f"e{t}", ticket=t) for t in tickets))
-    feed.bring(*(closing(1.0, 1, f"x{t}", ticket=-t) for t in range(MAX_CLOSED_TICKETS + 5)))
-
-    assert feed.open_tickets() == []
-    assert len(feed.store._closings) <= MAX_CLOSED_TICKETS
+    first, second = feed.store.rejected
+    assert json.loads(first.raw)["data"] == DATA[broken]["data"]
+    assert json.loads(first.raw)["channel"] == broken
+    assert len(second.raw) == 65_536
+    assert f"Could not store messages of {broken}" in caplog.text
 
 
 # Rejections, gaps, counters.
@@ -237,7 +128,7 @@ def test_what_is_remembered_of_closed_tickets_is_bounded(feed: Feed) -> None:
 
 def test_the_newest_rejections_are_kept_and_all_are_counted(feed: Feed) -> None:
     for start in range(0, MAX_REJECTED + 500, 500):
-        feed.bring(*(f"no {number}".encode() for number in range(start, start + 500)), at=T0_US + start)
+        feed.send(*(f"no {number}".encode() for number in range(start, start + 500)), at=T0_US + start)
     frame = feed.store.rejected_frame()
 
     assert feed.store.rejections == MAX_REJECTED + 500
@@ -246,25 +137,25 @@ def test_the_newest_rejections_are_kept_and_all_are_counted(feed: Feed) -> None:
     assert frame.index[0] == pd.Timestamp(T0_US + 500, unit="us", tz="UTC")
 
 
-def test_a_bad_message_among_good_ones_costs_only_itself(feed: Feed) -> None:
-    feed.bring(wire(QUOTE), b"?", wire(message(QUOTE, bid=[])), wire(TRADE))
+def test_an_invalid_message_does_not_affect_the_others_of_its_batch(feed: Feed) -> None:
+    feed.send(wire(QUOTE), b"?", wire(message(QUOTE, bid=[])), wire(TRADE))
 
     assert len(feed.store.tables["market-data"]) == len(feed.store.tables["trades"]) == 1
     assert feed.store.rejected[0].raw == "?"
     assert feed.store.rejections == 2
 
 
-def test_a_gap_lasts_until_it_is_closed(feed: Feed) -> None:
+def test_a_gap_is_open_until_it_is_closed(feed: Feed) -> None:
     store = feed.store
     assert store.close_gap(1) is None
     store.open_gap(T0_US, "lost", ("trades", "orders"))
-    lasting = store.gaps_frame()
+    with_open_gap = store.gaps_frame()
     store.close_gap(T0_US + 2_500_000)
     store.close_gap(T0_US + 9_000_000)
     store.open_gap(T0_US + 10_000_000, "again", ())
     frame = store.gaps_frame()
 
-    assert lasting["end"].isna().tolist() == [True]
+    assert with_open_gap["end"].isna().tolist() == [True]
     assert frame["duration_s"].iloc[0] == 2.5
     assert math.isnan(frame["duration_s"].iloc[1])
     assert frame["start"].iloc[0] == pd.Timestamp(T0)
@@ -277,7 +168,7 @@ def test_an_empty_report_has_the_columns_and_dtypes_of_a_full_one(
     read: Callable[[Store], pd.DataFrame], feed: Feed
 ) -> None:
     empty = read(Store())
-    feed.bring(b"?")
+    feed.send(b"?")
     feed.store.open_gap(T0_US, "lost", ("trades",))
     full = read(feed.store)
 
@@ -286,29 +177,29 @@ def test_an_empty_report_has_the_columns_and_dtypes_of_a_full_one(
     assert (empty.index.name, empty.index.dtype) == (full.index.name, full.index.dtype)
 
 
-def test_the_rate_is_that_of_the_last_seconds(feed: Feed) -> None:
+def test_the_rate_is_over_the_last_ten_seconds(feed: Feed) -> None:
     counters = feed.store.counters["market-data"]
     assert counters.rate(T0_US) == 0.0
     for second in range(30):
-        feed.bring(*[QUOTE] * (5 if second < 15 else 20), at=T0_US + second * SECOND)
+        feed.send(*[QUOTE] * (5 if second < 15 else 20), at=T0_US + second * SECOND)
 
     assert counters.rate(T0_US + 30 * SECOND - 1) == pytest.approx(20.0, rel=0.15)
     assert counters.rate(T0_US + 100 * SECOND) == 0.0
     assert counters.last_received_at == T0_US + 29 * SECOND
 
 
-def test_latency_is_from_the_envelopes_time_to_receipt(feed: Feed) -> None:
-    feed.bring(*(message(QUOTE, {"timestamp": stamp(i * 1_000)}) for i in range(101)), at=T0_US + 100_000)
+def test_latency_is_from_the_envelopes_timestamp_to_receipt(feed: Feed) -> None:
+    feed.send(*(message(QUOTE, {"timestamp": stamp(i * 1_000)}) for i in range(101)), at=T0_US + 100_000)
     counters = feed.store.counters["market-data"]
 
     assert counters.latency_ms((0.0, 0.5, 1.0)) == [0.0, 50.0, 100.0]
     assert all(math.isnan(q) for q in feed.store.counters["trades"].latency_ms((0.5, 0.99)))
 
 
-def test_only_the_newest_latencies_count(feed: Feed) -> None:
-    rows = feed.bring(QUOTE).rows["market-data"]
+def test_only_the_newest_latencies_are_kept(feed: Feed) -> None:
+    rows = feed.send(QUOTE).rows["market-data"]
     counters = Counters()
-    counters.note(rows.take([0] * 50_000))
+    counters.count(rows.take([0] * 50_000))
 
     assert counters.messages == 50_000
     assert len(counters.latencies) < 50_000
@@ -318,6 +209,7 @@ def test_only_the_newest_latencies_count(feed: Feed) -> None:
 
 
 def run_together(*jobs: Callable[[], None]) -> None:
+    """Run functions on a thread each until all have returned; raise the first failure."""
     failures: list[BaseException] = []
 
     def guarded(job: Callable[[], None]) -> None:
@@ -326,16 +218,16 @@ def run_together(*jobs: Callable[[], None]) -> None:
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=guarded, args=[job]) for job in jobs]
+    threads = [threading.Thread(target=guarded, args=[job], daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert not failures, failures[0]
 
 
 @pytest.mark.usefixtures("eager_threads")
-def test_readers_always_see_whole_rows_of_one_moment_while_the_feed_writes() -> None:
+def test_readers_see_complete_rows_of_one_instant_while_the_feed_writes() -> None:
     feed, done = Feed(Store(max_rows=400)), threading.Event()
     pick = random.Random(1)
 
@@ -369,7 +261,7 @@ def test_readers_always_see_whole_rows_of_one_moment_while_the_feed_writes() -> 
     def write() -> None:
         try:
             for frames in batches:
-                feed.bring(*frames)
+                feed.send(*frames)
         finally:
             done.set()
 
@@ -387,17 +279,17 @@ def test_readers_always_see_whole_rows_of_one_moment_while_the_feed_writes() -> 
         return int(bids[-1])
 
     def read_frames() -> None:
-        seen, held = -1, []
+        last_seen, frames = -1, []
         while not done.is_set():
             frame = feed.store.tables["market-data"].frame()
             newest = check(frame)
-            assert newest >= seen
-            seen = newest
-            held = [*held[-3:], frame]
-            for old in held:
-                check(old)
+            assert newest >= last_seen
+            last_seen = newest
+            frames = [*frames[-3:], frame]
+            for earlier in frames:
+                check(earlier)
 
-    def read_the_rest() -> None:
+    def read_everything_else() -> None:
         while not done.is_set():
             snapshot = feed.store.snapshot()
             quotes, positions = snapshot["market-data"], snapshot["positions"]
@@ -411,13 +303,13 @@ def test_readers_always_see_whole_rows_of_one_moment_while_the_feed_writes() -> 
             feed.store.drift()
             feed.store.rejected_frame()
 
-    run_together(write, read_frames, read_the_rest)
+    run_together(write, read_frames, read_everything_else)
     assert check(feed.store.tables["market-data"].frame()) == number - 1
 
 
 @pytest.mark.usefixtures("eager_threads")
-def test_counters_can_be_read_while_the_feed_counts() -> None:
-    rows = Feed().bring(QUOTE).rows["market-data"]
+def test_counters_can_be_read_while_they_are_written() -> None:
+    rows = Feed().send(QUOTE).rows["market-data"]
     counters, done = Counters(), threading.Event()
 
     def write() -> None:
@@ -425,7 +317,7 @@ def test_counters_can_be_read_while_the_feed_counts() -> None:
             for second in range(4_000):
                 later = rows.take([0])
                 later.received_at = np.array([T0_US + second * SECOND])
-                counters.note(later)
+                counters.count(later)
         finally:
             done.set()
 
@@ -439,7 +331,7 @@ def test_counters_can_be_read_while_the_feed_counts() -> None:
 
 
 @pytest.mark.usefixtures("eager_threads")
-def test_rejections_can_be_read_while_more_come() -> None:
+def test_rejections_can_be_read_while_they_are_written() -> None:
     store, done = Store(), threading.Event()
 
     def write() -> None:

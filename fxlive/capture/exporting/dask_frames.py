@@ -14,7 +14,7 @@ from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.part_file import FORMAT, PartFile
-from fxlive.capture.reading.rows import Recorded, received_until
+from fxlive.capture.reading.rows import ChannelReader, received_until
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
@@ -51,7 +51,7 @@ RowGroups = tuple[str | None, tuple[int, ...]]
 """The path of a Parquet file and the numbers of some of its row groups; the path is None if there are no rows."""
 
 
-def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: UndocumentedColumns) -> Any:
+def dask_frame(reader: ChannelReader, files: Files, symbols: Sequence[str], drift: UndocumentedColumns) -> Any:
     """Return the rows of a channel as a Dask DataFrame. Each partition is a frame as `Capture.frame` returns it.
 
     Raises
@@ -66,8 +66,8 @@ def dask_frame(recorded: Recorded, files: Files, symbols: Sequence[str], drift: 
     dataframe: Any = dask.dataframe
     root = files.root if files.local else files.shown
     undocumented = {name: kind.value for name, kind in drift.kinds.items()}
-    source = PartitionSource(root, recorded.channel.name, tuple(symbols), undocumented, recorded.until_us)
-    partitions = [groups for part_file in recorded.part_files() for groups in _partitions_of(part_file)] or [(None, ())]
+    source = PartitionSource(root, reader.channel.name, tuple(symbols), undocumented, reader.until_us)
+    partitions = [groups for part_file in reader.part_files() for groups in _partitions_of(part_file)] or [(None, ())]
     empty = dataframe.utils.clear_known_categories(read_partition((None, ()), source))
     with dask.config.set({"dataframe.convert-string": False}):  # text stays pandas' str, as in other frames
         return dataframe.from_map(read_partition, partitions, source=source, meta=empty, label="fxlive")

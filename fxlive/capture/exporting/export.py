@@ -1,4 +1,4 @@
-"""A session's windows as Parquet files, one for each channel, that read back equal."""
+"""Export of frames as Parquet files, and reading them back as equal frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CATEGORIES = "categories of columns without a value"
 
 
 def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[str, Path]:
-    """Return the file of each channel in a folder; one that the reference does not name may be called anything.
+    """Return a file in a folder for each channel. Names of undocumented channels are made safe and unique.
 
     >>> [file.name for file in files_for(["trades", "depth/L2", "depth:L2"], "out", "csv").values()]
     ['trades.csv', 'depth_L2.csv', 'depth_L2-2.csv']
@@ -26,21 +26,21 @@ def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[
     files: dict[str, Path] = {}
     taken: set[str] = set()
     for channel in channels:
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
-        others = chain([name], (f"{name}-{number}" for number in count(2)))
-        name = next(other for other in others if other.lower() not in taken)
+        safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
+        candidates = chain([safe], (f"{safe}-{number}" for number in count(2)))
+        name = next(candidate for candidate in candidates if candidate.lower() not in taken)
         taken.add(name.lower())
         files[channel] = folder / f"{name}.{suffix}"
     return files
 
 
 def write_frame(frame: pd.DataFrame, file: Path) -> None:
-    """Write a frame so that `read_frame` gives it back; the file appears under its name only when it is whole.
+    """Write a frame as a Parquet file for `read_frame`. The file appears under its name when it is complete.
 
     Raises
     ------
     CaptureError
-        Where it cannot be written; it names the file.
+        If the file cannot be written.
     """
     unfinished = file.with_suffix(".parquet.unfinished")
     try:
@@ -54,22 +54,33 @@ def write_frame(frame: pd.DataFrame, file: Path) -> None:
 
 
 def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the categories of columns without a value in its `attrs`; Parquet would forget them."""
-    kept = frame.copy(deep=False)
-    columns = {name: column for name, column in frame.items() if isinstance(column.dtype, pd.CategoricalDtype)}
-    empty = {name: list(column.cat.categories) for name, column in columns.items() if column.isna().all()}
-    kept.attrs = {**frame.attrs, _CATEGORIES: empty}
-    return kept
+    """Return the frame with the categories of columns without a value in its `attrs`; Parquet would lose them."""
+    copy = frame.copy(deep=False)
+    categorical = {name: column for name, column in frame.items() if isinstance(column.dtype, pd.CategoricalDtype)}
+    empty = {name: list(column.cat.categories) for name, column in categorical.items() if column.isna().all()}
+    copy.attrs = {**frame.attrs, _CATEGORIES: empty}
+    return copy
 
 
 def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read a Parquet file that `export` wrote as the frame that was written: pandas reads lists as arrays, here they
-    are tuples. A CSV is read by ``pandas.read_csv``.
+    """Read a Parquet file that `export` wrote, and return the frame that was written.
+
+    ``pandas.read_parquet`` reads it, too, but returns lists as arrays instead of tuples. Read a CSV file with
+    ``pandas.read_csv``.
 
     Raises
     ------
     CaptureError
-        Where there is no such Parquet file.
+        If the file does not exist or is not a readable Parquet file.
+
+    Examples
+    --------
+    >>> import fxlive
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     files = fxlive.Session.offline().export(folder)
+    ...     fxlive.read_export(files["trades"]).empty
+    True
     """
     file = path_of(file, "a file of export()")
     try:
@@ -77,14 +88,13 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise CaptureError(f"{file} cannot be read: there is no such file.") from error
     except (OSError, ValueError) as error:
-        why = "pandas.read_csv reads a CSV." if file.suffix.lower() == ".csv" else str(error)
-        raise CaptureError(
-            f"{file} is not a Parquet file that can be read, as export writes them by default: {why}"
-        ) from error
+        if file.suffix.lower() == ".csv":
+            raise CaptureError(f"{file} is not a Parquet file. Read a CSV file with pandas.read_csv.") from error
+        raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
     categories = frame.attrs.pop(_CATEGORIES, {})
     for name in frame.columns:
         dtype = frame[name].dtype
-        if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.empty:  # pandas reads none of them as objects
+        if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.empty:  # pandas gives them the dtype object
             names = pd.Index(categories.get(name, []), dtype="str")
             frame[name] = frame[name].astype(pd.CategoricalDtype(names))
         elif dtype == np.dtype(object):

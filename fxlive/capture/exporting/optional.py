@@ -30,7 +30,7 @@ def optional_library(name: str, requirement: str) -> Iterator[None]:
     >>> with optional_library("nosuchlibrary", "nosuchlibrary"):
     ...     import nosuchlibrary
     Traceback (most recent call last):
-    fxlive.errors.CaptureError: nosuchlibrary is not installed (No module named 'nosuchlibrary'). ...
+    fxlive.CaptureError: nosuchlibrary is not installed (No module named 'nosuchlibrary'). ...
     """
     try:
         yield

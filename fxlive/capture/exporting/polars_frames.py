@@ -10,13 +10,13 @@ import pandas as pd
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
-from fxlive.capture.reading.rows import Recorded, while_merging
+from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 
 
-def lazy_frame(recorded: Recorded, files: Files) -> Any:
+def lazy_frame(reader: ChannelReader, files: Files) -> Any:
     """Return the rows of a channel as a Polars LazyFrame, with the columns of the files.
 
-    If the capture is still being recorded, the files are listed when the frame is collected, because the recorder may
+    If the capture is still being reader, the files are listed when the frame is collected, because the recorder may
     merge them before then.
 
     Raises
@@ -28,32 +28,32 @@ def lazy_frame(recorded: Recorded, files: Files) -> Any:
         import polars
         from polars.io.plugins import register_io_source
 
-    if all(folder.ended for folder in recorded.folders):
-        return _scan(polars, recorded, files)
+    if all(folder.ended for folder in reader.folders):
+        return _scan(polars, reader, files)
     errors = (OSError, polars.exceptions.PolarsError)
 
     def source(columns: list[str] | None, predicate: Any, rows: int | None, _batch: int | None) -> Iterator[Any]:
         def read() -> Any:
-            frame = _scan(polars, recorded, files)
+            frame = _scan(polars, reader, files)
             frame = frame if predicate is None else frame.filter(predicate)
             frame = frame if columns is None else frame.select(columns)
             return (frame if rows is None else frame.head(rows)).collect()
 
-        yield while_merging(recorded.folders, read, *errors)
+        yield retry_while_merging(reader.folders, read, *errors)
 
-    columns = while_merging(recorded.folders, lambda: _scan(polars, recorded, files).collect_schema(), *errors)
+    columns = retry_while_merging(reader.folders, lambda: _scan(polars, reader, files).collect_schema(), *errors)
     return register_io_source(source, schema=columns)
 
 
-def _scan(polars: Any, recorded: Recorded, files: Files) -> Any:
-    part_files = recorded.part_files()
+def _scan(polars: Any, reader: ChannelReader, files: Files) -> Any:
+    part_files = reader.part_files()
     if not part_files:
-        return polars.from_arrow(schema(recorded.channel).empty_table()).lazy()
+        return polars.from_arrow(schema(reader.channel).empty_table()).lazy()
     if not files.local:
-        frame = polars.scan_pyarrow_dataset(recorded.dataset())
+        frame = polars.scan_pyarrow_dataset(reader.dataset())
     else:
         paths = [part_file.part.file for part_file in part_files]
         frame = polars.scan_parquet(paths, glob=False, hive_partitioning=False, missing_columns="insert")
-    if recorded.until_us is not None:
-        frame = frame.filter(polars.col("received_at") <= pd.Timestamp(recorded.until_us, unit="us", tz="UTC"))
+    if reader.until_us is not None:
+        frame = frame.filter(polars.col("received_at") <= pd.Timestamp(reader.until_us, unit="us", tz="UTC"))
     return frame

@@ -11,14 +11,14 @@ from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.part_file import PartFile
-from fxlive.capture.reading.rows import Recorded, while_merging
+from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 from fxlive.core.dtypes import STR
 from fxlive.errors import UnknownOption
 from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
 
 def view_name(channel: str) -> str:
-    """Return what a channel is called in SQL.
+    """Return the name of a channel in SQL.
 
     >>> view_name("market-data")
     'market_data'
@@ -28,40 +28,53 @@ def view_name(channel: str) -> str:
 
 def query(
     sql: str,
-    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
+    channels: Mapping[str, tuple[ChannelReader, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
-    known: Iterable[str],
+    tables: Iterable[str],
 ) -> pd.DataFrame:
-    """Return the result of a query in which each channel is a view, and each frame a table.
+    """Return the result of a query.
 
-    Nothing is read but what the query needs: a view is a scan of the capture's Parquet files. `known` is what can be
-    asked for, which an error lists.
+    Parameters
+    ----------
+    sql
+        The query.
+    channels
+        Recorded channels. Each is a view that scans its Parquet files, so only the rows and columns that the query
+        needs are read.
+    frames
+        Frames, each as a table.
+    files
+        The files of the capture.
+    tables
+        The names of all tables and views, for error messages.
 
     Raises
     ------
+    CaptureError
+        If DuckDB is not installed.
     UnknownOption
-        Where there is no query in the text.
+        If the text contains no query. Errors in a query are those of DuckDB, with a note that lists the tables.
     """
     with optional_library("duckdb", "duckdb"):
         import duckdb
 
-    folders = next((recorded.folders for recorded, _ in channels.values()), [])
-    known = list(known)
+    folders = next((reader.folders for reader, _ in channels.values()), [])
+    tables = list(tables)
     try:
-        return while_merging(folders, lambda: _answer(duckdb, sql, channels, frames, files), duckdb.Error)
+        return retry_while_merging(folders, lambda: _result(duckdb, sql, channels, frames, files), duckdb.Error)
     except (duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException) as error:
-        error.add_note(f"The tables are: {', '.join(known)}.")  # of a wrong name it would suggest tables of its own
-        for name in known:
+        error.add_note(f"The tables are: {', '.join(tables)}.")  # DuckDB itself suggests its system tables
+        for name in tables:
             if "_" in name and name.replace("_", "-") in sql.lower():
                 error.add_note(f"In SQL {name.replace('_', '-')} is {name}.")
         raise
 
 
-def _answer(
+def _result(
     duckdb: Any,
     sql: str,
-    channels: Mapping[str, tuple[Recorded, UndocumentedColumns]],
+    channels: Mapping[str, tuple[ChannelReader, UndocumentedColumns]],
     frames: Mapping[str, pd.DataFrame],
     files: Files,
 ) -> pd.DataFrame:
@@ -69,38 +82,39 @@ def _answer(
         connection.execute("set TimeZone = 'UTC'")
         if not files.local:
             connection.register_filesystem(files.storage())
-        taken: set[str] = set()
-        for name, (recorded, drift) in channels.items():
+        views: set[str] = set()
+        for name, (reader, drift) in channels.items():
             view = view_name(name)
-            if view.lower() not in taken:  # SQL does not tell cases apart
-                taken.add(view.lower())
-                connection.execute(f"create view {_identifier(view)} as {_select(recorded, drift, files)}")
+            if view.lower() not in views:  # names in SQL are case-insensitive
+                views.add(view.lower())
+                connection.execute(f"create view {_identifier(view)} as {_select(reader, drift, files)}")
         for name, frame in frames.items():
             connection.register(name, frame)
-        found = connection.sql(sql)
-        if found is None and not connection.extract_statements(sql):
+        relation = connection.sql(sql)
+        if relation is None and not connection.extract_statements(sql):
             raise UnknownOption("query", sql, ("a SQL query, such as 'select * from trades'",))
-        if found is None:
+        if relation is None:
             return pd.DataFrame()
-        answer: pd.DataFrame = found.df()
-        for place, dtype in enumerate(found.types):
-            if str(dtype) == "VARCHAR":  # also where none is there, so that pandas cannot know
-                answer.isetitem(place, answer.iloc[:, place].astype(STR).array)
-        return answer
+        result: pd.DataFrame = relation.df()
+        for index, dtype in enumerate(relation.types):
+            if str(dtype) == "VARCHAR":  # without values pandas cannot infer that a column is text
+                result.isetitem(index, result.iloc[:, index].astype(STR).array)
+        return result
 
 
-def _select(recorded: Recorded, drift: UndocumentedColumns, files: Files) -> str:
-    channel = recorded.channel
+def _select(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> str:
+    """Return the query of a channel's view."""
+    channel = reader.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
-    part_files = recorded.part_files()
+    part_files = reader.part_files()
     if not part_files:
         empty = schema(channel)
         typed = ", ".join(f"null::{_TYPES.get(str(empty.field(n).type), 'varchar')} as {_identifier(n)}" for n in names)
         return f"select {typed} where false"
     columns = [_identifier(name) for name in names]
-    columns += [_undocumented(name, dtype) for name, dtype in _dtypes(drift).items() if name != EXTRA]
+    columns += [_undocumented_column(name, kind.value) for name, kind in drift.kinds.items() if name != EXTRA]
     paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
-    until = "" if recorded.until_us is None else f" where received_at <= make_timestamptz({recorded.until_us})"
+    until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
     scan = f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
     return f"select {', '.join([*columns, EXTRA])} from {scan}{until}"
 
@@ -111,22 +125,19 @@ _TYPES = {
     "int64": "bigint",
     "list<item: string>": "varchar[]",
 }
+"""The SQL types of Arrow types; all others are text."""
 
 
-def _dtypes(drift: UndocumentedColumns) -> dict[str, str]:
-    return {name: kind.value for name, kind in drift.kinds.items()}
+def _undocumented_column(name: str, dtype: str) -> str:
+    """Return the expression of an undocumented column. As in a frame, values of another type are only in `extra`.
 
-
-def _undocumented(name: str, dtype: str) -> str:
-    """Return an undocumented column as it is in a frame: a value of another type is not in it, but in `extra`.
-
-    But for one: DuckDB reads an integer of more than 64 bits as a double, which then is in the column.
+    There is one exception: DuckDB reads an integer of more than 64 bits as a double, so the column contains it.
     """
-    at = _literal("/" + name.replace("~", "~0").replace("/", "~1"))
-    kind, text = f"json_type({EXTRA}, {at})", f"json_extract_string({EXTRA}, {at})"
+    path = _literal("/" + name.replace("~", "~0").replace("/", "~1"))
+    kind, text = f"json_type({EXTRA}, {path})", f"json_extract_string({EXTRA}, {path})"
     if dtype == "float64":
-        whole = f"{kind} in ('BIGINT', 'UBIGINT') and abs({text}::hugeint) <= {MAX_EXACT_INTEGER}"
-        value = f"case when {kind} = 'DOUBLE' or ({whole}) then {text}::double end"
+        exact = f"{kind} in ('BIGINT', 'UBIGINT') and abs({text}::hugeint) <= {MAX_EXACT_INTEGER}"
+        value = f"case when {kind} = 'DOUBLE' or ({exact}) then {text}::double end"
     elif dtype == "boolean":
         value = f"case when {kind} = 'BOOLEAN' then {text}::boolean end"
     else:

@@ -1,4 +1,4 @@
-"""Chunk: rows on their way to a file, without the messages they were decoded from; Hole: rows that were dropped."""
+"""Rows on their way to a file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,27 @@ from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts
 
-_VALUE_BYTES = 24  # of a value in a numpy array, or a reference and its share of an object
-_TEXT_BYTES = 50  # of a Python text besides its characters
+_VALUE_BYTES = 24  # estimate for a value in a numpy array, or a reference and its share of an object
+_TEXT_BYTES = 50  # the size of a Python string besides its characters
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows without the messages that they were read from, which would cost three times the memory."""
+    """Columns of some rows of a channel, without the decoded messages, which would take three times the memory.
+
+    Attributes
+    ----------
+    channel
+        The channel of all rows.
+    timestamp, received_at, arrival
+        One int64 per row: microseconds since 1970 UTC, and the number of the message among those of all channels.
+    values
+        The values of each of the channel's columns.
+    extras
+        The undocumented fields of the rows that have some, by row index.
+    size_bytes
+        An estimate of the memory that the rows take.
+    """
 
     channel: Channel
     timestamp: Micros
@@ -32,63 +46,73 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.timestamp)
 
-    def part(self, start: int, stop: int) -> Chunk:
-        """Return some of the rows."""
+    def slice(self, start: int, stop: int) -> Chunk:
+        """Return the rows from index `start` up to `stop`."""
         return Chunk(
             self.channel,
             self.timestamp[start:stop],
             self.received_at[start:stop],
             self.arrival[start:stop],
             {name: values[start:stop] for name, values in self.values.items()},
-            {place - start: self.extras[place] for place in self.extras if start <= place < stop},
+            {index - start: self.extras[index] for index in self.extras if start <= index < stop},
             self.size_bytes * (stop - start) // max(len(self), 1),
         )
 
 
-def chunk(rows: Rows) -> Chunk:
-    """Return rows as they wait in the queue, with about how many bytes they take."""
+def to_chunk(rows: Rows) -> Chunk:
+    """Return the columns of decoded rows, with an estimate of their size."""
     channel, count = rows.channel, len(rows.timestamp)
     values = {**rows.values, **rows.packed} if rows.packed else rows.values
     size = count * _VALUE_BYTES * (3 + len(channel.columns))
-    for name, kind in _objects(channel):
-        size += _size(values[name], kind, count)
+    for name, kind in _object_columns(channel):
+        size += _column_size(values[name], kind, count)
     if rows.extras:
-        size += sum(map(_weight, rows.extras.values()))
+        size += sum(map(_json_size, rows.extras.values()))
     return Chunk(channel, rows.timestamp, rows.received_at, rows.arrival, values, rows.extras, size)
 
 
-def _size(values: Any, kind: Kind, count: int) -> int:
+_OBJECT_KINDS = {Kind.SYMBOL, Kind.CODE, Kind.TEXT, Kind.LIST}
+
+
+@lru_cache(64)  # bounded: each batch has its own Channel object for an undocumented channel
+def _object_columns(channel: Channel) -> list[tuple[str, Kind]]:
+    return [(column.name, column.kind) for column in channel.columns if column.kind in _OBJECT_KINDS]
+
+
+def _column_size(values: Any, kind: Kind, count: int) -> int:
     if isinstance(values, PackedTexts | PackedCodes):
         return values.nbytes
     if kind is Kind.LIST:
-        return _TEXT_BYTES * count + _weight(values)
+        return _TEXT_BYTES * count + _json_size(values)
     try:
         return _TEXT_BYTES * count + sum(map(len, values))
-    except TypeError:  # some are missing
+    except TypeError:  # some values are None
         return _TEXT_BYTES * count + sum(map(len, filter(None, values)))
 
 
-@lru_cache(64)  # each batch has a new object for a channel that the reference does not name
-def _objects(channel: Channel) -> list[tuple[str, Kind]]:
-    return [(column.name, column.kind) for column in channel.columns if column.kind in _OBJECTS]
-
-
-_OBJECTS = {Kind.SYMBOL, Kind.CODE, Kind.TEXT, Kind.LIST}
-
-
-def _weight(value: Any) -> int:
+def _json_size(value: Any) -> int:
     if isinstance(value, str):
         return _TEXT_BYTES + len(value)
     if isinstance(value, dict):
-        return 2 * _TEXT_BYTES + sum(_weight(name) + _weight(inner) for name, inner in value.items())
+        return 2 * _TEXT_BYTES + sum(_json_size(name) + _json_size(inner) for name, inner in value.items())
     if isinstance(value, list | tuple):
-        return _TEXT_BYTES + sum(map(_weight, value))
+        return _TEXT_BYTES + sum(map(_json_size, value))
     return _VALUE_BYTES
 
 
 @dataclass
-class Hole:
-    """What was dropped: between which receipts (microseconds), of which channels, and how many rows."""
+class DroppedRows:
+    """Rows that did not fit into the recorder's queue.
+
+    Attributes
+    ----------
+    start, end
+        The receipt (microseconds) of the first and of the last of them.
+    rows
+        The number of rows.
+    channels
+        The names of their channels.
+    """
 
     start: int
     end: int

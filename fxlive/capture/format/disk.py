@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, whatever happens while they are written."""
+"""Atomic writing of files: a file appears under its name when it is complete and synced to the disk."""
 
 from __future__ import annotations
 
@@ -12,20 +12,26 @@ from fxlive.capture.format.layout import UNFINISHED
 
 
 class Disk:
-    """The files of one capture; a test can put a disk that fails in its place.
+    """The files of one capture. Tests replace it with a disk that fails.
 
     Parameters
     ----------
     capture
-        The capture's folder. It is made by the recorder, and never again: where it has gone, so has what it lay on, and
-        a new one would be on another disk.
+        The capture's folder. It must exist and is never created here: if it has vanished, its file system was
+        unmounted, and a new folder would be on another disk.
     """
 
     def __init__(self, capture: Path) -> None:
         self.capture = capture
 
     def publish(self, file: Path, write: Callable[[Path], None]) -> int:
-        """Have a file written elsewhere, bring it to the disk, and give it its name; return its size in bytes."""
+        """Have `write` create a file at a temporary path, sync it, and rename it to `file`; return its size in bytes.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written. The temporary file is deleted.
+        """
         unfinished = self.unfinished()
         try:
             write(unfinished)
@@ -35,13 +41,13 @@ class Disk:
             raise
 
     def unfinished(self) -> Path:
-        """Return a new name for a file that is being written: no tool takes it for a part, whatever becomes of it."""
+        """Return a new path for a file that is being written. No tool mistakes it for a part of the capture."""
         folder = self.capture / UNFINISHED
         folder.mkdir(exist_ok=True)
         return folder / f"{uuid4().hex}.tmp"
 
     def finish(self, unfinished: Path, file: Path) -> int:
-        """Give a written file its name, when all of it is on the disk; return its size in bytes."""
+        """Sync a complete file to the disk and rename it to `file`; return its size in bytes."""
         size = _sync(unfinished).st_size
         self._make_folder(file.parent)
         unfinished.replace(file)
@@ -56,7 +62,7 @@ class Disk:
         self.sync_folder(folder.parent)
 
     def remove(self, file: Path) -> bool:
-        """Remove a file, and return whether it is gone."""
+        """Delete a file; return whether it is gone."""
         try:
             file.unlink(missing_ok=True)
         except OSError:
@@ -64,7 +70,7 @@ class Disk:
         return True
 
     def free_bytes(self) -> int | None:
-        """Return the room that is left; None where nobody knows."""
+        """Return the free space in bytes; None if it cannot be determined."""
         try:
             return shutil.disk_usage(self.capture).free
         except OSError:
@@ -72,13 +78,13 @@ class Disk:
 
     @staticmethod
     def sync_folder(folder: Path) -> None:
-        """Bring the names in a folder to the disk, where the system knows how."""
+        """Sync the names in a folder to the disk, on systems that support it."""
         if os.name == "posix":
             _sync(folder)
 
 
 def _sync(path: Path) -> os.stat_result:
-    writable = os.O_RDWR if path.is_file() else os.O_RDONLY  # Windows syncs only what it may write
+    writable = os.O_RDWR if path.is_file() else os.O_RDONLY  # Windows syncs only files that are open for writing
     descriptor = os.open(path, writable)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The manifest of a capture: what is in it, from when to when, and where something is missing."""
+"""The manifest of a capture: its channels, its start and end, and its gaps."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fxlive.capture.format.layout import MANIFEST
 from fxlive.capture.format.schema import FORMAT_VERSION
 from fxlive.errors import CaptureError, NewerCapture
 
-_MOMENT = re.compile(r"-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
+_ISO_TIME = re.compile(r"-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
 
 
 class ChannelEntry(msgspec.Struct):
-    """A channel of a capture: the name of its folder, its rows, and when the first and the last were received."""
+    """A channel of a capture: the name of its folder, the number of rows, and the receipt of the first and the last."""
 
     folder: str
     rows: int
@@ -28,7 +28,7 @@ class ChannelEntry(msgspec.Struct):
 
 
 class GapEntry(msgspec.Struct):
-    """A time in which something may be missing; `end` is None while it lasts or if nobody saw its end."""
+    """A time in which rows may be missing; `end` is None if the gap had not ended or its end is unknown."""
 
     start: str
     end: str | None
@@ -38,12 +38,32 @@ class GapEntry(msgspec.Struct):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """What `_manifest.json` says. While recording it lags a few seconds behind the parts, which are the truth.
+    """The content of ``_manifest.json``. While recording it is up to a few seconds older than the parts.
 
-    Times are ISO 8601 in UTC. `rejected` counts messages that could not be taken, `dropped` the rows that the recorder
-    had no room for; `gaps` holds the newest ten thousand. `end` is None until the recording was stopped. `symbols` and
-    `drift` are what the session's frames were made of: the symbols in the order in which they came, and the dtypes of
-    the undocumented columns by channel.
+    Times are ISO 8601 in UTC.
+
+    Attributes
+    ----------
+    format_version
+        The version of the capture format.
+    session, url
+        The name of the session, and the address that it read, without secrets.
+    session_id, user_id
+        The ids that the platform sent on connection; None if it did not.
+    start, end
+        The start and the end of the recording; `end` is None until the recording is stopped.
+    channels
+        The recorded channels by name.
+    rejected
+        The number of rejected messages.
+    dropped
+        The number of rows that the recorder could not keep.
+    gaps
+        The newest 10,000 gaps.
+    symbols
+        The symbols of the session, in the order of the categories of its frames.
+    drift
+        The dtypes of the undocumented columns of each channel, in their order.
     """
 
     format_version: int = FORMAT_VERSION
@@ -62,7 +82,13 @@ class Manifest(msgspec.Struct, kw_only=True):
 
 
 def write(manifest: Manifest, disk: Disk) -> None:
-    """Write the manifest in place of the one before."""
+    """Write the manifest, replacing the previous one.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     disk.publish(disk.capture / MANIFEST, lambda file: _write_bytes(file, text))
 
@@ -77,35 +103,42 @@ def read(capture: str | Path) -> Manifest:
     Raises
     ------
     CaptureError
-        Where there is none, where it is not one, and where it is of a newer format.
+        If the manifest is missing, cannot be read, is invalid, or was written by a newer version of fxlive.
     """
     file = Path(capture) / MANIFEST
     try:
         return decode(file.read_bytes(), str(file))
     except FileNotFoundError as error:
-        raise CaptureError(f"{file} is not there. Name the folder of a capture, or record one.") from error
+        raise CaptureError(f"{file} does not exist. Pass the folder of a capture.") from error
     except OSError as error:
         raise CaptureError(f"{file} could not be read: {error.strerror or error}.") from error
 
 
 def decode(text: bytes, file: str) -> Manifest:
-    """Return the manifest that a file's text is.
+    """Decode and validate the text of a manifest.
+
+    Parameters
+    ----------
+    text
+        The content of the file.
+    file
+        The path, for error messages.
 
     Raises
     ------
     NewerCapture
-        Where it is of a newer format.
+        If a newer version of fxlive wrote it.
     CaptureError
-        Where it is none.
+        If it is not a valid manifest.
     """
     try:
-        found = msgspec.json.decode(text)
-        version = found["format_version"]
+        content = msgspec.json.decode(text)
+        version = content["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise NewerCapture(file, version, FORMAT_VERSION)
-        manifest = msgspec.convert(found, Manifest)
+        manifest = msgspec.convert(content, Manifest)
         for time in _times(manifest):
-            micros(time)
+            to_micros(time)
         return manifest
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CaptureError(f"{file} is not the manifest of a capture: {error}.") from error
@@ -121,33 +154,35 @@ def _times(manifest: Manifest) -> Iterator[str]:
     yield from [] if manifest.end is None else [manifest.end]
 
 
-def moment(micros: int) -> str:
-    """Return microseconds since 1970 as ISO 8601.
+def to_iso(micros: int) -> str:
+    """Return a time, given in microseconds since 1970 UTC, as ISO 8601.
 
-    >>> moment(1_399_552_200_000_000)
+    >>> to_iso(1_399_552_200_000_000)
     '2014-05-08T12:30:00.000000Z'
     """
     return f"{np.datetime64(micros, 'us')}Z"
 
 
-def micros(moment: str) -> int:
-    """Return the microseconds since 1970 of a manifest's time.
+def to_micros(text: str) -> int:
+    """Return a time of a manifest in microseconds since 1970 UTC.
 
     Raises
     ------
     ValueError
-        Where it is none as `moment` gives it.
+        If the text is not an ISO 8601 time in UTC, as `to_iso` returns it.
 
-    >>> micros("2014-05-08T12:30:00.000000Z")
+    Examples
+    --------
+    >>> to_micros("2014-05-08T12:30:00.000000Z")
     1399552200000000
     """
-    if _MOMENT.fullmatch(moment) is None:
-        raise ValueError(f"{moment[:40]!r} is not a time")
-    return int(np.datetime64(moment.removesuffix("Z"), "us").astype(np.int64))
+    if _ISO_TIME.fullmatch(text) is None:
+        raise ValueError(f"{text[:40]!r} is not a time")
+    return int(np.datetime64(text.removesuffix("Z"), "us").astype(np.int64))
 
 
 def without_secrets(url: str) -> str:
-    """Return a URL without what may hold a token: user, query and fragment.
+    """Return a URL without the parts that may hold a token: user, query and fragment.
 
     >>> without_secrets("wss://me:secret@example.com:8765/api/ws?token=abc")
     'wss://example.com:8765/api/ws'

@@ -1,4 +1,4 @@
-"""What a recorder notes besides the platform's rows: rejections and gaps, as rows of channels of its own."""
+"""Rejections and gaps as rows of the recorder's own channels, ``_rejected`` and ``_gaps``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from fxlive.capture.format.chunk import Chunk, Hole, chunk
+from fxlive.capture.format.chunk import Chunk, DroppedRows, to_chunk
 from fxlive.capture.format.layout import GAPS, REJECTED
-from fxlive.capture.format.manifest import GapEntry, moment
+from fxlive.capture.format.manifest import GapEntry, to_iso
 from fxlive.core.timestamps import NAT
 from fxlive.wire.batch import MAX_RAW_CHARS, Rejection, Rows
 from fxlive.wire.channels import Channel
@@ -21,7 +21,19 @@ MAX_MANIFEST_GAPS = 10_000
 
 @dataclass(frozen=True)
 class Gap:
-    """A time in which something may be missing (microseconds); `lost_rows` where the recorder dropped them itself."""
+    """A time in which rows may be missing.
+
+    Attributes
+    ----------
+    start, end
+        Microseconds since 1970 UTC; `end` is None while the gap lasts.
+    reason
+        The reason, for people.
+    channels
+        The names of the channels.
+    lost_rows
+        The number of rows that the recorder dropped or that the files lack; None if the number is unknown.
+    """
 
     start: int
     end: int | None
@@ -30,48 +42,50 @@ class Gap:
     lost_rows: int | None = None
 
 
-def gap_of(hole: Hole, why: str | None) -> Gap:
-    """Return the gap that a hole in the queue is."""
-    reason = f"not recorded: {why or 'more came than the disk takes'}"
-    return Gap(hole.start, hole.end, reason, tuple(sorted(hole.channels)), hole.rows)
+def gap_of_dropped_rows(dropped: DroppedRows, cause: str | None) -> Gap:
+    """Return dropped rows as a gap; `cause` is the disk's error, None if it had none."""
+    reason = f"not recorded: {cause or 'rows arrived faster than the disk could write them'}"
+    return Gap(dropped.start, dropped.end, reason, tuple(sorted(dropped.channels)), dropped.rows)
 
 
 def gap_rows(gap: Gap, now_us: int) -> Chunk:
-    """Return a gap as a row."""
+    """Return a gap as a row of ``_gaps``."""
     values = {
         "end": np.array([NAT if gap.end is None else gap.end], np.int64),
         "reason": [clean(gap.reason)],
         "channels": [tuple(map(clean, gap.channels))],
         "lost_rows": [gap.lost_rows],
     }
-    return _own_rows(GAPS, [gap.start], [now_us], values)
+    return _rows_of(GAPS, [gap.start], [now_us], values)
 
 
 def rejected_rows(rejected: Sequence[Rejection]) -> Chunk:
-    """Return rejections as rows."""
+    """Return rejections as rows of ``_rejected``."""
     stamps = [r.received_at for r in rejected]
     values = {"reason": [r.reason for r in rejected], "raw": [r.raw for r in rejected]}
-    return _own_rows(REJECTED, stamps, stamps, values)
+    return _rows_of(REJECTED, stamps, stamps, values)
 
 
-def _own_rows(channel: Channel, stamps: list[int], received: list[int], values: dict[str, Any]) -> Chunk:
-    unnumbered = np.full(len(stamps), -1, np.int64)
-    return chunk(Rows(channel, [], np.array(stamps, np.int64), np.array(received, np.int64), unnumbered, values))
+def _rows_of(channel: Channel, timestamp: list[int], received_at: list[int], values: dict[str, Any]) -> Chunk:
+    unnumbered = np.full(len(timestamp), -1, np.int64)
+    return to_chunk(
+        Rows(channel, [], np.array(timestamp, np.int64), np.array(received_at, np.int64), unnumbered, values)
+    )
 
 
-def refused(rows: Chunk, reason: str) -> list[Rejection]:
-    """Return rows that have no place in a capture as rejections, their values as JSON."""
+def as_rejections(rows: Chunk, reason: str) -> list[Rejection]:
+    """Return rows that cannot be written as rejections, with their values as JSON."""
     return [
-        Rejection(int(rows.received_at[place]), clean(reason), clean(_json(rows, place))[:MAX_RAW_CHARS])
-        for place in range(len(rows))
+        Rejection(int(rows.received_at[index]), clean(reason), clean(_json(rows, index))[:MAX_RAW_CHARS])
+        for index in range(len(rows))
     ]
 
 
-def _json(rows: Chunk, place: int) -> str:
-    values = {name: _plain(values[place]) for name, values in rows.values.items()} | rows.extras.get(place, {})
+def _json(rows: Chunk, index: int) -> str:
+    values = {name: _plain(values[index]) for name, values in rows.values.items()} | rows.extras.get(index, {})
     try:
         return msgspec.json.encode({"channel": rows.channel.name, **values}).decode()
-    except Exception:  # that may be why they have no place
+    except Exception:  # a value without a JSON form may be the reason why the row cannot be written
         return repr({"channel": rows.channel.name, **values})
 
 
@@ -80,26 +94,26 @@ def _plain(value: Any) -> Any:
 
 
 def clean(text: str) -> str:
-    """Return a text that every file can hold: half a surrogate pair is written out."""
+    """Return text that can be encoded as UTF-8: unpaired surrogates are replaced by their escape sequences."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-class GapBook:
-    """The gaps of a recording, each once: one that has ended takes the place of itself without an end."""
+class GapLog:
+    """The gaps of a recording for its manifest. When a gap is recorded again with its end, it replaces the open one."""
 
     def __init__(self) -> None:
         self._gaps: dict[tuple[int, str], GapEntry] = {}
 
-    def note(self, rows: Chunk) -> None:
-        """Add the gaps that rows of their channel hold."""
+    def add(self, rows: Chunk) -> None:
+        """Add rows of ``_gaps``."""
         columns = (rows.values[name] for name in ("end", "reason", "channels", "lost_rows"))
         for start, end, reason, channels, lost in zip(rows.timestamp.tolist(), *columns, strict=True):
-            ends = None if end == NAT else moment(int(end))
-            if ends is not None or (start, reason) not in self._gaps:
-                self._gaps[start, reason] = GapEntry(moment(start), ends, reason, channels, lost)
+            end_text = None if end == NAT else to_iso(int(end))
+            if end_text is not None or (start, reason) not in self._gaps:
+                self._gaps[start, reason] = GapEntry(to_iso(start), end_text, reason, channels, lost)
         while len(self._gaps) > MAX_MANIFEST_GAPS:
             del self._gaps[next(iter(self._gaps))]
 
     def entries(self) -> list[GapEntry]:
-        """Return the newest ten thousand, as the manifest has them."""
+        """Return the newest 10,000 gaps."""
         return list(self._gaps.values())

@@ -1,9 +1,8 @@
-"""The columns of a capture's files: one fixed schema for each channel, whatever undocumented fields come.
+"""The columns of a capture's files. Each channel has one fixed schema, whatever undocumented fields arrive.
 
-A file holds `timestamp`, `received_at`, the channel's columns, then `arrival`, which numbers the messages of all
-channels in the order in which they came (a replay needs it, no frame shows it), and `extra`, the undocumented fields as
-JSON.
-What is missing is null, also a number: NaN would spoil every sum in SQL.
+A file has the columns `timestamp`, `received_at` and those of the channel. Then come `arrival`, the number of the
+message among those of all channels, which gives a replay its order, and `extra`, the undocumented fields as JSON.
+Missing values are null in number columns, too: NaN would turn every sum in SQL into NaN.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from fxlive.wire.packing import PackedCodes, PackedTexts
 
 FORMAT_VERSION = 1
 DAY_US = 86_400_000_000
-_MANY_NAMES = 4096  # from here on a part holds only those that its rows use
+_MAX_UNUSED_NAMES = 4096  # if a vocabulary is larger, a part contains only the names that its rows use
 
 TIME = pa.timestamp("us", "UTC")
 CODES = pa.dictionary(pa.int32(), pa.string())
@@ -44,13 +43,13 @@ TYPES: dict[Kind, Any] = {
 
 @lru_cache(512)
 def schema(channel: Channel) -> Any:
-    """Return the Arrow schema of a channel's files; they also say themselves which channel they are of."""
+    """Return the Arrow schema of a channel's files. Its metadata names the channel and the format version."""
     fields = [pa.field("timestamp", TIME), pa.field("received_at", TIME)]
     fields += [pa.field(column.name, TYPES[column.kind]) for column in channel.columns]
     if channel not in (GAPS, REJECTED):
         fields += [pa.field("arrival", pa.int64()), pa.field("extra", pa.string())]
-    about = {"fxlive.channel": channel.name.encode("utf-8", "replace"), "fxlive.format": str(FORMAT_VERSION)}
-    return pa.schema(fields, metadata=about)
+    metadata = {"fxlive.channel": channel.name.encode("utf-8", "replace"), "fxlive.format": str(FORMAT_VERSION)}
+    return pa.schema(fields, metadata=metadata)
 
 
 def table(channel: Channel, chunks: Sequence[Chunk]) -> Any:
@@ -59,66 +58,70 @@ def table(channel: Channel, chunks: Sequence[Chunk]) -> Any:
     Raises
     ------
     ValueError, TypeError, OverflowError
-        Where a value does not fit its column; pyarrow's own errors are ValueErrors too, but for a few.
+        If a value does not fit its column. Most errors of pyarrow are ValueErrors, too.
     """
     columns: dict[str, Any] = {
         "timestamp": _times([chunk.timestamp for chunk in chunks]),
         "received_at": _times([chunk.received_at for chunk in chunks]),
-        "arrival": pa.array(_joined([chunk.arrival for chunk in chunks])),
+        "arrival": pa.array(_concatenate([chunk.arrival for chunk in chunks])),
         "extra": pa.array(_extras(chunks), pa.string()),
     }
     for column in channel.columns:
         columns[column.name] = _column(column.kind, [chunk.values[column.name] for chunk in chunks])
-    wanted = schema(channel)
-    return pa.table([columns[name] for name in wanted.names], schema=wanted)
+    target = schema(channel)
+    return pa.table([columns[name] for name in target.names], schema=target)
 
 
-def by_date(chunk_table: Any) -> list[tuple[int, Any]]:
-    """Return a table's rows as runs received on one date: days since 1970, and the rows."""
-    received = chunk_table.column("received_at").cast(pa.int64()).to_numpy()
+def split_by_date(rows: Any) -> list[tuple[int, Any]]:
+    """Split a table into runs of rows that were received on one date; return each date (days since 1970) and its rows.
+
+    A date comes more than once if the clock was set back over midnight.
+    """
+    received = rows.column("received_at").cast(pa.int64()).to_numpy()
     days = received // DAY_US
     bounds = [0, *(np.flatnonzero(days[1:] != days[:-1]) + 1).tolist(), len(days)]
-    return [(int(days[first]), chunk_table.slice(first, stop - first)) for first, stop in pairwise(bounds)]
+    return [(int(days[first]), rows.slice(first, stop - first)) for first, stop in pairwise(bounds)]
 
 
 def _column(kind: Kind, values: list[Any]) -> Any:
+    """Return the values of several chunks as one Arrow column."""
     if kind is Kind.TIME:
         return _times(values)
     if kind is Kind.NUMBER:
-        joined = _joined(values)
-        missing = np.isnan(joined)  # which lets the feed go on meanwhile, as Arrow's own search does not
-        return pa.array(joined, pa.float64(), mask=missing if missing.any() else None)
+        numbers = _concatenate(values)
+        missing = np.isnan(numbers)  # numpy releases the GIL here, so the feed can run; Arrow's own search does not
+        return pa.array(numbers, pa.float64(), mask=missing if missing.any() else None)
     if kind is Kind.KEY_INTEGER:
-        return pa.array(_joined(values), pa.int64())
-    if all(isinstance(some, PackedTexts) for some in values):
+        return pa.array(_concatenate(values), pa.int64())
+    if all(isinstance(packed, PackedTexts) for packed in values):
         return _texts(values)
-    if all(isinstance(some, PackedCodes) for some in values) and len({id(some.names) for some in values}) == 1:
-        return _codes(_joined([some.codes for some in values]), values[0].names)
+    if all(isinstance(packed, PackedCodes) for packed in values) and len({id(packed.names) for packed in values}) == 1:
+        return _codes(_concatenate([packed.codes for packed in values]), values[0].names)
     flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
     if TYPES[kind] is CODES:
         return pa.array(list(flat), pa.string()).dictionary_encode()
     return pa.array(list(flat), TYPES[kind])
 
 
-def _texts(packed: list[PackedTexts]) -> Any:
-    sizes = _joined([some.sizes for some in packed])
+def _texts(values: list[PackedTexts]) -> Any:
+    sizes = _concatenate([packed.sizes for packed in values])
     ends = np.zeros(len(sizes) + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])
     if ends[-1] >= 2**31:
-        raise ValueError("more text than one array can hold")
-    valid = None
-    if any(some.valid is not None for some in packed):
-        there = [np.ones(len(some), np.bool_) if some.valid is None else some.valid for some in packed]
-        valid = pa.py_buffer(np.packbits(np.concatenate(there), bitorder="little"))
-    data = b"".join([some.data for some in packed])
-    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data), valid)
+        raise ValueError("the texts exceed the 2 GB that one Arrow array can hold")
+    validity = None
+    if any(packed.valid is not None for packed in values):
+        valid = [np.ones(len(packed), np.bool_) if packed.valid is None else packed.valid for packed in values]
+        validity = pa.py_buffer(np.packbits(np.concatenate(valid), bitorder="little"))
+    data = b"".join([packed.data for packed in values])
+    return pa.StringArray.from_buffers(len(sizes), pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(data), validity)
 
 
 def _codes(codes: Any, names: list[str]) -> Any:
-    """Return codes with their names, those that are not used too: it is the vocabulary of the session, in its order."""
-    known = len(names)
-    if known > _MANY_NAMES:
-        used, codes = np.unique(np.append(codes, -1), return_inverse=True)  # -1 comes first, and is -1 again
+    """Return codes as a dictionary array. It includes unused names, because they are the session's categories."""
+    known = len(names)  # the vocabulary may grow in the meantime
+    if known > _MAX_UNUSED_NAMES:
+        used, codes = np.unique(np.append(codes, -1), return_inverse=True)  # -1 is always the first unique value
         codes = codes[:-1].astype(np.int32) - 1
         names = [names[code] for code in used[1:].tolist()]
     indices = pa.array(codes, pa.int32(), mask=codes < 0)
@@ -126,10 +129,10 @@ def _codes(codes: Any, names: list[str]) -> Any:
 
 
 def _times(values: list[Any]) -> Any:
-    return pa.array(_joined(values).view("M8[us]"), TIME)  # numpy's NaT has our NAT's bits, and becomes null
+    return pa.array(_concatenate(values).view("M8[us]"), TIME)  # NAT has the bits of numpy's NaT and becomes null
 
 
-def _joined(values: list[Any]) -> Any:
+def _concatenate(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else np.concatenate(values)
 
 
@@ -138,6 +141,6 @@ def _extras(chunks: Sequence[Chunk]) -> list[str | None]:
     for chunk in chunks:
         first = len(texts)
         texts += [None] * len(chunk)
-        for place, fields in chunk.extras.items():
-            texts[first + place] = msgspec.json.encode(fields).decode()
+        for index, fields in chunk.extras.items():
+            texts[first + index] = msgspec.json.encode(fields).decode()
     return texts

@@ -1,4 +1,4 @@
-"""What of a selection the Parquet files can be asked themselves, so that what is not wanted is not read."""
+"""Selections as Arrow filters, so that rows that are not wanted are not read from the files (predicate pushdown)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,26 @@ from fxlive.wire.messages import Kind
 
 _TEXTS = (Kind.SYMBOL, Kind.CODE, Kind.TEXT)
 _INTEGERS = (Kind.KEY_INTEGER, Kind.INTEGER)
-_MANY = 64
+_MAX_VALUES = 64
 
 
 def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]) -> Any:
-    """Return an Arrow expression that holds for every row that is wanted, and for few others; None where for all.
+    """Return an Arrow expression that is true for every selected row, and for few others; None if it is for all rows.
 
-    The selection itself is made of the frame (`table.select`); here is only what saves reading.
+    It only saves reading. `tables.selection.select` makes the exact selection from the frame.
 
+    Parameters
+    ----------
+    channel
+        The channel of the rows.
+    since, until
+        The first and last time selected; None: no limit.
+    where
+        The value, or the values, that a column must have. A column that Arrow cannot compare in the same way is left
+        out.
+
+    Examples
+    --------
     >>> from fxlive.wire.channels import CHANNELS
     >>> print(condition(CHANNELS["trades"], None, None, {"symbol": "EURUSD", "profit": 1.0}))
     (symbol == "EURUSD")
@@ -37,7 +49,7 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
     kinds = {column.name: column.kind for column in channel.columns}
     for name, value in where.items():
         values = list(value) if is_collection(value) else [value]
-        if name in kinds and 0 < len(values) <= _MANY:
+        if name in kinds and 0 < len(values) <= _MAX_VALUES:
             parts += _equal(name, kinds[name], values)
     if not parts:
         return None
@@ -48,18 +60,21 @@ def condition(channel: Channel, since: Any, until: Any, where: Mapping[str, Any]
 
 
 def _equal(name: str, kind: Kind, values: list[Any]) -> list[Any]:
-    """Return the condition, in a list, that a column is one of some values; an empty one where Arrow cannot say it."""
+    """Return a list with the condition that a column has one of the values; an empty one if Arrow cannot express it."""
     column = pc.field(name)
     if kind in _INTEGERS:
-        whole = all(type(v) is int or isinstance(v, np.integer) for v in values)
-        said = whole and all(-(2**63) <= v < 2**63 for v in values)
-        return [_any([column == int(v) for v in values])] if said else []
+        integers = all(type(v) is int or isinstance(v, np.integer) for v in values)
+        return [_any([column == int(v) for v in values])] if integers and all(map(_fits_int64, values)) else []
     if kind not in _TEXTS or not all(isinstance(v, str) for v in values):
         return []
     if not is_case_insensitive(name, kind):
         return [_any([column == v for v in values])]
     lower = pc.utf8_lower(column.cast(pa.string()))
     return [_any([lower == v.lower() for v in values])] if all(v.isascii() for v in values) else []
+
+
+def _fits_int64(value: Any) -> bool:
+    return -(2**63) <= int(value) < 2**63
 
 
 def _any(parts: list[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Where captures lie: a folder of this machine, or of an object storage that fsspec knows (`s3://...`, `gs://...`)."""
+"""Read access to a folder, local or in an object storage that fsspec supports (`s3://...`, `gs://...`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry:
-    """What lies in a folder: its path in the file system, whether it is a folder, and its size in bytes."""
+    """A file or folder: its path in the file system, whether it is a folder, and its size in bytes."""
 
     path: str
     folder: bool
@@ -25,24 +25,35 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return self.path.rsplit("/", 1)[-1]
 
 
 class Files:
-    """A folder and what lies in it, to be read.
+    """The files below a root folder.
 
     Parameters
     ----------
     path
-        A path, or a URL such as ``s3://bucket/captures`` for which fsspec has a file system.
+        A local path, or a URL such as ``s3://bucket/captures`` that fsspec has a file system for.
+
+    Attributes
+    ----------
+    local
+        Whether the folder is on this machine.
+    shown
+        The path as it was given.
+    root
+        The path of the folder in `filesystem`.
+    filesystem
+        The file system of pyarrow.
 
     Raises
     ------
     CaptureError
-        Where fsspec, or what it needs for such a URL, is not installed.
+        If fsspec, or a library that it needs for such a URL, is not installed.
     UnknownOption
-        Where it is neither.
+        If `path` is not a path.
 
     Examples
     --------
@@ -72,42 +83,42 @@ class Files:
         self.filesystem = fs.PyFileSystem(fs.FSSpecHandler(remote))
 
     def entries(self, folder: str, *, deep: bool = False) -> list[Entry]:
-        """Return what lies in a folder, by name; nothing where there is none. `deep`: in the folders below it too."""
+        """Return the content of a folder, sorted by path, with `deep` also of its subfolders; empty if missing."""
         selector = fs.FileSelector(folder, recursive=deep, allow_not_found=True)
-        found = _tried_twice(lambda: self.filesystem.get_file_info(selector))
-        entries = [Entry(info.path, info.type == fs.FileType.Directory, info.size or 0) for info in found]
+        infos = _with_one_retry(lambda: self.filesystem.get_file_info(selector))
+        entries = [Entry(info.path, info.type == fs.FileType.Directory, info.size or 0) for info in infos]
         return sorted(entries, key=lambda entry: entry.path)
 
     def is_folder(self, path: str) -> bool:
-        """Whether there is a folder of that path."""
+        """Whether a path is an existing folder."""
         return bool(self.filesystem.get_file_info(path).type == fs.FileType.Directory)
 
-    def leads_out(self, path: str) -> bool:
-        """Whether a path is a link, which may lead anywhere."""
+    def is_link(self, path: str) -> bool:
+        """Whether a path is a symbolic link, which may lead out of the root folder."""
         return self.local and os.path.islink(path)
 
     def read(self, path: str) -> bytes:
-        """Return what a file holds.
+        """Return the content of a file.
 
         Raises
         ------
         FileNotFoundError
-            Where there is none.
+            If the file does not exist.
         """
 
         def read() -> bytes:
             with self.filesystem.open_input_stream(path) as stream:
                 return bytes(stream.read())
 
-        return _tried_twice(read)
+        return _with_one_retry(read)
 
     def storage(self) -> Any:
-        """Return the file system for a library that asks for fsspec's; None for this machine's."""
+        """Return the fsspec file system, for libraries that need one; None for a local folder."""
         return None if self.local else self.filesystem.handler.fs
 
 
-def _tried_twice(read: Callable[[], T]) -> T:
-    """Return what is read, at the second try where the first one failed: a network may have been away for a moment."""
+def _with_one_retry(read: Callable[[], T]) -> T:
+    """Call `read`, and once more if it fails, because a network may have been unavailable for a moment."""
     try:
         return read()
     except FileNotFoundError:

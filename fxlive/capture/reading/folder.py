@@ -1,7 +1,7 @@
-"""A capture's folder as it is found: which of its files count, what is missing among them, and what can be read.
+"""The folder of one capture: which files count, which rows are missing, and what can be read.
 
-Nothing is taken from a file that has not been found in the capture's own folder, and nothing that a file holds names
-another. What cannot be read is told once as an `IncompleteCapture`, and is a hole that `gaps` shows.
+Only files found in the capture's own folder are read; paths that files contain are ignored. A problem with a file is
+reported once, as an `IncompleteCapture` warning, and the missing rows appear in `gaps`.
 """
 
 from __future__ import annotations
@@ -31,130 +31,146 @@ log = logging.getLogger("fxlive")
 
 
 class Folder:
-    """One capture, as it lies there: while it has no end it is looked at anew each time.
+    """The folder of one capture. Until the recording has ended, `refresh` looks for new parts.
 
     Parameters
     ----------
     files
-        Where it lies.
+        The files of the folder that was opened.
     path
-        Its folder there.
+        The path of the capture's folder.
+
+    Attributes
+    ----------
+    name
+        The name of the folder.
+    manifest
+        The manifest; None if it is missing or invalid.
+    incomplete
+        The problems found so far.
+    superseded
+        Parts that were merged into larger ones but not deleted, because the recorder was interrupted.
+    log_only
+        Whether problems are logged without a warning. For readers on a background thread, whose warnings nobody sees.
 
     Raises
     ------
     NewerCapture
-        Where it is of a newer format.
+        If a newer version of fxlive wrote the capture.
     """
 
     def __init__(self, files: Files, path: str) -> None:
         self.files = files
         self.path = path
         self.name = path.rstrip("/").rsplit("/", 1)[-1]
-        self.lost: list[IncompleteCapture] = []
-        self.superseded: list[Part] = []  # merged into larger ones, but not taken away: the recorder was cut off
-        self.quiet = False  # what is read on a background thread warns nobody: it is logged
-        self._told: set[tuple[str, str]] = set()
+        self.incomplete: list[IncompleteCapture] = []
+        self.superseded: list[Part] = []
+        self.log_only = False
+        self._warned: set[tuple[str, str]] = set()
         self._part_files: dict[Path, PartFile] = {}
         self._sizes: dict[Path, int] = {}
-        self._damaged: dict[Part, str] = {}
-        self._holes: dict[str, list[Gap]] = {}
-        self._lock = threading.RLock()  # what is listed, examined and told of belongs together
+        self._excluded: dict[Part, str] = {}  # with the reason
+        self._missing_rows: dict[str, list[Gap]] = {}
+        self._lock = threading.RLock()  # the list of parts, the open parts and the excluded parts change together
         self._parts: dict[str, list[Part]] | None = None
         self.manifest = self._read_manifest()
 
-    # What is there.
+    # Manifest, channels and parts.
 
     @property
     def ended(self) -> bool:
-        """Whether the recording was stopped: if not, it goes on, or was cut off."""
+        """Whether the recording was stopped. Otherwise it is still running, or was interrupted."""
         return self.manifest is not None and self.manifest.end is not None
 
     @property
     def start_us(self) -> int:
-        """When the recording began, or what its name says of that."""
+        """The start of the recording in microseconds; without a manifest, the time in the folder's name, or 0."""
         if self.manifest is not None:
-            return manifest.micros(self.manifest.start)
+            return manifest.to_micros(self.manifest.start)
         with suppress(ValueError):
             date, time = self.name[:10], self.name[11:17]
-            return manifest.micros(f"{date}T{time[:2]}:{time[2:4]}:{time[4:6]}")
+            return manifest.to_micros(f"{date}T{time[:2]}:{time[2:4]}:{time[4:6]}")
         return 0
 
     def refresh(self) -> None:
-        """Look anew while it has no end: which parts there are, and whether it has ended."""
+        """Reload the manifest and the list of parts, unless the recording has ended."""
         if not self.ended:
-            self.look_anew()
+            self.reload()
 
-    def look_anew(self) -> None:
-        """Look anew, which parts there are."""
+    def reload(self) -> None:
+        """Reload the manifest and the list of parts."""
         with self._lock:
-            self.manifest = self._read_manifest()  # first: the parts are never behind it
+            self.manifest = self._read_manifest()  # before the parts: they are never older than the manifest
             self._parts = None
 
     def channels(self) -> list[Channel]:
-        """Return the channels that have rows or should have, by their coming, and the recorder's own."""
+        """Return the channels that have rows, or should have: those of the manifest, then others."""
         names = {entry.folder: name for name, entry in self._entries().items()}
-        if self._expected(REJECTED):
+        if self._expected_rows(REJECTED):
             names[layout.channel_folder(REJECTED)] = REJECTED.name
-        found = []
+        channels = []
         for folder in dict.fromkeys([*names, *self.parts()]):
-            name = names.get(folder) or self._name_of(folder)
+            name = names.get(folder) or self._channel_name(folder)
             if name is None:
-                self.tell(f"{self.path}/{folder}", "is not named as the folder of a channel: its rows were left out.")
+                self.warn(f"{self.path}/{folder}", "is not named as the folder of a channel: its rows were left out.")
                 continue
-            found.append(_OWN.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
-        return found
+            channels.append(_OWN_CHANNELS.get(folder) or CHANNELS.get(name) or Channel(name, columns=(ID,)))
+        return channels
 
-    def _name_of(self, folder: str) -> str | None:
-        """Return the channel whose folder this is; a very long name is in its parts alone, where no manifest is."""
-        if folder in _OWN:
-            return _OWN[folder].name
-        names = chain([layout.channel_of(folder)], map(self._noted_in, self.parts().get(folder, [])))
+    def _channel_name(self, folder: str) -> str | None:
+        """Return the name of a folder's channel; None if the folder is not one of a channel.
+
+        A very long name is cut in the folder's name, but complete in the metadata of the parts.
+        """
+        if folder in _OWN_CHANNELS:
+            return _OWN_CHANNELS[folder].name
+        names = chain([layout.channel_of(folder)], map(self._name_in_metadata, self.parts().get(folder, [])))
         return next((name for name in names if layout.channel_folder(Channel(name)) == folder), None)
 
-    def _noted_in(self, part: Part) -> str:
+    def _name_in_metadata(self, part: Part) -> str:
         try:
-            noted = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem).physical_schema.metadata or {}
-            return str(noted.get(b"fxlive.channel", b"").decode())
-        except (OSError, pa.ArrowException, UnicodeDecodeError):  # who reads it says what is wrong with it
+            fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
+            return str((fragment.physical_schema.metadata or {}).get(b"fxlive.channel", b"").decode())
+        except (OSError, pa.ArrowException, UnicodeDecodeError):  # reported when the part is read
             return ""
 
     def _entries(self) -> dict[str, manifest.ChannelEntry]:
-        """Return what the manifest says of channels whose folders are named as they should be."""
+        """Return the channels of the manifest; those with an unexpected folder name are ignored."""
         entries = {} if self.manifest is None else self.manifest.channels
         return {name: entry for name, entry in entries.items() if layout.channel_folder(Channel(name)) == entry.folder}
 
     def parts(self) -> dict[str, list[Part]]:
-        """Return the parts that count by the names of their channels' folders, in the order of their rows."""
+        """Return the parts that count, by the name of the channel's folder, in the order of their rows."""
         with self._lock:
             if self._parts is None:
-                self._parts = self._listed()
+                self._parts = self._list_parts()
             return self._parts
 
-    def _listed(self) -> dict[str, list[Part]]:
+    def _list_parts(self) -> dict[str, list[Part]]:
         by_date: dict[tuple[str, str], list[Part]] = {}
         for folder in self._entries_in(self.path):
             if folder.folder and folder.name.startswith("channel="):
                 for part in self._parts_in(folder.path):
-                    if part not in self._damaged:  # it must not hide those that it claims to have been merged from
+                    if part not in self._excluded:  # an invalid part must not hide the parts that its name includes
                         by_date.setdefault((part.channel_folder, part.date), []).append(part)
         parts: dict[str, list[Part]] = {}
         self.superseded = []
-        for (channel, _), some in by_date.items():
-            counted = layout.uncovered(some)
-            parts.setdefault(channel, []).extend(counted)
-            self.superseded += sorted(set(some) - set(counted), key=lambda part: part.file)
-        there = {part.file for some in parts.values() for part in some}
-        self._part_files = {file: part_file for file, part_file in self._part_files.items() if file in there}
-        self._sizes = {file: size for file, size in self._sizes.items() if file in there}
-        return {name: sorted(some, key=lambda part: part.start) for name, some in parts.items()}
+        for (channel, _), listed in by_date.items():
+            current = layout.current_parts(listed)
+            parts.setdefault(channel, []).extend(current)
+            self.superseded += sorted(set(listed) - set(current), key=lambda part: part.file)
+        files = {part.file for channel_parts in parts.values() for part in channel_parts}
+        self._part_files = {file: part_file for file, part_file in self._part_files.items() if file in files}
+        self._sizes = {file: size for file, size in self._sizes.items() if file in files}
+        return {name: sorted(channel_parts, key=lambda part: part.start) for name, channel_parts in parts.items()}
 
     def _parts_in(self, folder: str) -> Iterator[Part]:
         for entry in self._entries_in(folder, deep=True):
             part = None if entry.folder else layout.part_of(Path(entry.path))
             if part is None or Path(entry.path).parents[1].as_posix() != folder:
                 continue
-            if any(self.files.leads_out(path) for path in (folder, str(part.file.parent), entry.path)):
-                self.tell(entry.path, "is a link, which may lead anywhere: its rows were left out.")
+            if any(self.files.is_link(path) for path in (folder, str(part.file.parent), entry.path)):
+                self.warn(entry.path, "is a link, which may point outside the capture: its rows were left out.")
                 continue
             self._sizes[part.file] = entry.size_bytes
             yield part
@@ -172,66 +188,72 @@ class Folder:
         except NewerCapture:
             raise
         except FileNotFoundError:
-            self.tell(file, "is missing: whose session it was, and how many rows there should be, is not known.")
+            self.warn(file, "is missing: the name of the session and the expected number of rows are unknown.")
         except (OSError, CaptureError) as error:
-            self.tell(file, f"could not be read, so how many rows there should be is not known ({error}).")
+            self.warn(file, f"could not be read, so the expected number of rows is unknown ({error}).")
         return None
 
-    # What can be read.
+    # Reading parts.
 
     def part_files(self, channel: Channel) -> list[PartFile]:
-        """Return the parts of a channel that can be read.
+        """Return the readable parts of a channel, in the order of their rows; exclude and report the others.
 
         Raises
         ------
         FileNotFoundError
-            Where a recorder took one away meanwhile.
+            If a recorder has merged and deleted a part since the parts were listed.
         NewerCapture
-            Where one is of a newer format.
+            If a newer version of fxlive wrote one.
         CaptureError
-            Where nothing can be read at present.
+            If the storage cannot be read at present.
         """
         folder = layout.channel_folder(channel)
         with self._lock:
-            while True:
-                parts, known = self.parts().get(folder, []), len(self._damaged)
+            while True:  # excluding a part may uncover others that its name includes
+                parts, excluded = self.parts().get(folder, []), len(self._excluded)
                 for part in parts:
                     if part.file not in self._part_files:
-                        self._examine(part, channel)
-                if len(self._damaged) == known:
+                        self._open(part, channel)
+                if len(self._excluded) == excluded:
                     break
             part_files = [self._part_files[part.file] for part in parts]
-            self._note_holes(channel, part_files)
+            self._find_missing_rows(channel, part_files)
         return part_files
 
-    def _examine(self, part: Part, channel: Channel) -> None:
+    def _open(self, part: Part, channel: Channel) -> None:
+        """Read the footer of a part; exclude the part if it is invalid."""
         for last_try in (False, True):
             fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
             try:
                 fragment.ensure_complete_metadata()
-                wrong = mismatch(fragment, part, channel)
+                difference = mismatch(fragment, part, channel)
                 break
             except FileNotFoundError:
                 raise
             except (OSError, pa.ArrowException) as error:
-                if self.doubt(part, channel, error):
+                if self.exclude_if_damaged(part, channel, error):
                     return
                 if last_try:
                     raise unreadable(part.file.as_posix(), error) from error
-        if wrong is None:
+        if difference is None:
             self._part_files[part.file] = PartFile(part, fragment, self._sizes.get(part.file, 0))
         else:
-            self._leave_out(part, wrong)
+            self._exclude(part, difference)
 
-    def doubt(self, part: Part, channel: Channel, error: Exception) -> bool:
-        """Leave a part out that could not be read, if its bytes are to blame; return whether they are.
+    def exclude_if_damaged(self, part: Part, channel: Channel, error: Exception) -> bool:
+        """Find out whether an error came from the content of a part or from the storage; exclude a damaged part.
+
+        Returns
+        -------
+        bool
+            Whether the part is damaged.
 
         Raises
         ------
         FileNotFoundError
-            Where a recorder took it away meanwhile.
+            If a recorder has merged and deleted the part.
         CaptureError
-            Where it cannot be said, because nothing can be read at present.
+            If the storage cannot be read at present.
         """
         if isinstance(error, MemoryError):
             raise error
@@ -239,123 +261,127 @@ class Folder:
             content = pa.BufferReader(self.files.read(part.file.as_posix()))
         except FileNotFoundError:
             raise
-        except OSError as again:
-            raise unreadable(part.file.as_posix(), again) from error
+        except OSError as storage_error:
+            raise unreadable(part.file.as_posix(), storage_error) from error
         try:
             for _ in FORMAT.make_fragment(content).to_batches(schema=schema(channel)):
                 pass
         except MemoryError:
             raise
-        except (OSError, pa.ArrowException) as wrong:
-            self._leave_out(part, f"cannot be read ({first_line(wrong)})")
+        except (OSError, pa.ArrowException) as damage:
+            self._exclude(part, f"cannot be read ({first_line(damage)})")
             return True
         return False
 
-    def _leave_out(self, part: Part, why: str) -> None:
+    def _exclude(self, part: Part, reason: str) -> None:
         with self._lock:
             self._part_files.pop(part.file, None)
-            self._damaged[part] = why
+            self._excluded[part] = reason
             self._parts = None
 
-    def holes(self, channel: Channel) -> list[Gap]:
-        """Return where rows of a channel should be and are not: parts that are gone, damaged or foreign."""
+    # Missing rows.
+
+    def missing_rows(self, channel: Channel) -> list[Gap]:
+        """Return gaps for the rows of a channel that the manifest or the row numbers call for and no part has."""
         self.part_files(channel)
-        return self._holes[layout.channel_folder(channel)]
+        return self._missing_rows[layout.channel_folder(channel)]
 
-    def _note_holes(self, channel: Channel, part_files: Sequence[PartFile]) -> None:
+    def _find_missing_rows(self, channel: Channel, part_files: Sequence[PartFile]) -> None:
         folder = layout.channel_folder(channel)
-        damaged = {part: 0 for part in self._damaged if part.channel_folder == folder}
-        first, last = self._span(channel)
+        excluded = {part: 0 for part in self._excluded if part.channel_folder == folder}
+        first, last = self._received_span(channel)
         gaps = []
-        for start, stop, part in self._missing(channel, [part_file.part for part_file in part_files], list(damaged)):
-            before = [part_file.span("received_at")[1] for part_file in part_files if part_file.part.stop <= start]
-            after = [part_file.span("received_at")[0] for part_file in part_files if part_file.part.start >= stop]
+        for start, stop, part in self._missing_ranges(channel, [file.part for file in part_files], list(excluded)):
+            before = [file.span("received_at")[1] for file in part_files if file.part.stop <= start]
+            after = [file.span("received_at")[0] for file in part_files if file.part.start >= stop]
             gap_start, gap_end = max(before, default=first), min(after, default=last)
-            why = "a part is gone" if part is None else f"{part.file.name} {self._damaged[part]}"
-            gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {why}", (channel.name,), stop - start))
+            cause = "no file has these rows" if part is None else f"{part.file.name} {self._excluded[part]}"
+            gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {cause}", (channel.name,), stop - start))
             if part is None:
-                self.tell(f"{self.path}/{folder}", f"lacks {stop - start:,} rows: a part is gone.")
+                self.warn(f"{self.path}/{folder}", f"lacks {stop - start:,} rows: no file has them.")
             else:
-                damaged[part] += stop - start
-        for part, rows in damaged.items():
-            missing = f"{rows:,} rows are missing" if rows else "what rows it held are in other parts"
-            self.tell(part.file.as_posix(), f"{self._damaged[part]}: {missing}.")
-        self._holes[folder] = gaps
+                excluded[part] += stop - start
+        for part, rows in excluded.items():
+            missing = f"{rows:,} rows are missing" if rows else "its rows are in other files"
+            self.warn(part.file.as_posix(), f"{self._excluded[part]}: {missing}.")
+        self._missing_rows[folder] = gaps
 
-    def _missing(
-        self, channel: Channel, good: Sequence[Part], damaged: Sequence[Part]
+    def _missing_ranges(
+        self, channel: Channel, readable: Sequence[Part], excluded: Sequence[Part]
     ) -> Iterator[tuple[int, int, Part | None]]:
-        """Yield the numbers of rows that are missing, and the damaged part that held them; None where it is gone."""
-        expected = self._expected(channel)
-        end = expected if self.ended and expected else max([expected, *(part.stop for part in damaged)])
-        at = 0
-        for start, stop in [*((part.start, part.stop) for part in good), (end, end)]:
-            while at < start:
-                part = next((part for part in damaged if part.start <= at < part.stop), None)
-                ends = [part.stop] if part is not None else [p.start for p in damaged if p.start > at]
-                upto = min([start, *ends])
-                yield at, upto, part
-                at = upto
-            at = max(at, stop)
+        """Yield ranges of missing row numbers, each with the excluded part that had the rows; None if there is none."""
+        expected = self._expected_rows(channel)
+        end = expected if self.ended and expected else max([expected, *(part.stop for part in excluded)])
+        row = 0
+        for start, stop in [*((part.start, part.stop) for part in readable), (end, end)]:
+            while row < start:
+                part = next((part for part in excluded if part.start <= row < part.stop), None)
+                ends = [part.stop] if part is not None else [p.start for p in excluded if p.start > row]
+                range_stop = min([start, *ends])
+                yield row, range_stop, part
+                row = range_stop
+            row = max(row, stop)
 
-    def _expected(self, channel: Channel) -> int:
-        """Return how many rows there are at least: the manifest lags behind the parts."""
+    def _expected_rows(self, channel: Channel) -> int:
+        """Return the least number of rows that a channel should have. The manifest may be older than the parts."""
         if channel is REJECTED:
             return 0 if self.manifest is None else self.manifest.rejected
         entry = None if channel is GAPS else self._entries().get(channel.name)
         return 0 if entry is None else entry.rows
 
-    def _span(self, channel: Channel) -> tuple[int, int | None]:
-        """Return from when to when rows of a channel were received, as far as the manifest tells."""
-        entry = None if channel in _OWN.values() else self._entries().get(channel.name)
+    def _received_span(self, channel: Channel) -> tuple[int, int | None]:
+        """Return the first and the last receipt of a channel, or else of the recording; None if the end is unknown."""
+        entry = None if channel in _OWN_CHANNELS.values() else self._entries().get(channel.name)
         if entry is not None:
-            return manifest.micros(entry.first_received_at), manifest.micros(entry.last_received_at)
+            return manifest.to_micros(entry.first_received_at), manifest.to_micros(entry.last_received_at)
         end = None if self.manifest is None else self.manifest.end
-        return self.start_us, None if end is None else manifest.micros(end)
+        return self.start_us, None if end is None else manifest.to_micros(end)
 
-    def tell(self, file: str, what: str) -> None:
-        """Tell, once, that something is wrong with a file."""
-        if (file, what) not in self._told:
-            self._told.add((file, what))
-            self.lost.append(IncompleteCapture(file, what))
-            if self.quiet:
-                log.warning("%s", self.lost[-1])
+    def warn(self, file: str, problem: str) -> None:
+        """Report a problem with a file; the same problem is reported once."""
+        if (file, problem) not in self._warned:
+            self._warned.add((file, problem))
+            self.incomplete.append(IncompleteCapture(file, problem))
+            if self.log_only:
+                log.warning("%s", self.incomplete[-1])
             else:
-                warnings.warn(self.lost[-1], stacklevel=2)
+                warnings.warn(self.incomplete[-1], stacklevel=2)
 
 
-_OWN = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}
+_OWN_CHANNELS = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}
 
 
 def unreadable(file: str, error: Exception) -> CaptureError:
-    """Return the error that something could not be read for reasons that are not its own."""
-    return CaptureError(f"{file} cannot be read at present: {first_line(error)}. Nothing was left out; try once more.")
+    """Return the error for a file that cannot be read because of the storage, not because of its content."""
+    return CaptureError(f"{file} cannot be read at present: {first_line(error)}. No rows were left out; try again.")
 
 
 def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, cut to 200 characters; the type's name if it has no message."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
-def find(files: Files) -> list[Folder]:
-    """Return the captures at a path, by their beginnings: the one that it is, or those that lie in it.
+def find_captures(files: Files) -> list[Folder]:
+    """Return the capture at a path, or the captures in its subfolders, sorted by start.
 
     Raises
     ------
     NotACapture
-        Where there is none.
+        If there is no capture.
     """
     try:
         if not files.is_folder(files.root):
             raise NotACapture(files.shown, "there is no such folder")
-        inside = files.entries(files.root)
-        if _is_capture(inside):
+        entries = files.entries(files.root)
+        if _is_capture(entries):
             return [Folder(files, files.root)]
-        found = [e.path for e in inside if e.folder and _is_capture(files.entries(e.path))]
+        paths = [entry.path for entry in entries if entry.folder and _is_capture(files.entries(entry.path))]
     except OSError as error:
         raise NotACapture(files.shown, f"it cannot be read ({first_line(error)})") from error
-    if not found:
-        raise NotACapture(files.shown, f"it has neither a {MANIFEST} nor folders of channels, nor do the folders in it")
-    return sorted((Folder(files, path) for path in found), key=lambda folder: (folder.start_us, folder.name))
+    if not paths:
+        reason = f"neither the folder nor its subfolders have a {MANIFEST} or folders of channels"
+        raise NotACapture(files.shown, reason)
+    return sorted((Folder(files, path) for path in paths), key=lambda folder: (folder.start_us, folder.name))
 
 
 def _is_capture(entries: Iterable[Any]) -> bool:

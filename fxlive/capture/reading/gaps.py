@@ -1,6 +1,4 @@
-"""The times in which something of a capture may be missing: noted by the session and its recorder, or found in the
-files.
-"""
+"""The gaps of captures: those recorded by the session and its recorder, and those found in the files."""
 
 from __future__ import annotations
 
@@ -14,71 +12,82 @@ from fxlive.capture.format import manifest
 from fxlive.capture.format.layout import GAPS, REJECTED, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
-from fxlive.capture.reading.rows import Recorded, part_files_of
+from fxlive.capture.reading.rows import ChannelReader, part_files_of
 from fxlive.core.arguments import micros_of
 
 
 def gaps_of(folders: Sequence[Folder], until_us: int | None = None) -> list[Gap]:
-    """Return the gaps of captures by their beginnings, as they were known at a moment."""
-    found = sorted([*noted(folders), *_holes(folders), *_between(folders)], key=lambda gap: gap.start)
+    """Return all gaps of captures, sorted by start.
+
+    Parameters
+    ----------
+    folders
+        The captures, sorted by start.
+    until_us
+        Return the gaps as they were known at this time (microseconds): later ones are left out, and one that had not
+        ended has no end. None: as they are known now.
+    """
+    gaps = [*recorded_gaps(folders), *_missing_rows(folders), *_between(folders)]
+    gaps.sort(key=lambda gap: gap.start)
     if until_us is None:
-        return found
-    begun = [gap for gap in found if gap.start <= until_us]
+        return gaps
+    begun = [gap for gap in gaps if gap.start <= until_us]
     return [gap if gap.end is None or gap.end <= until_us else replace(gap, end=None) for gap in begun]
 
 
-def noted(folders: Sequence[Folder]) -> list[Gap]:
-    """Return the gaps that were recorded: of one that was written again when it ended, the row with the end counts.
+def recorded_gaps(folders: Sequence[Folder]) -> list[Gap]:
+    """Return the gaps that were recorded. If a gap was recorded again when it ended, the row with the end counts.
 
-    In those without `lost_rows` the session was away; the others are what the recorder dropped.
+    In gaps without `lost_rows` the session was disconnected; the others are rows that the recorder dropped.
     """
-    found: dict[tuple[int, str], Gap] = {}
+    gaps: dict[tuple[int, str], Gap] = {}
     for folder in folders:
-        found |= _noted(folder)
-    return list(found.values())
+        gaps |= _recorded_gaps(folder)
+    return list(gaps.values())
 
 
-def _noted(folder: Folder) -> dict[tuple[int, str], Gap]:
-    """Return the gaps of one capture; those whose rows are lost are the manifest's."""
-    rows = Recorded(GAPS, [folder]).table()
-    found: dict[tuple[int, str], Gap] = {}
-    stamps = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
+def _recorded_gaps(folder: Folder) -> dict[tuple[int, str], Gap]:
+    """Return the gaps of one capture by start and reason. Gaps whose rows are lost are taken from the manifest."""
+    rows = ChannelReader(GAPS, [folder]).table()
+    gaps: dict[tuple[int, str], Gap] = {}
+    starts = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
     columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
-    for start, end, reason, channels, lost_rows in zip(stamps, *columns, strict=True):
-        ends = None if end is None else micros_of(end)
-        if ends is not None or (start, reason) not in found:  # it may end just when a recording is told that it lasts
-            found[start, reason] = Gap(start, ends, reason, tuple(channels), lost_rows)
-    lost = 0
+    for start, end_time, reason, channels, lost_rows in zip(starts, *columns, strict=True):
+        end = None if end_time is None else micros_of(end_time)
+        if end is not None or (start, reason) not in gaps:  # the row with the end may come before the one without
+            gaps[start, reason] = Gap(start, end, reason, tuple(channels), lost_rows)
+    missing = 0
     for entry in [] if folder.manifest is None else folder.manifest.gaps:
-        ends = None if entry.end is None else manifest.micros(entry.end)
-        gap = Gap(manifest.micros(entry.start), ends, entry.reason, entry.channels, entry.lost_rows)
-        known = found.get((gap.start, gap.reason))
-        if known is None or (known.end is None and ends is not None):
-            found[gap.start, gap.reason] = gap
-            lost += 1
-    if lost:
-        folder.tell(f"{folder.path}/{channel_folder(GAPS)}", f"lacks {lost:,} gaps: they are the manifest's.")
-    return found
+        end = None if entry.end is None else manifest.to_micros(entry.end)
+        gap = Gap(manifest.to_micros(entry.start), end, entry.reason, entry.channels, entry.lost_rows)
+        recorded = gaps.get((gap.start, gap.reason))
+        if recorded is None or (recorded.end is None and end is not None):
+            gaps[gap.start, gap.reason] = gap
+            missing += 1
+    if missing:
+        file = f"{folder.path}/{channel_folder(GAPS)}"
+        folder.warn(file, f"lacks {missing:,} gaps: they were taken from the manifest.")
+    return gaps
 
 
-def _holes(folders: Sequence[Folder]) -> list[Gap]:
-    """Return where parts are gone, damaged or foreign."""
-    found = []
+def _missing_rows(folders: Sequence[Folder]) -> list[Gap]:
+    """Return gaps for rows that no readable part has."""
+    gaps = []
     for folder in folders:
         for channel in folder.channels():
-            part_files_of(folder, channel)  # whatever a recorder does meanwhile
-            found += folder.holes(channel)
-    return found
+            part_files_of(folder, channel)  # retries while a recorder merges parts
+            gaps += folder.missing_rows(channel)
+    return gaps
 
 
 def _between(folders: Sequence[Folder]) -> list[Gap]:
     """Return the times between captures that are read as one."""
-    found = []
+    gaps = []
     for former, following in pairwise(folders):
-        spans = [p.span("received_at")[1] for channel in former.channels() for p in part_files_of(former, channel)]
+        received = [p.span("received_at")[1] for channel in former.channels() for p in part_files_of(former, channel)]
         end = former.manifest.end if former.manifest is not None else None
-        ended = manifest.micros(end) if end is not None else max(spans, default=former.start_us)
-        if ended < following.start_us:
+        end_us = manifest.to_micros(end) if end is not None else max(received, default=former.start_us)
+        if end_us < following.start_us:
             channels = tuple(channel.name for channel in former.channels() if channel not in (GAPS, REJECTED))
-            found.append(Gap(ended, following.start_us, "not recorded: between two recordings", channels))
-    return found
+            gaps.append(Gap(end_us, following.start_us, "not recorded: between two recordings", channels))
+    return gaps

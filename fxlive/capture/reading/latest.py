@@ -1,4 +1,4 @@
-"""The newest row of each key of a capture, by the rules by which a live session finds it (`RollingTable`, `Store`)."""
+"""The newest row of each key in a capture, by the rules of a live session (`RollingTable`, `Store`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import UndocumentedColumns
 
 
-def newest_places(rows: Any, channel: Channel) -> Any:
-    """Return the places of the newest row of each key: the latest `timestamp`, of equal ones the last.
+def newest_rows(rows: Any, channel: Channel) -> Any:
+    """Return the indices of each key's newest row: the one with the latest `timestamp`, of equal ones the last.
 
     Parameters
     ----------
     rows
-        An Arrow table of `columns` and `received_at`, in the order of arrival.
+        An Arrow table with the columns of `columns(channel)` and `received_at`, in the order of arrival.
+    channel
+        The channel of the rows.
     """
     stamps = rows.column("timestamp").to_numpy().astype(np.int64)
     order = np.arange(len(rows))
@@ -33,20 +35,19 @@ def newest_places(rows: Any, channel: Channel) -> Any:
 
 
 def columns(channel: Channel) -> list[str]:
-    """Return the columns by which the newest rows are found."""
+    """Return the columns that `newest_rows` needs."""
     return ["timestamp", *(() if channel.single else channel.key)]
 
 
 def _keys(rows: Any, channel: Channel) -> pd.DataFrame:
-    known = {column.name: column for column in channel.columns}
-    only_keys = Channel(channel.name, columns=tuple(known[name] for name in channel.key))
-    return to_frame(rows.to_batches(), len(rows), only_keys, Vocabulary(), UndocumentedColumns(only_keys))[
-        list(channel.key)
-    ]
+    by_name = {column.name: column for column in channel.columns}
+    only_keys = Channel(channel.name, columns=tuple(by_name[name] for name in channel.key))
+    keys = to_frame(rows.to_batches(), len(rows), only_keys, Vocabulary(), UndocumentedColumns(only_keys))
+    return keys[list(channel.key)]
 
 
 def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:
-    """Return the newest rows without those of what has ended, where such leave."""
+    """Return the newest rows without ended ones, such as closed positions, if the channel's `latest` omits them."""
     if not channel.leaves or channel.ends is None:
         return newest
     column, ends = channel.ends
@@ -54,26 +55,26 @@ def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:
 
 
 def without_covered(positions: pd.DataFrame, closings: pd.DataFrame) -> pd.DataFrame:
-    """Return the newest rows of positions without those whose volume later closing trades cover.
+    """Return the newest rows of positions without those whose volume is covered by later closing trades.
 
     Parameters
     ----------
     positions
-        One row a ticket.
+        One row per ticket.
     closings
-        The trades with status CLOSED, in the order of arrival. What an execution says last counts, from when it was
-        first said.
+        The trades with status CLOSED, in the order of arrival. If an execution comes more than once, its last volume
+        and its first timestamp count.
     """
     if positions.empty or closings.empty:
         return positions
-    said: dict[int, dict[str, tuple[Any, float]]] = {}
-    of_tickets = closings[closings["ticket"].isin(positions["ticket"]).to_numpy()]
-    columns = (of_tickets[name].tolist() for name in ("ticket", "execution_id", "volume"))
-    for at, ticket, execution, volume in zip(of_tickets.index, *columns, strict=True):
-        before = said.setdefault(ticket, {}).get(execution)
-        said[ticket][execution] = (at if before is None else min(at, before[0]), volume)
+    closed: dict[int, dict[str, tuple[Any, float]]] = {}
+    relevant = closings[closings["ticket"].isin(positions["ticket"]).to_numpy()]
+    columns = (relevant[name].tolist() for name in ("ticket", "execution_id", "volume"))
+    for at, ticket, execution, volume in zip(relevant.index, *columns, strict=True):
+        before = closed.setdefault(ticket, {}).get(execution)
+        closed[ticket][execution] = (at if before is None else min(at, before[0]), volume)
     covered = [
-        sum(v for at, v in said.get(ticket, {}).values() if at > row_at) >= volume - VOLUME_TOLERANCE and ticket in said
+        ticket in closed and sum(v for at, v in closed[ticket].values() if at > row_at) >= volume - VOLUME_TOLERANCE
         for row_at, ticket, volume in zip(positions.index, positions["ticket"], positions["volume"], strict=True)
     ]
     return positions[~np.array(covered, bool)]

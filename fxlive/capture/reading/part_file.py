@@ -101,7 +101,7 @@ def mismatch(fragment: Any, part: Part, channel: Channel) -> str | None:
     if metadata.get(b"fxlive.channel") != expected.metadata[b"fxlive.channel"]:
         return "is not a part of this channel"
     if fragment.metadata.num_rows != len(part):
-        return f"holds {fragment.metadata.num_rows:,} rows"
+        return f"holds {fragment.metadata.num_rows:,} rows instead of {len(part):,}"
     for field in expected:
         index = actual.get_field_index(field.name)
         if index < 0 and field.name in _REQUIRED:

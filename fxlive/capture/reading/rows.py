@@ -20,20 +20,23 @@ from fxlive.wire.undocumented import EXTRA
 
 T = TypeVar("T")
 
-_MERGED_MEANWHILE = 20  # how often a recorder may take a part away before it is read
+_MAX_RETRIES = 20  # a recorder may merge and delete a part before it is opened, but hardly that often in a row
 
 
-class Recorded:
-    """The rows of one channel in one capture or several, in the order of arrival.
+class ChannelReader:
+    """Reads the rows of one channel from one or several captures, in the order of arrival.
+
+    While a recorder is running it merges parts and deletes the old ones. Each method then lists the parts again and
+    starts over. Parts that turn out to be damaged are left out and reported by their `Folder`.
 
     Parameters
     ----------
     channel
         The channel.
     folders
-        The captures, by their beginnings.
+        The captures, sorted by start.
     until_us
-        Only what was received up to this moment; None: all.
+        Leave out rows received after this time (microseconds); None: read all.
     """
 
     def __init__(self, channel: Channel, folders: Sequence[Folder], until_us: int | None = None) -> None:
@@ -44,22 +47,22 @@ class Recorded:
 
     def part_files(self) -> list[PartFile]:
         """Return the parts that can be read now."""
-        return list(self._again(lambda part_files: part_files))
+        return list(self._retry(lambda part_files: part_files))
 
     def dataset(self) -> Any:
         """Return the rows as an Arrow dataset."""
-        made = self._dataset(_fragments(self.part_files()))
-        return made if self._until is None else made.filter(self._until)
+        dataset = self._dataset(_fragments(self.part_files()))
+        return dataset if self._until is None else dataset.filter(self._until)
 
     def table(self, *, where: Any = None, columns: Sequence[str] | None = None) -> Any:
-        """Return rows as an Arrow table, without `extra` where no row has undocumented fields.
+        """Return rows as an Arrow table.
 
         Parameters
         ----------
         where
-            An Arrow expression, pushed down: what the footers exclude is not read.
+            An Arrow expression that selects rows. Row groups whose statistics exclude it are not read.
         columns
-            Only these.
+            The columns. Default: those of the channel, and `extra` if any row has undocumented fields.
         """
         condition = self._until if where is None else where if self._until is None else where & self._until
 
@@ -67,30 +70,31 @@ class Recorded:
             names = list(columns or self._columns(part_files))
             return self._dataset(_fragments(part_files)).to_table(columns=names, filter=condition)
 
-        return self._again(read)
+        return self._retry(read)
 
-    def made(self, make: Callable[[Iterable[Any], int], Any], *, where: Any = None, last: int | None = None) -> Any:
-        """Return what is made of the rows, given their Arrow batches one after the other, and their number.
+    def build(self, make: Callable[[Iterable[Any], int], Any], *, where: Any = None, last: int | None = None) -> Any:
+        """Return `make(batches, count)`, where `batches` yields the rows as Arrow batches and `count` is their number.
 
         Parameters
         ----------
         make
-            Makes it; called anew where files changed meanwhile.
+            Called again if files have changed while they were read.
         where
-            An Arrow expression, pushed down.
+            An Arrow expression that selects rows. Row groups whose statistics exclude it are not read.
         last
-            At least the last so many rows; those before them are not read where there is no condition.
+            Read at least this number of rows from the end. Without `where` and `until_us`, earlier row groups are not
+            read.
         """
         if where is not None or self._until is not None:
             rows = self.table(where=where)
             return make(rows.to_batches(), len(rows))
 
         def read(part_files: list[PartFile]) -> Any:
-            some = _fragments(part_files) if last is None else _tail(part_files, last)
-            count = sum(fragment.count_rows() for fragment in some)
-            return make(self._dataset(some).to_batches(columns=self._columns(part_files)), count)
+            fragments = _fragments(part_files) if last is None else _tail(part_files, last)
+            count = sum(fragment.count_rows() for fragment in fragments)
+            return make(self._dataset(fragments).to_batches(columns=self._columns(part_files)), count)
 
-        return self._again(read)
+        return self._retry(read)
 
     def _columns(self, part_files: Sequence[PartFile]) -> list[str]:
         names = self._names()
@@ -99,82 +103,98 @@ class Recorded:
     def _names(self) -> list[str]:
         return ["timestamp", "received_at", *(column.name for column in self.channel.columns)]
 
-    def rows(self, columns: Sequence[str], choose: Any) -> Any:
-        """Return some rows as an Arrow table: `choose` takes a table of these columns, and gives the places it wants.
+    def rows(self, columns: Sequence[str], choose: Callable[[Any], Any]) -> Any:
+        """Return chosen rows with all columns, as an Arrow table.
 
-        Only the row groups in which a wanted row lies are read once more, with all columns.
+        Only the row groups that contain a chosen row are read with all columns.
+
+        Parameters
+        ----------
+        columns
+            The columns that `choose` needs.
+        choose
+            Takes a table of these columns and `received_at`; returns the indices of the chosen rows.
         """
 
         def read(part_files: list[PartFile]) -> Any:
             scanned = self._dataset(_fragments(part_files)).to_table(columns=[*columns, "received_at"])
             if self._until is not None:
-                kept = pc.indices_nonzero(_mask(scanned, self._until))
-                places = kept.to_numpy()[choose(scanned.take(kept))]
+                received = pc.indices_nonzero(_mask(scanned, self._until))
+                indices = received.to_numpy()[choose(scanned.take(received))]
             else:
-                places = choose(scanned)
-            return self._taken(part_files, np.asarray(places, np.int64))
+                indices = choose(scanned)
+            return self._take_rows(part_files, np.asarray(indices, np.int64))
 
-        return self._again(read)
+        return self._retry(read)
 
-    def _taken(self, part_files: list[PartFile], places: Any) -> Any:
-        sizes = np.array(
-            [part_file.rows_of(group) for part_file in part_files for group in range(part_file.groups)], np.int64
-        )
-        ends = np.cumsum(sizes)
-        of = np.searchsorted(ends, places, side="right")
-        wanted = np.unique(of)
-        shift = np.zeros(len(sizes), np.int64)  # by how much a group's rows lie further ahead among those that are read
-        shift[wanted] = (ends - sizes)[wanted] - np.concatenate([[0], np.cumsum(sizes[wanted])[:-1]])
-        some, number, chosen = [], 0, set(wanted.tolist())
+    def _take_rows(self, part_files: list[PartFile], indices: Any) -> Any:
+        sizes = [part_file.rows_of(group) for part_file in part_files for group in range(part_file.groups)]
+        group_sizes = np.array(sizes, np.int64)
+        ends = np.cumsum(group_sizes)
+        group_of_row = np.searchsorted(ends, indices, side="right")
+        groups_read = np.unique(group_of_row)
+        # An index into all rows, less the shift of its group, is an index into the rows of the groups that are read.
+        shift = np.zeros(len(group_sizes), np.int64)
+        read_before = np.concatenate([[0], np.cumsum(group_sizes[groups_read])[:-1]])
+        shift[groups_read] = (ends - group_sizes)[groups_read] - read_before
+        fragments, first_group, chosen = [], 0, set(groups_read.tolist())
         for part_file in part_files:
-            groups = [group for group in range(part_file.groups) if number + group in chosen]
-            number += part_file.groups
+            groups = [group for group in range(part_file.groups) if first_group + group in chosen]
+            first_group += part_file.groups
             if groups:
-                some.append(part_file.fragment.subset(row_group_ids=groups))
-        return self._dataset(some).to_table(columns=self._columns(part_files)).take(places - shift[of])
+                fragments.append(part_file.fragment.subset(row_group_ids=groups))
+        rows = self._dataset(fragments).to_table(columns=self._columns(part_files))
+        return rows.take(indices - shift[group_of_row])
 
     def tables(self, max_rows: int) -> Iterator[Any]:
-        """Yield the rows as Arrow tables of about so many rows, one without any where there are none."""
-        held = [schema(self.channel).empty_table().select(columns := [*self._names(), EXTRA])]
+        """Yield the rows as Arrow tables of about `max_rows` rows; if there are no rows, one empty table."""
+        columns = [*self._names(), EXTRA]
+        pending = [schema(self.channel).empty_table().select(columns)]
         yielded = False
         for folder in self.folders:
-            for batch in batches(folder, self.channel, columns, max_rows):
-                some = pa.Table.from_batches([batch])
-                held.append(some if self._until is None else some.filter(_mask(some, self._until)))
-                if sum(map(len, held)) >= max_rows:
-                    yield pa.concat_tables(held)
-                    held, yielded = [], True
-        if held or not yielded:
-            yield pa.concat_tables(held)
+            for batch in read_batches(folder, self.channel, columns, max_rows):
+                rows = pa.Table.from_batches([batch])
+                pending.append(rows if self._until is None else rows.filter(_mask(rows, self._until)))
+                if sum(map(len, pending)) >= max_rows:
+                    yield pa.concat_tables(pending)
+                    pending, yielded = [], True
+        if pending or not yielded:
+            yield pa.concat_tables(pending)
 
     def _dataset(self, fragments: Sequence[Any]) -> Any:
         return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self.folders[0].files.filesystem)
 
-    def _again(self, read: Any) -> Any:
-        """Read; look anew where a recorder merged parts meanwhile, and leave out what turns out to be damaged."""
+    def _retry(self, read: Callable[[list[PartFile]], Any]) -> Any:
+        """Call `read` with the current parts, again if a recorder merged some or some turned out to be damaged."""
         failed = False
-        for _ in range(_MERGED_MEANWHILE):
+        for _ in range(_MAX_RETRIES):
             try:
-                found = [(folder, folder.part_files(self.channel)) for folder in self.folders]
-                self._tell_of_overlaps([(folder, part_files) for folder, part_files in found if part_files])
-                return read([part_file for _, part_files in found for part_file in part_files])
+                by_folder = [(folder, folder.part_files(self.channel)) for folder in self.folders]
+                self._warn_of_overlaps([(folder, part_files) for folder, part_files in by_folder if part_files])
+                return read([part_file for _, part_files in by_folder for part_file in part_files])
             except FileNotFoundError:
                 for folder in self.folders:
-                    folder.look_anew()
+                    folder.reload()
             except (OSError, pa.ArrowException) as error:
-                if not self._leave_out_damaged() and failed:
+                if not self._exclude_damaged() and failed:
                     raise unreadable(self.channel.name, error) from error
                 failed = True
-        raise CaptureError(f"The parts of {self.channel.name} changed each time they were to be read. Try once more.")
+        raise CaptureError(
+            f"The files of {self.channel.name} changed {_MAX_RETRIES} times while they were read. Try again."
+        )
 
-    def _tell_of_overlaps(self, found: list[tuple[Folder, list[PartFile]]]) -> None:
-        for (former, some), (following, others) in pairwise(found):
-            if others[0].span("received_at")[0] < some[-1].span("received_at")[1]:
-                what = f"was recorded at the same time as {former.name}, and both hold {self.channel.name}: "
-                following.tell(following.path, what + "their rows stand one after the other, and may be there twice.")
+    def _warn_of_overlaps(self, by_folder: list[tuple[Folder, list[PartFile]]]) -> None:
+        for (former, former_files), (following, following_files) in pairwise(by_folder):
+            if following_files[0].span("received_at")[0] < former_files[-1].span("received_at")[1]:
+                following.warn(
+                    following.path,
+                    f"was recorded at the same time as {former.name}, and both have rows of {self.channel.name}: their "
+                    "rows come one after the other, not in the order of receipt, and the same row may come twice.",
+                )
 
-    def _leave_out_damaged(self) -> bool:
-        found = False
+    def _exclude_damaged(self) -> bool:
+        """Read all parts and exclude the damaged ones; return whether the list of parts has changed."""
+        changed = False
         for folder in self.folders:
             for part_file in folder.part_files(self.channel):
                 try:
@@ -183,8 +203,8 @@ class Recorded:
                 except FileNotFoundError:
                     return True
                 except (OSError, pa.ArrowException) as error:
-                    found = folder.doubt(part_file.part, self.channel, error) or found
-        return found
+                    changed = folder.exclude_if_damaged(part_file.part, self.channel, error) or changed
+        return changed
 
 
 def _fragments(part_files: Sequence[PartFile]) -> list[Any]:
@@ -192,36 +212,36 @@ def _fragments(part_files: Sequence[PartFile]) -> list[Any]:
 
 
 def part_files_of(folder: Folder, channel: Channel) -> list[PartFile]:
-    """Return the parts of one capture that can be read now, whatever a recorder does meanwhile."""
-    return Recorded(channel, [folder]).part_files()
+    """Return the parts of a channel of one capture that can be read now, even while a recorder merges parts."""
+    return ChannelReader(channel, [folder]).part_files()
 
 
-def while_merging(folders: Sequence[Folder], read: Callable[[], T], *errors: type[Exception]) -> T:
-    """Return what another tool reads of captures' files, tried anew where parts were merged before it had opened them.
+def retry_while_merging(folders: Sequence[Folder], read: Callable[[], T], *errors: type[Exception]) -> T:
+    """Call `read`, again if it fails because a recorder merged parts after they were listed.
 
     Parameters
     ----------
     folders
         The captures.
     read
-        Lists the parts, and reads.
+        Lists the parts and has another library read them.
     *errors
-        What the tool raises where a file is gone.
+        The exceptions that the library raises if a file does not exist.
     """
-    for _ in range(_MERGED_MEANWHILE):
-        known = [folder.parts() for folder in folders]
+    for _ in range(_MAX_RETRIES):
+        before = [folder.parts() for folder in folders]
         try:
             return read()
         except errors:
             for folder in folders:
-                folder.look_anew()
-            if known == [folder.parts() for folder in folders]:
+                folder.reload()
+            if before == [folder.parts() for folder in folders]:
                 raise
     return read()
 
 
 def received_until(until_us: int | None) -> Any:
-    """Return the condition that a row was received up to a moment; None where there is none."""
+    """Return the Arrow expression for rows received up to a time (microseconds); None if there is no limit."""
     return None if until_us is None else ds.field("received_at") <= pa.scalar(until_us, pa.int64()).cast(TIME)
 
 
@@ -230,8 +250,8 @@ def _mask(table: Any, condition: Any) -> Any:
 
 
 def _tail(part_files: Sequence[PartFile], last: int) -> list[Any]:
-    """Return the row groups at the end that hold at least the last so many rows."""
-    some: list[Any] = []
+    """Return fragments of the last row groups, with at least `last` rows in all."""
+    fragments: list[Any] = []
     for part_file in reversed(part_files):
         if last <= 0:
             break
@@ -241,44 +261,54 @@ def _tail(part_files: Sequence[PartFile], last: int) -> list[Any]:
                 break
             groups.append(group)
             last -= part_file.rows_of(group)
-        some.append(part_file.fragment.subset(row_group_ids=groups[::-1]))
-    return some[::-1]
+        fragments.append(part_file.fragment.subset(row_group_ids=groups[::-1]))
+    return fragments[::-1]
 
 
-def batches(
+def read_batches(
     folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0, stop: int | None = None
 ) -> Iterator[Any]:
-    """Yield the rows of a channel of one capture from number `row` on as Arrow batches, up to number `stop`.
+    """Yield the rows of a channel of one capture as Arrow batches.
 
-    Parts that are merged meanwhile are followed; of one that turns out to be damaged comes what lies before that.
+    If parts are merged in the meantime, reading continues in the merged part. If a part turns out to be damaged, its
+    rows up to the damage are yielded.
+
+    Parameters
+    ----------
+    folder, channel, columns
+        The capture, the channel and the columns to read.
+    max_rows
+        The largest size of a batch.
+    row, stop
+        The numbers of the first row and of the row before which to stop; None: to the end.
     """
     failed_at = -1
     while part_file := next((p for p in part_files_of(folder, channel) if p.part.stop > row), None):
         if stop is not None and max(row, part_file.part.start) >= stop:
             return
         row = max(row, part_file.part.start)
-        fragment, skip = _from(part_file, row - part_file.part.start)
+        fragment, skip = _from_row(part_file, row - part_file.part.start)
         dataset = ds.FileSystemDataset([fragment], schema(channel), FORMAT, folder.files.filesystem)
         try:
             for batch in dataset.to_batches(columns=list(columns), batch_size=max_rows):
-                dropped = min(skip, len(batch))
-                skip -= dropped
-                row += len(batch) - dropped
+                skipped = min(skip, len(batch))
+                skip -= skipped
+                row += len(batch) - skipped
                 if stop is not None and row >= stop:
-                    yield batch.slice(dropped, len(batch) - dropped - (row - stop))
+                    yield batch.slice(skipped, len(batch) - skipped - (row - stop))
                     return
-                if dropped < len(batch):
-                    yield batch.slice(dropped)
+                if skipped < len(batch):
+                    yield batch.slice(skipped)
         except FileNotFoundError:
-            folder.look_anew()
+            folder.reload()
         except (OSError, pa.ArrowException) as error:
-            if not folder.doubt(part_file.part, channel, error) and failed_at == row:
+            if not folder.exclude_if_damaged(part_file.part, channel, error) and failed_at == row:
                 raise unreadable(part_file.part.file.as_posix(), error) from error
             failed_at = row
 
 
-def _from(part_file: PartFile, row: int) -> tuple[Any, int]:
-    """Return the row groups of a part that hold the rows from a place on, and how many of their rows come before."""
+def _from_row(part_file: PartFile, row: int) -> tuple[Any, int]:
+    """Return a fragment of the row groups from that of a row on, and how many of its rows come before the row."""
     group = 0
     while row >= part_file.rows_of(group):
         row -= part_file.rows_of(group)

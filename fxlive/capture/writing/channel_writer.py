@@ -1,4 +1,4 @@
-"""One channel of a capture that is being recorded: its rows that are not on disk yet, and its parts that are."""
+"""The writer of one channel: rows that wait for the disk, and the parts that are on it."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ import pyarrow as pa
 from fxlive.capture.format.chunk import Chunk
 from fxlive.capture.format.disk import Disk
 from fxlive.capture.format.layout import (
-    LARGE_ROWS,
-    WHOLE_ROWS,
+    MAX_MERGED_ROWS,
+    SINGLE_PART_ROWS,
     Part,
     channel_folder,
     date_folder,
     next_merge,
     part_name,
 )
-from fxlive.capture.format.notes import refused
-from fxlive.capture.format.schema import by_date, table
+from fxlive.capture.format.notes import as_rejections
+from fxlive.capture.format.schema import split_by_date, table
 from fxlive.capture.writing import parts
 from fxlive.wire.batch import Rejection
 from fxlive.wire.channels import Channel
 
 MAX_ROWS_AT_ONCE = 2**20
 ROWS_ENCODED_AT_ONCE = 100_000
-_FINAL, _PASSING = 9, 3  # zstd levels: of parts that stay, and of those that are soon merged again
+_FINAL_LEVEL, _INTERIM_LEVEL = 9, 3  # zstd levels of parts that stay, and of parts that will soon be merged again
 
 
 @dataclass
-class _Live:
-    """A part that counts: how often its rows were merged, and its size."""
+class _WrittenPart:
+    """A part on disk that counts, the number of merges that it is the result of, and its size."""
 
     part: Part
     level: int
@@ -44,8 +44,8 @@ class _Live:
 
 
 @dataclass
-class _Waiting:
-    """Rows received on one date, ready to be written, with the bytes that they take and count in the inbox."""
+class _EncodedRows:
+    """An Arrow table of rows received on one date, ready to be written, and the size that the queue counts for it."""
 
     rows: Any
     date: str
@@ -53,14 +53,14 @@ class _Waiting:
 
 
 class ChannelWriter:
-    """Writes one channel.
+    """Encodes, writes and merges the rows of one channel.
 
     Parameters
     ----------
     channel
-        What its rows hold.
+        The channel.
     disk
-        Where they go.
+        The capture's files.
     """
 
     def __init__(self, channel: Channel, disk: Disk) -> None:
@@ -70,90 +70,89 @@ class ChannelWriter:
         self.first_received_at: int | None = None
         self.last_received_at: int | None = None
         self._disk = disk
-        self._waiting: deque[_Waiting] = deque()
-        self._live: dict[str, list[_Live]] = {}
+        self._encoded: deque[_EncodedRows] = deque()
+        self._parts: dict[str, list[_WrittenPart]] = {}  # by date
         self._replaced: list[Path] = []
-        self._damaged: set[str] = set()
-        self._settled: set[str] = set()
+        self._damaged_dates: set[str] = set()
+        self._merged_dates: set[str] = set()
 
     # Writing.
 
     @property
     def waiting_bytes(self) -> int:
-        """What the rows that are ready, and not on disk yet, count in the inbox."""
-        return sum(waiting.size_bytes for waiting in self._waiting)
+        """The size of the rows that are encoded and not on disk yet, as the queue counts it."""
+        return sum(encoded.size_bytes for encoded in self._encoded)
 
     def add(self, chunks: Sequence[Chunk]) -> list[Rejection]:
-        """Make rows ready for `write`; return those that are not of the file's kind, which no decoder should let by.
+        """Encode rows for `write`; return the rows that cannot be encoded, which no decoder should produce.
 
-        A few at a time, because the feed waits while Python's values are read.
+        Few rows are encoded at a time, because the feed has to wait while Python objects are read.
         """
-        misfits: list[Rejection] = []
-        some: list[Chunk] = []
+        rejections: list[Rejection] = []
+        pending: list[Chunk] = []
         rows = 0
         for chunk in chunks:
-            some.append(chunk)
+            pending.append(chunk)
             rows += len(chunk)
             if rows >= ROWS_ENCODED_AT_ONCE:
-                misfits += self._add(some)
-                some, rows = [], 0
-        return misfits + self._add(some) if some else misfits
+                rejections += self._encode(pending)
+                pending, rows = [], 0
+        return rejections + self._encode(pending) if pending else rejections
 
-    def _add(self, chunks: Sequence[Chunk]) -> list[Rejection]:
+    def _encode(self, chunks: Sequence[Chunk]) -> list[Rejection]:
         try:
-            made = by_date(table(self.channel, chunks))
+            dates = split_by_date(table(self.channel, chunks))
         except Exception as error:
-            return self._add_halves(chunks, error)
-        self._waiting += [_Waiting(rows, date_folder(day), rows.nbytes) for day, rows in made]
+            return self._encode_halves(chunks, error)
+        self._encoded += [_EncodedRows(rows, date_folder(day), rows.nbytes) for day, rows in dates]
         return []
 
-    def _add_halves(self, chunks: Sequence[Chunk], error: Exception) -> list[Rejection]:
+    def _encode_halves(self, chunks: Sequence[Chunk], error: Exception) -> list[Rejection]:
+        """Bisect rows that cannot be encoded together, so that only the invalid ones are rejected."""
         if len(chunks) > 1:
             half = len(chunks) // 2
-            return self._add(chunks[:half]) + self._add(chunks[half:])
+            return self._encode(chunks[:half]) + self._encode(chunks[half:])
         [rows] = chunks
         if len(rows) > 1:
             half = len(rows) // 2
-            return self._add([rows.part(0, half)]) + self._add([rows.part(half, len(rows))])
-        return refused(rows, f"could not be recorded: {type(error).__name__}: {error}")
+            return self._encode([rows.slice(0, half)]) + self._encode([rows.slice(half, len(rows))])
+        return as_rejections(rows, f"could not be recorded: {type(error).__name__}: {error}")
 
     def write(self) -> Iterator[tuple[int, int]]:
-        """Write what is ready; after each part, yield its rows and what they counted in the inbox.
+        """Write the encoded rows; after each part, yield its number of rows and the size that the queue counted.
 
         Raises
         ------
         OSError
-            What is not written then stays ready.
+            If a part cannot be written. Its rows are kept for the next call.
         """
-        while self._waiting:
-            first = self._waiting[0]
-            some, rows = [first], len(first.rows)
-            for waiting in list(self._waiting)[1:]:
-                if waiting.date != first.date or rows + len(waiting.rows) > MAX_ROWS_AT_ONCE:
+        while self._encoded:
+            first = self._encoded[0]
+            group, rows = [first], len(first.rows)
+            for encoded in list(self._encoded)[1:]:
+                if encoded.date != first.date or rows + len(encoded.rows) > MAX_ROWS_AT_ONCE:
                     break
-                some.append(waiting)
-                rows += len(waiting.rows)
-            joined = first.rows
-            if len(some) > 1:
-                joined = pa.concat_tables([waiting.rows for waiting in some]).unify_dictionaries()
+                group.append(encoded)
+                rows += len(encoded.rows)
+            merged = first.rows
+            if len(group) > 1:
+                merged = pa.concat_tables([encoded.rows for encoded in group]).unify_dictionaries()
             file = self._file(first.date, self.rows, self.rows + rows)
             try:
-                size = self._disk.publish(file, partial(parts.write, joined))
+                size = self._disk.publish(file, partial(parts.write, merged))
             except OSError:
-                self._disk.remove(file)  # it may have failed after it had its name; the rows are still here
+                self._disk.remove(file)  # the error may have come after the rename, and the rows are written again
                 raise
-            self._note(Part(file, self.folder, first.date.removeprefix("date="), self.rows, self.rows + rows), size)
-            self._note_received(joined.column("received_at"))
+            part = Part(file, self.folder, first.date.removeprefix("date="), self.rows, self.rows + rows)
+            self._parts.setdefault(first.date, []).append(_WrittenPart(part, 0, size))
+            self._note_received(merged.column("received_at"))
             self.rows += rows
-            for _ in some:
-                self._waiting.popleft()
-            yield rows, sum(waiting.size_bytes for waiting in some)
+            for _ in group:
+                self._encoded.popleft()
+            yield rows, sum(encoded.size_bytes for encoded in group)
 
     def _file(self, date: str, start: int, stop: int) -> Path:
         return self._disk.capture / self.folder / date / part_name(start, stop)
-
-    def _note(self, part: Part, size_bytes: int) -> None:
-        self._live.setdefault(f"date={part.date}", []).append(_Live(part, 0, size_bytes))
 
     def _note_received(self, received: Any) -> None:
         micros = received.cast(pa.int64())
@@ -164,48 +163,55 @@ class ChannelWriter:
     @property
     def size_bytes(self) -> int:
         """The size of the parts that count."""
-        return sum(live.size_bytes for lives in self._live.values() for live in lives)
+        return sum(written.size_bytes for written_parts in self._parts.values() for written in written_parts)
 
     # Merging.
 
     def merge(self, *, closed: bool, thorough: bool) -> Generator[None, None, None] | None:
-        """Return a merge to be done now, one step at each `next`; None where there is none.
+        """Begin the next merge and return it as a generator that does one step at a time; None if there is none.
 
-        Dates before the last are over, as all are where the recording is `closed`. Of a `thorough` merge the large
-        parts are as small as those of a date that is over; it takes four times as long.
+        Parameters
+        ----------
+        closed
+            Whether the recording has ended, so that all dates are complete. Otherwise all but the last are.
+        thorough
+            Whether large parts of the last date are compressed as well as those of a complete date, which takes four
+            times as long.
         """
-        for date, lives in list(self._live.items()):
-            if date in self._damaged or (date in self._settled and not closed):
+        for date, written_parts in list(self._parts.items()):
+            if date in self._damaged_dates or (date in self._merged_dates and not closed):
                 continue
-            over = closed or date != next(reversed(self._live))
-            starts, stops = [live.part.start for live in lives], [live.part.stop for live in lives]
-            which = next_merge(starts, stops, [live.level for live in lives], closed=over)
+            complete = closed or date != next(reversed(self._parts))
+            starts = [written.part.start for written in written_parts]
+            stops = [written.part.stop for written in written_parts]
+            which = next_merge(starts, stops, [written.level for written in written_parts], closed=complete)
             if which is not None:
                 rows = stops[which.stop - 1] - starts[which.start]
-                stays = rows <= LARGE_ROWS if over else rows >= WHOLE_ROWS and thorough
-                return self._merge(date, which, _FINAL if stays else _PASSING)
-            if over:
-                self._settled.add(date)
+                final = rows <= MAX_MERGED_ROWS if complete else rows >= SINGLE_PART_ROWS and thorough
+                return self._merge(date, which, _FINAL_LEVEL if final else _INTERIM_LEVEL)
+            if complete:
+                self._merged_dates.add(date)
         return None
 
     def _merge(self, date: str, which: slice, level: int) -> Generator[None, None, None]:
-        old = self._live[date][which]
-        start, stop = old[0].part.start, old[-1].part.stop
+        sources = self._parts[date][which]
+        start, stop = sources[0].part.start, sources[-1].part.stop
         target = self._file(date, start, stop)
         try:
-            for size in parts.merge([live.part.file for live in old], target, self._disk, level=level):
+            for size in parts.merge([written.part.file for written in sources], target, self._disk, level=level):
                 if size is not None:
-                    # New parts may have come meanwhile, behind these.
+                    # New parts may have been appended in the meantime, so the indices are still valid.
                     merged = Part(target, self.folder, date.removeprefix("date="), start, stop)
-                    self._live[date][which] = [_Live(merged, 1 + max(live.level for live in old), size)]
-                    self._replaced += [live.part.file for live in old if live.part.file != target]
+                    merges = 1 + max(written.level for written in sources)
+                    self._parts[date][which] = [_WrittenPart(merged, merges, size)]
+                    self._replaced += [written.part.file for written in sources if written.part.file != target]
                 yield
         except (pa.ArrowException, OSError) as error:
             if not isinstance(error, OSError) or error.errno in (None, ENOENT):
-                self._damaged.add(date)  # somebody damaged or took a part: leave what there is as it is
+                self._damaged_dates.add(date)  # a part was damaged or deleted: leave the others as they are
             raise
         self.remove_replaced()
 
     def remove_replaced(self) -> None:
-        """Remove the parts that merged ones have replaced, also those that could not be removed before."""
+        """Delete the parts that merged ones have replaced, including those that could not be deleted before."""
         self._replaced = [file for file in self._replaced if not self._disk.remove(file)]

@@ -1,4 +1,4 @@
-"""Parts: rows of one channel in a Parquet file, and several of them made into one."""
+"""Writing of parts as Parquet files, and merging of several parts into one."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ from fxlive.capture.format.schema import CODES
 
 GROUP_ROWS = 131_072
 GROUP_BYTES = 64 * 2**20
-_FEW_ROWS = 4096  # below them no choice of an encoding is worth its measure
+_MIN_SAMPLE_ROWS = 4096  # with fewer rows the choice of an encoding saves nothing
 _PLAIN_TEXT = ("id", "raw", "extra")
 
 
 def write(table: Any, file: Path) -> None:
-    """Write fresh rows, quickly: this part will be merged soon."""
+    """Write new rows quickly, with light compression, because the part will soon be merged."""
     with _writer(file, table.schema, _encodings(table.slice(0, 0)), level=1) as writer:
         writer.write_table(table, row_group_size=GROUP_ROWS)
 
 
 def merge(sources: Sequence[Path], target: Path, disk: Disk, *, level: int) -> Iterator[int | None]:
-    """Make one part of several, a row group at each step; at last yield its size in bytes, when it has its name.
+    """Merge parts into one, a row group per step. The last step yields the size of the finished file in bytes.
 
-    Nothing is removed. Closed before its end, the generator leaves nothing behind.
+    The sources are not deleted. If the generator is closed early, no file is left behind.
 
     Parameters
     ----------
+    sources
+        The parts to merge, in the order of their rows.
+    target
+        The path of the merged part.
+    disk
+        Creates the file.
     level
-        How hard zstd tries: 3 where the rows will be merged again, 9 where they stay.
+        The compression level of zstd: 3 for a part that will be merged again, 9 for one that stays.
     """
     unfinished = disk.unfinished()
     writer = None
@@ -42,35 +48,35 @@ def merge(sources: Sequence[Path], target: Path, disk: Disk, *, level: int) -> I
                 writer = _writer(unfinished, group.schema, _encodings(group), level)
             writer.write_table(group, row_group_size=GROUP_ROWS)
             yield None
-        assert writer is not None, "parts hold rows"
+        assert writer is not None, "a part has at least one row"
         writer.close()
         yield disk.finish(unfinished, target)
     finally:
         if writer is not None and writer.is_open:
             try:
                 writer.close()
-            except OSError:  # of a full disk, say: the file is not wanted any more
+            except OSError:  # for example on a full disk; the file is deleted anyway
                 pass
         disk.remove(unfinished)
 
 
 def _regrouped(sources: Sequence[Path]) -> Iterator[Any]:
-    """Read the row groups of files one by one, and put small ones together."""
+    """Read the row groups of the files in order, and combine small ones."""
     from pyarrow.parquet import ParquetFile
 
-    held: list[Any] = []
+    pending: list[Any] = []
     rows = size = 0
     for source in sources:
         with ParquetFile(source, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
-                group = file.read_row_group(number, use_threads=False)  # the other cores are the user's
-                if held and (rows + len(group) > GROUP_ROWS or size + group.nbytes > GROUP_BYTES):
-                    yield pa.concat_tables(held).unify_dictionaries().combine_chunks()
-                    held, rows, size = [], 0, 0
-                held.append(group)
+                group = file.read_row_group(number, use_threads=False)  # leave the other cores to the user
+                if pending and (rows + len(group) > GROUP_ROWS or size + group.nbytes > GROUP_BYTES):
+                    yield pa.concat_tables(pending).unify_dictionaries().combine_chunks()
+                    pending, rows, size = [], 0, 0
+                pending.append(group)
                 rows, size = rows + len(group), size + group.nbytes
-    if held:
-        yield pa.concat_tables(held).unify_dictionaries().combine_chunks()
+    if pending:
+        yield pa.concat_tables(pending).unify_dictionaries().combine_chunks()
 
 
 def _writer(file: Path, schema: Any, encodings: dict[str, str | None], level: int) -> Any:
@@ -88,11 +94,15 @@ def _writer(file: Path, schema: Any, encodings: dict[str, str | None], level: in
 
 
 def _encodings(sample: Any) -> dict[str, str | None]:
-    """Return how each column is best written, by a sample of its values: None stands for a dictionary.
+    """Return the best encoding of each column, judged by a sample of its values; None stands for a dictionary.
 
-    Measured on a day of real quotes, in bytes a value: times as deltas 2.1 (dictionary 4.7), sequential ids as deltas
-    0.07 (1.6), prices of a few thousand values plain 0.92 (dictionary 1.08, byte streams 4.0), counters as byte streams
-    0.76 (plain 1.18, dictionary 2.8), what hardly changes as a dictionary 0.12 (plain 0.21).
+    Measured in bytes per value on a day of real quotes:
+
+    - times: deltas 2.1, dictionary 4.7
+    - sequential ids: deltas 0.07, dictionary 1.6
+    - prices with a few thousand distinct values: plain 0.92, dictionary 1.08, byte streams 4.0
+    - counters: byte streams 0.76, plain 1.18, dictionary 2.8
+    - columns that hardly change: dictionary 0.12, plain 0.21
     """
     return {field.name: _encoding(field, sample.column(field.name)) for field in sample.schema}
 
@@ -105,7 +115,7 @@ def _encoding(field: Any, values: Any) -> str | None:
         return "DELTA_BINARY_PACKED"
     if pa.types.is_string(kind) and field.name in _PLAIN_TEXT:
         return "DELTA_BYTE_ARRAY" if field.name == "id" else "PLAIN"
-    if len(values) < _FEW_ROWS:
+    if len(values) < _MIN_SAMPLE_ROWS:
         return "PLAIN" if pa.types.is_floating(kind) else None
     distinct = pc.count_distinct(values).as_py() / len(values)
     if pa.types.is_floating(kind):

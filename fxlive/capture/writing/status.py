@@ -1,10 +1,14 @@
-"""The state of a recording at one moment."""
+"""The state of a recording at one moment, and the rate at which it writes."""
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+RATE_PERIOD_S = 10.0
 
 RecordingState = Literal["recording", "stalled", "stopped"]
 
@@ -50,6 +54,25 @@ class RecordingStatus:
         parts += [f"{self.disk_free_bytes / 1e9:,.1f} GB left"] if self.disk_free_bytes is not None else []
         parts += [self.error] if self.error else []
         return f"{self.state}: {', '.join(parts)} in {self.path}"
+
+
+class RowRate:
+    """Measures how many rows were written per second in the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def add(self, rows: int) -> None:
+        """Note how many rows have been written so far."""
+        now = time.monotonic()
+        self._samples.append((now, rows))
+        while len(self._samples) > 2 and self._samples[0][0] < now - RATE_PERIOD_S:
+            self._samples.popleft()
+
+    def per_s(self, rows: int) -> float:
+        """Return the rate, given how many rows have been written so far."""
+        since, before = self._samples[0]
+        return (rows - before) / max(time.monotonic() - since, 1e-3)
 
 
 def error_text(error: Exception) -> str:

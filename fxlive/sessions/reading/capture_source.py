@@ -23,7 +23,7 @@ from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 if TYPE_CHECKING:
     from fxlive.capture.reading.files import Files
     from fxlive.capture.reading.folder import Folder
-    from fxlive.capture.reading.rows import Recorded
+    from fxlive.capture.reading.rows import ChannelReader
 
 _INTERNAL = (GAPS, REJECTED)
 _CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
@@ -85,7 +85,7 @@ class CaptureSource:
     @property
     def incomplete(self) -> list[IncompleteCapture]:
         """The missing or damaged files found so far."""
-        return [lost for folder in self.folders for lost in folder.lost]
+        return [problem for folder in self.folders for problem in folder.incomplete]
 
     def refresh(self) -> None:
         """List the files again where a recording may have added some."""
@@ -119,17 +119,17 @@ class CaptureSource:
 
     def _content(self, channel: Channel) -> tuple[int, int, int, int, int]:
         recorded = self.recorded(channel)
-        pieces = recorded.part_files()
-        rows = sum(len(piece.part) for piece in pieces)
+        part_files = recorded.part_files()
+        rows = sum(len(part_file.part) for part_file in part_files)
         if self.until_us is not None:
-            pieces = [piece for piece in pieces if piece.span("received_at")[0] <= self.until_us]
+            part_files = [part_file for part_file in part_files if part_file.span("received_at")[0] <= self.until_us]
             rows = recorded.dataset().count_rows()
-        if not pieces:
+        if not part_files:
             return 0, NAT, NAT, 0, 0
-        first = min(piece.span("received_at")[0] for piece in pieces)
-        last = max(piece.span("received_at")[1] for piece in pieces)
+        first = min(part_file.span("received_at")[0] for part_file in part_files)
+        last = max(part_file.span("received_at")[1] for part_file in part_files)
         last = last if self.until_us is None else min(last, self.until_us)
-        return rows, first, last, len(pieces), sum(piece.size_bytes for piece in pieces)
+        return rows, first, last, len(part_files), sum(part_file.size_bytes for part_file in part_files)
 
     # Channels, symbols and undocumented columns.
 
@@ -172,7 +172,7 @@ class CaptureSource:
                 self.vocabulary.encode(manifest.symbols)
                 drift.expect(manifest.drift.get(channel, {}))
             if manifest is None or channel not in manifest.drift or (complete and not folder.ended):
-                has_extra = any(piece.has_extra for piece in part_files_of(folder, definition))
+                has_extra = any(part_file.has_extra for part_file in part_files_of(folder, definition))
                 in_manifests = in_manifests and not has_extra
         if not in_manifests:
             note_drift(self.recorded(definition).table(columns=[EXTRA]).column(EXTRA), definition, drift)
@@ -180,11 +180,11 @@ class CaptureSource:
 
     # Rows.
 
-    def recorded(self, channel: Channel) -> Recorded:
+    def recorded(self, channel: Channel) -> ChannelReader:
         """Return the recorded rows of a channel, as Arrow data."""
-        from fxlive.capture.reading.rows import Recorded
+        from fxlive.capture.reading.rows import ChannelReader
 
-        return Recorded(channel, self.folders, self.until_us)
+        return ChannelReader(channel, self.folders, self.until_us)
 
     def rows(
         self,
@@ -204,11 +204,11 @@ class CaptureSource:
         recorded = self.recorded(definition)
         span = None if last is None else rows_or_duration(last)
         if isinstance(span, pd.Timedelta) and not where and until is None and self.until_us is None:
-            newest = max((piece.span("timestamp")[1] for piece in recorded.part_files()), default=0)
+            newest = max((part_file.span("timestamp")[1] for part_file in recorded.part_files()), default=0)
             start = to_timestamp(newest) - span
             since = start if since is None else max(utc(since), start)
         drift = self.undocumented(channel)
-        frame = recorded.made(
+        frame = recorded.build(
             lambda batches, rows: to_frame(batches, rows, definition, self.vocabulary, drift),
             where=condition(definition, since, until, where),
             last=span if isinstance(span, int) and not where else None,
@@ -239,7 +239,7 @@ class CaptureSource:
         if not definition.key:
             return self.rows(channel, last=0)
         recorded = self.recorded(definition)
-        rows = recorded.rows(latest.columns(definition), lambda scanned: latest.newest_places(scanned, definition))
+        rows = recorded.rows(latest.columns(definition), lambda scanned: latest.newest_rows(scanned, definition))
         newest = latest.without_ended(self._frame(rows, definition), definition)
         if definition is CHANNELS["positions"]:
             closings = self.rows("trades", where={"status": "CLOSED"})

@@ -200,7 +200,6 @@ def run(symbols: list[str] | None, hours: int, quotes_per_s: float, start_ms: in
     return ledger
 
 
-@pytest.mark.timeout(600)  # about a minute of work
 def test_a_day_of_nine_pairs_with_yen_and_crosses_adds_up_to_the_cent() -> None:
     ledger = run(None, hours=17, quotes_per_s=0.6)
 

@@ -1,0 +1,106 @@
+"""Positions that leave `latest` because closing trades cover their volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fxlive.tables.store import MAX_CLOSED_TICKETS, Store
+from tests.samples import POSITION, TRADE, message, stamp
+from tests.tables.rows import Feed
+
+
+def position(volume: float | None, at: int, ticket: int = 1) -> dict[str, Any]:
+    return message(POSITION, {"timestamp": stamp(at)}, ticket=ticket, volume=volume)
+
+
+def closing(
+    volume: float | None, at: int, execution: str = "e1", ticket: int | None = 1, status: str = "CLOSED"
+) -> dict[str, Any]:
+    return message(TRADE, {"timestamp": stamp(at)}, ticket=ticket, volume=volume, executionId=execution, status=status)
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+@pytest.mark.parametrize(
+    ("messages", "is_open"),
+    [
+        ([position(1.0, 0)], True),
+        ([position(1.0, 0), position(0, 1)], False),
+        ([position(1.0, 0), closing(1.0, 1)], False),
+        ([position(1.0, 0), closing(0.4, 1), closing(0.6, 2, "e2")], False),
+        ([position(0.3, 0), closing(0.1, 1), closing(0.2, 2, "e2")], False),
+        ([position(1.0, 0), closing(0.4, 1)], True),
+        ([position(1.0, 0), closing(0.4, 1), position(0.6, 2)], True),
+        ([position(1.0, 0), closing(0.4, 1), position(0.6, 2), closing(0.6, 3, "e2")], False),
+        ([position(1.0, 0), closing(0.4, 1), position(0.6, 1), closing(0.4, 2, "e2")], True),
+        ([position(1.0, 1), closing(1.0, 1)], True),  # equal timestamps: the row states the remaining volume
+        ([closing(1.0, 1), position(1.0, 1)], True),
+        ([position(0.1, 0), position(0.03, 1), closing(0.07, 1)], True),
+        ([position(0.1, 0), position(0.03, 1), closing(0.07, 1), closing(0.03, 2, "e2")], False),
+        ([position(0.03, 5), position(0.1, 4), closing(0.07, 5)], True),  # the older row is late
+        ([position(1.0, 5), closing(0.4, 6), position(0, 3), closing(0.6, 7, "e2")], False),
+        ([closing(1.0, 2), position(1.0, 1)], False),
+        ([closing(0.5, 2), position(1.0, 1)], True),
+        ([closing(0.5, 2), position(1.0, 1), closing(0.5, 3, "e2")], False),
+        ([closing(1.0, 1), position(1.0, 2)], True),
+        ([position(1.0, 0), closing(1.0, 1, ticket=2)], True),
+        ([position(1.0, 0), closing(1.0, 1, ticket=None)], True),
+        ([position(1.0, 0), closing(1.0, 1, status="FILLED")], True),
+        ([position(1.0, 0), closing(None, 1)], True),
+        ([position(None, 0), closing(1.0, 1)], True),
+        ([position(1.0, 0), closing(1.0, 1), position(1.0, 2)], True),
+        ([position(1.0, 0), position(0, 1), position(1.0, 2)], True),
+        ([position(1.0, 0), position(0, 2), position(1.0, 1)], False),
+        ([position(0, 2), position(1.0, 1)], False),
+        ([position(1.0, 0), closing(1.0, 2), position(0.5, 1)], False),
+        ([position(1.0, 0), closing(1.0, 1), closing(1.0, 1)], False),
+        ([position(1.0, 0), closing(0.5, 1), closing(0.5, 2)], True),
+        ([position(1.0, 0), closing(0.5, 1), closing(1.0, 2)], False),
+        ([position(1.0, 0), closing(0.5, 1), position(0.5, 2), closing(0.5, 3)], True),
+        ([position(1.0, 0), closing(0.5, 1), position(0.5, 2), closing(0.5, 3), closing(0.5, 4, "e2")], False),
+    ],
+)
+def test_closing_trades_after_the_last_row_of_a_position_close_it_if_they_cover_its_volume(
+    feed: Feed, messages: list[dict[str, Any]], is_open: bool, together: bool
+) -> None:
+    if together:
+        feed.send(*messages)
+    else:
+        for single in messages:
+            feed.send(single)
+
+    assert feed.open_tickets() == ([1] if is_open else [])
+
+
+def test_a_position_beyond_the_window_is_closed_by_trades_too() -> None:
+    feed = Feed(Store(max_rows=2))
+    feed.send(position(1.0, 0), position(1.0, 1, ticket=2))
+    feed.send(*(position(1.0, 2 + i, ticket=2) for i in range(10)))
+    assert feed.open_tickets() == [1, 2]
+    feed.send(closing(1.0, 20))
+
+    assert feed.open_tickets() == [2]
+
+
+def test_closing_trades_close_only_their_own_position(feed: Feed) -> None:
+    feed.send(*(position(t / 10, 0, ticket=t) for t in range(1, 6)))
+    feed.send(*(closing(0.3, 1, f"e{t}", ticket=t) for t in range(1, 6)))
+
+    assert feed.open_tickets() == [4, 5]
+
+
+def test_the_number_of_remembered_closed_tickets_is_bounded(feed: Feed) -> None:
+    for start in range(0, 2 * MAX_CLOSED_TICKETS, 4_000):
+        tickets = range(start, start + 4_000)
+        feed.send(*(position(1.0, 0, ticket=t) for t in tickets))
+        feed.send(*(position(0, 1, ticket=t) if t % 2 else closing(1.0, 1, f"e{t}", ticket=t) for t in tickets))
+    feed.send(*(closing(1.0, 1, f"x{t}", ticket=-t) for t in range(MAX_CLOSED_TICKETS + 5)))
+
+    assert feed.open_tickets() == []
+    assert len(feed.store._closings) <= MAX_CLOSED_TICKETS
