@@ -33,7 +33,7 @@ from tests.capture.sessions import SECOND, all_equal, bring, bring_all, equal, l
 from tests.handmade import clean_slate  # noqa: F401
 from tests.samples import DATA, POSITION, TRADE, stamp, wire
 from tests.samples import message as sample
-from tests.tables.test_table import Source
+from tests.tables.model import RandomMessages
 
 
 def utc(micros: int) -> pd.Timestamp:
@@ -42,7 +42,7 @@ def utc(micros: int) -> pd.Timestamp:
 
 def wild(seed: int, count: int) -> list[bytes]:
     """Messages of all channels with what the reference leaves open: fields missing, unknown, odd; and broken ones."""
-    source, pick = Source(seed, drift=True, jitter_us=200_000), random.Random(seed)
+    source, pick = RandomMessages(seed, drift=True, jitter_us=200_000), random.Random(seed)
     frames = []
     for number in range(count):
         which = pick.choice([*DATA, "news", "broken"])

@@ -46,7 +46,7 @@ class Merger:
         self, path: Path, writers: Callable[[], Iterable[ChannelWriter]], interrupted: Callable[[], bool]
     ) -> None:
         self.busy_since: float | None = None
-        """When the step began that is running now, on the monotonic clock; None between steps."""
+        """The start of the running step on the monotonic clock; None between steps."""
         self._path = path
         self._writers = writers
         self._interrupted = interrupted
