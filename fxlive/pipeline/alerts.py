@@ -110,6 +110,7 @@ def firings(
 
     Examples
     --------
+    >>> import pandas as pd
     >>> moments = zip(pd.date_range("2024-01-01", periods=4, freq="s", tz="UTC"), [1, 7, 8, 9])
     >>> [(at.second, value) for at, value in firings(lambda n: n > 5, moments, hold="1s")]
     [(2, True)]
