@@ -54,7 +54,7 @@ _widgets: dict[WidgetId, LiveWidget] = {}
 
 def close_widgets_of(session: str) -> None:
     """Close the widgets of the session of this name, because another session replaces it."""
-    for widget in [widget for key, widget in _widgets.items() if key.session == session]:
+    for widget in [widget for key, widget in list(_widgets.items()) if key.session == session]:
         widget.close()
 
 
