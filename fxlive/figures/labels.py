@@ -6,34 +6,34 @@ from html import escape
 
 import pandas as pd
 
-MOST_LINES = 40
+MAX_LINES = 40
 """The most lines in one chart: a reader cannot tell more of them apart."""
 _MAX_NAME_CHARS = 60
 
 
-def shown_name(name: str) -> str:
+def plotly_label(name: str) -> str:
     """Return a name for a title or legend of plotly, which renders HTML: escaped, and cut to 60 characters.
 
-    >>> shown_name("<b>EURUSD</b>")
+    >>> plotly_label("<b>EURUSD</b>")
     '&lt;b&gt;EURUSD&lt;/b&gt;'
     """
     return escape(name if len(name) <= _MAX_NAME_CHARS else f"{name[: _MAX_NAME_CHARS - 1]}…", quote=False)
 
 
-def left_out(count: int) -> str:
+def hidden_lines_note(count: int) -> str:
     """Return the note that `count` lines of a chart are not drawn; empty for 0.
 
-    >>> left_out(1_200)
+    >>> hidden_lines_note(1_200)
     '1,200 more not shown'
     """
     return f"{count:,} more not shown" if count else ""
 
 
-def short(span: pd.Timedelta) -> str:
+def short_duration(span: pd.Timedelta) -> str:
     """Return a duration as a whole number and a unit.
 
-    >>> short(pd.Timedelta("15min")), short(pd.Timedelta("90s")), short(pd.Timedelta("250ms"))
-    ('15min', '90s', '250ms')
+    >>> [short_duration(pd.Timedelta(span)) for span in ("15min", "90s", "0.25s")]
+    ['15min', '90s', '250ms']
     """
     for unit in ("D", "h", "min", "s", "ms"):
         if span % pd.Timedelta(1, unit) == pd.Timedelta(0):

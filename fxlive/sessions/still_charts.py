@@ -1,8 +1,8 @@
 """Still charts of a capture, with the names and parameters of the live charts.
 
 The functions become methods of `Capture`. Long windows are downsampled to the minimum and maximum of 2,000 time bins
-(figures/thinning.py): the figure of a year of quotes has some hundred kilobytes and looks the same. plotly is imported
-on first use.
+(figures/downsampling.py): the figure of a year of quotes has some hundred kilobytes and looks the same. plotly is
+imported on first use.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pandas as pd
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import known_symbol
 from fxlive.errors import CaptureError, FxliveError, UnknownColumn, UnknownOption
-from fxlive.figures.labels import MOST_LINES, short, shown_name
-from fxlive.figures.thinning import thinned
+from fxlive.figures.downsampling import downsample
+from fxlive.figures.labels import MAX_LINES, plotly_label, short_duration
 from fxlive.sessions.reading.readable import Readable
 from fxlive.wire.channels import channel_name
 
@@ -83,8 +83,8 @@ def price_chart(
     else:
         length = time_of("freq", freq)
         if span / length > MOST_BARS:
-            least = short((span / MOST_BARS).ceil("1s"))
-            raise UnknownOption("freq", freq, (f"at least {least} for a window of {short(span)}",))
+            least = short_duration((span / MOST_BARS).ceil("1s"))
+            raise UnknownOption("freq", freq, (f"at least {least} for a window of {short_duration(span)}",))
         figure = bars_figure(_in_zone(bars(quotes, length), tz))
     figure.update_layout(price_figure(symbol).layout)
     trades = self.latest("trades", symbol=symbol).set_index("timestamp").sort_index()
@@ -132,7 +132,7 @@ def pnl_chart(
     else:
         groups = {str(group): rows.droplevel(0) for group, rows in pnl.groupby(level=0, observed=True)}
         _check_line_count(by, len(groups))
-        lines = {shown_name(group): _in_zone(_downsampled(rows, ["total"]), tz) for group, rows in groups.items()}
+        lines = {plotly_label(group): _in_zone(_downsampled(rows, ["total"]), tz) for group, rows in groups.items()}
         shown = pd.concat(lines, names=[by, "timestamp"]) if lines else pnl
     figure = pnl_figure(shown, "Profit and loss" + (f" by {by}" if by else ""))
     return _finished(self, figure, name, "positions", times, tz)
@@ -189,8 +189,8 @@ def chart(
         drawn = _in_zone(_downsampled(of_group, names), tz)
         for column in names:
             label = group if group and len(names) == 1 else f"{group} {column}".strip()
-            lines[shown_name(label)] = drawn[column]
-    title = shown_name(f"{channel}: {', '.join(names)}" + (f" by {by}" if by else ""))
+            lines[plotly_label(label)] = drawn[column]
+    title = plotly_label(f"{channel}: {', '.join(names)}" + (f" by {by}" if by else ""))
     return _finished(self, lines_figure(lines, title), name, channel, rows.index, tz)
 
 
@@ -234,7 +234,7 @@ def metrics_chart(
         rows = rows[rows["period"].astype("str").str.upper() == known]
     metrics = [str(name) for name, column in rows.items() if column.dtype == "float64" and column.notna().any()]
     lines = {
-        (shown_name(metric.removeprefix("metrics_")), shown_name(" ".join(map(str, key)))): _downsampled(
+        (plotly_label(metric.removeprefix("metrics_")), plotly_label(" ".join(map(str, key)))): _downsampled(
             of_period, [metric]
         )[metric]
         for key, of_period in rows.groupby(["type", "period"], observed=True)
@@ -302,7 +302,7 @@ def _finished(
     from fxlive.figures.market import StillFigure, mark_gaps
 
     if title is not None:
-        figure.update_layout(title={"text": shown_name(title)})
+        figure.update_layout(title={"text": plotly_label(title)})
     if len(times):
         gaps = capture.gaps()
         gaps = gaps[np.array([not channels or channel in channels for channels in gaps["channels"]], bool)]
@@ -322,8 +322,8 @@ def _needs_replay(widget: str) -> CaptureError:
 
 
 def _check_line_count(by: str | None, count: int) -> None:
-    if count > MOST_LINES:
-        raise FxliveError(f"{by} has {count:,} values; a chart shows at most {MOST_LINES} lines. Use another column.")
+    if count > MAX_LINES:
+        raise FxliveError(f"{by} has {count:,} values; a chart shows at most {MAX_LINES} lines. Use another column.")
 
 
 def _downsampled(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -332,7 +332,7 @@ def _downsampled(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
         return rows
     x = pd.DatetimeIndex(rows.index).asi8.astype(np.float64)
     ys = tuple(rows[column].to_numpy(np.float64) for column in columns)
-    return rows.iloc[thinned(x, ys, (x[-1] - x[0]) / TIME_BINS or 1.0)]
+    return rows.iloc[downsample(x, ys, (x[-1] - x[0]) / TIME_BINS or 1.0)]
 
 
 def _in_zone(rows: pd.DataFrame, tz: str | None) -> pd.DataFrame:

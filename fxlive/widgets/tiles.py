@@ -13,7 +13,7 @@ import pandas as pd
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments
 from fxlive.errors import UnknownOption
-from fxlive.figures.thinning import thinned
+from fxlive.figures.downsampling import downsample
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.base import LiveWidget
@@ -165,7 +165,7 @@ class MetricTiles(LiveWidget):
             formers.append([_former_value(column) for column in series.values()])
             x = stamps[rows] / 1000.0
             if len(x) > 2 * _BUCKETS:
-                keep = thinned(x, tuple(series.values()), max((x[-1] - x[0]) / _BUCKETS, 1.0))
+                keep = downsample(x, tuple(series.values()), max((x[-1] - x[0]) / _BUCKETS, 1.0))
                 x, series = x[keep], {name: column[keep] for name, column in series.items()}
             buffers += [_buffer(column) for column in (x, *series.values())]
         self._restart_views |= self._started and self._groups != before  # other views have other tiles

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from fxlive.figures.thinning import thinned
+from fxlive.figures.downsampling import downsample
 
 STATIC = Path(__file__).parents[2] / "fxlive" / "widgets" / "static"
 Run = Callable[[str, str, Any], Any]
@@ -87,7 +87,7 @@ def test_thinning_keeps_extremes_holes_and_the_visible_range(run: Run) -> None:
         assert (min(after), max(after)) == (min(before), max(before))
     again = columns(run, "columns.thinned(25, given.visible)", kept_x, kept_y, visible=visible)
     assert again == [kept_x, kept_y]  # thinned points do not change when they are thinned again
-    assert len(thinned(np.array(x), (np.array(y, float),), 25.0)) < 500  # the same in the kernel
+    assert len(downsample(np.array(x), (np.array(y, float),), 25.0)) < 500  # the same in the kernel
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])

@@ -125,7 +125,7 @@ def test_executions_of_each_symbol_and_the_total_pnl_equal_those_of_one_process(
 
 
 def test_a_lazy_frame_instead_of_a_frame_is_an_error_that_says_how_to_convert_it(capture: fxlive.Capture) -> None:
-    with pytest.raises(fxlive.InvalidFrame, match=r"quotes is a dask DataFrame, not .* of pandas; .*compute\(\)"):
+    with pytest.raises(fxlive.InvalidFrame, match=r"quotes must be a pandas DataFrame, got dask .*compute\(\)"):
         bars(capture.dask("market-data"), "1s")
 
 

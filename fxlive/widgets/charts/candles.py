@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from fxlive.analytics.bars import BarStream, Price
 from fxlive.core.instruments import PIP
 from fxlive.errors import UnknownOption
-from fxlive.figures.labels import short, shown_name
+from fxlive.figures.labels import plotly_label, short_duration
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.layers import DOWN, UP, Column, Points, RevisablePoints
 
@@ -48,8 +48,8 @@ class BarLayer:
     ) -> None:
         if window / freq > MOST_BARS:
             shortest = f"{int(window / MOST_BARS / pd.Timedelta('1s')) + 1}s"
-            raise UnknownOption("freq", str(freq), (f"at least {shortest} for a window of {short(window)}",))
-        name = shown_name(symbol)
+            raise UnknownOption("freq", str(freq), (f"at least {shortest} for a window of {short_duration(window)}",))
+        name = plotly_label(symbol)
         self.traces = (go.Candlestick(name=name, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
         self._table = table
         self._symbol = symbol

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import traitlets
 
 from fxlive.errors import FxliveError, UnknownOption
-from fxlive.figures.thinning import thinned
+from fxlive.figures.downsampling import downsample
 from fxlive.widgets.base import LiveWidget
 from fxlive.widgets.charts.contents import Contents, Pickers
 from fxlive.widgets.charts.layers import Badge, Floats, Layer, Points, PriceLine
@@ -342,7 +342,7 @@ class LiveChart(LiveWidget):
             return points
         bucket_ms = span_ms / max(float(request.get("pixels") or _DEFAULT_PIXELS), 100.0) * _BUCKET_PIXELS
         x, *ys = points.columns
-        return points.take(thinned(x, tuple(ys), bucket_ms))
+        return points.take(downsample(x, tuple(ys), bucket_ms))
 
     def _changed_look(self) -> dict[str, Any] | None:
         """Return the style if it has changed since the last call; None otherwise."""

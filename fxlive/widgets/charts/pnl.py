@@ -17,7 +17,7 @@ from fxlive.analytics.profit.stream import PnlPoints, PnlStream
 from fxlive.core.arguments import time_of
 from fxlive.core.background import submit
 from fxlive.errors import UnknownOption
-from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
+from fxlive.figures.labels import MAX_LINES, hidden_lines_note, plotly_label, short_duration
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
 from fxlive.widgets.charts.chart import LiveChart
@@ -182,10 +182,10 @@ class PnlLayers:
         if self._groups is not None:
             self._groups.catch_up()
             for group in [group for group in self._groups.groups if group not in self._drawn]:
-                if len(self._drawn) == MOST_LINES:
+                if len(self._drawn) == MAX_LINES:
                     break
                 self._drawn.add(group)
-                trace = go.Scatter(name=shown_name(str(group)), mode="lines", line=_LINE)
+                trace = go.Scatter(name=plotly_label(str(group)), mode="lines", line=_LINE)
                 self._layers.append(PnlLayer(self._groups, group, {1: trace}))
         return self._layers
 
@@ -217,7 +217,7 @@ def pnl_contents(cache: PnlCache, by: By | None, window: Any) -> Contents:
         raise UnknownOption("by", by, ("None", *BYS))
     span = time_of("window", window)
     if span > MAX_WINDOW:
-        raise UnknownOption("window", window, (f"at most {short(MAX_WINDOW)}",))
+        raise UnknownOption("window", window, (f"at most {short_duration(MAX_WINDOW)}",))
     window_ms = span / pd.Timedelta("1ms")
     account, groups = cache.get(None, window_ms), None if by is None else cache.get(by, window_ms)
     figure = go.Figure(
@@ -253,7 +253,9 @@ def pnl_contents(cache: PnlCache, by: By | None, window: Any) -> Contents:
         DataStatus(cache.pipeline, *CHANNELS),
         window_ms=window_ms,
         waiting="Waiting for the first position or trade",
-        subtitle=lambda layers: ", ".join(filter(None, [f"known since {account.since}", left_out(layers.left_out)])),
+        subtitle=lambda layers: ", ".join(
+            filter(None, [f"known since {account.since}", hidden_lines_note(layers.left_out)])
+        ),
         ready=ready,
     )
 
@@ -286,5 +288,5 @@ def pnl_chart(
 ) -> LiveChart:
     """Return a live chart of profit and loss. Implements `Session.pnl_chart`."""
     contents = pnl_contents(PnlCache(pipeline), by, window)
-    default = f"pnl {f'by {by} ' if by else ''}{short(time_of('window', window))}"
+    default = f"pnl {f'by {by} ' if by else ''}{short_duration(time_of('window', window))}"
     return LiveChart(contents, session=session, name=name or default, **options)

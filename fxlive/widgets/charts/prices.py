@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from fxlive.core.arguments import time_of
 from fxlive.core.instruments import Instruments, is_pair, known_symbol
 from fxlive.errors import UnknownOption
-from fxlive.figures.labels import short, shown_name
+from fxlive.figures.labels import plotly_label, short_duration
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.latest import LatestCursor
 from fxlive.tables.table import RollingTable
@@ -283,8 +283,8 @@ def price_chart(
     """Return a live chart of a symbol's prices. Implements `Session.price_chart`."""
     symbol = known_symbol(symbol, [str(s) for s in pipeline.store.tables[QUOTES].latest().index])
     contents = price_contents(pipeline, symbol, kind, freq, window)
-    style = f"{kind} {short(time_of('freq', freq))}" if kind == "candles" else kind
-    default = f"{symbol} {style} {short(time_of('window', window))}"
+    style = f"{kind} {short_duration(time_of('freq', freq))}" if kind == "candles" else kind
+    default = f"{symbol} {style} {short_duration(time_of('window', window))}"
     return LiveChart(contents, session=session, name=name or default, **options)
 
 
@@ -293,7 +293,7 @@ def price_figure(symbol: str) -> go.Figure:
     digits = digits_of(symbol)
     return go.Figure(
         layout={
-            "title": {"text": shown_name(symbol)},
+            "title": {"text": plotly_label(symbol)},
             "xaxis": {"type": "date", "rangeslider": {"visible": False}},
             "yaxis": {"tickformat": None if digits is None else f".{digits}f", "side": "right"},
             "hovermode": "x unified",

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from fxlive.core.arguments import time_of
 from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
-from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
+from fxlive.figures.labels import MAX_LINES, hidden_lines_note, plotly_label, short_duration
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.chart import LiveChart
@@ -59,7 +59,7 @@ class SeriesLayer:
             *(Column("y", (index,)) for index in range(len(y))),
         )
         titles = [label if label and len(y) == 1 else f"{label} {name}" if label else name for name in y]
-        titles = [shown_name(title) for title in titles]
+        titles = [plotly_label(title) for title in titles]
         self.traces = [go.Scatter(name=t, mode="lines", line={"width": 1.5, "shape": "hv"}) for t in titles]
 
     def read(self, start: int | None) -> Points:
@@ -103,7 +103,7 @@ class SeriesLayers:
             label = self._table.label(self._by, value)
             if label is None or value in self._layers:
                 continue
-            if len(self._layers) == MOST_LINES:
+            if len(self._layers) == MAX_LINES:
                 self.left_out.add(value)
             else:
                 self._layers[value] = SeriesLayer(self._table, self._y, self._window_us, self._by, value, label)
@@ -138,12 +138,12 @@ def series_chart(
     layers()
     if layers.left_out:
         raise FxliveError(
-            f"{by} has more than {MOST_LINES} values, the most that one chart can show. "
+            f"{by} has more than {MAX_LINES} values, the most that one chart can show. "
             "Group by a column with fewer values, or use frame()."
         )
     figure = go.Figure(
         layout={
-            "title": {"text": shown_name(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
+            "title": {"text": plotly_label(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
             "xaxis": {"type": "date"},
             "yaxis": {"side": "right"},
             "hovermode": "x unified",
@@ -156,7 +156,7 @@ def series_chart(
         DataStatus(pipeline, channel),
         window_ms=span / pd.Timedelta("1ms"),
         waiting=f"Waiting for the first message of {channel}",
-        subtitle=lambda layers: left_out(len(layers.left_out)),
+        subtitle=lambda layers: hidden_lines_note(len(layers.left_out)),
     )
-    default = f"{channel} {', '.join(y)} {f'by {by} ' if by else ''}{short(span)}"
+    default = f"{channel} {', '.join(y)} {f'by {by} ' if by else ''}{short_duration(span)}"
     return LiveChart(contents, session=session, name=name or default, **options)

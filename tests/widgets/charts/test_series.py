@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fxlive
-from fxlive.figures.labels import MOST_LINES
+from fxlive.figures.labels import MAX_LINES
 from fxlive.widgets.charts.chart import LiveChart
 from fxlive.widgets.charts.series import series_chart
 from tests.widgets.kernel_side import ManualRefresher, Platform, open_view
@@ -77,11 +77,11 @@ def test_unknown_columns_and_options_are_errors_that_list_the_known_ones(
 
 
 def test_too_many_lines_are_an_error_at_first_and_left_out_later(platform: Platform, page: RecordedPage) -> None:
-    for ticket in range(MOST_LINES):
+    for ticket in range(MAX_LINES):
         send_position(platform, ticket, "EURUSD", 1.0)
     chart = chart_of(platform, "positions", "profit", by="ticket")
     open_view(chart)
-    send_position(platform, MOST_LINES, "EURUSD", 1.0)
+    send_position(platform, MAX_LINES, "EURUSD", 1.0)
     chart.refresher.tick()
     assert page.updates()[-1].content["figure"]["layout"]["title"]["subtitle"]["text"] == "1 more not shown"
     with pytest.raises(fxlive.FxliveError, match="ticket has more than 40 values"):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def thinned(x: Floats, ys: tuple[Floats, ...], width: float) -> npt.NDArray[np.intp]:
+def downsample(x: Floats, ys: tuple[Floats, ...], width: float) -> npt.NDArray[np.intp]:
     """Return the row numbers of the points to keep, ascending.
 
     Parameters
@@ -29,7 +29,7 @@ def thinned(x: Floats, ys: tuple[Floats, ...], width: float) -> npt.NDArray[np.i
 
     Examples
     --------
-    >>> thinned(np.arange(6.0), (np.array([0.0, 5.0, 1.0, 1.0, -3.0, 2.0]),), 6.0)
+    >>> downsample(np.arange(6.0), (np.array([0.0, 5.0, 1.0, 1.0, -3.0, 2.0]),), 6.0)
     array([0, 1, 4, 5])
     """
     if not len(x):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxlive.figures.thinning import thinned
+from fxlive.figures.downsampling import downsample
 
 values = st.lists(st.one_of(st.floats(-1e9, 1e9), st.just(float("nan"))), min_size=1, max_size=200)
 
@@ -15,7 +15,7 @@ values = st.lists(st.one_of(st.floats(-1e9, 1e9), st.just(float("nan"))), min_si
 @settings(deadline=None)
 def test_every_bucket_keeps_its_extremes_and_the_first_and_last_point_stay(ys: list[float], width: float) -> None:
     x, y = np.arange(float(len(ys))), np.array(ys)
-    kept = thinned(x, (y,), width)
+    kept = downsample(x, (y,), width)
 
     assert kept[0] == 0
     assert kept[-1] == len(x) - 1
@@ -31,7 +31,7 @@ def test_every_bucket_keeps_its_extremes_and_the_first_and_last_point_stay(ys: l
 @settings(deadline=None)
 def test_a_gap_in_a_line_stays_a_gap(ys: list[float]) -> None:
     y = np.array(ys)
-    kept = thinned(np.arange(float(len(y))), (y,), 50.0)
+    kept = downsample(np.arange(float(len(y))), (y,), 50.0)
     missing = np.isnan(y)
     gap_starts = missing & ~np.concatenate([[False], missing[:-1]])
     assert set(np.flatnonzero(gap_starts)) <= set(kept)
@@ -39,8 +39,8 @@ def test_a_gap_in_a_line_stays_a_gap(ys: list[float]) -> None:
 
 def test_a_million_points_become_a_few_thousand() -> None:
     walk = np.cumsum(np.random.default_rng(7).standard_normal(1_000_000))
-    assert len(thinned(np.arange(1e6), (walk, walk + 1), 1_000.0)) < 4_002
+    assert len(downsample(np.arange(1e6), (walk, walk + 1), 1_000.0)) < 4_002
 
 
 def test_no_points_stay_no_points() -> None:
-    assert len(thinned(np.empty(0), (np.empty(0),), 1.0)) == 0
+    assert len(downsample(np.empty(0), (np.empty(0),), 1.0)) == 0
