@@ -115,9 +115,8 @@ class Store:
                 if status == "CLOSED" and ticket is not None:
                     closings = self._closings.setdefault(ticket, {})
                     execution, at = trades.values["execution_id"][i], int(trades.timestamp[i])
-                    if execution in closings:  # sent again: the last volume counts, from the first timestamp on
-                        at = min(at, closings[execution][0])
-                    closings[execution] = (at, trades.values["volume"][i])
+                    volume = trades.values["volume"][i]
+                    closings[execution] = merged_closing(closings.get(execution), at, volume)
                     tickets.add(ticket)
         while len(self._closings) > MAX_CLOSED_TICKETS:
             self._closings.popitem(last=False)
@@ -195,6 +194,17 @@ class Store:
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the dtypes of undocumented columns, by channel and column."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
+
+
+def merged_closing(before: tuple[Any, float] | None, at: Any, volume: float) -> tuple[Any, float]:
+    """Return time and volume of a closing execution that may have been sent `before`.
+
+    The first time and the largest volume count, so a position that was covered once stays covered. A capture, which sees
+    all rows at once, then agrees with the session.
+    """
+    if before is None:
+        return at, volume
+    return before[0], volume if volume > before[1] else before[1]
 
 
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.reading.frames import to_frame
-from fxlive.tables.store import VOLUME_TOLERANCE
+from fxlive.tables.store import VOLUME_TOLERANCE, merged_closing
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import UndocumentedColumns
@@ -62,8 +62,8 @@ def without_covered(positions: pd.DataFrame, closings: pd.DataFrame) -> pd.DataF
     positions
         One row per ticket.
     closings
-        The trades with status CLOSED, in the order of arrival. If an execution comes more than once, its last volume
-        and its first timestamp count.
+        The trades with status CLOSED, in the order of arrival. If an execution comes more than once, `merged_closing`
+        says which volume and time count.
     """
     if positions.empty or closings.empty:
         return positions
@@ -71,8 +71,8 @@ def without_covered(positions: pd.DataFrame, closings: pd.DataFrame) -> pd.DataF
     relevant = closings[closings["ticket"].isin(positions["ticket"]).to_numpy()]
     columns = (relevant[name].tolist() for name in ("ticket", "execution_id", "volume"))
     for at, ticket, execution, volume in zip(relevant.index, *columns, strict=True):
-        before = closed.setdefault(ticket, {}).get(execution)
-        closed[ticket][execution] = (at if before is None else min(at, before[0]), volume)
+        executions = closed.setdefault(ticket, {})
+        executions[execution] = merged_closing(executions.get(execution), at, volume)
     covered = [
         ticket in closed and sum(v for at, v in closed[ticket].values() if at > row_at) >= volume - VOLUME_TOLERANCE
         for row_at, ticket, volume in zip(positions.index, positions["ticket"], positions["volume"], strict=True)
