@@ -15,7 +15,7 @@ from benchmarks.report import Figure
 from fxlive.analytics.bars import BarStream, bars
 from fxlive.analytics.execution import execution
 from fxlive.analytics.pnl import pnl
-from fxlive.analytics.profit.ledger import PnlStream
+from fxlive.analytics.profit.stream import PnlStream
 from fxlive.core.dtypes import UTC
 from fxlive.core.instruments import PIP
 

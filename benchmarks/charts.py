@@ -50,14 +50,14 @@ def put(more):
         for t, p in zip(times, prices(times))], at=int(times[-1] * 1e6))
 charts = [session.price_chart("EURUSD", name=str(n)) for n in range(CHARTS)]
 refresher = charts[0].refresher
-refresher.ask(lambda: put({POINTS}))
+refresher.call(lambda: put({POINTS}))
 def update():
-    refresher.ask(lambda: put(10))
+    refresher.call(lambda: put(10))
     def tick():
         start = time.perf_counter()
         refresher.tick()
         return time.perf_counter() - start
-    return refresher.ask(tick)
+    return refresher.call(tick)
 """
 THEIRS = f"""
 import numpy as np
@@ -107,12 +107,12 @@ def _updates(setup: str) -> tuple[float, float, float]:
         cell = kernel.run(DATA + setup.replace("CHARTS", "6") + "[display(chart) for chart in charts];", timeout=120)
         assert cell.error is None, cell.traceback
         if setup is OURS:  # request all points, as a view in the page does
-            show = "[chart._handle_custom_msg({'type': 'window', 'view': 'v', 'pixels': 900}, []) for chart in charts];"
-            kernel.run(show + "time.sleep(1.5)")
+            request = "{'type': 'snapshot', 'view': 'v', 'pixels': 900}"
+            kernel.run(f"[chart._handle_custom_msg({request}, []) for chart in charts]; time.sleep(1.5)")
         opening_mb = sum(_size(m) for m in kernel.messages if m["msg_type"] in ("comm_open", "comm_msg")) / 1e6
         if setup is OURS:
             close_others = "[chart.close() for chart in charts[1:]]"
-            stop_refreshing = "refresher.ask(lambda: setattr(refresher, 'rate_hz', 0.001))"
+            stop_refreshing = "refresher.call(lambda: setattr(refresher, 'rate_hz', 0.001))"
             kernel.run(f"{close_others}; {stop_refreshing}; time.sleep(0.3)")
         first = len(kernel.messages)
         cell = kernel.run(f"print(json.dumps([update() for _ in range({UPDATES})]))", timeout=120)
@@ -261,7 +261,7 @@ def _latencies(
 def _heap(notebook: Notebook, cdp: CDPSession) -> list[Figure]:
     """Return the size of the page's heap during updates at a much higher rate than in normal use."""
     faster = "refresher.rate_hz = 400\n"
-    loop = "for _ in range({count}):\n    refresher.ask(lambda: put(10))\n    time.sleep(0.002)"
+    loop = "for _ in range({count}):\n    refresher.call(lambda: put(10))\n    time.sleep(0.002)"
     cells = [loop.format(count=count) for count in (2_000, 8_000, 90_000)]
     _open_notebook(notebook, "heap.ipynb", DATA + OURS.replace("CHARTS", "1") + faster + "display(charts[0])", *cells)
     heaps = []

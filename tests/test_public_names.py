@@ -26,7 +26,7 @@ from fxlive.pipeline.streams import Stream
 
 ROOT = Path(__file__).parents[1]
 
-# DESIGN's names, as far as they are methods of a session and so functions of the module too.
+# The names of DESIGN.md that are methods of a session, and so also functions of the module.
 METHODS = (
     "frame latest snapshot gaps rejected health on stream wait_for record export subscribe unsubscribe reconnect "
     "price_chart pnl_chart chart metrics_chart status_bar grid alerts_feed dashboard "
@@ -34,13 +34,13 @@ METHODS = (
     "report when"
 ).split()
 FUNCTIONS = "connect connect_async close demo current sessions use run read_export open_capture replay".split()
-# What a method gives, and whoever opens a session by hand, meets these too.
-GIVEN = (Handle, Stream, Recorder, RecordingStatus, Watch, Exposure)
+# Classes of which methods return instances.
+RETURNED = (Handle, Stream, Recorder, RecordingStatus, Watch, Exposure)
 
 
 @pytest.fixture
 def two() -> Iterator[tuple[fxlive.Session, fxlive.Session]]:
-    """Two sessions, of which the second is the current one."""
+    """Two sessions; the second is the current one."""
     first, second = fxlive.Session.offline("first"), fxlive.Session.offline("second")
     fxlive.use(first)
     fxlive.use(second)
@@ -112,7 +112,7 @@ def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
     assert [line for line in revealed if 'is "Any"' in line] == []
 
 
-def test_every_name_of_the_design_is_there() -> None:
+def test_every_name_of_the_design_exists() -> None:
     assert {*METHODS, *FUNCTIONS, "Session", "FxliveError"} <= set(fxlive.__all__)
     more = "subscriptions state error channels url when_closed open close offline".split()
     assert [name for name in (*METHODS, *more) if not hasattr(fxlive.Session, name)] == []
@@ -122,7 +122,7 @@ def test_every_name_of_the_design_is_there() -> None:
         assert hasattr(fxlive.Session, protocol)
 
 
-def test_connecting_takes_what_the_design_says() -> None:
+def test_connect_has_the_parameters_and_defaults_of_the_design() -> None:
     defaults = {n: p.default for n, p in inspect.signature(fxlive.Session).parameters.items()}
     expected = {
         "url": None, "token": None, "channels": None, "window": None, "max_rows": 1_000_000, "record": None,
@@ -142,13 +142,13 @@ def test_every_error_is_public_and_is_an_fxlive_error() -> None:
     tree = {n for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, Exception)}
     assert tree <= set(fxlive.__all__)
     assert all(issubclass(getattr(fxlive, name), fxlive.FxliveError) for name in tree)
-    assert all(name in (errors.__doc__ or "") for name in tree)  # the tree is drawn whole
+    assert all(name in (errors.__doc__ or "") for name in tree)  # the docstring shows the whole tree
 
 
 def documented() -> Iterator[tuple[str, Any]]:
     for name in public_names():
         yield name, getattr(fxlive, name)
-    for owner in (*(getattr(fxlive, name) for name in public_names()), *GIVEN):
+    for owner in (*(getattr(fxlive, name) for name in public_names()), *RETURNED):
         if not isinstance(owner, type):
             continue
         yield owner.__name__, owner
@@ -160,14 +160,14 @@ def documented() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("name", "value"), [pytest.param(n, v, id=n) for n, v in dict(documented()).items()])
-def test_everything_public_says_what_it_does_in_a_sentence(name: str, value: Any) -> None:
+def test_every_public_docstring_starts_with_a_sentence(name: str, value: Any) -> None:
     text = inspect.getdoc(value) or ""
     first = text.partition("\n\n")[0]
     assert first.endswith("."), f"{name}: {first!r}"
-    assert not first.startswith(f"{name}("), "a signature that dataclasses wrote is no docstring"
+    assert not first.startswith(f"{name}("), "the generated signature of a dataclass is not a docstring"
 
 
-# Whose ** is what a tooltip should show: the columns, and fields of the wire, are the platform's.
+# Methods whose ** parameter stands for columns or fields of the platform.
 FILTERS = {"frame": "where", "latest": "where", "grid": "where"}
 FILTERS |= {"subscribe": "filters", "subscribe_async": "filters"}
 
@@ -183,8 +183,8 @@ def test_every_option_is_in_the_signature_by_its_name() -> None:
     assert hidden == set(FILTERS.items())
     for name in "bars execution order_life exposure reconcile correlation spread_profile".split():
         method = getattr(fxlive.Session, name)
-        told = inspect.getdoc(method) or ""
-        assert [n for n in list(inspect.signature(method).parameters)[1:] if f"\n{n}\n    " not in told] == []
+        tooltip = inspect.getdoc(method) or ""
+        assert [n for n in list(inspect.signature(method).parameters)[1:] if f"\n{n}\n    " not in tooltip] == []
 
 
 def test_every_function_of_the_module_is_the_method_of_that_name() -> None:
@@ -199,7 +199,7 @@ def test_every_function_of_the_module_is_the_method_of_that_name() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_without_a_session_every_function_says_how_to_open_one(name: str) -> None:
+def test_without_a_session_every_function_explains_how_to_open_one(name: str) -> None:
     assert fxlive.sessions() == []
     with pytest.raises(fxlive.NoSession, match=r"fxlive.connect\(url, token\)"):
         getattr(fxlive, name)("trades")
@@ -224,7 +224,7 @@ def _close_and_stream(session: fxlive.Session) -> list[Any]:
     ],
     ids=["frame", "latest", "snapshot", "wait_for"],
 )
-def test_what_reads_reads_of_the_current_session(
+def test_functions_that_read_use_the_current_session(
     two: tuple[fxlive.Session, fxlive.Session], read: Callable[[], Any]
 ) -> None:
     assert read().attrs["session"] == "second"
@@ -232,7 +232,7 @@ def test_what_reads_reads_of_the_current_session(
     assert read().attrs["session"] == "first"
 
 
-def test_what_acts_acts_on_the_current_session_alone(
+def test_functions_that_act_use_the_current_session_only(
     two: tuple[fxlive.Session, fxlive.Session], tmp_path: Path
 ) -> None:
     first, second = two
@@ -250,13 +250,13 @@ def test_what_acts_acts_on_the_current_session_alone(
     assert fxlive.health().channels["subscribed"].sum() == 1
 
     @fxlive.on("trades")
-    def told(trade: Any) -> Any:
+    def returned(trade: Any) -> Any:
         return trade
 
-    assert told(1) == 1
+    assert returned(1) == 1
     assert fxlive.on("trades", print).channel == "trades"
     assert _close_and_stream(second) == []
-    assert "cancelled" in repr(told)  # it was the second's, which has closed
+    assert "cancelled" in repr(returned)  # it belonged to the second session, which is closed
 
     assert fxlive.current() is first
     fxlive.close()
@@ -264,7 +264,7 @@ def test_what_acts_acts_on_the_current_session_alone(
     assert fxlive.sessions() == []
 
 
-def test_closing_takes_a_session_or_a_name_and_does_nothing_where_none_is_open(
+def test_close_takes_a_session_or_a_name_and_does_nothing_without_an_open_session(
     two: tuple[fxlive.Session, fxlive.Session],
 ) -> None:
     first, second = two
@@ -276,13 +276,13 @@ def test_closing_takes_a_session_or_a_name_and_does_nothing_where_none_is_open(
     fxlive.use(second)
     fxlive.close("named")
     assert (named.state, fxlive.sessions()) == ("closed", [second])
-    for _ in range(2):  # a cell that is run twice
+    for _ in range(2):  # like a cell that runs twice
         fxlive.close()
         fxlive.close(second)
     assert fxlive.sessions() == []
 
 
-def test_what_is_no_session_cannot_be_the_current_one(tmp_path: Path) -> None:
+def test_use_rejects_captures_and_none(tmp_path: Path) -> None:
     with fxlive.Session.offline().record(tmp_path) as recording:
         pass
     for wrong in (fxlive.open_capture(recording.path), None):
@@ -306,21 +306,21 @@ spread: pd.Series = quotes["ask"] - quotes["bid"]
 newest: pd.DataFrame = session.latest("positions")
 patient = fxlive.connect(timeout="1min", stale_after={"trades": "5min", "orders": 60}, reconnect_attempts=None)
 minute: pd.DataFrame = patient.frame("trades", last=pd.Timedelta("1min"))
-some: pd.DataFrame = fxlive.wait_for("trades", timeout=pd.Timedelta("10s"))
+awaited: pd.DataFrame = fxlive.wait_for("trades", timeout=pd.Timedelta("10s"))
 everything: dict[str, pd.DataFrame] = fxlive.snapshot()
 
 
 @fxlive.on("trades")
-def told(trade: Message) -> None:
+def print_trade(trade: Message) -> None:
     print(trade.data, trade.timestamp)
 
 
 @session.on("orders", on_error=print)
-async def told_too(order: Message) -> None:
+async def print_order(order: Message) -> None:
     print(order.id)
 
 
-told.cancel()
+print_trade.cancel()
 quiet: int = session.on("alerts", print).dropped
 
 
@@ -376,7 +376,7 @@ import fxlive
 session = fxlive.connect(42)
 fxlive.frame()
 fxlive.latest("positions", 3)
-told = fxlive.on("trades", "not a function")
+handle = fxlive.on("trades", "not a function")
 fxlive.price_chart("EURUSD", "candle")
 fxlive.pnl(by="strategy")
 fxlive.connect_async("wss://host/api/ws", "token").frame("trades")
@@ -386,15 +386,15 @@ session.stat
 
 def checked(folder: Path, program: str) -> tuple[int, str]:
     (folder / "program.py").write_text(program)
-    # A cache of its own: with other options than the project's, each would throw away what the other has found out.
+    # A separate cache, because the options differ from the project's.
     cache = ROOT / ".mypy_cache" / "public-face"
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(cache), "program.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
     assert done.stderr == ""
     return done.returncode, done.stdout
 
 
-def test_a_users_program_passes_a_strict_type_checker_and_its_mistakes_do_not(tmp_path: Path) -> None:
+def test_a_strict_type_checker_accepts_a_users_program_and_finds_its_mistakes(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     assert checked(tmp_path, SAMPLE) == (0, "")
     status, complaints = checked(tmp_path, WRONG)

@@ -18,7 +18,7 @@ from fxlive.analytics.exposure import Exposure, exposure
 from fxlive.analytics.market import correlation, latency, spread_profile
 from fxlive.analytics.performance import performance
 from fxlive.analytics.pnl import pnl
-from fxlive.analytics.profit.ledger import PnlStream
+from fxlive.analytics.profit.stream import PnlStream
 from fxlive.analytics.reconcile import reconcile
 from fxlive.analytics.risk import period_returns, periods_per_year, risk
 

@@ -1,11 +1,13 @@
-"""Bars: quotes as open, high, low and close over equal times, equal numbers of quotes, or equal ranges of price.
+"""Bars (open, high, low, close) of quotes over equal times, equal numbers of quotes, or equal price ranges.
 
-`bars` is one update of a `BarStream` with everything, so what a chart shows of a stream is what comes of its recording.
+`bars` over all quotes equals the bars of a `BarStream` that is updated quote by quote, so a live chart and a recording
+show the same bars.
 
-Which quotes count: those that have the price asked for. A quote belongs to the bar of its envelope's time; within a bar
-the earliest is the open and the latest the close, of equal times the first and the last that came. A bar that a later
-one has followed is final: a quote that comes late for it is in no bar, and counted in `late`. Rows are taken in the
-order of arrival, as frames have them; where they are in another order, ``quotes.sort_index(kind="stable")`` first.
+A quote counts if it has the selected price. It belongs to the bar of its message timestamp. Within a bar the earliest
+quote is the open and the latest the close; of equal timestamps the first and the last to arrive. A bar is complete, and
+final, when a quote of a later bar has arrived: a quote that arrives for it afterwards is dropped and counted as late.
+Rows are processed in the order of arrival, which is the order of a session's frames. Sort other frames first:
+``quotes.sort_index(kind="stable")``.
 """
 
 from __future__ import annotations
@@ -16,18 +18,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.analytics.grid import Grid
 from fxlive.analytics.inputs import (
     MILLION,
     MISSING,
     Floats,
+    Integers,
     Micros,
-    book_of,
     check_columns,
     floats,
-    one_symbol,
+    resolve_instruments,
+    single_symbol,
     times_us,
 )
+from fxlive.analytics.time_grid import TimeGrid
 from fxlive.core.arguments import number, whole
 from fxlive.core.dtypes import UTC
 from fxlive.core.instruments import PIP, Instruments
@@ -39,27 +42,27 @@ PRICES: tuple[Price, ...] = ("mid", "bid", "ask", "last")
 
 
 class Bars(NamedTuple):
-    """Bars as arrays: `start` in microseconds since 1970 UTC, the rest as the columns of `bars`."""
+    """Bars as arrays: `start` in microseconds since 1970 UTC, the others as the columns of `bars`."""
 
     start: Micros
     open: Floats
     high: Floats
     low: Floats
     close: Floats
-    ticks: Micros
+    ticks: Integers
     spread_pips: Floats
     complete: Flags
 
     def frame(self) -> pd.DataFrame:
-        """Return them as `bars` does."""
+        """Return the bars as a DataFrame, as `bars` returns them."""
         index = pd.DatetimeIndex(pd.array(self.start, dtype=UTC), name="timestamp")
         return pd.DataFrame(dict(zip(self._fields[1:], self[1:], strict=True)), index=index)
 
 
 _INTEGERS, _FLOATS = np.empty(0, np.int64), np.empty(0)
-_PART = 65_536
+_QUOTES_PER_UPDATE = 65_536
 _ZERO = np.zeros(1, np.int64)
-_NONE = Bars(_INTEGERS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTEGERS, _FLOATS, np.empty(0, np.bool_))
+_NO_BARS = Bars(_INTEGERS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _INTEGERS, _FLOATS, np.empty(0, np.bool_))
 
 
 def bars(
@@ -76,36 +79,41 @@ def bars(
     Parameters
     ----------
     quotes
-        Rows of market-data of one symbol, in the order of arrival: an index of times with a zone, and the columns
-        `symbol`, `bid`, `ask` (and `last` where that is the price). Crossed quotes count like any other.
+        Rows of market-data of one symbol, in the order of arrival, indexed by timestamps with a time zone: `symbol`,
+        `bid`, `ask`, and `last` if that is the price. Crossed quotes (ask < bid) count like any other.
     freq
-        The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``. Bars are counted from
-        1970-01-01T00:00Z, so a day is one of UTC.
+        The length of a bar, at most a day: ``"1s"``, ``"5min"``, ``"1h"``, ``"1D"``. Without `day_start`, bars are
+        counted from 1970-01-01T00:00Z, so a day is a day of UTC.
     price
-        ``"mid"`` ((bid + ask) / 2), ``"bid"``, ``"ask"`` or ``"last"``. Quotes without it count nowhere.
+        ``"mid"`` ((bid + ask) / 2), ``"bid"``, ``"ask"`` or ``"last"``. Quotes without that price are ignored.
     fill
-        Whether a time without quotes gets a bar of the last close with 0 ticks; otherwise it is a hole.
+        Whether a period without quotes gets a bar: its prices are the previous close, and `ticks` is 0.
     day_start
-        Such as ``"17:00 America/New_York"``: bars are counted from the start of each trading day, so that ``"1D"`` is a
-        trading day, summer and winter, and ``"4h"`` begins with it.
+        A time of day and its time zone, such as ``"17:00 America/New_York"``: bars are counted from the start of each
+        trading day, in summer and winter. ``"1D"`` is a trading day, ``"4h"`` begins with it.
     instruments
-        Says what a pip is; default: the market's conventions.
+        Pip sizes. Default: the market's conventions.
 
     Returns
     -------
     DataFrame
-        Indexed by `timestamp`, the start of the bar (``datetime64[us, UTC]``): `open`, `high`, `low`, `close`
-        (float64), `ticks` (int64, quotes that count), `spread_pips` (float64, mean of (ask - bid) / pip, NaN where no
-        quote has both, or nobody says what a pip of the symbol is) and `complete` (bool): whether a later bar has
-        begun. The last is not; the first may lack what came before the frame. ``attrs["late"]`` counts the quotes that
-        came after their bar was complete, which are in no bar.
+        A row for each bar, indexed by `timestamp`, the start of the bar (``datetime64[us, UTC]``):
+
+        - `open`, `high`, `low`, `close` (float64).
+        - `ticks` (int64): the number of quotes.
+        - `spread_pips` (float64): the mean of (ask - bid) / pip. NaN if no quote has both sides, or the symbol has no
+          known pip.
+        - `complete` (bool): whether a later bar has begun; False for the last bar. The first bar may lack quotes from
+          before the frame.
+
+        ``attrs["late"]`` is the number of quotes that arrived after their bar was complete and were dropped.
 
     Raises
     ------
     InvalidFrame
-        For several symbols, or times that are missing or without a zone.
+        If there are several symbols, or timestamps are missing or have no time zone.
     UnknownColumn, UnknownOption
-        For what is not there; lists what is.
+        If a column is missing, or an option is invalid. The message lists what is valid.
 
     Examples
     --------
@@ -114,11 +122,11 @@ def bars(
     >>> bars(quotes, "1s", "bid")[["open", "close", "ticks", "complete"]].to_numpy().tolist()
     [[1.085, 1.0852, 2, True], [1.0851, 1.0851, 1, False]]
     """
-    named_last = ["last"] if price == "last" else []
-    stream = BarStream(freq, price, pip=pip_of(quotes, instruments, *named_last), day_start=day_start)
-    last = floats(quotes, "last") if named_last else None
-    made = _updated(stream, times_us(quotes, "quotes"), floats(quotes, "bid"), floats(quotes, "ask"), last)
-    frame = (_filled(made, stream.grid) if fill and len(made.start) else made).frame()
+    last_column = ["last"] if price == "last" else []
+    stream = BarStream(freq, price, pip=_pip_of(quotes, instruments, *last_column), day_start=day_start)
+    last = floats(quotes, "last") if last_column else None
+    computed = _update_in_parts(stream, times_us(quotes, "quotes"), floats(quotes, "bid"), floats(quotes, "ask"), last)
+    frame = (_fill(computed, stream.grid) if fill and len(computed.start) else computed).frame()
     frame.attrs["late"] = stream.late
     return frame
 
@@ -126,20 +134,21 @@ def bars(
 def tick_bars(
     quotes: pd.DataFrame, ticks: int, price: Price = "mid", *, instruments: Instruments | None = None
 ) -> pd.DataFrame:
-    """Return bars of equally many quotes each, of one symbol.
+    """Return bars of one symbol with an equal number of quotes each.
 
     Parameters
     ----------
     quotes, price, instruments
         As in `bars`.
     ticks
-        How many quotes make a bar.
+        The number of quotes of a bar, at least 1.
 
     Returns
     -------
     DataFrame
-        As of `bars`, indexed by the time of each bar's first quote, in the order of arrival; quotes are taken as they
-        came, so that none is late, and two bars may begin at one time. `complete`: whether it has all its quotes.
+        The columns of `bars`, indexed by the timestamp of each bar's first quote. Quotes are processed in the order of
+        arrival, so none is late, and two bars can have the same timestamp. `complete` is whether the bar has all its
+        quotes.
 
     Raises
     ------
@@ -154,32 +163,35 @@ def tick_bars(
     [True, False]
     """
     ticks = whole("ticks", ticks, 1)
-    times, prices, spread = _quoted(quotes, price, instruments)
+    times, prices, spread = _priced_quotes(quotes, price, instruments)
     starts = np.arange(0, len(times), ticks)
     complete = np.minimum(starts + ticks, len(times)) - starts == ticks
-    return _cut(times, prices, spread, starts, complete).frame()
+    return _bars_starting_at(starts, times, prices, spread, complete).frame()
 
 
 def range_bars(
     quotes: pd.DataFrame, pips: float, price: Price = "mid", *, instruments: Instruments | None = None
 ) -> pd.DataFrame:
-    """Return bars of equal range each, of one symbol: a bar ends with the quote that makes high - low reach `pips`.
+    """Return bars of one symbol with an equal price range each: a bar ends when high - low reaches `pips`.
 
     Parameters
     ----------
     quotes, price, instruments
         As in `bars`.
     pips
-        The range, in pips. A jump can make a bar's range larger, never smaller but in the last.
+        The range in pips, above 0. The range of a bar exceeds it if the price jumps; only the last bar's can be
+        smaller.
 
     Returns
     -------
     DataFrame
-        As of `tick_bars`. `complete`: whether the range was reached.
+        As `tick_bars` returns it. `complete` is whether the range was reached.
 
     Raises
     ------
-    InvalidFrame, UnknownColumn, UnknownOption
+    InvalidFrame
+        As in `bars`, and if the symbol has no known pip.
+    UnknownColumn, UnknownOption
         As in `bars`.
 
     Examples
@@ -190,43 +202,50 @@ def range_bars(
     [[2, True], [1, False]]
     """
     pips = number("pips", pips, "a number above 0")
-    times, prices, spread = _quoted(quotes, price, instruments)
-    pip = pip_of(quotes, instruments)
+    times, prices, spread = _priced_quotes(quotes, price, instruments)
+    pip = _pip_of(quotes, instruments)
     if pip != pip:
-        raise InvalidFrame("quotes", "are of no pair of currencies: say what a pip is, instruments=Instruments({...})")
-    reach = pips * pip * (1 - 1e-9)  # differences of prices carry binary dust
+        raise InvalidFrame(
+            "quotes", "have a symbol that is not a currency pair: give its pip with instruments=Instruments({...})"
+        )
+    reach = pips * pip * (1 - 1e-9)  # price differences carry rounding errors of float64
     starts, start, width, complete = [], 0, 16, False
     while start < len(prices):
         part = prices[start : start + width]
         reached = np.maximum.accumulate(part) - np.minimum.accumulate(part) >= reach
-        at = int(reached.argmax())
-        complete = bool(reached[at])
+        end = int(reached.argmax())
+        complete = bool(reached[end])
         if not complete and start + width < len(prices):
             width *= 2
             continue
         starts.append(start)
         if not complete:
             break
-        start += at + 1
-        width = max(16, 2 * at)
-    ended = np.ones(len(starts), np.bool_)
+        start += end + 1
+        width = max(16, 2 * end)
+    completes = np.ones(len(starts), np.bool_)
     if starts:
-        ended[-1] = complete
-    return _cut(times, prices, spread, np.array(starts, np.int64), ended).frame()
+        completes[-1] = complete
+    return _bars_starting_at(np.array(starts, np.int64), times, prices, spread, completes).frame()
 
 
 class BarStream:
-    """Time bars of one symbol, brought up to date with the new quotes alone.
+    """Time bars of one symbol that are updated with new quotes.
 
-    However quotes are split over updates, the bars are those of `bars` over all of them, bit for bit. An update costs
-    the same however many quotes came before: it keeps the last bar only.
+    However the quotes are divided into updates, the bars equal those of `bars` over all quotes, bit for bit. The stream
+    keeps only the last bar, so the cost of an update does not depend on the number of earlier quotes.
 
     Parameters
     ----------
     freq, price, day_start
         As in `bars`.
     pip
-        Of the symbol, in its quote currency: ``Instruments()["EURUSD"].pip``.
+        The size of a pip in the quote currency, as ``Instruments()["EURUSD"].pip``. Default: 0.0001.
+
+    Raises
+    ------
+    UnknownOption
+        If an option is invalid.
 
     Examples
     --------
@@ -244,147 +263,155 @@ class BarStream:
         if price not in PRICES:
             raise UnknownOption("price", price, PRICES)
         self.late = 0
-        """How many quotes came too late for their bar."""
-        self.grid = Grid(freq, day_start)
+        """The number of quotes that arrived after their bar was complete."""
+        self.grid = TimeGrid(freq, day_start)
         self._price = price
         self._pip = pip
-        self._key: int | None = None  # of the last bar; what follows is that bar so far
-        self._first = self._last = 0
+        # The last bar: its key, the timestamps of its open and close, its prices, ticks and spreads.
+        self._key: int | None = None
+        self._open_time = self._close_time = 0
         self._open = self._high = self._low = self._close = 0.0
-        self._ticks = self._spreads = self._spread = 0
+        self._ticks = self._spread_count = self._spread_sum = 0
 
     def update(self, times: Micros, bid: Floats, ask: Floats, last: Floats | None = None) -> Bars:
-        """Take new quotes, and return the bars that have changed: the last one as it is now, and any after it.
+        """Process new quotes, and return the bars that changed: the last bar and any that follow it.
 
         Parameters
         ----------
         times
-            Microseconds since 1970 UTC, in the order of arrival.
+            Timestamps in microseconds since 1970 UTC (int64), in the order of arrival; shape (n,).
         bid, ask, last
-            Prices, NaN where missing; `last` only for ``price="last"``.
+            Prices (float64), NaN if missing; shape (n,). `last` is needed for ``price="last"`` only.
 
         Returns
         -------
         Bars
-            In order of time. The first may be one that was returned before, to be replaced; the last is not
-            `complete`. Empty where no quote counts.
+            Arrays in order of time. The first bar replaces the one of the same start that was returned before, if any.
+            The last is not complete. Empty if no quote counts.
+
+        Raises
+        ------
+        UnknownOption
+            If the price is ``"last"`` and `last` is None.
         """
-        price = self._priced(bid, ask, last)
-        there = price == price
-        if not there.all():
-            times, price, bid, ask = times[there], price[there], bid[there], ask[there]
+        price = self._select(bid, ask, last)
+        priced = price == price
+        if not priced.all():
+            times, price, bid, ask = times[priced], price[priced], bid[priced], ask[priced]
         keys = self.grid.keys(times)
         if not len(keys):
-            return _NONE
+            return _NO_BARS
         newest = keys[0] if self._key is None else self._key
         in_order = not (times[1:] < times[:-1]).any()
         if keys[0] < newest or not (in_order or (keys[1:] >= keys[:-1]).all()):
             timely = keys == np.maximum(np.maximum.accumulate(keys), newest)
             self.late += int(len(keys) - np.count_nonzero(timely))
             times, keys, price, bid, ask = times[timely], keys[timely], price[timely], bid[timely], ask[timely]
-        return self._add(keys, times, price, _spread(bid, ask, self._pip), in_order) if len(keys) else _NONE
+        return self._add(keys, times, price, _spreads(bid, ask, self._pip), in_order) if len(keys) else _NO_BARS
 
-    def _priced(self, bid: Floats, ask: Floats, last: Floats | None) -> Floats:
+    def _select(self, bid: Floats, ask: Floats, last: Floats | None) -> Floats:
         if self._price == "mid":
             return (bid + ask) / 2
-        quoted = {"bid": bid, "ask": ask, "last": last}[self._price]
-        if quoted is None:
-            raise UnknownOption("last", None, ('an array, because the price is "last"',))
-        return quoted
+        price = {"bid": bid, "ask": ask, "last": last}[self._price]
+        if price is None:
+            raise UnknownOption("last", None, ('an array of prices, because price is "last"',))
+        return price
 
-    def _add(self, keys: Micros, times: Micros, price: Floats, spread: Micros, in_order: bool) -> Bars:
-        """Take quotes whose keys never fall, none below that of the last bar."""
+    def _add(self, keys: Integers, times: Micros, price: Floats, spread: Integers, in_order: bool) -> Bars:
+        """Add quotes. Their keys never decrease, and the first is not below that of the last bar."""
         starts = np.concatenate((_ZERO, np.flatnonzero(keys[1:] != keys[:-1]) + 1))
         ends = np.append(starts[1:], len(keys))
         high, low = np.maximum.reduceat(price, starts), np.minimum.reduceat(price, starts)
-        in_time, moments = price, times
-        if not in_order:  # the keys stay as they are: they never fall
+        sorted_price, sorted_times = price, times
+        if not in_order:  # sorting by time leaves each quote in its bar, because the keys are sorted
             order = np.argsort(times, kind="stable")
-            in_time, moments = price[order], times[order]
-        opens, closes = in_time[starts], in_time[ends - 1]
+            sorted_price, sorted_times = price[order], times[order]
+        opens, closes = sorted_price[starts], sorted_price[ends - 1]
         ticks = ends - starts
-        summed, spreads = _sums(spread, starts, ticks)
+        spread_sums, spread_counts = _sums(spread, starts, ticks)
         changed = keys[starts]
-        first_at, last_at = int(moments[starts[-1]]), int(moments[-1])
-        ended = None
+        open_time, close_time = int(sorted_times[starts[-1]]), int(sorted_times[-1])
+        previous = None
         if self._key == changed[0]:
             ticks[0] += self._ticks
-            summed[0] += self._spread
-            spreads[0] += self._spreads
+            spread_sums[0] += self._spread_sum
+            spread_counts[0] += self._spread_count
             high[0], low[0] = max(high[0], self._high), min(low[0], self._low)
-            if moments[0] >= self._first:
+            if sorted_times[0] >= self._open_time:
                 opens[0] = self._open
-            if moments[ends[0] - 1] < self._last:
+            if sorted_times[ends[0] - 1] < self._close_time:
                 closes[0] = self._close
             if len(starts) == 1:
-                first_at, last_at = min(first_at, self._first), max(last_at, self._last)
+                open_time, close_time = min(open_time, self._open_time), max(close_time, self._close_time)
         elif self._key is not None:
-            ended = self._bar()
-        self._key, self._first, self._last = int(changed[-1]), first_at, last_at
+            previous = self._completed_bar()
+        self._key, self._open_time, self._close_time = int(changed[-1]), open_time, close_time
         self._open, self._close = float(opens[-1]), float(closes[-1])
         self._high, self._low = float(high[-1]), float(low[-1])
-        self._ticks, self._spreads, self._spread = int(ticks[-1]), int(spreads[-1]), int(summed[-1])
+        self._ticks, self._spread_sum, self._spread_count = int(ticks[-1]), int(spread_sums[-1]), int(spread_counts[-1])
         complete = np.ones(len(starts), np.bool_)
         complete[-1] = False
-        begun = self.grid.starts(changed)
-        bars = Bars(begun, opens, high, low, closes, ticks, _mean_pips(summed, spreads), complete)
-        return bars if ended is None else Bars(*(np.concatenate(pair) for pair in zip(ended, bars, strict=True)))
+        bar_starts = self.grid.starts(changed)
+        bars = Bars(bar_starts, opens, high, low, closes, ticks, _mean_pips(spread_sums, spread_counts), complete)
+        return bars if previous is None else Bars(*(np.concatenate(pair) for pair in zip(previous, bars, strict=True)))
 
-    def _bar(self) -> Bars:
-        """Return the last bar, to which nothing has been added: another has begun."""
+    def _completed_bar(self) -> Bars:
+        """Return the last bar as complete, because a later one has begun."""
         start = self.grid.starts(np.array([self._key], np.int64))
         opened, high, low, close = (np.array([p]) for p in (self._open, self._high, self._low, self._close))
-        spread = _mean_pips(np.array([self._spread]), np.array([self._spreads]))
+        spread = _mean_pips(np.array([self._spread_sum]), np.array([self._spread_count]))
         return Bars(start, opened, high, low, close, np.array([self._ticks]), spread, np.array([True]))
 
 
-def pip_of(quotes: pd.DataFrame, instruments: Instruments | None, *columns: str) -> float:
-    """Return the pip of the one symbol of quotes, which have bid, ask and these columns; NaN where nobody knows it."""
+def _pip_of(quotes: pd.DataFrame, instruments: Instruments | None, *columns: str) -> float:
+    """Return the pip of the quotes' symbol, NaN if unknown; checks that bid, ask and `columns` exist."""
     check_columns(quotes, "quotes", "symbol", "bid", "ask", *columns)
-    symbol, book = one_symbol(quotes, "quotes"), book_of(instruments)
+    symbol, known = single_symbol(quotes, "quotes"), resolve_instruments(instruments)
     try:
-        return PIP if symbol is None else book[symbol].pip
+        return PIP if symbol is None else known[symbol].pip
     except KeyError:
         return float("nan")
 
 
-def _updated(stream: BarStream, times: Micros, bid: Floats, ask: Floats, last: Floats | None) -> Bars:
-    """Return the bars of many quotes, updated in parts that stay in the processor's cache: a third of the time."""
+def _update_in_parts(stream: BarStream, times: Micros, bid: Floats, ask: Floats, last: Floats | None) -> Bars:
+    """Return the bars of many quotes. Parts that fit into the processor's cache take a third of the time."""
     parts: list[Bars] = []
-    for start in range(0, len(times), _PART):
-        part = slice(start, start + _PART)
-        made = stream.update(times[part], bid[part], ask[part], None if last is None else last[part])
-        if parts and len(made.start) and parts[-1].start[-1] == made.start[0]:
+    for start in range(0, len(times), _QUOTES_PER_UPDATE):
+        part = slice(start, start + _QUOTES_PER_UPDATE)
+        changed = stream.update(times[part], bid[part], ask[part], None if last is None else last[part])
+        if parts and len(changed.start) and parts[-1].start[-1] == changed.start[0]:
             parts[-1] = Bars._make(values[:-1] for values in parts[-1])
-        if len(made.start):
-            parts.append(made)
-    return Bars(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else _NONE
+        if len(changed.start):
+            parts.append(changed)
+    return Bars(*(np.concatenate(column) for column in zip(*parts, strict=True))) if parts else _NO_BARS
 
 
-def _quoted(quotes: pd.DataFrame, price: Price, instruments: Instruments | None) -> tuple[Micros, Floats, Micros]:
-    """Return times, prices and spreads of the quotes that have the price asked for."""
+def _priced_quotes(
+    quotes: pd.DataFrame, price: Price, instruments: Instruments | None
+) -> tuple[Micros, Floats, Integers]:
+    """Return timestamps, prices and spreads of the quotes that have the selected price."""
     if price not in PRICES:
         raise UnknownOption("price", price, PRICES)
-    pip = pip_of(quotes, instruments, *(["last"] if price == "last" else []))
+    pip = _pip_of(quotes, instruments, *(["last"] if price == "last" else []))
     times, bid, ask = times_us(quotes, "quotes"), floats(quotes, "bid"), floats(quotes, "ask")
     prices = (bid + ask) / 2 if price == "mid" else floats(quotes, price)
-    there = ~np.isnan(prices)
-    return times[there], prices[there], _spread(bid[there], ask[there], pip)
+    priced = ~np.isnan(prices)
+    return times[priced], prices[priced], _spreads(bid[priced], ask[priced], pip)
 
 
-def _cut(times: Micros, prices: Floats, spread: Micros, starts: Micros, complete: Flags) -> Bars:
-    """Return the bars that begin at these places, all quotes in the order in which they came."""
+def _bars_starting_at(starts: Integers, times: Micros, prices: Floats, spread: Integers, complete: Flags) -> Bars:
+    """Return the bars whose first quotes are at the row numbers `starts`, the quotes in the order of arrival."""
     if not len(starts):
-        return _NONE
+        return _NO_BARS
     ends = np.append(starts[1:], len(times))
     ticks = ends - starts
     high, low = np.maximum.reduceat(prices, starts), np.minimum.reduceat(prices, starts)
-    spreads = _mean_pips(*_sums(spread, starts, ticks))
-    return Bars(times[starts], prices[starts], high, low, prices[ends - 1], ticks, spreads, complete)
+    spread_pips = _mean_pips(*_sums(spread, starts, ticks))
+    return Bars(times[starts], prices[starts], high, low, prices[ends - 1], ticks, spread_pips, complete)
 
 
-def _spread(bid: Floats, ask: Floats, pip: float) -> Micros:
-    """Return spreads in whole millionths of a pip, whose sum is the same however they are split; `MISSING` for none."""
+def _spreads(bid: Floats, ask: Floats, pip: float) -> Integers:
+    """Return spreads in whole millionths of a pip, `MISSING` without bid or ask; integers add up in any order."""
     spread = (ask - bid) * (MILLION / pip)
     known = spread == spread
     if known.all():
@@ -392,26 +419,26 @@ def _spread(bid: Floats, ask: Floats, pip: float) -> Micros:
     return np.where(known, np.rint(np.where(known, spread, 0.0)).astype(np.int64), MISSING)
 
 
-def _sums(spread: Micros, starts: Micros, ticks: Micros) -> tuple[Micros, Micros]:
-    """Return the sum of the spreads that are known from each of `starts` on, and how many they are."""
+def _sums(spread: Integers, starts: Integers, ticks: Integers) -> tuple[Integers, Integers]:
+    """Return the sum and the number of the known spreads of each bar."""
     known = spread != MISSING
     if known.all():
         return np.add.reduceat(spread, starts), ticks.copy()
     return np.add.reduceat(np.where(known, spread, 0), starts), np.add.reduceat(known.astype(np.int64), starts)
 
 
-def _mean_pips(summed: Micros, count: Micros) -> Floats:
-    millions = np.multiply(count, MILLION, dtype=np.float64)
-    mean: Floats = np.divide(summed, millions, out=np.full(len(summed), np.nan), where=count > 0)
+def _mean_pips(sums: Integers, counts: Integers) -> Floats:
+    millions = np.multiply(counts, MILLION, dtype=np.float64)
+    mean: Floats = np.divide(sums, millions, out=np.full(len(sums), np.nan), where=counts > 0)
     return mean
 
 
-def _filled(made: Bars, grid: Grid) -> Bars:
-    """Return the bars with one for each time between the first and the last."""
-    starts = grid.between(int(made.start[0]), int(made.start[-1]))
-    before = np.searchsorted(made.start, starts, side="right") - 1
-    own = made.start[before] == starts
-    close = made.close[before]
-    opened, high, low = (np.where(own, values[before], close) for values in (made.open, made.high, made.low))
-    ticks, spread = np.where(own, made.ticks[before], 0), np.where(own, made.spread_pips[before], np.nan)
-    return Bars(starts, opened, high, low, close, ticks, spread, np.where(own, made.complete[before], True))
+def _fill(bars: Bars, grid: TimeGrid) -> Bars:
+    """Return the bars with a flat bar for each bin between the first and the last that has none."""
+    starts = grid.between(int(bars.start[0]), int(bars.start[-1]))
+    previous = np.searchsorted(bars.start, starts, side="right") - 1
+    exists = bars.start[previous] == starts
+    close = bars.close[previous]
+    opened, high, low = (np.where(exists, values[previous], close) for values in (bars.open, bars.high, bars.low))
+    ticks, spread = np.where(exists, bars.ticks[previous], 0), np.where(exists, bars.spread_pips[previous], np.nan)
+    return Bars(starts, opened, high, low, close, ticks, spread, np.where(exists, bars.complete[previous], True))

@@ -1,4 +1,4 @@
-"""What a change in profit and loss comes from."""
+"""Attribution of a change in profit and loss to price, new trades and costs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, times_us
-from fxlive.analytics.profit.events import Beginning, check_positions, check_trades
-from fxlive.analytics.profit.ledger import Execution, Held, PnlStream
+from fxlive.analytics.profit.events import SeriesStart, check_positions, check_trades, position_events, trade_events
+from fxlive.analytics.profit.ledger import ExecutionState, Ledger, PositionState
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
 
@@ -19,30 +19,29 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     Parameters
     ----------
     positions, trades
-        As in `pnl`, from before `start` on.
+        As in `pnl`, with the rows before `start`.
     start, end
-        What has happened up to and with `start` is the beginning, and up to and with `end` the end; without a zone they
-        are UTC. Default: before the first row, and after the last. What is earlier than the first point of `pnl` is
-        before the first row, too.
+        Timestamps: pandas or datetime objects, or ISO 8601 text; without a time zone they are UTC. Rows at `start`
+        belong to the state at the start, rows at `end` to the state at the end. Default: before the first row, after
+        the last. A time before the first point of `pnl` counts as before the first row.
 
     Returns
     -------
     Series
-        float64, which adds up to the last:
+        Five values (float64) by name. The first four add up to the last:
 
-        - `price`: what the positions that were open at the start have gained, realized or not;
-        - `new_trades`: the same of positions opened since;
-        - `costs`: swap less commission of what was executed since;
-        - `remainder`: what belongs to neither: executions whose position was never seen, and corrections of what was
-          executed before;
-        - `change`: total at the end less total at the start.
+        - `price`: the gain, realized or not, of the positions that were open at the start.
+        - `new_trades`: the gain of the positions opened later.
+        - `costs`: swap - commission of the executions since the start; negative: a cost.
+        - `remainder`: the rest: executions whose position was never reported, and corrections of earlier executions.
+        - `change`: the total at the end minus the total at the start.
 
     Raises
     ------
     InvalidFrame, UnknownColumn
         As in `pnl`.
     UnknownOption
-        Where `start` or `end` is no time, or the one is later than the other.
+        If `start` or `end` is not a timestamp, or `start` is later than `end`.
 
     Examples
     --------
@@ -66,34 +65,34 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     last = None if end is None else utc(end, "end")
     if first is not None and last is not None and first > last:
         raise UnknownOption("start", start, (f"a time up to the end, {last}",))
-    ledger, beginning = PnlStream(), Beginning()
-    beginning.take(positions)
-    begins = None if beginning.time is None else pd.Timestamp(beginning.time, unit="us", tz="UTC")
+    series_start = SeriesStart()
+    series_start.update(positions)
+    begins = None if series_start.time is None else pd.Timestamp(series_start.time, unit="us", tz="UTC")
     if begins is not None and last is not None and last < begins:
         positions, trades = positions[:0], trades[:0]
+    ledger = Ledger()
     if first is not None and (begins is None or first >= begins):
-        ledger.update(_newest(positions[positions.index <= first]), trades[trades.index <= first])
+        _apply(ledger, positions[positions.index <= first], trades[trades.index <= first])
         positions, trades = positions[positions.index > first], trades[trades.index > first]
-    held, executions, totals = dict(ledger.held), dict(ledger.executions), ledger.totals.get(None)
+    former_positions, former_executions = dict(ledger.positions), dict(ledger.executions)
+    former_total = _total(ledger)
     if last is not None:
         positions, trades = positions[positions.index <= last], trades[trades.index <= last]
-    ledger.update(_newest(positions), trades)
-    after = ledger.totals.get(None)
-    change = 0 if after is None else after.unrealized + after.realized
-    change -= 0 if totals is None else totals.unrealized + totals.realized
+    _apply(ledger, positions, trades)
+    change = _total(ledger) - former_total
     price = new = costs = 0
-    for ticket, now in ledger.held.items():
-        before = held.get(ticket)
-        if _open(before):
-            price += now.amount - before.amount  # type: ignore[union-attr]
+    for ticket, position in ledger.positions.items():
+        former = former_positions.get(ticket)
+        if former is not None and _is_open(former):
+            price += position.value - former.value
         else:
-            new += now.amount
-    for name, execution in ledger.executions.items():
-        former = executions.get(name)
-        cost = _cost(execution) - (0 if former is None else _cost(former))
-        costs -= cost
-        if former is None and execution.ticket in ledger.held:
-            if _open(held.get(execution.ticket)):
+            new += position.value
+    for execution_id, execution in ledger.executions.items():
+        reported = former_executions.get(execution_id)
+        costs -= _cost(execution) - (0 if reported is None else _cost(reported))
+        if reported is None and execution.ticket in ledger.positions:
+            former = former_positions.get(execution.ticket)
+            if former is not None and _is_open(former):
                 price += execution.profit
             else:
                 new += execution.profit
@@ -101,16 +100,25 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     return pd.Series({name: amount / MILLION for name, amount in {**parts, "change": change}.items()})
 
 
+def _apply(ledger: Ledger, positions: pd.DataFrame, trades: pd.DataFrame) -> None:
+    ledger.apply([*trade_events(trades, None), *position_events(_newest(positions), None)])
+
+
 def _newest(positions: pd.DataFrame) -> pd.DataFrame:
-    """Return the newest row of each ticket, which is all that a ledger ends up with; all where one is incomplete."""
+    """Return the newest row of each ticket, which determines the ledger's state; all rows if a value is missing."""
     if positions[["unrealized_pnl", "volume"]].isna().any(axis=None):
         return positions
     return positions.sort_index(kind="stable").drop_duplicates("ticket", keep="last")
 
 
-def _open(held: Held | None) -> bool:
-    return held is not None and held.volume != 0 and (held.closed < held.volume or held.amount != 0)
+def _total(ledger: Ledger) -> int:
+    totals = ledger.totals.get(None)
+    return 0 if totals is None else totals.unrealized + totals.realized
 
 
-def _cost(execution: Execution) -> int:
+def _is_open(position: PositionState) -> bool:
+    return position.volume != 0 and (position.closed < position.volume or position.value != 0)
+
+
+def _cost(execution: ExecutionState) -> int:
     return execution.commission - execution.swap

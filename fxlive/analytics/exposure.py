@@ -1,4 +1,4 @@
-"""Exposure: what the open positions amount to, by symbol and by currency, and what moves of the market would do."""
+"""Exposure of the open positions by symbol and by currency, and the effect of market moves on their profit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
+from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
 from fxlive.analytics.inputs import Floats, floats, texts
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
@@ -24,28 +24,46 @@ _MOVES = "moves above -100, in percent, such as (-2, 2)"
 
 @dataclass(frozen=True)
 class Exposure:
-    """What the open positions amount to; money in the account's currency.
+    """The exposure of the open positions, as `exposure` returns it. Money is in the account's currency.
+
+    Displays itself as small tables, in text and in HTML.
 
     Parameters
     ----------
     by_symbol
-        Indexed by `symbol`, all float64: `net_lots` (bought less sold), `gross_lots`, `net` and `gross` (the same as
-        money, by the base currency's worth), `unrealized` and `margin`.
+        DataFrame (float64) indexed by `symbol`: `net_lots` (bought minus sold), `gross_lots`, `net` and `gross` (the
+        same as money, by the value of the base currency), `unrealized`, `margin`.
     by_currency
-        Indexed by `currency`: `net` and `gross` in units of that currency, `rate` (what one is worth), `net_value`,
-        `gross_value`, and `up_1pct`: what a rise of that currency by 1 % against all others brings, as in `shocks`: of
-        the account's own, what it costs that all others are worth 1 / 1.01 of what they were.
+        DataFrame (float64) indexed by `currency`: `net` and `gross` in units of that currency, `rate` (the value of one
+        unit), `net_value`, `gross_value`, and `up_1pct`: the change of profit when that currency rises by 1 % against
+        all others, as in `shocks`. For the account's currency it is the loss from all others falling to 1 / 1.01 of
+        their value.
     shocks
-        Indexed by `shock_pct`, a column for each currency: what unrealized profit changes by when that currency moves
-        so many percent.
+        DataFrame (float64) indexed by `shock_pct`, with a column for each currency: the change of unrealized profit
+        when that currency moves by so many percent against all others.
     totals
-        `unrealized` and `margin` of all positions (`margin` is NaN where one does not say its own); `gross` (sum of the
-        symbols'; NaN while a symbol is `missing`, because it would be too small); `equity`; `leverage` (gross /
-        equity); `margin_level` (equity in percent of margin); `to_margin_call` (how much equity may still be lost until
-        the level is at `margin_call_pct`), and that in percent of `gross`.
+        Series (float64): `unrealized` and `margin` of all positions; `gross` (sum over symbols; NaN if a symbol is
+        `missing`, because the sum would be too small); `equity`; `leverage` (gross / equity); `margin_level` (equity in
+        percent of margin); `to_margin_call` (the loss of equity at which the margin level is the margin call level) and
+        `to_margin_call_pct` (the same in percent of `gross`). `margin` and what follows from it are NaN if the margin
+        of a position is missing.
     missing
-        Symbols without a way to the account's currency, that are no pairs, or whose position lacks side, volume or
-        opening price: they are in no row of `by_symbol`, `by_currency` and `shocks`.
+        Symbols that are in no row of `by_symbol`, `by_currency` and `shocks`: they cannot be converted into the
+        account's currency, are not known instruments, or have a position without side, volume or opening price.
+
+    Examples
+    --------
+    Gold is not a currency pair, so its exposure is unknown without an entry in `instruments`.
+
+    >>> now = pd.to_datetime(["2024-01-01T00:00Z"])
+    >>> positions = pd.DataFrame(
+    ...     {"ticket": 1, "symbol": "XAUUSD", "type": "BUY", "volume": 0.1, "open_price": 2000.0, "profit": 50.0,
+    ...      "unrealized_pnl": 50.0, "margin": 200.0, "margin_level": 5000.0}, index=now
+    ... )
+    >>> quotes = pd.DataFrame({"symbol": ["XAUUSD"], "bid": 2005.0, "ask": 2005.0}, index=now)
+    >>> result = exposure(positions, quotes)
+    >>> result.missing, result.totals[["unrealized", "equity", "gross"]].to_list()
+    (('XAUUSD',), [50.0, 10000.0, nan])
     """
 
     by_symbol: pd.DataFrame
@@ -57,17 +75,15 @@ class Exposure:
     def __repr__(self) -> str:
         parts = [f"<Exposure: {_headline(self)}>"]
         for title, table in _tables(self):
-            shown = table.to_string(**_shown(table), line_width=120, index=title != "totals")
-            parts += ["", f"{title}:", *(line.rstrip() for line in shown.splitlines())]
+            text = table.to_string(**_format(table), line_width=120, index=title != "totals")
+            parts += ["", f"{title}:", *(line.rstrip() for line in text.splitlines())]
         return "\n".join(parts)
 
     def _repr_html_(self) -> str:
         parts = [f"<div><b>Exposure</b> {escape(_headline(self))}</div>"]
         for title, table in _tables(self):
-            shown = table.to_html(
-                **_shown(table), border=0, index=title != "totals"
-            )  # which escapes names from the wire
-            parts.append(f"<div>{title}</div>{shown}")
+            html = table.to_html(**_format(table), border=0, index=title != "totals")  # escapes symbols from the wire
+            parts.append(f"<div>{title}</div>{html}")
         return "".join(parts)
 
 
@@ -80,40 +96,48 @@ def exposure(
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
 ) -> Exposure:
-    """Return what the open positions amount to, by symbol and by currency.
+    """Return the exposure of the open positions by symbol and by currency, and what market moves would change.
 
-    A position is two legs: one lot of EURUSD bought at 1.08 is 100,000 EUR held and 108,000 USD owed. The second leg is
-    at the opening price, which is what is owed; so the legs of all positions, at today's rates, add up to the
-    unrealized profit, and a currency's net is exactly what its moves are felt on. Rates are mid prices of the newest
-    quotes, by the fewest pairs that lead to the account's currency. A symbol without a quote is taken at the newest
-    `current_price` of its positions, which is half a spread away from the mid.
+    A position has two legs: one lot of EURUSD bought at 1.08 is 100,000 EUR held and 108,000 USD owed. The second leg
+    is valued at the opening price, which is the amount owed. So the legs of all positions, at current rates, add up to
+    the unrealized profit, and a move of a currency acts on exactly its net amount.
+
+    Rates are mid prices of the newest quotes, through the fewest pairs that lead to the account's currency. A symbol
+    without a quote is valued at the newest `current_price` of its positions, which is half a spread away from the mid.
 
     Parameters
     ----------
     positions
-        Rows of positions, or their `latest`; the newest row of each ticket counts, those with volume 0 are closed.
-        `current_price` may be among the columns.
+        Rows of positions, indexed by timestamps with a time zone, or their `latest`: `ticket`, `symbol`, `type`
+        (``"BUY"`` or ``"SELL"``), `volume` (lots), `open_price`, `profit`, `unrealized_pnl`, `margin` (money),
+        `margin_level` (percent), and optionally `current_price`. The newest row of each ticket counts; a position with
+        volume 0 is closed.
     quotes
-        Rows of market-data, or their `latest`.
+        Rows of market-data of any symbols, indexed likewise, or their `latest`: `symbol`, `bid`, `ask`.
     equity
-        Of the account. Default: what the newest position's `margin_level` says: that percent of all margin.
+        The account's equity, in its currency. Default: derived from the newest `margin_level` of a position, as that
+        percentage of the sum of all margins; NaN if there is none.
     shocks_pct
-        The moves to work out, above -100.
+        The moves of `shocks`, in percent, each above -100.
     margin_call_pct
-        The margin level at which the platform calls.
+        The margin level, in percent, at which the platform issues a margin call.
     instruments
-        Pips, contract sizes and the account's currency; default: the market's conventions, and USD.
+        Pips, contract sizes and the account's currency. Default: the market's conventions, and USD.
 
     Returns
     -------
     Exposure
-        `by_symbol`, `by_currency`, `shocks`, `totals`, `missing`.
+        The tables `by_symbol`, `by_currency`, `shocks`, the Series `totals`, and the tuple `missing`.
 
     Raises
     ------
-    InvalidFrame, UnknownColumn, UnknownOption
-        For frames that cannot be counted; for options that are none, such as a move by which a currency would be worth
-        nothing.
+    InvalidFrame
+        If an index does not consist of timestamps with a time zone, a ticket is missing, or a column has values of the
+        wrong kind.
+    UnknownColumn
+        If a column is missing.
+    UnknownOption
+        If an option is not a number, or a move is not above -100 %.
 
     Examples
     --------
@@ -123,57 +147,61 @@ def exposure(
     ...      "profit": 10.0, "margin": 100.0, "margin_level": 10050.0}, index=now
     ... )
     >>> quotes = pd.DataFrame({"symbol": ["EURUSD"], "bid": 1.0860, "ask": 1.0860}, index=now)
-    >>> told = exposure(positions, quotes)
-    >>> told.by_currency["net"].round(2).to_dict(), float(told.totals["equity"])
+    >>> result = exposure(positions, quotes)
+    >>> result.by_currency["net"].round(2).to_dict(), float(result.totals["equity"])
     ({'EUR': 10000.0, 'USD': -10850.0}, 10050.0)
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
-    held = newest_positions(positions, *columns)
+    newest = newest_positions(positions, *columns)
     shocks_pct = as_list("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
         number("shocks_pct", pct, _MOVES, above=-100)
     if equity is not None:
         number("equity", equity, "an amount in the account's currency", above=-math.inf)
     number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
-    book = QuoteBook(quotes, instruments, held)
-    legs, missing = _legs(held, book)
-    by_currency = _by_currency(legs, book)
-    by_symbol = _by_symbol(held, legs)
+    lookup = QuoteLookup(quotes, instruments, newest)
+    legs, missing = _legs(newest, lookup)
+    by_currency = _by_currency(legs, lookup)
+    by_symbol = _by_symbol(newest, legs)
     rates = by_currency["rate"]
     shocks = pd.DataFrame(
         {
-            c: [_shocked(legs, rates, c, pct, book.instruments.account_currency) for pct in shocks_pct]
+            c: [_shock(legs, rates, c, pct, lookup.instruments.account_currency) for pct in shocks_pct]
             for c in rates.index
         },
         index=pd.Index(shocks_pct, dtype="float64", name="shock_pct"),
         dtype="float64",
     )
     gross = math.nan if missing else float(by_symbol["gross"].sum())
-    return Exposure(by_symbol, by_currency, shocks, _totals(held, gross, equity, margin_call_pct), tuple(missing))
+    return Exposure(by_symbol, by_currency, shocks, _totals(newest, gross, equity, margin_call_pct), tuple(missing))
 
 
-def _headline(told: Exposure) -> str:
-    open_in = f"{len(told.by_symbol)} symbols" if len(told.by_symbol) != 1 else "1 symbol"
-    missing = f"; not counted, see `missing`: {', '.join(told.missing)}" if told.missing else ""
-    return f"{open_in}, money in the account's currency{missing}"
+def _headline(exposure: Exposure) -> str:
+    count = len(exposure.by_symbol)
+    missing = f"; not counted, see `missing`: {', '.join(exposure.missing)}" if exposure.missing else ""
+    return f"{count} symbol{'' if count == 1 else 's'}, money in the account's currency{missing}"
 
 
-def _tables(told: Exposure) -> list[tuple[str, pd.DataFrame]]:
-    """Return what there is to show, each with its title."""
-    totals = told.totals.to_frame().T
-    tables = {"totals": totals, "by_symbol": told.by_symbol, "by_currency": told.by_currency, "shocks": told.shocks}
+def _tables(exposure: Exposure) -> list[tuple[str, pd.DataFrame]]:
+    """Return the tables that are not empty, each with its title."""
+    tables = {
+        "totals": exposure.totals.to_frame().T,
+        "by_symbol": exposure.by_symbol,
+        "by_currency": exposure.by_currency,
+        "shocks": exposure.shocks,
+    }
     return [(title, table) for title, table in tables.items() if not table.empty]
 
 
-def _shown(table: pd.DataFrame) -> dict[str, Any]:
-    """Return how pandas is to show a table: short, rates to six digits, what nobody knows as a dash."""
+def _format(table: pd.DataFrame) -> dict[str, Any]:
+    """Return pandas' display options for a table: at most 20 rows, rates with six digits, missing values as a dash."""
     rates = {"rate": "{:,.6g}".format} if "rate" in table.columns else None
     return {"max_rows": 20, "na_rep": "-", "float_format": "{:,.2f}".format, "formatters": rates}
 
 
 @dataclass(frozen=True)
-class _Leg:
-    """A position's two legs: `units` of the base held (negative: sold), at `price` owed in the quote currency."""
+class _Legs:
+    """The two legs of a position: `units` of the base (negative: sold), at `price` in the quote currency."""
 
     pair: Instrument
     lots: float
@@ -182,22 +210,24 @@ class _Leg:
     base_rate: float
 
 
-def _legs(held: pd.DataFrame, book: QuoteBook) -> tuple[list[_Leg | None], list[str]]:
-    signed = sides(held, "type") * floats(held, "volume")
-    legs: list[_Leg | None] = []
-    missing: dict[str, None] = {}
-    for symbol, lots, price in zip(texts(held, "symbol"), signed.tolist(), floats(held, "open_price"), strict=True):
-        pair = None if symbol is None else book.instrument(symbol)
-        rates = (math.nan,) * 2 if pair is None else (book.rate(pair.base), book.rate(pair.quote))
+def _legs(positions: pd.DataFrame, lookup: QuoteLookup) -> tuple[list[_Legs | None], list[str]]:
+    """Return the legs of each position, None if they cannot be valued, and the symbols of those, sorted."""
+    signed = side_signs(positions, "type") * floats(positions, "volume")
+    legs: list[_Legs | None] = []
+    missing: set[str] = set()
+    prices = floats(positions, "open_price")
+    for symbol, lots, price in zip(texts(positions, "symbol"), signed.tolist(), prices, strict=True):
+        pair = None if symbol is None else lookup.instrument(symbol)
+        rates = (math.nan,) * 2 if pair is None else (lookup.rate(pair.base), lookup.rate(pair.quote))
         if pair is None or not all(map(math.isfinite, (*rates, lots, price))):
-            missing[str(symbol)] = None
+            missing.add(str(symbol))
             legs.append(None)
         else:
-            legs.append(_Leg(pair, lots, lots * pair.contract_size, float(price), rates[0]))
+            legs.append(_Legs(pair, lots, lots * pair.contract_size, float(price), rates[0]))
     return legs, sorted(missing)
 
 
-def _by_currency(legs: list[_Leg | None], book: QuoteBook) -> pd.DataFrame:
+def _by_currency(legs: list[_Legs | None], lookup: QuoteLookup) -> pd.DataFrame:
     net: dict[str, float] = {}
     gross: dict[str, float] = {}
     for leg in legs:
@@ -206,7 +236,7 @@ def _by_currency(legs: list[_Leg | None], book: QuoteBook) -> pd.DataFrame:
                 net[currency] = net.get(currency, 0.0) + amount
                 gross[currency] = gross.get(currency, 0.0) + abs(amount)
     currencies = sorted(net)
-    rate = np.array([book.rate(c) for c in currencies], np.float64)
+    rate = np.array([lookup.rate(c) for c in currencies], np.float64)
     frame = pd.DataFrame(
         {"net": [net[c] for c in currencies], "gross": [gross[c] for c in currencies], "rate": rate},
         index=pd.Index(currencies, dtype=STR, name="currency"),
@@ -214,39 +244,39 @@ def _by_currency(legs: list[_Leg | None], book: QuoteBook) -> pd.DataFrame:
     )
     frame["net_value"] = frame["net"] * frame["rate"]
     frame["gross_value"] = frame["gross"] * frame["rate"]
-    others = frame["net_value"].drop(book.instruments.account_currency, errors="ignore").sum()
-    own = frame.index == book.instruments.account_currency
-    frame["up_1pct"] = np.where(own, others * (1 / 1.01 - 1), frame["net_value"] / 100)
+    account_currency = lookup.instruments.account_currency
+    others = frame["net_value"].drop(account_currency, errors="ignore").sum()
+    frame["up_1pct"] = np.where(frame.index == account_currency, others * (1 / 1.01 - 1), frame["net_value"] / 100)
     return frame
 
 
-def _by_symbol(held: pd.DataFrame, legs: list[_Leg | None]) -> pd.DataFrame:
-    known = [leg is not None for leg in legs]
-    there = [leg for leg in legs if leg is not None]
-    lots = np.array([leg.lots for leg in there], np.float64)
-    worth = np.array([leg.units * leg.base_rate for leg in there], np.float64)
+def _by_symbol(positions: pd.DataFrame, legs: list[_Legs | None]) -> pd.DataFrame:
+    is_valued = [leg is not None for leg in legs]
+    valued = [leg for leg in legs if leg is not None]
+    lots = np.array([leg.lots for leg in valued], np.float64)
+    value = np.array([leg.units * leg.base_rate for leg in valued], np.float64)
     rows = pd.DataFrame(
         {
             "net_lots": lots,
             "gross_lots": np.abs(lots),
-            "net": worth,
-            "gross": np.abs(worth),
-            "unrealized": _unrealized(held)[known],
-            "margin": np.nan_to_num(floats(held, "margin")[known]),
+            "net": value,
+            "gross": np.abs(value),
+            "unrealized": _unrealized(positions)[is_valued],
+            "margin": np.nan_to_num(floats(positions, "margin")[is_valued]),
         }
     )
-    return rows.groupby(pd.Index([leg.pair.symbol for leg in there], dtype=STR, name="symbol")).sum()
+    return rows.groupby(pd.Index([leg.pair.symbol for leg in valued], dtype=STR, name="symbol")).sum()
 
 
-def _unrealized(held: pd.DataFrame) -> Floats:
-    said = floats(held, "unrealized_pnl")
-    return np.nan_to_num(np.where(np.isnan(said), floats(held, "profit"), said))
+def _unrealized(positions: pd.DataFrame) -> Floats:
+    unrealized = floats(positions, "unrealized_pnl")
+    return np.nan_to_num(np.where(np.isnan(unrealized), floats(positions, "profit"), unrealized))
 
 
-def _shocked(legs: list[_Leg | None], rates: pd.Series[float], currency: str, pct: float, own: str) -> float:
-    """Return the change of profit when a currency moves; when the account's own does, all others move against it."""
-    factor = {c: 1 / (1 + pct / 100) if currency == own and c != own else 1.0 for c in rates.index}
-    if currency != own:
+def _shock(legs: list[_Legs | None], rates: pd.Series[float], currency: str, pct: float, account: str) -> float:
+    """Return the change of profit when a currency moves. If it is the account's, all others move against it."""
+    factor = {c: 1 / (1 + pct / 100) if currency == account and c != account else 1.0 for c in rates.index}
+    if currency != account:
         factor[currency] = 1 + pct / 100
     change = 0.0
     for leg in legs:
@@ -258,28 +288,28 @@ def _shocked(legs: list[_Leg | None], rates: pd.Series[float], currency: str, pc
     return change
 
 
-def _totals(held: pd.DataFrame, gross: float, equity: float | None, margin_call_pct: float) -> pd.Series[float]:
-    margin = float(floats(held, "margin").sum())
+def _totals(positions: pd.DataFrame, gross: float, equity: float | None, margin_call_pct: float) -> pd.Series[float]:
+    margin = float(floats(positions, "margin").sum())
     if equity is None:
-        equity = _said_equity(held, margin)
-    left = equity - margin * margin_call_pct / 100
+        equity = _reported_equity(positions, margin)
+    to_margin_call = equity - margin * margin_call_pct / 100
     totals: dict[str, Any] = {
-        "unrealized": float(_unrealized(held).sum()),
+        "unrealized": float(_unrealized(positions).sum()),
         "gross": gross,
         "margin": margin,
         "equity": equity,
         "leverage": gross / equity if equity > 0 else math.nan,
         "margin_level": 100 * equity / margin if margin else math.nan,
-        "to_margin_call": left if margin else math.nan,
-        "to_margin_call_pct": 100 * left / gross if gross and margin else math.nan,
+        "to_margin_call": to_margin_call if margin else math.nan,
+        "to_margin_call_pct": 100 * to_margin_call / gross if gross and margin else math.nan,
     }
     return pd.Series(totals, dtype="float64")
 
 
-def _said_equity(held: pd.DataFrame, margin: float) -> float:
-    """Return the equity behind the newest margin level that has been said; NaN where none has."""
-    said = held[held["margin_level"].notna()]
-    if not len(said):
+def _reported_equity(positions: pd.DataFrame, margin: float) -> float:
+    """Return the equity that follows from the newest reported margin level; NaN if there is none."""
+    reported = positions[positions["margin_level"].notna()]
+    if not len(reported):
         return math.nan
-    newest = said["timestamp"].to_numpy().argmax() if "timestamp" in said else -1
-    return float(said["margin_level"].iloc[newest]) * margin / 100
+    newest = reported["timestamp"].to_numpy().argmax() if "timestamp" in reported else -1
+    return float(reported["margin_level"].iloc[newest]) * margin / 100

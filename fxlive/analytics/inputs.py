@@ -1,4 +1,4 @@
-"""What an analysis takes of a frame: its columns and times as arrays, or a clear word of what is wrong with it."""
+"""Validated inputs of the analyses: columns and timestamps of a DataFrame as numpy arrays, or InvalidFrame."""
 
 from __future__ import annotations
 
@@ -13,78 +13,95 @@ from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Micros = npt.NDArray[np.int64]
+"""Timestamps in microseconds since 1970 UTC."""
 Money = npt.NDArray[np.int64]
+"""Amounts in whole millionths, `MISSING` where a value is missing."""
 
 MILLION = 1_000_000
 MISSING = np.iinfo(np.int64).min
-"""What stands for a missing amount among whole millionths."""
+"""Marks a missing amount among whole millionths."""
 
-_MOST = 1e12
+_MAX_AMOUNT = 1e12
 
 
-def check_columns(frame: pd.DataFrame, what: str, *columns: str) -> None:
-    """Raise UnknownColumn where a frame lacks one of these columns; `what` is what to call the frame."""
+def check_columns(frame: pd.DataFrame, name: str, *columns: str) -> None:
+    """Check that `frame` is a DataFrame with unique column names that include `columns`.
+
+    `name` is the name of the frame in error messages.
+
+    Raises
+    ------
+    UnknownColumn
+        If a column is missing.
+    InvalidFrame
+        If `frame` is not a pandas DataFrame, or two columns have the same name.
+    """
     if not isinstance(frame, pd.DataFrame):
-        raise InvalidFrame(what, f"is a {_kind(frame)}, not a DataFrame of pandas; compute() a lazy one first")
+        raise InvalidFrame(
+            name, f"must be a pandas DataFrame, got {_type_name(frame)}. Call compute() first if it is lazy"
+        )
     for column in columns:
         if column not in frame.columns:
-            raise UnknownColumn(column, what, [str(c) for c in frame.columns])
+            raise UnknownColumn(column, name, [str(c) for c in frame.columns])
     if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise InvalidFrame(what, f"has two columns {twice!r}: rename one")
+        duplicate = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidFrame(name, f"has two columns named {duplicate!r}: rename one")
 
 
-def _kind(thing: Any) -> str:
-    library, name = type(thing).__module__.partition(".")[0], type(thing).__name__
+def _type_name(value: Any) -> str:
+    library, name = type(value).__module__.partition(".")[0], type(value).__name__
     return name if library == "builtins" else f"{library} {name}"
 
 
-def times_us(frame: pd.DataFrame, what: str) -> Micros:
+def times_us(frame: pd.DataFrame, name: str) -> Micros:
     """Return a frame's index as microseconds since 1970 UTC.
 
     Raises
     ------
     InvalidFrame
-        Where the index is not of times, has no zone, or a time is missing.
+        If the index does not consist of timestamps, has no time zone, or a timestamp is missing.
     """
-    return moments_us(frame.index, what)
+    return index_us(frame.index, name)
 
 
-def moments_us(index: Any, what: str) -> Micros:
-    """Return an index of times as microseconds since 1970 UTC; raises as `times_us`."""
+def index_us(index: Any, name: str) -> Micros:
+    """Return an index of timestamps as microseconds since 1970 UTC; raises like `times_us`."""
     if not isinstance(index, pd.DatetimeIndex):
         if not len(index):
             return np.empty(0, np.int64)
-        raise InvalidFrame(what, f"needs an index of times, not {type(index).__name__}: see frame.set_index")
+        raise InvalidFrame(
+            name, f"must be indexed by timestamps, not by a {type(index).__name__}: use frame.set_index(...)"
+        )
     if index.tz is None:
-        raise InvalidFrame(what, "has times without a zone: say which with frame.tz_localize('UTC')")
+        raise InvalidFrame(name, "has timestamps without a time zone: add one with frame.tz_localize('UTC')")
     micros: Micros = (index if index.unit == "us" else index.as_unit("us")).asi8
     if len(micros) and micros.min() == NAT:
-        raise InvalidFrame(what, "has rows without a time: drop them with frame[frame.index.notna()]")
+        raise InvalidFrame(name, "has rows without a timestamp: drop them with frame[frame.index.notna()]")
     return micros
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:
-    """Return a column as float64, NaN where a value is missing; raises InvalidFrame where one is no number."""
+    """Return a column as float64, NaN for missing values; raises InvalidFrame if a value is not a number."""
     try:
         values: Floats = frame[column].to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
-        raise InvalidFrame(f"column {column!r}", f"must hold numbers: {error}") from error
+        raise InvalidFrame(f"column {column!r}", f"must contain numbers: {error}") from error
     return values
 
 
 def texts(frame: pd.DataFrame, column: str) -> list[str | None]:
-    """Return a column of codes or text as a list, None where a value is missing."""
+    """Return a column of categories or text as a list, None for missing values."""
     values = frame[column].array
     if isinstance(values, pd.Categorical):
-        names: list[str | None] = [*(str(c) for c in values.categories), None]  # the code -1 is the last
+        names: list[str | None] = [*(str(c) for c in values.categories), None]  # the code -1 selects the last entry
         return [names[code] for code in values.codes.tolist()]
     return [None if missing else str(v) for v, missing in zip(values, pd.isna(values), strict=True)]
 
 
-def numbers(frame: pd.DataFrame, column: str) -> list[int | None]:
-    """Return a column of whole numbers as a list, None where a value is missing."""
+def integers(frame: pd.DataFrame, column: str) -> list[int | None]:
+    """Return a column of whole numbers as a list, None for missing values."""
     values = frame[column]
     if values.dtype == np.int64:
         return values.tolist()
@@ -93,30 +110,36 @@ def numbers(frame: pd.DataFrame, column: str) -> list[int | None]:
     return [None if m else w for w, m in zip(whole.tolist(), missing.tolist(), strict=True)]
 
 
-def millionths(frame: pd.DataFrame, column: str, what: str) -> Money:
-    """Return a column of money (or lots) in whole millionths, `MISSING` where a value is missing.
+def millionths(frame: pd.DataFrame, column: str, name: str) -> Money:
+    """Return a column of money (or lots) in whole millionths, `MISSING` for missing values.
 
-    Whole numbers add up to the same sum in any order: that is why parts always equal the whole.
+    Integer sums do not depend on the order of the terms, so the parts of a sum always add up to the whole exactly.
+
+    Raises
+    ------
+    InvalidFrame
+        If a value is not a number, or its size exceeds 1e12.
     """
     values = floats(frame, column)
     missing = np.isnan(values)
     if missing.any():
         values = np.where(missing, 0.0, values)
-    if (np.abs(values) > _MOST).any():
-        raise InvalidFrame(what, f"holds {values[np.abs(values).argmax()]:g} in {column}: no such amount is counted")
+    if (np.abs(values) > _MAX_AMOUNT).any():
+        largest = values[np.abs(values).argmax()]
+        raise InvalidFrame(name, f"has the amount {largest:g} in {column}: at most {_MAX_AMOUNT:g} can be counted")
     whole: Money = np.rint(values * MILLION).astype(np.int64)
     if missing.any():
         whole[missing] = MISSING
     return whole
 
 
-def book_of(instruments: Any) -> Instruments:
-    """Return the instruments that are meant: the market's conventions where it is None.
+def resolve_instruments(instruments: Any) -> Instruments:
+    """Return the given instruments, or the market's conventions if it is None.
 
     Raises
     ------
     UnknownOption
-        Where it is something else, such as the dict that belongs into ``Instruments(...)``.
+        If it is of another type, such as the dict that is an argument of ``Instruments(...)``.
     """
     if instruments is None:
         return Instruments()
@@ -127,25 +150,27 @@ def book_of(instruments: Any) -> Instruments:
     return instruments
 
 
-def one_symbol(frame: pd.DataFrame, what: str) -> str | None:
-    """Return the one symbol of a frame's rows, None of an empty frame.
+def single_symbol(frame: pd.DataFrame, name: str) -> str | None:
+    """Return the one symbol of a frame's rows, None for an empty frame.
 
     Raises
     ------
     InvalidFrame
-        Where there are several, or a row has none.
+        If the rows have several symbols, or a symbol is missing.
     """
     values = frame["symbol"].array
     if not len(values):
         return None
     if isinstance(values, pd.Categorical):
         codes = values.codes
-        alike = bool((codes == codes[0]).all()) and codes[0] >= 0
-        first = values.categories[codes[0]] if alike else None
+        same = bool((codes == codes[0]).all()) and codes[0] >= 0
+        first = values.categories[codes[0]] if same else None
     else:
         first = values[0]
-        alike = not pd.isna(first) and bool((values == first).all())
-    if not alike:
-        names = sorted({str(s) for s in pd.unique(values)})
-        raise InvalidFrame(what, f"holds {', '.join(names)}: pass one, as in frame[frame['symbol'] == {names[0]!r}]")
+        same = not pd.isna(first) and bool((values == first).all())
+    if not same:
+        symbols = sorted({str(s) for s in pd.unique(values)})
+        raise InvalidFrame(
+            name, f"must have one symbol, got {', '.join(symbols)}: use frame[frame['symbol'] == {symbols[0]!r}]"
+        )
     return str(first)

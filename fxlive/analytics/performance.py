@@ -1,8 +1,8 @@
-"""How trading did: the figures of its closed trades, named and scaled as the platform's own.
+"""Trading performance: the figures of closed trades, named and scaled as the platform's own.
 
-Each execution counts once, with its last word, at the time at which it was first said. A *trade* is a closing
-execution (status CLOSED); it wins when its own net is above zero. Net is profit - commission + swap. Everything is
-counted in whole millionths (see `pnl`), so a stream of executions gives what all of them at once give, to the last bit.
+Each execution counts once, with its last report, at the time of its first. A *trade* is an execution with status
+CLOSED; it wins if its own net is above 0. Net is profit - commission + swap. Money is added up in whole millionths (see
+`pnl`), so the figures of a stream equal those of all executions at once, to the last bit.
 """
 
 from __future__ import annotations
@@ -14,22 +14,20 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION
-from fxlive.analytics.profit.events import UNKNOWN, By, Trade, check_by, trade_events
+from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, trade_events
 from fxlive.core.dtypes import UTC
 
-_REASONS = {
-    "trades": "no trade has been closed",
-    "wins": "no trade has won",
-    "losses": "no trade has lost",
-    "held": "of no closed trade the opening is known",
-    "drawdown": "there was no drawdown",
-    "recovery": "the drawdown has not been made good",
-}
+_NO_TRADE = "no closed trade"
+_NO_WIN = "no winning trade"
+_NO_LOSS = "no losing trade"
+_NO_OPENING = "no closed trade has a known opening"
+_NO_DRAWDOWN = "no drawdown"
+_NOT_RECOVERED = "not recovered yet"
 
 
 @dataclass(slots=True)
 class _Tally:
-    """One group's counts; money in whole millionths, times in microseconds."""
+    """The counts and sums of one group; money in whole millionths, times in microseconds."""
 
     executions: int = 0
     net: int = 0
@@ -37,23 +35,23 @@ class _Tally:
     swap: int = 0
     trades: int = 0
     wins: int = 0
-    gained: int = 0
-    lost: int = 0
-    losses: int = 0
-    run: int = 0  # of the streak that lasts: wins above zero, losses below
-    won_in_a_row: int = 0
-    lost_in_a_row: int = 0
-    held_us: int = 0
-    held: int = 0
+    gross_profit: int = 0
+    gross_loss: int = 0
+    streak: int = 0  # the current one: wins above zero, other trades below
+    longest_win_streak: int = 0
+    longest_loss_streak: int = 0
+    with_opening: int = 0  # trades whose opening is known, and the sum of their holding times
+    holding_us: int = 0
     peak: int = 0
     peak_at: int = 0
-    worst: int = 0
-    worst_from: int = 0
-    worst_at: int = 0
-    worst_peak: int = 0
-    recovered_at: int | None = None
+    drawdown: int = 0  # the largest so far; the following describe it
+    drawdown_start: int = 0
+    drawdown_trough: int = 0
+    drawdown_peak: int = 0
+    drawdown_recovery: int | None = None
 
-    def add(self, trade: Trade, closing: bool, opened: int | None) -> None:
+    def add(self, trade: TradeEvent, closing: bool, opened: int | None) -> None:
+        """Count an execution; `opened` is the time of its ticket's opening, None if unknown."""
         if not self.executions:
             self.peak_at = trade.time
         net = trade.profit - trade.commission + trade.swap
@@ -65,106 +63,111 @@ class _Tally:
             self.trades += 1
             if net > 0:
                 self.wins += 1
-                self.gained += net
-                self.run = max(self.run, 0) + 1
+                self.gross_profit += net
+                self.streak = max(self.streak, 0) + 1
             else:
-                self.lost += net
-                self.losses += net < 0
-                self.run = min(self.run, 0) - 1
-            self.won_in_a_row = max(self.won_in_a_row, self.run)
-            self.lost_in_a_row = max(self.lost_in_a_row, -self.run)
+                self.gross_loss += net
+                self.streak = min(self.streak, 0) - 1
+            self.longest_win_streak = max(self.longest_win_streak, self.streak)
+            self.longest_loss_streak = max(self.longest_loss_streak, -self.streak)
             if opened is not None:
-                self.held += 1
-                self.held_us += trade.time - opened
+                self.with_opening += 1
+                self.holding_us += trade.time - opened
         if self.net >= self.peak:
             self.peak, self.peak_at = self.net, trade.time
-        if self.peak - self.net > self.worst:
-            self.worst, self.worst_from, self.worst_at = self.peak - self.net, self.peak_at, trade.time
-            self.worst_peak, self.recovered_at = self.peak, None
-        elif self.worst and self.recovered_at is None and self.net >= self.worst_peak:
-            self.recovered_at = trade.time
+        if self.peak - self.net > self.drawdown:
+            self.drawdown, self.drawdown_peak = self.peak - self.net, self.peak
+            self.drawdown_start, self.drawdown_trough = self.peak_at, trade.time
+            self.drawdown_recovery = None
+        elif self.drawdown and self.drawdown_recovery is None and self.net >= self.drawdown_peak:
+            self.drawdown_recovery = trade.time
 
     def metrics(self) -> tuple[dict[str, Any], dict[str, int], dict[str, str]]:
-        """Return the value of each metric, the size of its sample, and why there is none where it is NaN."""
+        """Return the value and the sample size of each metric, and the reason of each that is NaN."""
         reasons: dict[str, str] = {}
 
-        def ratio(name: str, above: float, below: float, lacks: str) -> float:
-            if below == 0:
-                reasons[name] = _REASONS[lacks]
+        def ratio(name: str, numerator: float, denominator: float, reason: str) -> float:
+            if denominator == 0:
+                reasons[name] = reason
                 return math.nan
-            return above / below
+            return numerator / denominator
 
-        decided = self.trades
-        mean_win = ratio("average_win", self.gained / MILLION, self.wins, "wins")
-        mean_loss = ratio("average_loss", self.lost / MILLION, decided - self.wins, "losses")
+        n, not_won = self.trades, self.trades - self.wins
+        average_win = ratio("average_win", self.gross_profit / MILLION, self.wins, _NO_WIN)
+        average_loss = ratio("average_loss", self.gross_loss / MILLION, not_won, _NO_LOSS)
         values: dict[str, Any] = {
-            "total_trades": decided,
-            "win_rate": ratio("win_rate", 100 * self.wins, decided, "trades"),
+            "total_trades": n,
+            "win_rate": ratio("win_rate", 100 * self.wins, n, _NO_TRADE),
             "net_profit": self.net / MILLION,
             "current_drawdown": (self.peak - self.net) / MILLION,
-            "gross_profit": self.gained / MILLION,
-            "gross_loss": self.lost / MILLION,
-            "opening_costs": (self.net - self.gained - self.lost) / MILLION,
+            "gross_profit": self.gross_profit / MILLION,
+            "gross_loss": self.gross_loss / MILLION,
+            "opening_costs": (self.net - self.gross_profit - self.gross_loss) / MILLION,
             "commission": self.commission / MILLION,
             "swap": self.swap / MILLION,
-            "profit_factor": ratio("profit_factor", self.gained, -self.lost, "losses"),
-            "expectancy": ratio("expectancy", (self.gained + self.lost) / MILLION, decided, "trades"),
-            "average_win": mean_win,
-            "average_loss": mean_loss,
+            "profit_factor": ratio("profit_factor", self.gross_profit, -self.gross_loss, _NO_LOSS),
+            "expectancy": ratio("expectancy", (self.gross_profit + self.gross_loss) / MILLION, n, _NO_TRADE),
+            "average_win": average_win,
+            "average_loss": average_loss,
             "payoff": math.nan,
-            "longest_win_streak": self.won_in_a_row,
-            "longest_loss_streak": self.lost_in_a_row,
-            "holding_time_s": ratio("holding_time_s", self.held_us / 1e6, self.held, "held"),
-            "max_drawdown": self.worst / MILLION,
+            "longest_win_streak": self.longest_win_streak,
+            "longest_loss_streak": self.longest_loss_streak,
+            "holding_time_s": ratio("holding_time_s", self.holding_us / 1e6, self.with_opening, _NO_OPENING),
+            "max_drawdown": self.drawdown / MILLION,
             "max_drawdown_start": pd.NaT,
             "max_drawdown_trough": pd.NaT,
             "max_drawdown_recovery": pd.NaT,
         }
-        if not self.wins or not self.lost:
-            reasons["payoff"] = _REASONS["losses" if self.wins else "wins"]
+        if not self.wins or not self.gross_loss:
+            reasons["payoff"] = _NO_LOSS if self.wins else _NO_WIN
         else:
-            values["payoff"] = mean_win / -mean_loss
-        if self.worst:
-            values["max_drawdown_start"] = _moment(self.worst_from)
-            values["max_drawdown_trough"] = _moment(self.worst_at)
+            values["payoff"] = average_win / -average_loss
+        if self.drawdown:
+            values["max_drawdown_start"] = _timestamp(self.drawdown_start)
+            values["max_drawdown_trough"] = _timestamp(self.drawdown_trough)
         else:
-            reasons["max_drawdown_start"] = reasons["max_drawdown_trough"] = _REASONS["drawdown"]
-        if self.recovered_at is not None:
-            values["max_drawdown_recovery"] = _moment(self.recovered_at)
+            reasons["max_drawdown_start"] = reasons["max_drawdown_trough"] = _NO_DRAWDOWN
+        if self.drawdown_recovery is not None:
+            values["max_drawdown_recovery"] = _timestamp(self.drawdown_recovery)
         else:
-            reasons["max_drawdown_recovery"] = _REASONS["recovery" if self.worst else "drawdown"]
-        of_trades = {"average_win": self.wins, "average_loss": decided - self.wins, "holding_time_s": self.held}
-        of_all = {"net_profit", "current_drawdown", "commission", "swap"}
+            reasons["max_drawdown_recovery"] = _NOT_RECOVERED if self.drawdown else _NO_DRAWDOWN
+        of_some_trades = {"average_win": self.wins, "average_loss": not_won, "holding_time_s": self.with_opening}
+        of_executions = {"net_profit", "current_drawdown", "commission", "swap"}
         samples = {
-            name: of_trades.get(name, self.executions if name in of_all or "drawdown" in name else decided)
+            name: of_some_trades.get(name, self.executions if name in of_executions or "drawdown" in name else n)
             for name in values
         }
-        samples["opening_costs"] = self.executions - decided
+        samples["opening_costs"] = self.executions - n
         return values, samples, reasons
 
 
-class _Said(NamedTuple):
-    """The last word on an execution, at the time of its first; `word_at` is when the last was said.
+class _Execution(NamedTuple):
+    """The last report of an execution, with the time of its first."""
 
-    `number` says how many others had been heard of before it: it decides between equal times.
-    """
-
-    trade: Trade
+    trade: TradeEvent
     closing: bool
-    word_at: int
+    reported_at: int
+    """The time of the last report."""
     number: int
+    """How many executions were reported before it for the first time; the order of equal times."""
 
 
 class PerformanceStream:
-    """The figures of `performance`, brought up to date with the new trades alone.
+    """The figures of `performance`, updated with new trades.
 
-    However the trades are split over updates, the figures are those of `performance` over all of them. An update costs
-    what its rows cost; one that comes late, or says again what was said, makes all be counted anew.
+    However the trades are divided into updates, the figures equal those of `performance` over all trades. An update
+    costs time in proportion to its rows. If one of them is late, or reports an execution again, everything is counted
+    again.
 
     Parameters
     ----------
     by
-        As in `pnl`.
+        None for the whole account, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``, as in `performance`.
+
+    Raises
+    ------
+    UnknownOption
+        If `by` has another value.
 
     Examples
     --------
@@ -182,50 +185,50 @@ class PerformanceStream:
     def __init__(self, by: By | None = None) -> None:
         check_by(by)
         self._by = by
-        self._said: dict[str, _Said] = {}
-        self._last_at: int | None = None
-        self._begin()
+        self._executions: dict[str, _Execution] = {}
+        self._newest: int | None = None
+        self._reset_counts()
 
-    def _begin(self) -> None:
+    def _reset_counts(self) -> None:
         self._opened: dict[int, int] = {}
-        self._of_ticket: dict[int, str] = {}
+        self._group_of_ticket: dict[int, str] = {}
         self._tallies: dict[str | None, _Tally] = {None: _Tally()} if self._by is None else {}
 
     def update(self, trades: pd.DataFrame) -> None:
-        """Take the new rows of the trades channel, in the order of arrival.
+        """Process new rows of the trades channel, in the order of arrival.
 
         Raises
         ------
         InvalidFrame, UnknownColumn
-            For rows that cannot be counted; nothing has been taken then.
+            If rows cannot be processed, as in `performance`. The stream is unchanged then.
         """
         events = trade_events(trades, self._by)
-        closing = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False).tolist() if events else []
-        anew = False
-        for trade, closed in zip(events, closing, strict=True):
-            former = self._said.get(trade.execution)
-            anew |= former is not None or (self._last_at is not None and trade.time < self._last_at)
-            self._last_at = trade.time if self._last_at is None else max(self._last_at, trade.time)
-            said = _Said(trade, closed, trade.time, len(self._said))
+        closings = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False).tolist() if events else []
+        recount = False
+        for trade, closing in zip(events, closings, strict=True):
+            former = self._executions.get(trade.execution)
+            recount |= former is not None or (self._newest is not None and trade.time < self._newest)
+            self._newest = trade.time if self._newest is None else max(self._newest, trade.time)
+            execution = _Execution(trade, closing, trade.time, len(self._executions))
             if former is not None:
-                word = said if trade.time >= former.word_at else former
+                last = execution if trade.time >= former.reported_at else former
                 first = min(former.trade.time, trade.time)
-                said = _Said(word.trade._replace(time=first), word.closing, word.word_at, former.number)
-            self._said[trade.execution] = said
-            if not anew:
-                self._add(trade, closed)
-        if anew:
-            self._begin()
-            for said in sorted(self._said.values(), key=lambda said: (said.trade.time, said.number)):
-                self._add(said.trade, said.closing)
+                execution = _Execution(last.trade._replace(time=first), last.closing, last.reported_at, former.number)
+            self._executions[trade.execution] = execution
+            if not recount:
+                self._count(trade, closing)
+        if recount:
+            self._reset_counts()
+            for execution in sorted(self._executions.values(), key=lambda one: (one.trade.time, one.number)):
+                self._count(execution.trade, execution.closing)
 
-    def _add(self, trade: Trade, closing: bool) -> None:
+    def _count(self, trade: TradeEvent, closing: bool) -> None:
         ticket, group = trade.ticket, trade.group
         if ticket is not None:
             if group is not None:
-                self._of_ticket[ticket] = group
+                self._group_of_ticket[ticket] = group
             elif self._by is not None:
-                group = self._of_ticket.get(ticket)
+                group = self._group_of_ticket.get(ticket)
             if not closing:
                 self._opened.setdefault(ticket, trade.time)
         if self._by is not None and group is None:
@@ -235,16 +238,16 @@ class PerformanceStream:
         self._tallies[group].add(trade, closing, None if ticket is None else self._opened.get(ticket))
 
     def metrics(self) -> pd.Series[Any] | pd.DataFrame:
-        """Return the figures as they are now, as `performance` does."""
-        told = {group: tally.metrics() for group, tally in self._tallies.items()}
+        """Return the current figures, as `performance` returns them."""
+        metrics = {group: tally.metrics() for group, tally in self._tallies.items()}
         if self._by is None:
-            values, samples, reasons = told[None]
+            values, samples, reasons = metrics[None]
             series = pd.Series(values, dtype=object)
             series.attrs = {"samples": samples, "reasons": reasons}
             return series
-        groups = sorted(told, key=str)
+        groups = sorted(metrics, key=str)
         names, *_ = _Tally().metrics()
-        frame = pd.DataFrame([told[group][0] for group in groups], columns=list(names))
+        frame = pd.DataFrame([metrics[group][0] for group in groups], columns=list(names))
         for name in names:
             if name.startswith("max_drawdown_"):
                 frame[name] = pd.array(frame[name].tolist(), dtype=UTC)
@@ -252,8 +255,8 @@ class PerformanceStream:
                 frame[name] = frame[name].astype("int64" if name in _COUNTS else "float64")
         frame.index = pd.Index([str(group) for group in groups], dtype="str", name=self._by)
         frame.attrs = {
-            "samples": {group: told[group][1] for group in groups},
-            "reasons": {group: told[group][2] for group in groups},
+            "samples": {group: metrics[group][1] for group in groups},
+            "reasons": {group: metrics[group][2] for group in groups},
         }
         return frame
 
@@ -262,43 +265,55 @@ _COUNTS = ("total_trades", "longest_win_streak", "longest_loss_streak")
 
 
 def performance(trades: pd.DataFrame, by: By | None = None) -> pd.Series[Any] | pd.DataFrame:
-    """Return how trading did: the platform's own figures of its closed trades, and more of them.
+    """Return the performance of trading: the platform's own figures of closed trades, and more.
 
-    Money is in the account's currency. `n` below is the number of closed trades; what has no answer is NaN (NaT), and
-    ``attrs["reasons"]`` says why; ``attrs["samples"]`` has the size of each metric's sample.
+    Money is in the account's currency. Each execution counts once, with its last report, at the time of its first. A
+    trade is an execution with status ``"CLOSED"``; `n` is the number of trades. Net is profit - commission + swap.
 
     Parameters
     ----------
     trades
-        Rows of the trades channel, in the order of arrival.
+        Rows of trades in the order of arrival, indexed by timestamps with a time zone: `execution_id`, `ticket`,
+        `symbol`, `volume` (lots), `profit`, `commission` (positive: a cost), `swap` (positive: income), `status`, and
+        the column `by`.
     by
-        None for the whole, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``; a trade that does not say belongs
-        where the one of its ticket before it does, else to ``"unknown"``.
+        None for the whole account, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"`` for each group. A trade
+        without a strategy or connection belongs to the group of the previous trade of its ticket, else to
+        ``"unknown"``.
 
     Returns
     -------
     Series or DataFrame
-        By metric; with `by` a row for each group, the metrics its columns.
+        A Series (object) by metric; with `by` a DataFrame with a row for each group and a column for each metric
+        (counts int64, times ``datetime64[us, UTC]``, others float64):
 
-        - `total_trades`: n. `win_rate`: percent of them whose net is above zero. `net_profit`: sum of the net of all
-          executions. `current_drawdown`: how far that sum is below its highest so far (at least 0), positive. These
-          four are the platform's.
-        - `gross_profit`, `gross_loss`: sum of the net of the trades that won, and of the others (negative).
-          `opening_costs`: net of the executions that closed nothing; the three add up to `net_profit`.
-        - `commission` (positive: a cost) and `swap` (positive: income), of all executions.
+        - `total_trades`: n. `win_rate`: the percentage of trades whose net is above 0. `net_profit`: the net of all
+          executions. `current_drawdown`: how far that sum is below its peak (at least 0), positive. These four are
+          defined as the platform's.
+        - `gross_profit`: the net of the winning trades. `gross_loss`: the net of the others, negative. `opening_costs`:
+          the net of the executions that are not trades. The three add up to `net_profit`.
+        - `commission` (positive: a cost) and `swap` (positive: income) of all executions.
         - `profit_factor`: gross_profit / -gross_loss. `expectancy`: (gross_profit + gross_loss) / n.
-        - `average_win`, `average_loss` (not positive): mean net of the trades that won, and of the others. `payoff`:
-          average_win / -average_loss.
-        - `longest_win_streak`, `longest_loss_streak`: trades in a row.
-        - `holding_time_s`: mean seconds from the first execution of a ticket to each that closed of it, where the first
-          is known.
-        - `max_drawdown`: the largest `current_drawdown` there was; `max_drawdown_start` (the highest before it),
-          `max_drawdown_trough`, `max_drawdown_recovery` (when that highest was reached again): times, UTC.
+        - `average_win` and `average_loss` (at most 0): the mean net of the winning trades, and of the others.
+          `payoff`: average_win / -average_loss.
+        - `longest_win_streak`, `longest_loss_streak`: the most winning trades, and other trades, in a row.
+        - `holding_time_s`: the mean time in seconds from the opening of a ticket (its first execution that is not a
+          trade) to each of its trades. Trades without a known opening are left out.
+        - `max_drawdown`: the largest `current_drawdown`, positive. `max_drawdown_start` (time of the peak before it),
+          `max_drawdown_trough`, `max_drawdown_recovery` (when the peak was reached again).
+
+        A figure that cannot be computed is NaN (NaT for times). ``attrs["reasons"]`` explains why, by metric;
+        ``attrs["samples"]`` has the number of observations of each metric. With `by`, both are by group and metric.
 
     Raises
     ------
-    InvalidFrame, UnknownColumn, UnknownOption
-        As in `pnl`.
+    UnknownOption
+        If `by` has another value.
+    UnknownColumn
+        If a column is missing.
+    InvalidFrame
+        If the index does not consist of timestamps with a time zone, an execution id is missing, or an amount is not a
+        number of at most 1e12.
 
     Examples
     --------
@@ -315,5 +330,5 @@ def performance(trades: pd.DataFrame, by: By | None = None) -> pd.Series[Any] | 
     return stream.metrics()
 
 
-def _moment(micros: int) -> pd.Timestamp:
+def _timestamp(micros: int) -> pd.Timestamp:
     return pd.Timestamp(micros, unit="us", tz="UTC")

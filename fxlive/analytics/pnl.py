@@ -1,59 +1,74 @@
-"""Profit and loss over time, from the newest word on each position and each execution."""
+"""Profit and loss over time, from the newest report on each position and each execution."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.profit.events import Beginning, By, check_by, check_positions, check_trades
-from fxlive.analytics.profit.ledger import VOLUME_TOLERANCE, PnlPoints, PnlStream
-from fxlive.analytics.profit.series import at_once, begun
+from fxlive.analytics.profit.events import By, SeriesStart, check_by, check_positions, check_trades
+from fxlive.analytics.profit.series import starting_at, vectorized_series
+from fxlive.analytics.profit.stream import PnlPoints, PnlStream
 
-_NO_POINTS = PnlPoints.of(0, *np.empty((6, 0), np.int64))
+_NO_POINTS = PnlPoints.from_millionths(0, *np.empty((6, 0), np.int64))
 
 
 def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> pd.DataFrame:
     """Return profit and loss over time, in the account's currency.
 
+    Amounts are those that the platform reports, marked to market by the platform. They are added up in whole
+    millionths, so groups add up to the whole exactly.
+
     Parameters
     ----------
-    positions, trades
-        Rows of the two channels, in the order of arrival. What the platform tells of the time before we connected (open
-        positions, recent trades) is among them and counts.
+    positions
+        Rows of positions in the order of arrival, indexed by timestamps with a time zone: `ticket`, `symbol`, `volume`
+        (lots; 0 closes the position), `profit` and `unrealized_pnl` (money); optionally `received_at`.
+    trades
+        Rows of trades in the order of arrival, indexed likewise: `execution_id`, `ticket`, `symbol`, `volume` (lots),
+        `profit`, `commission` (positive: a cost), `swap` (positive: income), `status` (``"CLOSED"`` closes), and the
+        column `by`. Of an execution that is reported several times, the last report counts.
+
+        Both include the platform's initial report on connection: the open positions and recent trades.
     by
-        None for the whole, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"``: a series for each. Positions carry
-        no strategy and no connection: theirs are those of the newest trade of their ticket, and until there is one they
-        are ``"unknown"``. The groups' amounts add up to the whole at every time.
+        None for the whole account, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"`` for a series of each group.
+        Positions carry no strategy and no connection: they belong to the group of the newest trade of their ticket,
+        and to ``"unknown"`` before the first.
 
     Returns
     -------
     DataFrame
-        Indexed by `timestamp` (``datetime64[us, UTC]``), or by the group and `timestamp`: a point for each envelope
-        time at which something of the group was said. All float64:
+        Indexed by `timestamp` (``datetime64[us, UTC]``), or by the group and `timestamp`. There is a row for each
+        message timestamp at which the group changed. All columns are float64, in the account's currency:
 
-        - `unrealized`: sum of the open positions' `unrealized_pnl` (`profit` where that is missing; where both are,
-          what was said before);
-        - `realized`: sum of profit - commission + swap over executions, each once, with its last word;
-        - `commission` (what it cost, positive) and `swap` (what it brought), which are in `realized`;
-        - `total`: unrealized + realized;
-        - `peak`: the highest total so far, from the first point on (at least 0 in a group that begins later, and where
-          no positions are told);
-        - `drawdown`: peak - total, never negative. A group has its own peak, so these two do not add up.
+        - `unrealized`: the sum of the open positions' `unrealized_pnl` (`profit` if that is missing, the position's
+          former value if both are).
+        - `realized`: the sum of profit - commission + swap over all executions.
+        - `commission` (positive: a cost) and `swap` (positive: income): sums over all executions. `realized` already
+          includes them.
+        - `total`: unrealized + realized.
+        - `peak`: the highest `total` so far, from the first row on. It is at least 0 in a group that begins later than
+          the series, and if there are no positions.
+        - `drawdown`: peak - total, never negative. `peak` and `drawdown` of groups do not add up to the whole.
 
-        The first point is where the open positions are known: the newest time of the rows of positions that came with
-        the first one. What was realized before, as far as it was told, is in it.
+        The series starts where all open positions are known: at the newest timestamp of the positions that the platform
+        reports first. P&L realized before is included in the first row, as far as the platform reported it.
 
-        ``attrs["known_since"]`` is when the first row came (ISO 8601, None where none has): what was realized before is
-        in only as far as the platform told it then.
+        ``attrs["known_since"]`` is when the first row was received (ISO 8601 text, None if there are no rows).
 
     Raises
     ------
-    InvalidFrame, UnknownColumn, UnknownOption
-        For rows that cannot be counted.
+    UnknownOption
+        If `by` has another value.
+    UnknownColumn
+        If a column is missing.
+    InvalidFrame
+        If the index does not consist of timestamps with a time zone, a ticket or execution id is missing, or an amount
+        is not a number of at most 1e12.
 
     Examples
     --------
-    The reference's sample position: 0.1 lots of EURUSD from 1.08500 to 1.08600 are 10 USD, its commission is 0.50.
+    The platform's sample position: 0.1 lots of EURUSD, bought at 1.08500 and now at 1.08600, gain 10 USD, and its
+    commission is 0.50.
 
     >>> when = pd.to_datetime(["2024-01-01T00:00Z"])
     >>> positions = pd.DataFrame(
@@ -69,13 +84,15 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     check_by(by)
     check_positions(positions)
     check_trades(trades, by)
-    plain = at_once(positions, trades, by, VOLUME_TOLERANCE)
-    if plain is None:
+    vectorized = vectorized_series(positions, trades, by)
+    if vectorized is None:
         series = PnlStream(by).update(positions, trades)
     else:
-        beginning = Beginning()
-        beginning.take(positions)
-        series = {group: PnlPoints.of(0, *begun(one, beginning.time)) for group, one in plain.items()}
+        start = SeriesStart()
+        start.update(positions)
+        series = {
+            group: PnlPoints.from_millionths(0, *starting_at(one, start.time)) for group, one in vectorized.items()
+        }
     if by is None:
         frame = (series[None] if series else _NO_POINTS).frame()
     elif series:
@@ -90,6 +107,6 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
 
 
 def known_since(*frames: pd.DataFrame) -> str | None:
-    """Return when the first row of these frames came, as ISO 8601; None where there is none."""
+    """Return when the first row of these frames was received, as ISO 8601 text; None if there are no rows."""
     first = [frame.get("received_at", frame.index).min() for frame in frames if len(frame)]
     return min(first).isoformat() if first else None

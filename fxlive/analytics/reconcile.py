@@ -1,4 +1,4 @@
-"""The platform's figures beside ours."""
+"""The platform's figures compared with those computed from its messages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.conversion import QuoteBook, newest_positions, sides
-from fxlive.analytics.inputs import check_columns, floats, moments_us, texts, times_us
+from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
+from fxlive.analytics.inputs import check_columns, floats, index_us, texts, times_us
 from fxlive.analytics.performance import performance
 from fxlive.analytics.profit.events import check_trades
 from fxlive.core.arguments import utc
@@ -21,8 +21,8 @@ METRICS = ("total_trades", "win_rate", "net_profit", "current_drawdown")
 _PERIODS = {"DAY": "day", "WEEK": "week", "MONTH": "month"}
 _PERFORMANCE = "PERFORMANCE_UPDATE"
 _CENT = 0.01
-_HALF_A_TENTH = 0.05 + 1e-9  # the platform rounds its win rate to tenths of a percent
-_RATE_SHARE = 1e-3
+_WIN_RATE_TOLERANCE = 0.05 + 1e-9  # the platform rounds its win rate to tenths of a percent
+_RATE_TOLERANCE = 1e-3
 
 
 def reconcile(
@@ -34,40 +34,50 @@ def reconcile(
     known_since: Any = None,
     instruments: Instruments | None = None,
 ) -> pd.DataFrame:
-    """Return the platform's figures beside ours: its performance metrics, and each open position's profit.
+    """Return the platform's performance metrics and position profits next to those computed from its messages.
 
-    Ours are those of `performance` over the trades of the platform's period (UTC day, ISO week, month) up to its row,
-    which begins at nothing. A position's profit is worked out anew: s * (current price - open price) * lots * contract
-    size, at what the quote currency was worth then.
+    The metrics are those of `performance` over the trades of the platform's period (UTC day, ISO week, month) up to the
+    time of its report, starting from 0. The profit of a position is s * (current price - open price) * lots * contract
+    size, where s is 1 for a buy and -1 for a sell, converted at the quote currency's rate at the time of the row.
 
     Parameters
     ----------
     analytics
-        Rows of analytics, or their `latest`: of each period the newest counts that has one of the metrics, of type
-        ``PERFORMANCE_UPDATE`` where there is one.
+        Rows of analytics, indexed by timestamps with a time zone, or their `latest`: `period`, the four columns
+        `metrics_total_trades`, `metrics_win_rate`, `metrics_net_profit`, `metrics_current_drawdown`, and optionally
+        `type`. Of each period the newest row with a metric counts, of type ``PERFORMANCE_UPDATE`` if there is one.
     trades
-        Rows of trades, from before the periods' beginning on.
+        Rows of trades, as in `performance`, from before the start of the periods on.
     positions
-        Rows of positions, or their `latest`.
+        Rows of positions, indexed likewise, or their `latest`: `ticket`, `symbol`, `type`, `volume` (lots),
+        `open_price`, `current_price`, `profit`.
     quotes
-        Rows of market-data, or their `latest`.
+        Rows of market-data of any symbols, indexed likewise, or their `latest`: `symbol`, `bid`, `ask`.
     known_since
-        Since when all trades are known. Where that is later than a period's beginning, `note` says so.
+        The time since which all trades are known; without a time zone it is UTC. If it is later than the start of a
+        period, `note` states it.
     instruments
-        Default: the market's conventions, and an account in USD.
+        Contract sizes and the account's currency. Default: the market's conventions, and USD.
 
     Returns
     -------
     DataFrame
-        Indexed by `metric` (such as ``"DAY win_rate"``, ``"position 123456 profit"``): `theirs`, `ours`, `difference`
-        (ours - theirs), all float64; `within` (boolean, missing where one of the two is): whether that is no more than
-        `tolerance` (0 for counts, 0.05 for a percentage, which they round, half a cent for money; a cent for a
-        position's profit, and 0.1 % of it where other quotes must convert it); `note`.
+        A row for each metric of each period and for each open position, indexed by `metric` (such as
+        ``"DAY win_rate"``, ``"position 123456 profit"``):
+
+        - `theirs`, `ours`, `difference` (ours - theirs): float64, in the account's currency, percent or counts.
+        - `tolerance` (float64): 0 for counts, 0.05 for a percentage, because the platform rounds it, half a cent for
+          money; for the profit of a position a cent, plus 0.1 % of it if other pairs are needed to convert it.
+        - `within` (boolean): whether the difference is at most the tolerance; missing if a figure is missing.
+        - `note` (str): what limits the comparison; empty if nothing does.
 
     Raises
     ------
-    InvalidFrame, UnknownColumn
-        For frames that cannot be counted.
+    InvalidFrame
+        If an index does not consist of timestamps with a time zone, a ticket or execution id is missing, or a column
+        has values of the wrong kind.
+    UnknownColumn
+        If a column is missing.
 
     Examples
     --------
@@ -77,12 +87,12 @@ def reconcile(
     ...      "current_price": 1.086, "profit": 10.0}, index=when
     ... )
     >>> import fxlive
-    >>> none = fxlive.Session.offline()
-    >>> told = reconcile(none["analytics"], none["trades"], positions, none["market-data"])
-    >>> told.loc["position 123456 profit", ["theirs", "ours"]].astype(float).tolist()
+    >>> empty = fxlive.Session.offline()
+    >>> compared = reconcile(empty["analytics"], empty["trades"], positions, empty["market-data"])
+    >>> compared.loc["position 123456 profit", ["theirs", "ours"]].astype(float).tolist()
     [10.0, 10.0]
     """
-    rows = [*_metrics(analytics, trades, known_since), *_profits(positions, QuoteBook(quotes, instruments))]
+    rows = [*_metrics(analytics, trades, known_since), *_profits(positions, QuoteLookup(quotes, instruments))]
     columns = ("metric", "theirs", "ours", "tolerance", "note")
     frame = pd.DataFrame(rows, columns=columns).astype(
         {"metric": STR, "theirs": "float64", "ours": "float64", "tolerance": "float64", "note": STR}
@@ -94,35 +104,36 @@ def reconcile(
 
 
 def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) -> list[tuple[Any, ...]]:
+    """Return a row for each metric of each period."""
     if "timestamp" in getattr(analytics, "columns", ()):
         analytics = analytics.reset_index().set_index("timestamp")
     check_columns(analytics, "analytics", "period", *(f"metrics_{name}" for name in METRICS))
-    moments_us(analytics.index, "analytics")
+    index_us(analytics.index, "analytics")
     check_trades(trades, None)
     times_us(trades, "trades")
     reports = analytics.dropna(subset=[f"metrics_{name}" for name in METRICS], how="all").sort_index(kind="stable")
-    if "type" in reports.columns:  # of each period the performance updates come last, by time
+    if "type" in reports.columns:  # performance updates sort last, so that they win
         reports = reports.iloc[np.argsort((reports["type"].astype(STR) == _PERFORMANCE).to_numpy(bool), kind="stable")]
     newest = reports.drop_duplicates("period", keep="last").sort_index(kind="stable")
     rows = []
-    for period, (at, said) in zip(texts(newest, "period"), newest.iterrows(), strict=True):
+    for period, (at, report) in zip(texts(newest, "period"), newest.iterrows(), strict=True):
         start = period_start(str(period), at)  # type: ignore[arg-type]
         if start is None:
             continue
-        told = performance(trades[(trades.index >= start) & (trades.index <= at)])
-        late = known_since is not None and utc(known_since) > start
-        note = f"trades are known since {utc(known_since):%Y-%m-%d %H:%M:%S} only" if late else ""
+        figures = performance(trades[(trades.index >= start) & (trades.index <= at)])
+        incomplete = known_since is not None and utc(known_since) > start
+        note = f"trades are known only since {utc(known_since):%Y-%m-%d %H:%M:%S}" if incomplete else ""
         for name in METRICS:
-            ours: Any = told[name]
-            if name == "win_rate" and told["total_trades"] == 0:
-                ours = 0.0  # what the platform says of no trades
-            tolerance = {"total_trades": 0.0, "win_rate": _HALF_A_TENTH}.get(name, _CENT / 2)
-            rows.append((f"{period} {name}", said[f"metrics_{name}"], float(ours), tolerance, note))
+            ours: Any = figures[name]
+            if name == "win_rate" and figures["total_trades"] == 0:
+                ours = 0.0  # the platform reports 0 if there are no trades
+            tolerance = {"total_trades": 0.0, "win_rate": _WIN_RATE_TOLERANCE}.get(name, _CENT / 2)
+            rows.append((f"{period} {name}", report[f"metrics_{name}"], float(ours), tolerance, note))
     return rows
 
 
 def period_start(period: str, at: pd.Timestamp) -> pd.Timestamp | None:
-    """Return when the platform's period began that holds a moment: UTC day, ISO week or month; None of any other.
+    """Return the start of the platform's period that contains `at`: UTC day, ISO week or month; None for any other.
 
     >>> str(period_start("WEEK", pd.Timestamp("2024-01-04T12:00Z")))
     '2024-01-01 00:00:00+00:00'
@@ -138,29 +149,30 @@ def period_start(period: str, at: pd.Timestamp) -> pd.Timestamp | None:
     return None
 
 
-def _profits(positions: pd.DataFrame, book: QuoteBook) -> list[tuple[Any, ...]]:
-    held = newest_positions(positions, "symbol", "type", "volume", "open_price", "current_price", "profit")
-    if not len(held):
+def _profits(positions: pd.DataFrame, lookup: QuoteLookup) -> list[tuple[Any, ...]]:
+    """Return a row for the profit of each open position."""
+    newest = newest_positions(positions, "symbol", "type", "volume", "open_price", "current_price", "profit")
+    if not len(newest):
         return []
-    account = book.instruments.account_currency
-    moments = moments_us(pd.DatetimeIndex(held["timestamp"]), "positions")
-    opened, price, volume = (floats(held, c) for c in ("open_price", "current_price", "volume"))
-    moved = sides(held, "type") * (price - opened) * volume
+    account = lookup.instruments.account_currency
+    times = index_us(pd.DatetimeIndex(newest["timestamp"]), "positions")
+    open_price, price, volume = (floats(newest, c) for c in ("open_price", "current_price", "volume"))
+    gain = side_signs(newest, "type") * (price - open_price) * volume
     rows = []
-    for place, (ticket, symbol) in enumerate(zip(held.index, texts(held, "symbol"), strict=True)):
-        pair = None if symbol is None else book.instrument(symbol)
-        theirs = float(held["profit"].iloc[place])
+    for row, (ticket, symbol) in enumerate(zip(newest.index, texts(newest, "symbol"), strict=True)):
+        pair = None if symbol is None else lookup.instrument(symbol)
+        theirs = float(newest["profit"].iloc[row])
         ours, tolerance, note = np.nan, _CENT, ""
         if pair is None:
-            note = f"{symbol} is no pair of currencies: name it in instruments"
+            note = f"{symbol} is not a currency pair: describe it in instruments"
         elif pair.quote == account:
-            ours = moved[place] * pair.contract_size
-        elif pair.base == account:  # its own price says what the quote currency is worth
-            ours = moved[place] * pair.contract_size / price[place]
+            ours = gain[row] * pair.contract_size
+        elif pair.base == account:  # the position's own price is the rate
+            ours = gain[row] * pair.contract_size / price[row]
         else:
-            rate = book.rates(pair.quote, moments[place : place + 1])[0]
-            ours = moved[place] * pair.contract_size * rate
-            tolerance += _RATE_SHARE * abs(theirs)
-            note = f"no quotes lead from {pair.quote} to {account}" if np.isnan(rate) else ""
+            rate = lookup.rates(pair.quote, times[row : row + 1])[0]
+            ours = gain[row] * pair.contract_size * rate
+            tolerance += _RATE_TOLERANCE * abs(theirs)
+            note = f"no quotes convert {pair.quote} into {account}" if np.isnan(rate) else ""
         rows.append((f"position {ticket} profit", theirs, round(float(ours), 2), tolerance, note))
     return rows

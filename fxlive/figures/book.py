@@ -1,4 +1,4 @@
-"""Figures of what is held: exposure, shocks, and how the symbols move together."""
+"""Figures of the open positions: exposure, shocks, and the correlation of symbols."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from fxlive.figures.style import DOWN, UP, figure
 
 
 def exposure_figure(by_currency: pd.DataFrame, title: str = "Exposure by currency") -> go.Figure:
-    """Return the net worth held in each currency: green is held, red is owed.
+    """Return a bar for the net value of each currency: green is held, red is owed.
 
     Parameters
     ----------
     by_currency
-        Of `fxlive.analytics.exposure.Exposure`.
+        The table of that name of `fxlive.analytics.exposure.Exposure`.
     title
-        What to call it.
+        The title of the figure.
     """
     net = by_currency["net_value"]
     colours = np.where(net >= 0, UP, DOWN).tolist()
@@ -26,28 +26,28 @@ def exposure_figure(by_currency: pd.DataFrame, title: str = "Exposure by currenc
 
 
 def shock_figure(shocks: pd.DataFrame, title: str = "Profit at shocked rates") -> go.Figure:
-    """Return what moves of each currency would change profit by.
+    """Return a line for each currency: the change of profit over the size of its move.
 
     Parameters
     ----------
     shocks
-        Of `fxlive.analytics.exposure.Exposure`.
+        The table of that name of `fxlive.analytics.exposure.Exposure`.
     title
-        What to call it.
+        The title of the figure.
     """
     traces = [go.Scatter(x=shocks.index, y=shocks[c], name=c, mode="lines+markers") for c in shocks.columns]
     return figure(title, traces, xaxis={"title": {"text": "move, %"}}, yaxis={"title": {"text": "account currency"}})
 
 
 def correlation_figure(correlation: pd.DataFrame, title: str = "Correlation") -> go.Figure:
-    """Return how the symbols move together, -1 to 1.
+    """Return the correlation matrix as a heat map from -1 to 1.
 
     Parameters
     ----------
     correlation
         As `fxlive.analytics.market.correlation` returns it.
     title
-        What to call it.
+        The title of the figure.
     """
     names = correlation.index.tolist()
     heat = go.Heatmap(

@@ -1,4 +1,4 @@
-"""Words: a length of time in few characters, and how names of others are shown."""
+"""Labels of figures: names as plotly displays them, durations, and the number of lines that are not drawn."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from html import escape
 import pandas as pd
 
 MOST_LINES = 40
-"""What a chart can tell apart."""
-_MOST_CHARS = 60
+"""The most lines in one chart: a reader cannot tell more of them apart."""
+_MAX_NAME_CHARS = 60
 
 
 def shown_name(name: str) -> str:
-    """Return a name as plotly is to show it: what looks like HTML is text, and a very long one is cut.
+    """Return a name for a title or legend of plotly, which renders HTML: escaped, and cut to 60 characters.
 
     >>> shown_name("<b>EURUSD</b>")
     '&lt;b&gt;EURUSD&lt;/b&gt;'
     """
-    return escape(name if len(name) <= _MOST_CHARS else f"{name[: _MOST_CHARS - 1]}…", quote=False)
+    return escape(name if len(name) <= _MAX_NAME_CHARS else f"{name[: _MAX_NAME_CHARS - 1]}…", quote=False)
 
 
 def left_out(count: int) -> str:
-    """Return what to say of so many lines that are not drawn; nothing of none."""
+    """Return the note that `count` lines of a chart are not drawn; empty for 0.
+
+    >>> left_out(1_200)
+    '1,200 more not shown'
+    """
     return f"{count:,} more not shown" if count else ""
 
 
 def short(span: pd.Timedelta) -> str:
-    """Return a length of time in few characters.
+    """Return a duration as a whole number and a unit.
 
     >>> short(pd.Timedelta("15min")), short(pd.Timedelta("90s")), short(pd.Timedelta("250ms"))
     ('15min', '90s', '250ms')

@@ -9,14 +9,14 @@ from fxlive.figures.style import LINE, figure
 
 
 def slippage_figure(fills: pd.DataFrame, title: str = "Slippage") -> go.Figure:
-    """Return how often fills slipped how far, by symbol; right of 0 is a cost.
+    """Return a histogram of the slippage of fills in pips, by symbol; positive is a cost.
 
     Parameters
     ----------
     fills
         As `fxlive.analytics.execution.execution` returns them.
     title
-        What to call it.
+        The title of the figure.
     """
     known = fills.dropna(subset="slippage_pips")
     traces = [
@@ -27,16 +27,16 @@ def slippage_figure(fills: pd.DataFrame, title: str = "Slippage") -> go.Figure:
 
 
 def markout_figure(fills: pd.DataFrame, by: str = "symbol", title: str = "Markouts") -> go.Figure:
-    """Return what the market did after fills, on average: above 0 it moved our way.
+    """Return the mean markout of fills in pips by time after the fill; positive is in favour of the fill.
 
     Parameters
     ----------
     fills
         As `fxlive.analytics.execution.execution` returns them.
     by
-        The column to group by.
+        The column to group by, such as ``"symbol"`` or ``"strategy_id"``.
     title
-        What to call it.
+        The title of the figure.
     """
     names = {column: column.split("_")[1] for column in fills.columns if column.startswith("markout_")}
     means = fills.groupby(fills[by].astype("str"))[list(names)].mean()
@@ -56,14 +56,14 @@ def markout_figure(fills: pd.DataFrame, by: str = "symbol", title: str = "Markou
 
 
 def latency_figure(latency: pd.DataFrame, title: str = "Latency") -> go.Figure:
-    """Return the quantiles of latency over time.
+    """Return the quantiles of latency over time, in milliseconds.
 
     Parameters
     ----------
     latency
         As `fxlive.analytics.market.latency` returns it.
     title
-        What to call it.
+        The title of the figure.
     """
     columns = [c for c in latency.columns if c != "count"] if len(latency) else []
     traces = [
@@ -73,14 +73,14 @@ def latency_figure(latency: pd.DataFrame, title: str = "Latency") -> go.Figure:
 
 
 def spread_figure(profile: pd.DataFrame, title: str = "Spreads by the hour") -> go.Figure:
-    """Return the median spread of each symbol by the hour of the day.
+    """Return the median spread of each symbol in pips by hour of the day.
 
     Parameters
     ----------
     profile
         As `fxlive.analytics.market.spread_profile` returns it.
     title
-        What to call it.
+        The title of the figure.
     """
     traces = []
     for symbol, group in profile.groupby(level="symbol"):
@@ -95,22 +95,19 @@ def spread_figure(profile: pd.DataFrame, title: str = "Spreads by the hour") -> 
 
 
 def fill_time_figure(lives: pd.DataFrame, title: str = "Time to fill") -> go.Figure:
-    """Return how long orders that wait took to fill, and how far from the market they stood.
+    """Return the time to fill of limit and stop orders, in seconds, over their distance from the market in pips.
 
     Parameters
     ----------
     lives
         As `fxlive.analytics.execution.order_life` returns them.
     title
-        What to call it.
+        The title of the figure.
     """
-    waited = lives.dropna(subset=["time_to_fill_s", "distance_pips"])
+    resting = lives.dropna(subset=["time_to_fill_s", "distance_pips"])
+    points = {"x": resting["distance_pips"], "y": resting["time_to_fill_s"]}
     style = {"color": LINE, "opacity": 0.6}
-    traces = (
-        [go.Scatter(x=waited["distance_pips"], y=waited["time_to_fill_s"], mode="markers", name="orders", marker=style)]
-        if len(waited)
-        else []
-    )
+    traces = [go.Scatter(**points, mode="markers", name="orders", marker=style)] if len(resting) else []
     return figure(
         title,
         traces,

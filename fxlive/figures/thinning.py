@@ -1,8 +1,9 @@
-"""Thinning: fewer points that look the same, because a screen has only so many pixels.
+"""Downsampling of lines for display: fewer points that look the same, because a screen has few pixels.
 
-The points of each stretch of time are replaced by those with the least and the greatest value of each line (min-max
-aggregation, as in Jugel et al., "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014), and the first
-and last of all are kept. Nothing is averaged: every point that is left is one that came.
+The x axis is divided into buckets of equal width. Of each bucket, the points with the lowest and the highest value of
+each line are kept (min-max aggregation, as in Jugel et al., "M4: A Visualization-Oriented Time Series Data
+Aggregation", VLDB 2014), and so are the first and the last point of all. Nothing is averaged: every remaining point is
+an original one.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ Floats = npt.NDArray[np.float64]
 
 
 def thinned(x: Floats, ys: tuple[Floats, ...], width: float) -> npt.NDArray[np.intp]:
-    """Return the places of the points to keep, in order.
+    """Return the row numbers of the points to keep, ascending.
 
     Parameters
     ----------
     x
-        Ascending, shape (n,).
+        Positions on the x axis, ascending, shape (n,).
     ys
-        The values of each line at `x`, each of shape (n,); NaN where a line has none.
+        The values of each line at `x`, each of shape (n,); NaN where the line has no value.
     width
-        Of a stretch, in the unit of `x`; of each at most two points a line are kept.
+        The width of a bucket, in the unit of `x`. At most two points of each bucket are kept for each line, plus the
+        first point of every gap (NaN), so that gaps stay visible.
 
     Examples
     --------
@@ -32,16 +34,15 @@ def thinned(x: Floats, ys: tuple[Floats, ...], width: float) -> npt.NDArray[np.i
     """
     if not len(x):
         return np.empty(0, np.intp)
-    stretch = np.floor((x - x[0]) / width)
-    starts = np.flatnonzero(np.diff(stretch, prepend=-1.0))
-    of_stretch = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(x)))
+    bucket_numbers = np.floor((x - x[0]) / width)
+    starts = np.flatnonzero(np.diff(bucket_numbers, prepend=-1.0))
+    buckets = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(x)))
     keep = np.zeros(len(x), np.bool_)
     keep[[0, -1]] = True
     for y in ys:
         for extreme in (np.fmin, np.fmax):
-            places = np.flatnonzero(y == extreme.reduceat(y, starts)[of_stretch])
-            stretches = of_stretch[places]
-            keep[places[np.diff(stretches, prepend=-1) > 0]] = True  # of equal ones the first
+            rows = np.flatnonzero(y == extreme.reduceat(y, starts)[buckets])
+            keep[rows[np.diff(buckets[rows], prepend=-1) > 0]] = True  # the first of equal extremes
         missing = np.isnan(y)
-        keep |= missing & ~np.concatenate([[False], missing[:-1]])  # where a hole begins
+        keep |= missing & ~np.concatenate([[False], missing[:-1]])  # the first point of each gap
     return np.flatnonzero(keep)

@@ -9,14 +9,14 @@ from fxlive.figures.style import DOWN, LINE, SOFT, UP, figure
 
 
 def bars_figure(bars: pd.DataFrame, title: str = "") -> go.Figure:
-    """Return candles of bars.
+    """Return bars as candlesticks.
 
     Parameters
     ----------
     bars
         As `fxlive.analytics.bars.bars` returns them.
     title
-        Such as the symbol.
+        The title of the figure, such as the symbol.
     """
     traces = []
     if len(bars):
@@ -35,14 +35,14 @@ def bars_figure(bars: pd.DataFrame, title: str = "") -> go.Figure:
 
 
 def pnl_figure(pnl: pd.DataFrame, title: str = "Profit and loss") -> go.Figure:
-    """Return profit and loss over time with the drawdown beneath it; of groups, the total of each.
+    """Return profit and loss over time with the drawdown below it; for groups, the total of each.
 
     Parameters
     ----------
     pnl
         As `fxlive.analytics.pnl.pnl` returns it, with or without `by`.
     title
-        What to call it.
+        The title of the figure.
     """
     steps = {"mode": "lines", "line": {"shape": "hv", "width": 1.5}}
     traces: list[go.Scatter] = []
@@ -55,28 +55,28 @@ def pnl_figure(pnl: pd.DataFrame, title: str = "Profit and loss") -> go.Figure:
         for column, colour in (("total", LINE), ("realized", UP), ("unrealized", SOFT)):
             style = {"shape": "hv", "width": 2 if column == "total" else 1, "color": colour}
             traces.append(go.Scatter(x=pnl.index, y=pnl[column], name=column, mode="lines", line=style))
-        under = {"shape": "hv", "width": 1, "color": DOWN}
+        drawdown = {"shape": "hv", "width": 1, "color": DOWN}
         traces.append(
-            go.Scatter(x=pnl.index, y=-pnl["drawdown"], name="drawdown", yaxis="y2", fill="tozeroy", line=under)
+            go.Scatter(x=pnl.index, y=-pnl["drawdown"], name="drawdown", yaxis="y2", fill="tozeroy", line=drawdown)
         )
     return figure(
         title,
         traces,
-        xaxis={"anchor": "y2"},  # the times stand below both, not between them
+        xaxis={"anchor": "y2"},  # the labels of the time axis are below both plots, not between them
         yaxis={"domain": [0.3, 1], "title": {"text": "account currency"}},
         yaxis2={"domain": [0, 0.22], "title": {"text": "drawdown"}, "anchor": "x"},
     )
 
 
 def returns_figure(returns: pd.Series[float], title: str = "Returns by period") -> go.Figure:
-    """Return how often returns of each size occurred.
+    """Return a histogram of returns in percent.
 
     Parameters
     ----------
     returns
         As `fxlive.analytics.risk.period_returns` returns them.
     title
-        What to call it.
+        The title of the figure.
     """
     percent = 100 * returns.dropna()
     traces = [go.Histogram(x=percent, name="periods", marker={"color": LINE})] if len(percent) else []
@@ -86,14 +86,14 @@ def returns_figure(returns: pd.Series[float], title: str = "Returns by period") 
 
 
 def explain_figure(explained: pd.Series[float], title: str = "Where the change comes from") -> go.Figure:
-    """Return the parts of a change of profit and loss, one on top of the other.
+    """Return the parts of a change of profit and loss as a waterfall.
 
     Parameters
     ----------
     explained
         As `fxlive.analytics.explain.explain` returns it.
     title
-        What to call it.
+        The title of the figure.
     """
     bars = go.Waterfall(
         x=[str(name).replace("_", " ") for name in explained.index],

@@ -24,7 +24,7 @@ from fxlive.sessions.reading.readable import Readable
 from fxlive.wire.channels import channel_name
 
 if TYPE_CHECKING:
-    from fxlive.figures.market import Still
+    from fxlive.figures.market import StillFigure
 
 TIME_BINS = 2_000
 
@@ -38,7 +38,7 @@ def price_chart(
     *,
     tz: str | None = None,
     name: str | None = None,
-) -> Still:
+) -> StillFigure:
     """Return a still chart of a symbol's prices, with fills as markers and open positions as lines.
 
     Parameters
@@ -100,7 +100,7 @@ def pnl_chart(
     *,
     tz: str | None = None,
     name: str | None = None,
-) -> Still:
+) -> StillFigure:
     """Return a still chart of profit and loss in the account currency, with the drawdown below.
 
     Parameters
@@ -147,7 +147,7 @@ def chart(
     *,
     tz: str | None = None,
     name: str | None = None,
-) -> Still:
+) -> StillFigure:
     """Return a still chart of numeric columns of a channel over time.
 
     Parameters
@@ -201,7 +201,7 @@ def metrics_chart(
     *,
     currency: str | None = None,
     name: str | None = None,
-) -> Still:
+) -> StillFigure:
     """Return still lines of each metric of `analytics`, by type and period.
 
     Parameters
@@ -297,9 +297,9 @@ def dashboard(self: Readable, symbol: str | None = None, *, tz: str | None = Non
 
 def _finished(
     capture: Readable, figure: Any, title: str | None, channel: str, times: pd.Index[Any], tz: str | None
-) -> Still:
+) -> StillFigure:
     """Return a figure with its title, and with the gaps of the channel between the given times shaded."""
-    from fxlive.figures.market import Still, mark_gaps
+    from fxlive.figures.market import StillFigure, mark_gaps
 
     if title is not None:
         figure.update_layout(title={"text": shown_name(title)})
@@ -311,7 +311,7 @@ def _finished(
         visible = (starts < ends).to_numpy()
         zoned = [_in_zone(pd.DataFrame(index=pd.DatetimeIndex(side[visible])), tz).index for side in (starts, ends)]
         mark_gaps(figure, zip(*zoned, strict=True))
-    return Still(figure)
+    return StillFigure(figure)
 
 
 def _needs_replay(widget: str) -> CaptureError:

@@ -199,8 +199,8 @@ class Store:
 def merged_closing(before: tuple[Any, float] | None, at: Any, volume: float) -> tuple[Any, float]:
     """Return time and volume of a closing execution that may have been sent `before`.
 
-    The first time and the largest volume count, so a position that was covered once stays covered. A capture, which sees
-    all rows at once, then agrees with the session.
+    The first time and the largest volume count, so a position that was covered once stays covered. A capture, which
+    sees all rows at once, then agrees with the session.
     """
     if before is None:
         return at, volume

@@ -1,6 +1,6 @@
-"""The refresher: it draws all widgets, on the background thread, and never more than the page can take.
+"""The refresher: sends the updates of all widgets from the background thread, and no more than the page can take.
 
-What the widgets have to say at one tick goes to the page as one message, so all of them together send ten a second.
+The updates of all widgets at one tick are one message, so all widgets together send ten messages a second.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ T = TypeVar("T")
 log = logging.getLogger("fxlive")
 
 RATE_HZ = 10.0
-WINDOW_BYTES_PER_S = 600_000
-"""Of whole windows, for all views together: jupyter_server drops messages beyond a megabyte a second."""
+REPLY_BYTES_PER_S = 600_000
+"""Limit for replies to all views together: jupyter_server drops messages beyond a megabyte a second."""
 MAX_SHARE = 0.25
-"""How much of the thread's time may go into drawing: it is the feed's thread too."""
+"""Share of the background thread's time that refreshing may take. The feed runs on the same thread."""
 
 
 class Refreshable(Protocol):
-    """What the refresher draws."""
+    """A widget as the refresher needs it."""
 
     @property
     def visible(self) -> bool:
-        """Whether anybody sees it."""
+        """Whether any view of it is visible."""
 
     @property
     def pausable(self) -> bool:
-        """Whether it stands still while drawing is paused."""
+        """Whether it gets no updates while drawing is paused."""
 
-    def news(self) -> Part | None:
-        """Return what all views are to be told: what has changed since the last call."""
+    def next_update(self) -> Part | None:
+        """Return the update for all views: the changes since the last call; None if there are none."""
 
-    def answer(self) -> Part | None:
-        """Return the answer to the next view that has asked for something; None where none has."""
+    def next_reply(self) -> Part | None:
+        """Return the reply to the oldest open request of a view; None if there is none."""
 
-    def failed(self, error: Exception) -> Part:
-        """Return what to tell the views when one of these has raised."""
+    def failure(self, error: Exception) -> Part:
+        """Return the report to the views that one of these methods raised."""
 
 
 def _post(parts: Sequence[Part], paused: bool) -> None:
@@ -53,19 +53,19 @@ def _post(parts: Sequence[Part], paused: bool) -> None:
 
 
 class Refresher:
-    """Asks each visible widget, some times a second, for what is new since it last drew.
+    """Collects updates from each visible widget several times a second and sends them.
 
-    Everything but `soon`, `later`, `pause` and `ask` is to be called on the background loop. While no widget is visible
-    nothing runs.
+    Only `call_soon`, `call_later`, `call` and `pause` may be used outside the background loop. While no widget is
+    visible, nothing runs.
 
     Parameters
     ----------
     post
         Takes the parts of one tick, and whether drawing is paused.
     rate_hz
-        How often each widget is asked, at most.
+        Maximum number of ticks a second.
     loop
-        Gives the loop to run on.
+        Returns the event loop to run on.
     """
 
     def __init__(
@@ -79,72 +79,72 @@ class Refresher:
         self._post = post
         self._loop = loop
         self._watched: deque[Refreshable] = deque()
-        self._budget_bytes = float(WINDOW_BYTES_PER_S)
+        self._budget_bytes = float(REPLY_BYTES_PER_S)
         self._task: asyncio.Task[None] | None = None
 
-    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Call a function on the background loop; from any thread."""
+    def call_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Schedule a function on the background loop. From any thread."""
         self._loop().call_soon_threadsafe(function, *arguments)
 
-    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
-        """Call a function on the background loop, after so many seconds; from any thread."""
-        self.soon(self._loop().call_later, delay_s, function)
+    def call_later(self, delay_s: float, function: Callable[[], Any]) -> None:
+        """Schedule a function on the background loop after a delay in seconds. From any thread."""
+        self.call_soon(self._loop().call_later, delay_s, function)
 
-    def pause(self, paused: bool = True) -> None:
-        """Let the widgets stand still, or go on; every view says which. From any thread."""
-        self.paused = paused
-        self.soon(lambda: self._post([], self.paused))
-
-    def ask(self, function: Callable[[], T]) -> T:
-        """Call a function on the background loop and return what it returns; from any other thread."""
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function on the background loop and return its result. From any other thread."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
-        def work() -> None:
+        def run() -> None:
             try:
                 future.set_result(function())
             except BaseException as error:
                 future.set_exception(error)
 
-        self.soon(work)
+        self.call_soon(run)
         return future.result()
 
+    def pause(self, paused: bool = True) -> None:
+        """Pause the updates of widgets, or resume them. Every view shows which. From any thread."""
+        self.paused = paused
+        self.call_soon(lambda: self._post([], self.paused))
+
     def watch(self, widget: Refreshable) -> None:
-        """Begin to refresh a widget that has become visible."""
+        """Start to refresh a widget that has become visible."""
         if widget not in self._watched:
             self._watched.append(widget)
         if self._task is None or self._task.done():
             self._task = self._loop().create_task(self._run())
 
-    def forget(self, widget: Refreshable) -> None:
-        """Refresh a widget no more."""
+    def unwatch(self, widget: Refreshable) -> None:
+        """Stop refreshing a widget."""
         if widget in self._watched:
             self._watched.remove(widget)
 
     def tick(self) -> int:
-        """Ask each visible widget, and send what they say; returns how many parts that was.
+        """Collect and send the updates and replies of all visible widgets; return the number of parts sent.
 
-        Answers to views come behind the news of the same widget, so that a view that begins goes on from the same
-        rows as the others. They are large, and wait for the next tick where there are too many.
+        A widget's replies follow its update, so that a new view continues from the same rows as the others. Replies
+        are large: those beyond the budget wait for the next tick.
         """
         parts: list[Part] = []
-        most = float(WINDOW_BYTES_PER_S)
-        self._budget_bytes = min(self._budget_bytes + most / self.rate_hz, most)
+        limit = float(REPLY_BYTES_PER_S)
+        self._budget_bytes = min(self._budget_bytes + limit / self.rate_hz, limit)
         for _ in range(len(self._watched)):
-            widget = self._watched.popleft()  # in turns, so that none waits for ever
+            widget = self._watched.popleft()  # in turns, so that every widget gets its share of the budget
             if not widget.visible:
                 continue
             self._watched.append(widget)
             try:
-                news = None if self.paused and widget.pausable else widget.news()
-                if news is not None:
-                    parts.append(news)
-                while self._budget_bytes > 0 and (answer := widget.answer()) is not None:
-                    self._budget_bytes -= answer.size_bytes
-                    parts.append(answer)
-            except Exception as error:  # one widget's fault must not stop the others
+                update = None if self.paused and widget.pausable else widget.next_update()
+                if update is not None:
+                    parts.append(update)
+                while self._budget_bytes > 0 and (reply := widget.next_reply()) is not None:
+                    self._budget_bytes -= reply.size_bytes
+                    parts.append(reply)
+            except Exception as error:  # an error in one widget must not stop the others
                 log.exception("a widget could not be refreshed")
                 self._watched.remove(widget)  # until a view asks again
-                parts.append(widget.failed(error))
+                parts.append(widget.failure(error))
         if parts:
             self._post(parts, self.paused)
         return len(parts)
@@ -154,8 +154,8 @@ class Refresher:
             began = time.perf_counter()
             try:
                 self.tick()
-            except Exception:  # the page is gone, say: the next view that asks begins anew
-                log.exception("what is new could not be sent")
+            except Exception:  # for example because the page was closed: the next request of a view starts again
+                log.exception("widget updates could not be sent")
             spent = time.perf_counter() - began
             await asyncio.sleep(max(1.0 / self.rate_hz - spent, spent * (1 / MAX_SHARE - 1)))
 

@@ -1,4 +1,4 @@
-"""The status bar: how a session fares, and buttons for what is done with it."""
+"""The status bar: state and counters of a session, and buttons that record, export, pause, reconnect and close."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from fxlive.widgets.base import LiveWidget
 from fxlive.widgets.charts.layers import Badge
 
 EVERY_S = 1.0
-"""How often the counters are read; what the user does, and the state, show at once."""
+"""Interval at which the counters are read. Changes of state and outcomes of buttons show at once."""
 
 RECONNECT_TIMEOUT_S = 10.0
-_WORDS_CHARS = 300  # of what a platform says of itself
+_MAX_TEXT_CHARS = 300  # of texts that come from the platform or name its columns
 _BADGES: dict[str, Literal["live", "disconnected", "closed", "failed"]] = {
     "connected": "live",
     "connecting": "disconnected",
@@ -33,9 +33,9 @@ _BADGES: dict[str, Literal["live", "disconnected", "closed", "failed"]] = {
 
 @dataclass(frozen=True)
 class Controls:
-    """What the buttons do; each may take its time, and raises where it cannot.
+    """The functions behind the buttons. Each may block, and raises if it fails.
 
-    A replay has `pause`, `resume` and `paused` of its own; where there are none, what is paused is the drawing.
+    `pause`, `resume` and `paused` are those of a replay. Without them, Pause pauses the updates of all widgets.
     """
 
     record: Callable[[str], Recorder]
@@ -54,53 +54,53 @@ class StatusBar(LiveWidget):
     Parameters
     ----------
     pipeline
-        The running session.
+        Pipeline of the session.
     controls
-        What the buttons do.
+        The functions behind the buttons.
     **options
         As for `LiveWidget`.
     """
 
     pausable = False
-    _pausing = False
+    _paused_drawing = False  # by this bar's button
 
     def __init__(self, pipeline: Pipeline, controls: Controls, **options: Any) -> None:
         self._pipeline = pipeline
         self._controls = controls
-        self._said: dict[str, Any] = {}
-        self._work: dict[str, list[Any]] = {}  # by action: the number of the word, how it stands, and the word
-        self._words = 0
+        self._sent: dict[str, Any] = {}
+        self._outcomes: dict[str, list[Any]] = {}  # by action: sequence number, "busy", "done" or "failed", and text
+        self._outcome_number = 0
         self._due = -math.inf
         self._drift: tuple[int, str] = (0, "")
         super().__init__("status", **options)
 
     # On the background thread.
 
-    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return everything that was said last, so that what is new from here on is the same for all views."""
-        if not self._said:
+    def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the values sent last, so that later changes are the same for all views."""
+        if not self._sent:
             self.changes()
-        return {"s": self._said, "badge": self._badge(), "host": host_of(self._pipeline.feed.url)}, []
+        return {"s": self._sent, "badge": self._badge(), "host": host_of(self._pipeline.feed.url)}, []
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return what has another value than before: the counters once a second, the rest at once."""
+        """Return the values that differ from those sent last: the counters once a second, the others at once."""
         now = self._clock()
-        fresh = self._at_once()
-        if now < self._due and all(self._said.get(name) == value for name, value in fresh.items()):
+        values = self._state_values()
+        if now < self._due and all(self._sent.get(name) == value for name, value in values.items()):
             return {}, []
-        if now >= self._due or fresh["state"] != self._said.get("state"):
+        if now >= self._due or values["state"] != self._sent.get("state"):
             self._due = now + EVERY_S
-            fresh |= self._counters()
-        news = {name: value for name, value in fresh.items() if name not in self._said or self._said[name] != value}
-        self._said = {**self._said, **news}
-        content: dict[str, Any] = {"s": news} if news else {}
-        if "state" in news or "halt" in news:
+            values |= self._counters()
+        changed = {name: value for name, value in values.items() if name not in self._sent or self._sent[name] != value}
+        self._sent = {**self._sent, **changed}
+        content: dict[str, Any] = {"s": changed} if changed else {}
+        if "state" in changed or "halt" in changed:
             content["badge"] = self._badge()
         return content, []
 
     def close(self) -> None:
-        """Take the bar out of the page, for good; the drawing that it has paused goes on."""
-        if self._pausing:
+        """Remove the bar from the page, for good. If it has paused the widgets, they resume."""
+        if self._paused_drawing:
             self.refresher.pause(False)
         super().close()
 
@@ -110,7 +110,7 @@ class StatusBar(LiveWidget):
             return vars(Badge(halt)) | {"text": halt}
         return vars(Badge(_BADGES[state])) | {"text": state}
 
-    def _at_once(self) -> dict[str, Any]:
+    def _state_values(self) -> dict[str, Any]:
         error = self._pipeline.error
         return {
             "state": self._pipeline.state,
@@ -118,7 +118,7 @@ class StatusBar(LiveWidget):
             "halt": self._pipeline.feed.halt,
             "paused": self._paused(),
             "replay": self._controls.pause is not None,
-            "work": self._work,
+            "outcomes": self._outcomes,
         }
 
     def _paused(self) -> bool:
@@ -156,16 +156,16 @@ class StatusBar(LiveWidget):
             "start": gap.start / 1000.0,
             "lasts": gap.end is None,
             "s": round(((now if gap.end is None else gap.end) - gap.start) / 1e6, 1 if gap.end is not None else None),
-            "why": gap.reason[:_WORDS_CHARS],
+            "why": gap.reason[:_MAX_TEXT_CHARS],
         }
 
     def _new_columns(self) -> dict[str, Any]:
-        """Return how many columns the reference does not name, and which."""
+        """Return the number and the names of the columns that the platform's document does not name."""
         drifted = [(name, table.drift) for name, table in self._pipeline.store.tables.items() if table.drift]
         count = sum(len(columns) for _, columns in drifted)
         if count != self._drift[0]:
             text = "\n".join(f"{name}: {', '.join(columns)}" for name, columns in drifted)
-            self._drift = (count, text[:_WORDS_CHARS])
+            self._drift = (count, text[:_MAX_TEXT_CHARS])
         return dict(zip(("drift", "drift_names"), self._drift, strict=True))
 
     def _recording(self) -> dict[str, Any] | None:
@@ -181,68 +181,68 @@ class StatusBar(LiveWidget):
             "free_mb": None if status.disk_free_bytes is None else status.disk_free_bytes // 10**6,
             "waiting": status.waiting if status.state == "stalled" else 0,
             "dropped": status.dropped,
-            "error": None if status.error is None else status.error[:_WORDS_CHARS],
-            "path": near(status.path),
+            "error": None if status.error is None else status.error[:_MAX_TEXT_CHARS],
+            "path": short_path(status.path),
         }
 
-    # On a thread of its own.
+    # On a worker thread.
 
     def act(self, action: str, request: dict[str, Any]) -> None:
-        """Do what a button says; what comes of it is shown in the bar."""
-        if action not in _DOES:
-            raise ValueError(f"there is nothing called {action!r} to do")
-        progress, work, failure = _DOES[action]
-        if self._work.get(action, [0, ""])[1] == "busy":  # pressed in two views
+        """Run the function behind a button and show the outcome in the bar."""
+        if action not in _ACTIONS:
+            return super().act(action, request)
+        progress, function, failure = _ACTIONS[action]
+        if self._outcomes.get(action, [0, ""])[1] == "busy":  # pressed in two views
             return
-        self._note(action, "busy", progress)
+        self._report(action, "busy", progress)
         try:
-            self._note(action, "done", work(self, request))
+            self._report(action, "done", function(self, request))
         except Exception as error:
-            self._note(action, "failed", f"{failure}: {error or type(error).__name__}")
+            self._report(action, "failed", f"{failure}: {error or type(error).__name__}")
 
-    def _note(self, action: str, how: str, text: str) -> None:
-        def note() -> None:
-            self._words += 1
-            self._work = {**self._work, action: [self._words, how, text]}
+    def _report(self, action: str, state: str, text: str) -> None:
+        def report() -> None:
+            self._outcome_number += 1
+            self._outcomes = {**self._outcomes, action: [self._outcome_number, state, text]}
 
-        self.refresher.soon(note)
+        self.refresher.call_soon(report)
 
     def _pause(self, request: dict[str, Any]) -> str:
         if self._controls.pause is not None:
             self._controls.pause()
             return "the replay is paused"
         self.refresher.pause()
-        self._pausing = True
+        self._paused_drawing = True
         return "charts are paused, data keeps coming"
 
     def _resume(self, request: dict[str, Any]) -> str:
         if self._controls.resume is not None:
             self._controls.resume()
-            return "the replay goes on"
+            return "the replay is resumed"
         self.refresher.pause(False)
-        self._pausing = False
-        return "charts go on"
+        self._paused_drawing = False
+        return "charts are resumed"
 
     def _record(self, request: dict[str, Any]) -> str:
-        return f"recording to {near(self._controls.record(_folder(request, 'captures')).path)}"
+        return f"recording to {short_path(self._controls.record(_folder(request, 'captures')).path)}"
 
     def _stop(self, request: dict[str, Any]) -> str:
         recording = self._controls.recording()
         if recording is None:
             return "nothing was being recorded"
-        return recorded(recording.stop())
+        return recording_outcome(recording.stop())
 
     def _export(self, request: dict[str, Any]) -> str:
         folder = _folder(request, "exports")
         files = self._controls.export(folder)
-        return f"exported {len(files)} file{'' if len(files) == 1 else 's'} to {near(Path(folder))}"
+        return f"exported {len(files)} file{'' if len(files) == 1 else 's'} to {short_path(Path(folder))}"
 
     def _reconnect(self, request: dict[str, Any]) -> str:
         pipeline = self._pipeline
-        before, anew = pipeline.reconnects, pipeline.state == "failed"
+        before, had_failed = pipeline.reconnects, pipeline.state == "failed"
         self._controls.reconnect()
         pipeline.wait_until(
-            lambda: pipeline.state == "connected" and (anew or pipeline.reconnects > before),
+            lambda: pipeline.state == "connected" and (had_failed or pipeline.reconnects > before),
             RECONNECT_TIMEOUT_S,
             "the connection",
         )
@@ -250,10 +250,10 @@ class StatusBar(LiveWidget):
 
     def _close(self, request: dict[str, Any]) -> str:
         self._controls.close()
-        return "closed; what has come stays readable"
+        return "closed; data received so far stays readable"
 
 
-_DOES: dict[str, tuple[str, Callable[[StatusBar, dict[str, Any]], str], str]] = {
+_ACTIONS: dict[str, tuple[str, Callable[[StatusBar, dict[str, Any]], str], str]] = {
     "pause": ("pausing", StatusBar._pause, "could not pause"),
     "resume": ("resuming", StatusBar._resume, "could not resume"),
     "record": ("starting to record", StatusBar._record, "could not record"),
@@ -262,25 +262,25 @@ _DOES: dict[str, tuple[str, Callable[[StatusBar, dict[str, Any]], str], str]] = 
     "reconnect": ("reconnecting", StatusBar._reconnect, "could not reconnect"),
     "close": ("closing", StatusBar._close, "could not close"),
 }
-"""By action: what to say meanwhile, what does it, and how to say that it did not work."""
+"""By action: the text while it runs, the function, and the beginning of the text if it fails."""
 
 
 def _folder(request: dict[str, Any], default: str) -> str:
     return os.path.expanduser(str(request.get("folder") or "").strip() or default)
 
 
-def recorded(status: RecordingStatus) -> str:
-    """Return in words how a recording has ended."""
-    text = f"recorded {status.rows:,} rows to {near(status.path)}"
+def recording_outcome(status: RecordingStatus) -> str:
+    """Return a sentence about a recording that has ended."""
+    text = f"recorded {status.rows:,} rows to {short_path(status.path)}"
     if status.dropped:
         text += f"; {status.dropped:,} rows were lost"
     return text if status.error is None else f"{text} ({status.error})"
 
 
-def near(path: Path) -> str:
-    """Return a path as short as it can be said here: from the working directory where it lies in there.
+def short_path(path: Path) -> str:
+    """Return a path as text, relative to the working directory if it lies inside.
 
-    >>> near(Path.cwd() / "captures" / "today") == str(Path("captures", "today"))
+    >>> short_path(Path.cwd() / "captures" / "today") == str(Path("captures", "today"))
     True
     """
     try:
@@ -290,7 +290,7 @@ def near(path: Path) -> str:
 
 
 def host_of(url: str) -> str:
-    """Return what of a URL may be shown: its host and port, never who logs in, nor a query.
+    """Return host and port of a URL, which may be shown; user name, password and query may not.
 
     >>> host_of("wss://me:secret@fx.example:8443/api/ws?token=x"), host_of("memory:")
     ('fx.example:8443', 'memory:')
@@ -302,5 +302,5 @@ def host_of(url: str) -> str:
 def status_bar(
     pipeline: Pipeline, session: str, controls: Controls, *, name: str | None = None, **options: Any
 ) -> StatusBar:
-    """Return the status bar of a session; what the session's method of this name does."""
-    return StatusBar(pipeline, controls, name=f"{session}: {name or 'status'}", **options)
+    """Return the status bar of a session. Implements `Session.status_bar`."""
+    return StatusBar(pipeline, controls, session=session, name=name or "status", **options)

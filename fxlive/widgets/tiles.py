@@ -1,4 +1,4 @@
-"""Metric tiles: each number of `analytics` with its change and its recent past, and the platform's parts as chips."""
+"""Metric tiles: the numbers of `analytics` with change and history, and the platform's components as chips."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from fxlive.figures.thinning import thinned
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.base import LiveWidget
-from fxlive.widgets.charts.layers import Badge, Fares, in_window
+from fxlive.widgets.charts.layers import Badge, DataStatus, in_window
 from fxlive.wire.messages import Kind
 
 ANALYTICS = "analytics"
 SYSTEM = "system"
 MAX_GROUPS = 50
-"""Of tiles: a platform that makes up periods must not fill the page."""
+"""Groups of tiles that are shown. A platform that invents periods must not fill the page."""
 
 PERIODS = ("MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR", "ALL", "TOTAL")
-"""The periods that may still come, besides those that have."""
+"""Periods that are accepted before their first message."""
 
 _KEY = ("type", "period")
 _METRICS = "metrics_"
 _COMPONENTS = "components_"
-_STRETCHES = 200  # of a sparkline: each is drawn by its extremes
-_MESSAGE_CHARS = 500
+_BUCKETS = 200  # of a sparkline: downsampling keeps the extremes of each
+_MAX_MESSAGE_CHARS = 500
 
-_WELL = frozenset({"HEALTHY", "OK", "UP", "OPERATIONAL", "ONLINE", "CONNECTED", "RUNNING", "GREEN"})
-_FALTERS = frozenset({"DEGRADED", "WARNING", "SLOW", "PARTIAL", "DELAYED", "MAINTENANCE", "YELLOW"})
-_BROKEN = frozenset(
+_GOOD_WORDS = frozenset({"HEALTHY", "OK", "UP", "OPERATIONAL", "ONLINE", "CONNECTED", "RUNNING", "GREEN"})
+_DEGRADED_WORDS = frozenset({"DEGRADED", "WARNING", "SLOW", "PARTIAL", "DELAYED", "MAINTENANCE", "YELLOW"})
+_DOWN_WORDS = frozenset(
     {"DOWN", "UNHEALTHY", "ERROR", "FAILED", "CRITICAL", "OFFLINE", "DISCONNECTED", "OUTAGE", "STOPPED", "RED"}
 )
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a metric is shown: its name in words, its unit, and which way it is good."""
+class MetricFormat:
+    """How a metric is shown: its label, its unit, and whether a higher or a lower value is better."""
 
     label: str
     unit: Literal["percent", "money", "count", "number"]
     good: Literal["up", "down", "neither"]
 
 
-# What the reference says: winRate is in percent, profit and drawdown in the account's currency.
+# From the platform's document: winRate is in percent, profit and drawdown in the account's currency.
 _DOCUMENTED: dict[str, tuple[Literal["percent", "money", "count"], Literal["up", "down", "neither"]]] = {
     "metrics_total_trades": ("count", "neither"),
     "metrics_win_rate": ("percent", "up"),
@@ -59,36 +59,39 @@ _DOCUMENTED: dict[str, tuple[Literal["percent", "money", "count"], Literal["up",
 }
 
 
-def look_of(column: str) -> Look:
+def metric_format(column: str) -> MetricFormat:
     """Return how a column of `analytics` is shown.
 
-    Of a column that the reference does not name nobody says its unit, nor which way it is good; but no drawdown is.
+    A column that the platform's document does not name has no unit and no better direction. Drawdowns are an exception:
+    for them lower is better.
 
     Examples
     --------
-    >>> look_of("metrics_win_rate").label, look_of("metrics_max_drawdown").good, look_of("metrics_sharpe_ratio").unit
-    ('Win rate', 'down', 'number')
+    >>> metric_format("metrics_win_rate").label, metric_format("metrics_max_drawdown").good
+    ('Win rate', 'down')
     """
     words = column.removeprefix(_METRICS).replace("_", " ").strip()
     label = words[:1].upper() + words[1:] or column
     if column in _DOCUMENTED:
-        return Look(label, *_DOCUMENTED[column])
-    return Look(label, "number", "down" if "drawdown" in column else "neither")
+        return MetricFormat(label, *_DOCUMENTED[column])
+    return MetricFormat(label, "number", "down" if "drawdown" in column else "neither")
 
 
-def well(status: str) -> Literal["well", "falters", "broken", "unknown"]:
-    """Return how bad the status of a component is.
+def condition_of(status: str) -> Literal["good", "degraded", "down", "unknown"]:
+    """Return the condition of a component from the platform's word for its status.
 
-    >>> well("HEALTHY"), well("degraded"), well("Down"), well("?")
-    ('well', 'falters', 'broken', 'unknown')
+    >>> condition_of("HEALTHY"), condition_of("degraded"), condition_of("Down"), condition_of("?")
+    ('good', 'degraded', 'down', 'unknown')
     """
     word = status.strip().upper()
-    return "well" if word in _WELL else "falters" if word in _FALTERS else "broken" if word in _BROKEN else "unknown"
+    if word in _GOOD_WORDS:
+        return "good"
+    return "degraded" if word in _DEGRADED_WORDS else "down" if word in _DOWN_WORDS else "unknown"
 
 
 @dataclass
 class Group:
-    """The tiles of one type and period: the codes of the two, their names, and the columns that have had values."""
+    """The tiles of one type and period: codes and names of the two, and the columns that have values."""
 
     codes: tuple[int, int]
     names: tuple[str, str]
@@ -96,18 +99,18 @@ class Group:
 
 
 class MetricTiles(LiveWidget):
-    """Tiles that follow the numbers of `analytics`, and chips that follow the platform's components.
+    """Tiles for the numbers of `analytics`, and chips for the platform's components.
 
     Parameters
     ----------
     pipeline
-        What brings them.
+        Pipeline of the session.
     period
-        Show only this one; None shows all.
+        Show only this period; None shows all.
     window_us
         How far back the sparklines go from the newest message of a period, in microseconds.
     currency
-        Of the account.
+        Currency of the account.
     **options
         As for `LiveWidget`.
     """
@@ -117,7 +120,7 @@ class MetricTiles(LiveWidget):
     ) -> None:
         self._tables = pipeline.store.tables
         self._feed = pipeline.feed
-        self._fares = Fares(pipeline, ANALYTICS, SYSTEM)
+        self._status = DataStatus(pipeline, ANALYTICS, SYSTEM)
         self._period = period
         self._window_us = window_us
         self._currency = currency
@@ -137,44 +140,44 @@ class MetricTiles(LiveWidget):
     # On the background thread.
 
     def epoch(self) -> int | None:
-        """Return how often the channels were cleared."""
-        return self._fares.epoch()
+        """Return how often the tables were cleared; None while they are being filled again."""
+        return self._status.epoch()
 
-    def forget(self) -> None:
-        """Forget the tiles and the chips."""
+    def reset(self) -> None:
+        """Remove the tiles and the chips."""
         self._groups, self._system = [], None
 
-    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return every tile with its recent past, and every chip."""
+    def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return every tile with its recent history, and every chip."""
         columns, buffers = self._table.columns_of(Kind.NUMBER), []
         self._cursor, (stamps, types, periods, *values) = self._read(None, columns)
         before, formers = self._groups, []
         self._groups, self._left_out = [], 0
-        for codes, rows in self._of_keys(stamps, types, periods):
-            held = {name: column[rows] for name, column in zip(columns, values, strict=True)}
-            held = {name: column for name, column in held.items() if not np.isnan(column).all()}
-            if not held:
+        for codes, rows in self._rows_by_group(stamps, types, periods):
+            series = {name: column[rows] for name, column in zip(columns, values, strict=True)}
+            series = {name: column for name, column in series.items() if not np.isnan(column).all()}
+            if not series:
                 continue
             if len(self._groups) == MAX_GROUPS:
                 self._left_out += 1
                 continue
-            self._groups.append(Group(codes, self._names(codes), list(held)))
-            formers.append([_former(column) for column in held.values()])
+            self._groups.append(Group(codes, self._names(codes), list(series)))
+            formers.append([_former_value(column) for column in series.values()])
             x = stamps[rows] / 1000.0
-            if len(x) > 2 * _STRETCHES:
-                keep = thinned(x, tuple(held.values()), max((x[-1] - x[0]) / _STRETCHES, 1.0))
-                x, held = x[keep], {name: column[keep] for name, column in held.items()}
-            buffers += [_buffer(column) for column in (x, *held.values())]
-        self._anew |= self._begun and self._groups != before  # the tiles are others than those that some view has
-        several = len({group.names[0] for group in self._groups}) > 1
-        self._badge, self._waiting = self._fares.badge(), self._wait()
-        self._new_system()
+            if len(x) > 2 * _BUCKETS:
+                keep = thinned(x, tuple(series.values()), max((x[-1] - x[0]) / _BUCKETS, 1.0))
+                x, series = x[keep], {name: column[keep] for name, column in series.items()}
+            buffers += [_buffer(column) for column in (x, *series.values())]
+        self._restart_views |= self._started and self._groups != before  # other views have other tiles
+        several_types = len({group.names[0] for group in self._groups}) > 1
+        self._badge, self._waiting = self._status.badge(), self._waiting_text()
+        self._update_system()
         content = {
             "all": True,
             "groups": [
                 {
-                    "title": _title(group.names, several=several),
-                    "metrics": [vars(look_of(column)) for column in group.columns],
+                    "title": _title(group.names, several_types=several_types),
+                    "metrics": [vars(metric_format(column)) for column in group.columns],
                     "former": former,
                 }
                 for group, former in zip(self._groups, formers, strict=True)
@@ -189,47 +192,47 @@ class MetricTiles(LiveWidget):
         return content, buffers
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the points that have come, and the chips where they are new."""
+        """Return the new points, and the chips if they have changed."""
         content: dict[str, Any] = {}
         buffers: list[bytes] = []
         if self._table.stop != self._cursor:
             columns = self._table.columns_of(Kind.NUMBER)
             stop, (stamps, types, periods, *values) = self._read(self._cursor, columns)
-            places = {group.codes: place for place, group in enumerate(self._groups)}
-            for codes, rows in self._of_keys(stamps, types, periods):
-                held = {name: column[rows] for name, column in zip(columns, values, strict=True)}
-                new = {name for name, column in held.items() if not np.isnan(column).all()}
-                place = places.get(codes)
-                if place is None:
-                    if new and not self._left_out:
-                        return self._everything()
+            indices = {group.codes: index for index, group in enumerate(self._groups)}
+            for codes, rows in self._rows_by_group(stamps, types, periods):
+                series = {name: column[rows] for name, column in zip(columns, values, strict=True)}
+                with_values = {name for name, column in series.items() if not np.isnan(column).all()}
+                index = indices.get(codes)
+                if index is None:
+                    if with_values and not self._left_out:
+                        return self._snapshot_for_all()
                     continue
-                if not new.issubset(self._groups[place].columns):
-                    return self._everything()
-                content.setdefault("g", []).append(place)
+                if not with_values.issubset(self._groups[index].columns):
+                    return self._snapshot_for_all()
+                content.setdefault("g", []).append(index)
                 buffers.append(_buffer(stamps[rows] / 1000.0))
-                buffers += [_buffer(held[name]) for name in self._groups[place].columns]
+                buffers += [_buffer(series[name]) for name in self._groups[index].columns]
             self._cursor = stop
-        badge = self._fares.badge()
+        badge = self._status.badge()
         if badge != self._badge:
             self._badge, content["badge"] = badge, vars(badge)
-        if self._new_system():
+        if self._update_system():
             content["system"] = self._system
-        if not self._groups and (waiting := self._wait()) != self._waiting:
+        if not self._groups and (waiting := self._waiting_text()) != self._waiting:
             self._waiting = content["waiting"] = waiting
         return content, buffers
 
-    def _everything(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return what lets all views begin again, with the tiles that there are now."""
-        everything = self.window({})
-        self._anew = False
-        return everything
+    def _snapshot_for_all(self) -> tuple[dict[str, Any], list[bytes]]:
+        """Return a snapshot with which all views restart."""
+        content, buffers = self.snapshot({})
+        self._restart_views = False
+        return content, buffers
 
     def _read(self, start: int | None, columns: list[str]) -> tuple[int, list[Any]]:
         return self._table.values(start, "timestamp", *_KEY, *columns)
 
-    def _of_keys(self, stamps: Any, types: Any, periods: Any) -> Iterator[tuple[tuple[int, int], Any]]:
-        """Give the rows of each type and period that is shown, within the window and in the order of their times."""
+    def _rows_by_group(self, stamps: Any, types: Any, periods: Any) -> Iterator[tuple[tuple[int, int], Any]]:
+        """Yield codes and row indices of each type and period that is shown: rows in the window, sorted by time."""
         keys: npt.NDArray[np.int64] = types.astype(np.int64) << 32 | periods.astype(np.int64)
         for key in sorted(set(keys.tolist())):
             codes = (key >> 32, key & 0xFFFFFFFF)
@@ -240,51 +243,52 @@ class MetricTiles(LiveWidget):
         kind, period = (self._table.label(name, code) or "" for name, code in zip(_KEY, codes, strict=True))
         return kind, period
 
-    def _wait(self) -> str:
+    def _waiting_text(self) -> str:
         if ANALYTICS not in self._feed.subscriptions and not self._table.stop:
-            return 'Nothing to wait for: "analytics" is not subscribed'
+            return 'No metrics: "analytics" is not subscribed'
         return f"Waiting for analytics{'' if self._period is None else f' of {self._period}'}"
 
-    def _new_system(self) -> bool:
-        """Take up the newest system status; returns whether there is another than before."""
+    def _update_system(self) -> bool:
+        """Read the newest system status. Return whether it has changed."""
         table = self._tables[SYSTEM]
         if table.stop == self._system_stop:
             return False
         self._system_stop = table.stop
         row = table.newest(None) or {}
-        former, self._system = self._system, (_system(row) if row else None)
+        former, self._system = self._system, (_system_content(row) if row else None)
         return former != self._system
 
 
-def _system(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the chips of a row of `system`: the whole first, then each component that it speaks of."""
+def _system_content(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the chips of a row of `system`: first the whole system, then each component that has a value."""
     status = str(row["status"])
     components = {
         name.removeprefix(_COMPONENTS).replace("_", " "): str(value)
         for name, value in row.items()
-        if name.startswith(_COMPONENTS) and value is not None and value == value  # nor is NaN
+        if name.startswith(_COMPONENTS) and value is not None and value == value  # not NaN
     }
     chips = [
-        {"name": name, "status": said, "is": well(said)} for name, said in {"system": status, **components}.items()
+        {"name": name, "status": word, "condition": condition_of(word)}
+        for name, word in {"system": status, **components}.items()
     ]
-    return {"chips": chips, "message": (row.get("message") or "")[:_MESSAGE_CHARS], "at": row["timestamp"] / 1000.0}
+    return {"chips": chips, "message": (row.get("message") or "")[:_MAX_MESSAGE_CHARS], "at": row["timestamp"] / 1000.0}
 
 
-def _title(names: tuple[str, str], *, several: bool) -> str:
-    """Return what stands above the tiles of a type and period: the type only where there are several.
+def _title(names: tuple[str, str], *, several_types: bool) -> str:
+    """Return the heading of the tiles of a (type, period). It names the type only if there are several types.
 
-    >>> _title(("PERFORMANCE_UPDATE", "DAY"), several=False), _title(("RISK_UPDATE", "WEEK"), several=True)
+    >>> _title(("PERFORMANCE_UPDATE", "DAY"), several_types=False), _title(("RISK_UPDATE", "WEEK"), several_types=True)
     ('Day', 'Week, risk update')
     """
     kind, period = (name.replace("_", " ").lower() for name in names)
-    text = f"{period}, {kind}" if several else period
+    text = f"{period}, {kind}" if several_types else period
     return text[:1].upper() + text[1:]
 
 
-def _former(values: Any) -> float | None:
-    """Return the value before the newest that differs from it; None where there is none.
+def _former_value(values: Any) -> float | None:
+    """Return the last value that differs from the newest; None if all are equal.
 
-    >>> _former(np.array([1.0, 2.0, 5.0, np.nan, 5.0]))
+    >>> _former_value(np.array([1.0, 2.0, 5.0, np.nan, 5.0]))
     2.0
     """
     values = values[~np.isnan(values)]
@@ -306,7 +310,7 @@ def metrics_chart(
     name: str | None = None,
     **options: Any,
 ) -> MetricTiles:
-    """Return the tiles of a session; what the session's method of this name does."""
+    """Return the metric tiles of a session. Implements `Session.metrics_chart`."""
     span = time_of("window", window)
     if period is not None:
         period = known_period(period, [str(p) for _, p in pipeline.store.tables[ANALYTICS].latest().index])
@@ -315,18 +319,19 @@ def metrics_chart(
         period=period,
         window_us=int(span / pd.Timedelta("1us")),
         currency=currency or Instruments().account_currency,
-        name=f"{session}: {name or f'metrics {period} {span}'}",
+        session=session,
+        name=name or f"metrics {period} {span}",
         **options,
     )
 
 
 def known_period(period: str, seen: list[str]) -> str:
-    """Return the period that is meant, in upper case: one that has come, or one that may still come.
+    """Return a period in upper case.
 
     Raises
     ------
     UnknownOption
-        Where it is neither; lists both.
+        If it is neither among the periods received (`seen`) nor in `PERIODS`. The message lists both.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Frames as a session gives them, made by hand; and the real day of ticks where it is there."""
+"""Hand-made frames like those of a session, and the recorded day of real ticks, if this machine has it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def index(micros: Any) -> pd.DatetimeIndex:
 
 
 def quotes(rows: list[tuple[Any, ...]], symbol: str = "EURUSD") -> pd.DataFrame:
-    """Quotes of one symbol from (seconds after T0, bid, ask)."""
+    """Return quotes of one symbol from (seconds after T0, bid, ask)."""
     seconds, bid, ask = zip(*rows, strict=True) if rows else ((), (), ())
     return pd.DataFrame(
         {
@@ -42,14 +42,14 @@ def _day() -> pd.DataFrame:
 
 
 def real_day() -> pd.DataFrame:
-    """The real day: `symbol`, `bid`, `ask`, or a skip where it is not there."""
+    """Return the recorded day, with the columns `symbol`, `bid`, `ask`; skip the test if its file is missing."""
     if not DAY.exists():
-        pytest.skip("the real day of ticks is not there")
+        pytest.skip("the file with the day of real ticks is missing")
     return _day().copy()
 
 
 def positions(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """Rows of positions from (seconds after T0, ticket, symbol, volume, unrealized)."""
+    """Return rows of positions from (seconds after T0, ticket, symbol, volume, unrealized)."""
     seconds, tickets, symbols, volumes, unrealized = zip(*rows, strict=True) if rows else ((),) * 5
     return pd.DataFrame(
         {
@@ -80,7 +80,7 @@ TRADE = {
 
 
 def trades(rows: list[tuple[float, dict[str, Any]]]) -> pd.DataFrame:
-    """Rows of trades from (seconds after T0, what differs from TRADE)."""
+    """Return rows of trades from (seconds after T0, the fields that differ from TRADE)."""
     values = {column: [{**TRADE, **row}[column] for _, row in rows] for column in TRADE}
     frame = pd.DataFrame(values, index=index([T0 + round(s * S) for s, _ in rows]))
     codes = ("symbol", "action", "status", "strategy_id", "connection_id")

@@ -1,4 +1,4 @@
-"""The simulator's trading over a market, as the frames that a session would hold, with its books at many moments."""
+"""Simulated trading over a market: the frames that a session would have, and the account's state at many times."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 from tests.analytics.frames import UTC, index, real_day
 
-MONDAY_MS = 1_704_067_200_000  # 2024-01-01, and the beginning of its month, too
+MONDAY_MS = 1_704_067_200_000  # 2024-01-01, also the start of a month
 CHANNELS = ("trades", "positions", "orders", "analytics")
 
 
 @dataclass
-class Books:
-    """What the account's own books said at a moment, in cents; `rows` of each channel had come by then."""
+class AccountState:
+    """The simulated account at one time: its money in cents, and how many rows each channel had received."""
 
     balance: int
     equity: int
@@ -32,24 +32,24 @@ class Books:
 
 @dataclass
 class Played:
-    """What came of it."""
+    """The store with all messages, the quotes, and the account at each report."""
 
     store: Store
     quotes: pd.DataFrame
-    books: list[Books] = field(default_factory=list)
+    states: list[AccountState] = field(default_factory=list)
 
     def frame(self, channel: str) -> pd.DataFrame:
         return self.store.tables[channel].frame()
 
 
 def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Played:
-    """Let the simulator's strategies trade on quotes; a report of analytics and the books every so many blocks."""
+    """Run the simulator's strategies on quotes; record analytics and the account every `report_every` blocks."""
     platform, store = Platform(3, "user_456", first_ms), Store(max_rows=5_000_000)
-    every: list[Quote] = []
+    quotes: list[Quote] = []
     played = Played(store, pd.DataFrame())
     messages: list[Message] = []
     for number, block in enumerate(blocks):
-        every += block
+        quotes += block
         messages += platform.quotes(block)
         if number % report_every == 0:
             messages += platform.marks() + platform.report()
@@ -58,8 +58,8 @@ def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Pla
             messages.clear()
             account = platform.trader.account  # type: ignore[union-attr]
             rows = {channel: len(store.tables[channel]) for channel in CHANNELS}
-            played.books.append(Books(account.balance, account.equity(), rows))
-    times, symbols, bids, asks = zip(*every, strict=True)
+            played.states.append(AccountState(account.balance, account.equity(), rows))
+    times, symbols, bids, asks = zip(*quotes, strict=True)
     played.quotes = pd.DataFrame(
         {"symbol": pd.Categorical(symbols), "bid": bids, "ask": asks}, index=index([t * 1000 for t in times])
     )
@@ -69,7 +69,7 @@ def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Pla
 
 @cache
 def week() -> Played:
-    """Five days of four pairs, a yen pair and a cross among them."""
+    """Return five simulated days of four pairs, including a yen pair and a cross."""
     symbols = ["EURUSD", "USDJPY", "EURJPY", "GBPUSD"]
     market = SimulatedMarket(3, symbols, start_ms=MONDAY_MS, quotes_per_s=0.05)
 
@@ -85,7 +85,7 @@ def week() -> Played:
 
 @cache
 def day() -> Played:
-    """The real day of ticks."""
+    """Return trading over the recorded day of real ticks."""
     replay = Replay(real_day().reset_index())
     blocks = ([*block[start : start + 256]] for block in replay for start in range(0, len(block), 256))
     return play(blocks, replay.first_ms, 20)

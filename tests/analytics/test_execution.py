@@ -38,8 +38,8 @@ SYMBOLS = st.sampled_from(["EURUSD", "USDJPY"])
 MARKET = quotes([(0, 1.0850, 1.0852), (1.5, 1.0853, 1.0855), (4, 1.0849, 1.0851), (400, 1.0860, 1.0862)])
 
 
-def test_a_buy_and_a_sell_worked_out_by_hand() -> None:
-    told = execution(
+def test_figures_of_a_buy_and_a_sell_computed_by_hand() -> None:
+    result = execution(
         fills(
             (1, {"execution_id": "e1", "action": "BUY", "volume": 0.2, "open_price": 1.0853}),
             (4, {"execution_id": "e2", "action": "SELL", "volume": 0.1, "open_price": 1.0850}),
@@ -48,47 +48,47 @@ def test_a_buy_and_a_sell_worked_out_by_hand() -> None:
         MARKET,
         max_quote_age="10min",
     )
-    buy, sell = told.iloc[0], told.iloc[1]
+    buy, sell = result.iloc[0], result.iloc[1]
     assert (buy["bid"], buy["ask"], buy["quote_age_s"]) == (1.0850, 1.0852, 1.0)
-    assert sell["bid"] == 1.0849  # the quote of its very moment
-    hand = {
+    assert sell["bid"] == 1.0849  # the quote with the same timestamp
+    expected = {
         "spread_pips": (2.0, 2.0), "slippage_pips": (1.0, -1.0), "slippage": (2.0, -1.0),
         "effective_spread_pips": (4.0, 0.0), "realised_spread_pips": (6.0, 0.0),
         "markout_1s_pips": (1.0, 0.0), "markout_5s_pips": (-3.0, 0.0), "markout_30s_pips": (-3.0, 0.0),
         "markout_5min_pips": (-3.0, 0.0),
     }  # fmt: skip
-    for name, values in hand.items():
+    for name, values in expected.items():
         assert [round(buy[name], 6), round(sell[name], 6)] == [pytest.approx(v, abs=1e-6) for v in values], name
 
 
-def test_what_is_not_known_yet_is_nan() -> None:
+def test_figures_before_the_first_and_after_the_last_quote_are_nan() -> None:
     late = fills((398, {}), (-5, {"execution_id": "e2"}), (500, {"execution_id": "e3"}))
-    told = execution(late, None, MARKET, max_quote_age="10min")
-    assert told["execution_id"].tolist() == ["e2", "exec_1", "e3"]  # by time
-    assert told["mid"].isna().tolist() == [True, False, False]
-    assert told["quote_age_s"].round(6).fillna(-1).tolist() == [-1, 394, 100]
-    assert told["markout_1s_pips"].isna().tolist() == [True, False, True]
-    assert math.isnan(told["markout_5s_pips"].iloc[1])  # the quotes end before
+    result = execution(late, None, MARKET, max_quote_age="10min")
+    assert result["execution_id"].tolist() == ["e2", "exec_1", "e3"]  # by time
+    assert result["mid"].isna().tolist() == [True, False, False]
+    assert result["quote_age_s"].round(6).fillna(-1).tolist() == [-1, 394, 100]
+    assert result["markout_1s_pips"].isna().tolist() == [True, False, True]
+    assert math.isnan(result["markout_5s_pips"].iloc[1])  # the quotes end before that time
 
 
-def test_in_a_gap_of_the_quotes_nobody_knows_the_market() -> None:
+def test_figures_in_a_gap_of_the_quotes_are_nan() -> None:
     market = quotes([(0, 1.0850, 1.0852), (7200, 1.1000, 1.1002), (7600, 1.1000, 1.1002)])
-    told = execution(fills((3600, {}), (30, {"execution_id": "e2"}), (7195, {"execution_id": "e3"})), None, market)
-    assert told["quote_age_s"].tolist() == [30, 3600, 7195]
+    result = execution(fills((3600, {}), (30, {"execution_id": "e2"}), (7195, {"execution_id": "e3"})), None, market)
+    assert result["quote_age_s"].tolist() == [30, 3600, 7195]
     figures = ["bid", "ask", "mid", "spread_pips", "slippage_pips", "slippage", "effective_spread_pips"]
-    assert told[figures].isna().all(axis=1).tolist() == [False, True, True]
-    assert told["markout_30s_pips"].isna().tolist() == [False, True, False]
-    assert told["realised_spread_pips"].isna().tolist() == [False, True, False]
-    assert told["markout_5min_pips"].isna().all()
+    assert result[figures].isna().all(axis=1).tolist() == [False, True, True]
+    assert result["markout_30s_pips"].isna().tolist() == [False, True, False]
+    assert result["realised_spread_pips"].isna().tolist() == [False, True, False]
+    assert result["markout_5min_pips"].isna().all()
     longer = execution(fills((3600, {})), None, market, max_quote_age="2h")
     assert longer["markout_5min_pips"].notna().all()
     with pytest.raises(UnknownOption, match="max_quote_age"):
         execution(fills((3600, {})), None, market, max_quote_age="long")
 
 
-def test_slippage_is_money_in_the_accounts_currency() -> None:
+def test_slippage_is_converted_into_the_accounts_currency() -> None:
     frame = pd.concat([quotes([(0, 150.00, 150.02)], "USDJPY"), quotes([(0, 160.00, 160.02)], "EURJPY")])
-    told = execution(
+    result = execution(
         fills(
             (1, {"execution_id": "e1", "symbol": "USDJPY", "volume": 0.1, "open_price": 150.03}),
             (1, {"execution_id": "e2", "symbol": "EURJPY", "volume": 0.1, "open_price": 160.03}),
@@ -97,46 +97,48 @@ def test_slippage_is_money_in_the_accounts_currency() -> None:
         None,
         frame.astype({"symbol": "str"}),
     )
-    assert told["slippage_pips"].round(6).fillna(-1).tolist() == [1.0, 1.0, -1]
-    assert told["slippage"].iloc[:2].tolist() == pytest.approx([0.01 * 10_000 / 150.01] * 2)
-    assert math.isnan(told["slippage"].iloc[2])
+    assert result["slippage_pips"].round(6).fillna(-1).tolist() == [1.0, 1.0, -1]
+    assert result["slippage"].iloc[:2].tolist() == pytest.approx([0.01 * 10_000 / 150.01] * 2)
+    assert math.isnan(result["slippage"].iloc[2])
 
 
-def test_a_fill_belongs_to_the_order_that_was_filled_then() -> None:
-    said = orders(
+def test_a_fill_belongs_to_the_order_that_was_filled_at_that_time() -> None:
+    reports = orders(
         (0, {"order_id": "o1"}),
         (4, {"order_id": "o1", "ticket": 1, "status": "FILLED", "filled_at": at(4), "fill_price": 1.0848,
              "filled_volume": 0.1}),
         (5, {"order_id": "o2", "ticket": 1, "order_type": "SELL", "price": 1.0849, "status": "FILLED",
              "fill_price": 1.0849, "filled_volume": 0.1}),
     )  # fmt: skip
-    told = execution(
+    result = execution(
         fills(
             (4, {"execution_id": "e1", "ticket": 1, "action": "BUY", "open_price": 1.0848}),
             (5, {"execution_id": "e2", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
             (9, {"execution_id": "e3", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
             (9, {"execution_id": "e4", "ticket": None, "action": None}),
-            # A stop that fills on the heels of an order, and what is told a moment after the order was filled.
+            # A stop that fills shortly after an order, and a fill reported shortly after the order was filled.
             (5.5, {"execution_id": "e5", "ticket": 1, "action": "SELL", "open_price": 1.0847, "status": "CLOSED"}),
             (5.9, {"execution_id": "e6", "ticket": 1, "action": "SELL", "open_price": 1.0849, "status": "CLOSED"}),
         ),
-        said,
+        reports,
         MARKET,
     )
-    assert told["order_id"].fillna("").tolist() == ["o1", "o2", "", "o2", "", ""]
-    assert told["order_type"].fillna("").tolist() == ["BUY_LIMIT", "SELL", "", "SELL", "", ""]
-    assert told["order_price"].fillna(0).tolist() == [1.0848, 1.0849, 0, 1.0849, 0, 0]
+    assert result["order_id"].fillna("").tolist() == ["o1", "o2", "", "o2", "", ""]
+    assert result["order_type"].fillna("").tolist() == ["BUY_LIMIT", "SELL", "", "SELL", "", ""]
+    assert result["order_price"].fillna(0).tolist() == [1.0848, 1.0849, 0, 1.0849, 0, 0]
 
 
-def test_an_execution_that_is_said_again_is_one_fill() -> None:
-    told = execution(fills((1, {"open_price": 1.1}), (2, {"open_price": 1.2}), (1, {"open_price": 1.3})), None, MARKET)
-    assert told["price"].tolist() == [1.2]
+def test_an_execution_reported_several_times_is_one_fill_with_its_last_report() -> None:
+    result = execution(
+        fills((1, {"open_price": 1.1}), (2, {"open_price": 1.2}), (1, {"open_price": 1.3})), None, MARKET
+    )
+    assert result["price"].tolist() == [1.2]
 
 
 @given(ticks=st.lists(st.tuples(st.integers(0, 40), SYMBOLS, st.integers(1, 99)), max_size=30),
        filled=st.lists(st.tuples(st.integers(-2, 45), SYMBOLS, SIDES), max_size=8))  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_every_fill_finds_the_quotes_that_a_search_row_by_row_finds(ticks: Any, filled: Any) -> None:
+def test_the_quotes_of_fills_equal_a_search_row_by_row(ticks: Any, filled: Any) -> None:
     frame = pd.DataFrame(
         {
             "symbol": pd.Categorical([s for _, s, _ in ticks]),
@@ -149,27 +151,27 @@ def test_every_fill_finds_the_quotes_that_a_search_row_by_row_finds(ticks: Any, 
         (t / 2, {"execution_id": f"e{n}", "symbol": s, "action": a, "open_price": 0.5})
         for n, (t, s, a) in enumerate(filled)
     ]
-    told = execution(fills(*rows), None, frame).set_index("execution_id")
+    result = execution(fills(*rows), None, frame).set_index("execution_id")
 
-    def mid(symbol: str, half_seconds: float, known: bool = False) -> float:
-        found, newest = math.nan, -math.inf
+    def mid(symbol: str, half_seconds: float, covered: bool = False) -> float:
+        price, newest = math.nan, -math.inf
         for t, s, p in sorted(ticks, key=lambda tick: tick[0]):
             if s == symbol:
                 newest = t
                 if t <= half_seconds:
-                    found = p / 100 + 0.005
-        return math.nan if known and newest < half_seconds else found
+                    price = p / 100 + 0.005
+        return math.nan if covered and newest < half_seconds else price
 
     for n, (t, symbol, action) in enumerate(filled):
-        row, side, pip = told.loc[f"e{n}"], 1 if action == "BUY" else -1, 0.01 if symbol == "USDJPY" else 0.0001
+        row, side, pip = result.loc[f"e{n}"], 1 if action == "BUY" else -1, 0.01 if symbol == "USDJPY" else 0.0001
         assert row["mid"] == pytest.approx(mid(symbol, t), nan_ok=True)
         for name, seconds in (("1s", 1), ("5s", 5)):
-            expected = side * (mid(symbol, t + 2 * seconds, known=True) - 0.5) / pip
+            expected = side * (mid(symbol, t + 2 * seconds, covered=True) - 0.5) / pip
             assert row[f"markout_{name}_pips"] == pytest.approx(expected, nan_ok=True, abs=1e-6)
 
 
-def test_the_life_of_an_order() -> None:
-    told = order_life(
+def test_the_life_of_orders_of_each_type() -> None:
+    result = order_life(
         orders(
             (0, {}),
             (4, {"ticket": 1, "status": "PARTIALLY_FILLED", "filled_at": at(4), "fill_price": 1.0848,
@@ -183,34 +185,34 @@ def test_the_life_of_an_order() -> None:
         ),
         MARKET,
     )  # fmt: skip
-    assert told.index.tolist() == ["o1", "o2", "o3", "o4", "o5"]
-    assert told["time_to_fill_s"].fillna(-1).tolist() == [4.0, -1, 0.0, -1, -1]
-    assert told["filled_share"].round(9).fillna(-1).tolist() == [0.4, 0.0, 1.0, 0.0, -1]
-    assert told["distance_pips"].round(6).fillna(-1).tolist() == [4.0, 10.0, -1, 5.0, 13.0]
-    assert told["ended"].tolist() == [False, True, True, False, False]
-    assert told["status"].tolist()[0] == "PARTIALLY_FILLED"
+    assert result.index.tolist() == ["o1", "o2", "o3", "o4", "o5"]
+    assert result["time_to_fill_s"].fillna(-1).tolist() == [4.0, -1, 0.0, -1, -1]
+    assert result["filled_share"].round(9).fillna(-1).tolist() == [0.4, 0.0, 1.0, 0.0, -1]
+    assert result["distance_pips"].round(6).fillna(-1).tolist() == [4.0, 10.0, -1, 5.0, 13.0]
+    assert result["ended"].tolist() == [False, True, True, False, False]
+    assert result["status"].tolist()[0] == "PARTIALLY_FILLED"
 
 
-def test_of_nothing_there_is_nothing_but_all_columns() -> None:
+def test_without_fills_or_orders_the_results_are_empty_with_all_columns() -> None:
     full = execution(fills((1, {})), orders((0, {})), MARKET)
-    for told in (execution(fills(), None, MARKET), execution(fills(), orders(), quotes([]))):
-        assert told.empty
-        assert told.columns.equals(full.columns)
-        assert str(told.index.dtype) == "datetime64[us, UTC]"
+    for result in (execution(fills(), None, MARKET), execution(fills(), orders(), quotes([]))):
+        assert result.empty
+        assert result.columns.equals(full.columns)
+        assert str(result.index.dtype) == "datetime64[us, UTC]"
         numeric = full.columns[full.dtypes == "float64"]
-        assert set(told[numeric].dtypes.astype(str)) == {"float64"}
+        assert set(result[numeric].dtypes.astype(str)) == {"float64"}
     lives = order_life(orders(), quotes([]))
     assert lives.empty
     assert lives.columns.equals(order_life(orders((0, {})), MARKET).columns)
     assert np.isnan(execution(fills((1, {})), None, quotes([]))["mid"].iloc[0])
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_invalid_arguments_raise_typed_errors() -> None:
     with pytest.raises(UnknownColumn, match="Unknown column 'executed_at' of trades"):
         execution(trades([]), None, MARKET)
     with pytest.raises(UnknownColumn, match="Unknown column 'ask' of quotes"):
         execution(fills((1, {})), None, MARKET.drop(columns="ask"))
-    with pytest.raises(InvalidFrame, match="without a zone"):
+    with pytest.raises(InvalidFrame, match="without a time zone"):
         execution(fills((1, {})).tz_localize(None), None, MARKET)
     for horizon in ("soon", "-1s"):
         with pytest.raises(UnknownOption, match="horizon must be"):

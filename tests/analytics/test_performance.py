@@ -35,10 +35,10 @@ DAY = [  # seconds, trade
 ]
 
 
-def test_a_day_worked_out_by_hand() -> None:
-    told = performance(trades(DAY))
-    assert list(told.index) == NAMES
-    # Net of the executions: -0.5, 9.5, -0.5, -21, -4, 30, 0; their sum: -0.5, 9, 8.5, -12.5, -16.5, 13.5, 13.5
+def test_a_day_computed_by_hand() -> None:
+    figures = performance(trades(DAY))
+    assert list(figures.index) == NAMES
+    # Net of the executions: -0.5, 9.5, -0.5, -21, -4, 30, 0; running sum: -0.5, 9, 8.5, -12.5, -16.5, 13.5, 13.5
     expected = {
         "total_trades": 5, "win_rate": 40.0, "net_profit": 13.5, "current_drawdown": 0.0,
         "gross_profit": 39.5, "gross_loss": -25.0, "opening_costs": -1.0, "commission": 2.0, "swap": -0.5,
@@ -49,78 +49,78 @@ def test_a_day_worked_out_by_hand() -> None:
         "max_drawdown_recovery": pd.Timestamp("2024-01-01T00:04Z"),
     }  # fmt: skip
     for name, value in expected.items():
-        assert told[name] == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value), name
-    assert told.attrs["samples"]["holding_time_s"] == 2
-    assert told.attrs["samples"]["net_profit"] == 7
-    assert told.attrs["samples"]["average_loss"] == 3
-    assert told.attrs["reasons"] == {}
+        assert figures[name] == (pytest.approx(value, rel=1e-12) if isinstance(value, float) else value), name
+    assert figures.attrs["samples"]["holding_time_s"] == 2
+    assert figures.attrs["samples"]["net_profit"] == 7
+    assert figures.attrs["samples"]["average_loss"] == 3
+    assert figures.attrs["reasons"] == {}
 
 
-def test_a_drawdown_has_recovered_when_the_former_highest_is_reached_again() -> None:
-    told = performance(trades([(n, closed(n, profit)) for n, profit in enumerate([5.0, -2.0, 2.0, -1.0])]))
-    assert (told["max_drawdown"], told["current_drawdown"]) == (2.0, 1.0)
-    assert told["max_drawdown_recovery"] == pd.Timestamp("2024-01-01T00:00:02Z")
+def test_a_drawdown_has_recovered_when_the_former_peak_is_reached_again() -> None:
+    figures = performance(trades([(n, closed(n, profit)) for n, profit in enumerate([5.0, -2.0, 2.0, -1.0])]))
+    assert (figures["max_drawdown"], figures["current_drawdown"]) == (2.0, 1.0)
+    assert figures["max_drawdown_recovery"] == pd.Timestamp("2024-01-01T00:00:02Z")
 
 
-def test_groups_have_a_row_each_and_sum_to_the_whole() -> None:
-    told = performance(trades(DAY), "strategy_id")
-    assert told.index.tolist() == ["s1", "s2"]
-    assert told.columns.tolist() == NAMES
-    assert told["net_profit"].tolist() == [39.0, -25.5]
-    assert told["total_trades"].sum() == 5
-    assert str(told["max_drawdown_start"].dtype) == "datetime64[us, UTC]"
-    assert told.loc["s1", "average_loss"] == 0.0  # of the trade that won nothing
-    assert told.attrs["reasons"]["s1"]["profit_factor"] == "no trade has lost"
-    assert told.attrs["reasons"]["s2"]["average_win"] == "no trade has won"
+def test_groups_have_a_row_each_and_add_up_to_the_whole() -> None:
+    figures = performance(trades(DAY), "strategy_id")
+    assert figures.index.tolist() == ["s1", "s2"]
+    assert figures.columns.tolist() == NAMES
+    assert figures["net_profit"].tolist() == [39.0, -25.5]
+    assert figures["total_trades"].sum() == 5
+    assert str(figures["max_drawdown_start"].dtype) == "datetime64[us, UTC]"
+    assert figures.loc["s1", "average_loss"] == 0.0  # of the break-even trade
+    assert figures.attrs["reasons"]["s1"]["profit_factor"] == "no losing trade"
+    assert figures.attrs["reasons"]["s2"]["average_win"] == "no winning trade"
 
 
-def test_too_little_gives_nan_and_says_why() -> None:
-    told = performance(trades([(0, {"execution_id": "o1"})]))
+def test_a_figure_without_observations_is_nan_with_a_reason() -> None:
+    figures = performance(trades([(0, {"execution_id": "o1"})]))
     for name in ("win_rate", "profit_factor", "expectancy", "average_win", "average_loss", "payoff", "holding_time_s"):
-        assert math.isnan(told[name])
-        assert told.attrs["reasons"][name]
-    assert told["total_trades"] == 0
+        assert math.isnan(figures[name])
+        assert figures.attrs["reasons"][name]
+    assert figures["total_trades"] == 0
     won = performance(trades([(0, closed(1, 5.0))]))
     assert (won["win_rate"], won["average_win"]) == (100.0, 5.0)
-    assert won.attrs["reasons"]["profit_factor"] == "no trade has lost"
-    assert won.attrs["reasons"]["holding_time_s"] == "of no closed trade the opening is known"
+    assert won.attrs["reasons"]["profit_factor"] == "no losing trade"
+    assert won.attrs["reasons"]["holding_time_s"] == "no closed trade has a known opening"
     lost = performance(trades([(0, closed(1, -5.0))]))
-    assert lost.attrs["reasons"]["max_drawdown_recovery"] == "the drawdown has not been made good"
+    assert lost.attrs["reasons"]["max_drawdown_recovery"] == "not recovered yet"
 
 
 @pytest.mark.parametrize("by", [None, "symbol", "strategy_id", "connection_id"])
-def test_of_no_trades_the_figures_are_those_of_nothing(by: Any) -> None:
-    told = performance(trades([]), by)
+def test_without_trades_the_figures_are_zero_or_empty_with_all_columns(by: Any) -> None:
+    figures = performance(trades([]), by)
     if by is None:
-        assert (told["total_trades"], told["net_profit"]) == (0, 0.0)
+        assert (figures["total_trades"], figures["net_profit"]) == (0, 0.0)
     else:
-        assert told.empty
-        assert told.columns.tolist() == NAMES
+        assert figures.empty
+        assert figures.columns.tolist() == NAMES
         full = performance(trades(DAY), by)
-        assert told.dtypes.equals(full.dtypes)
-        assert told.index.dtype == full.index.dtype
+        assert figures.dtypes.equals(full.dtypes)
+        assert figures.index.dtype == full.index.dtype
 
 
-def test_an_execution_counts_once_with_its_last_word_at_its_first_time() -> None:
-    said = [(0, closed(1, 5.0)), (1, closed(2, -3.0)), (2, closed(1, 1.0)), (1, closed(1, 99.0))]
-    told = performance(trades(said))
-    assert (told["total_trades"], told["net_profit"]) == (2, -2.0)  # what was said at 1 comes late
-    assert told["max_drawdown_start"] == pd.Timestamp(T0, unit="us", tz="UTC")
-    assert told["max_drawdown_trough"] == pd.Timestamp(T0 + S, unit="us", tz="UTC")
+def test_an_execution_counts_once_with_its_last_report_at_the_time_of_its_first() -> None:
+    reports = [(0, closed(1, 5.0)), (1, closed(2, -3.0)), (2, closed(1, 1.0)), (1, closed(1, 99.0))]
+    figures = performance(trades(reports))
+    assert (figures["total_trades"], figures["net_profit"]) == (2, -2.0)  # the report at 1 s arrives late
+    assert figures["max_drawdown_start"] == pd.Timestamp(T0, unit="us", tz="UTC")
+    assert figures["max_drawdown_trough"] == pd.Timestamp(T0 + S, unit="us", tz="UTC")
 
 
-def brute(said: list[Any]) -> dict[str, float]:
-    """The platform's four figures, counted as its account does, execution by execution."""
+def brute_force(reports: list[Any]) -> dict[str, float]:
+    """Compute the platform's four figures as its account does, execution by execution."""
     last: dict[str, Any] = {}
     first: dict[str, int] = {}
-    for at, trade in said:
+    for at, trade in reports:
         execution = trade["execution_id"]
         if execution not in last or at >= last[execution][0]:
             last[execution] = (at, trade)
         first[execution] = min(first.get(execution, at), at)
     net = peak = drawdown = 0.0
     count = wins = 0
-    order = {e: n for n, e in reversed([(n, t["execution_id"]) for n, (_, t) in enumerate(said)])}
+    order = {e: n for n, e in reversed([(n, t["execution_id"]) for n, (_, t) in enumerate(reports)])}
     for execution in sorted(last, key=lambda e: (first[e], order[e])):
         trade = last[execution][1]
         own = round(trade["profit"] - trade["commission"] + trade["swap"], 6)
@@ -133,26 +133,30 @@ def brute(said: list[Any]) -> dict[str, float]:
     return {"total_trades": count, "wins": wins, "net_profit": net, "current_drawdown": drawdown}
 
 
-@given(said=wild_trades)
+@given(reports=wild_trades)
 @settings(max_examples=80, deadline=None)
-def test_the_platforms_figures_are_those_of_its_own_way_of_counting(said: list[Any]) -> None:
-    told, expected = performance(trades(said)), brute(said)
-    assert told["total_trades"] == expected["total_trades"]
-    assert told["net_profit"] == pytest.approx(expected["net_profit"], abs=1e-6)
-    assert told["current_drawdown"] == pytest.approx(expected["current_drawdown"], abs=1e-6)
-    if told["total_trades"]:
-        assert told["win_rate"] == 100 * expected["wins"] / expected["total_trades"]
-    whole = told["gross_profit"] + told["gross_loss"] + told["opening_costs"]
-    assert whole == pytest.approx(told["net_profit"], abs=1e-9)
-    assert told["max_drawdown"] >= told["current_drawdown"] >= 0
+def test_the_platforms_figures_equal_an_account_kept_execution_by_execution(reports: list[Any]) -> None:
+    figures, expected = performance(trades(reports)), brute_force(reports)
+    assert figures["total_trades"] == expected["total_trades"]
+    assert figures["net_profit"] == pytest.approx(expected["net_profit"], abs=1e-6)
+    assert figures["current_drawdown"] == pytest.approx(expected["current_drawdown"], abs=1e-6)
+    if figures["total_trades"]:
+        assert figures["win_rate"] == 100 * expected["wins"] / expected["total_trades"]
+    whole = figures["gross_profit"] + figures["gross_loss"] + figures["opening_costs"]
+    assert whole == pytest.approx(figures["net_profit"], abs=1e-9)
+    assert figures["max_drawdown"] >= figures["current_drawdown"] >= 0
 
 
 @given(
-    said=wild_trades, by=st.sampled_from([None, "symbol", "strategy_id"]), cuts=st.lists(st.integers(0, 15), max_size=4)
+    reports=wild_trades,
+    by=st.sampled_from([None, "symbol", "strategy_id"]),
+    cuts=st.lists(st.integers(0, 15), max_size=4),
 )
 @settings(max_examples=60, deadline=None)
-def test_however_trades_are_split_the_figures_are_those_of_the_whole(said: list[Any], by: Any, cuts: list[int]) -> None:
-    frame, stream, done = trades(said), PerformanceStream(by), 0
+def test_a_stream_gives_the_same_figures_however_the_trades_are_divided(
+    reports: list[Any], by: Any, cuts: list[int]
+) -> None:
+    frame, stream, done = trades(reports), PerformanceStream(by), 0
     for cut in [*sorted(cuts), len(frame)]:
         upto = min(cut, len(frame))
         stream.update(frame.iloc[done:upto])
@@ -162,7 +166,7 @@ def test_however_trades_are_split_the_figures_are_those_of_the_whole(said: list[
         assert got.attrs == whole.attrs
 
 
-def test_what_is_wrong_is_said() -> None:
+def test_invalid_arguments_raise_typed_errors() -> None:
     with pytest.raises(UnknownOption, match="Did you mean symbol"):
         performance(trades([]), "symbols")  # type: ignore[arg-type]
     with pytest.raises(UnknownColumn, match="Unknown column 'profit' of trades"):

@@ -1,4 +1,4 @@
-"""`from fxlive.analytics import bars, ...` gives functions, whichever modules were imported before."""
+"""`from fxlive.analytics import bars, ...` imports functions, whichever modules were imported before."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_module_of_the_same_name_still_has_the_function(name: str) -> None:
     assert getattr(import_module(f"fxlive.analytics.{name}"), name) is getattr(fxlive.analytics, name)
 
 
-def test_a_module_that_is_imported_first_does_not_hide_its_function() -> None:
+def test_importing_a_module_first_does_not_hide_the_function_of_the_same_name() -> None:
     code = """
 import fxlive.analytics.bars, fxlive.analytics.pnl
 from fxlive.analytics import bars, pnl

@@ -1,6 +1,7 @@
-"""Fixtures for tests in a real browser: one JupyterLab for all, a browser for each module, a page for each.
+"""Fixtures for tests in a real browser: one JupyterLab for all, a browser for each module, a page for each test.
 
-Without a browser these tests skip and say why. Where FXLIVE_BROWSER=required, as in CI, they fail instead.
+Without a browser these tests are skipped, with the reason. With FXLIVE_BROWSER=required, as in CI, they fail instead.
+The report of a failed test has the state of the page, and build/browser/ has a screenshot of it (evidence.py).
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.jupyterlab import BROWSER_ARGUMENTS, JupyterLabServer, Notebook, find_browser
+from tests.browser.evidence import page_report
+from tests.browser.jupyterlab import BROWSER_ARGUMENTS, PATIENCE_S, JupyterLabServer, Notebook, find_browser
 
 HERE = Path(__file__).parent
 REQUIRED = os.environ.get("FXLIVE_BROWSER") == "required"
+TEST_TIMEOUT_S = 600
 FAILED = pytest.StashKey[bool]()
 
 
@@ -23,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -33,6 +38,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.longrepr = f"FXLIVE_BROWSER=required, but the test was skipped: {report.longrepr}"
     if report.when == "call":
         item.stash[FAILED] = report.failed
+        notebook = getattr(item, "funcargs", {}).get("notebook")
+        if report.failed and isinstance(notebook, Notebook):  # its page is still open
+            report.sections.append(("page", page_report(notebook, item.name)))
     return report
 
 
@@ -52,33 +60,31 @@ def jupyterlab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> I
     server.stop()
 
 
-# For a module, not for the session: while Playwright's synchronous face is open, the main thread counts as running an
+# For a module, not for the session: while Playwright's synchronous API is open, the main thread counts as running an
 # event loop, and `asyncio.run` in the tests of other modules would fail.
 @pytest.fixture(scope="module")
 def browser(browser_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=BROWSER_ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=browser_path, args=BROWSER_ARGUMENTS, timeout=PATIENCE_S * 1000
+        )
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def notebook(
-    jupyterlab: JupyterLabServer, browser: Browser, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Notebook]:
-    """An empty page beside a running JupyterLab: `notebook.open("1 + 1")`. A failed test leaves a screenshot.
+def notebook(jupyterlab: JupyterLabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Notebook]:
+    """An empty page beside a running JupyterLab: `notebook.open("1 + 1")`.
 
-    The test fails too if the page wrote an error to its console.
+    The test also fails if the page wrote an error to its console.
     """
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_S * 1000)
     notebook = Notebook(jupyterlab, context.new_page())
     yield notebook
     failed = request.node.stash.get(FAILED, False)
-    if failed or notebook.console_errors:
-        screenshot = tmp_path / "page.png"
-        notebook.page.screenshot(path=screenshot)
-        print(f"the page as it was: {screenshot}\nthe server's log: {jupyterlab.log}")
+    if notebook.console_errors and not failed:
+        print(page_report(notebook, request.node.name))
     context.close()
     jupyterlab.shut_kernels_down()
     if not failed:

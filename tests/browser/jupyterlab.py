@@ -1,4 +1,4 @@
-"""JupyterLab as a user has it: a server of its own, and a notebook in a real browser."""
+"""JupyterLab as users run it: a server for the tests, and a notebook in a real browser."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,17 @@ BROWSER_ARGUMENTS = [
     "--disable-sync",
 ]
 
-# What others write to the console as an error, each with the reason why it says nothing about fxlive.
+PATIENCE_S = 120.0
+"""Default limit for waiting. Conditions come in seconds, but on a busy machine in minutes."""
+
+# Console errors that other software writes, by pattern, with the reason why they do not concern fxlive.
 CONSOLE_NOISE = {
-    r"\[anywidget\] Failed to initialize model": "it gives a page two seconds; the view is drawn after them",
+    r"\[anywidget\] Failed to initialize model": "it allows the page two seconds; the view is drawn after them",
 }
 
 
 IPYKERNEL6 = Path(sys.prefix) / "ipykernel6"
-"""Where `make` puts the last ipykernel before 7."""
+"""Folder in which `make` installs the last ipykernel before 7."""
 
 
 def find_browser() -> str | None:
@@ -51,13 +55,13 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 class JupyterLabServer:
-    """A JupyterLab on the loopback address that shares nothing with the user's own: settings, kernels, workspaces.
+    """A JupyterLab on the loopback address, with its own settings, kernels and workspaces.
 
     Parameters
     ----------
     folder
-        An empty folder. Notebooks lie in its `notebooks`, which is the kernels' working directory; `server.log` is
-        what the server and the kernels print.
+        An empty folder. Its `notebooks` has the notebooks and is the kernels' working directory. Its `server.log` has
+        the output of the server and the kernels.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +73,7 @@ class JupyterLabServer:
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_s: float = 60.0) -> None:
+    def start(self, timeout_s: float = PATIENCE_S) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self._configure(port)
@@ -80,7 +84,7 @@ class JupyterLabServer:
             "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
             "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
-            "JUPYTER_PREFER_ENV_PATH": "0",  # the kernel below, before the environment's own of the same name
+            "JUPYTER_PREFER_ENV_PATH": "0",  # use the kernels below, not those of the environment
             "JUPYTER_TOKEN": self.token,
             "IPYTHONDIR": str(self.folder / "ipython"),
         }
@@ -93,7 +97,7 @@ class JupyterLabServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        # The port was free a moment ago; should another have taken it, the server says which it took instead.
+        # If another process has taken the port meanwhile, the server takes another and states it in this file.
         announcement = self.folder / "runtime" / f"jpserver-{self._process.pid}.json"
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -120,7 +124,7 @@ class JupyterLabServer:
                     "terminals_enabled": False,
                 },
                 "LabApp": {
-                    "expose_app_in_browser": True,  # `window.jupyterapp`: conditions to wait for instead of sleeps
+                    "expose_app_in_browser": True,  # as `window.jupyterapp`, so that tests can wait for its state
                     "extension_manager": "readonly",
                     "news_url": None,
                     "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
@@ -137,7 +141,7 @@ class JupyterLabServer:
                 }
             },
         )
-        # Every cell is in the page, also the ones that are not in view, so that a test can read its output.
+        # Without windowing every cell is in the page, so that a test can read the output of cells that are not in view.
         write_json(
             self.folder / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings",
             {"windowingMode": "none"},
@@ -145,9 +149,9 @@ class JupyterLabServer:
         self.write_kernels()
 
     def write_kernels(self, **environment: str) -> None:
-        """Say what kernels there are, and with what in their environment those begin that are started from now on."""
+        """Write the kernel specs. Kernels started from now on have these additional environment variables."""
         path = os.environ.get("PYTHONPATH")
-        for name, former in (("python3", []), ("ipykernel6", [str(IPYKERNEL6)])):
+        for name, extra_path in (("python3", []), ("ipykernel6", [str(IPYKERNEL6)])):
             write_json(
                 self.folder / "data" / "kernels" / name / "kernel.json",
                 {
@@ -155,7 +159,7 @@ class JupyterLabServer:
                     "display_name": name,
                     "language": "python",
                     "metadata": {"debugger": False},
-                    "env": {"PYTHONPATH": os.pathsep.join([*former, *([path] if path else [])]), **environment},
+                    "env": {"PYTHONPATH": os.pathsep.join([*extra_path, *([path] if path else [])]), **environment},
                 },
             )
 
@@ -163,7 +167,7 @@ class JupyterLabServer:
         request = urllib.request.Request(
             self.url + path, method=method, headers={"Authorization": f"token {self.token}"}
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             body = response.read()
         return json.loads(body) if body else None
 
@@ -174,7 +178,7 @@ class JupyterLabServer:
     def stop(self) -> None:
         if self._process is None:
             return
-        self._process.terminate()  # the server ends its kernels too
+        self._process.terminate()  # the server stops its kernels
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
@@ -183,7 +187,7 @@ class JupyterLabServer:
 
 
 class Notebook:
-    """A notebook that is open in the browser. Cells are counted from 0; waiting is for conditions, never for a time."""
+    """A notebook that is open in the browser. Cells are numbered from 0."""
 
     def __init__(self, server: JupyterLabServer, page: Page) -> None:
         self.server = server
@@ -200,15 +204,17 @@ class Notebook:
         if not any(re.search(noise, text) for noise in CONSOLE_NOISE):
             self.console_errors.append(text)
 
-    def open(self, *cells: str, name: str = "test.ipynb", kernel: str = "python3", timeout_s: float = 60.0) -> None:
-        """Write a notebook of these code cells, and open it; the kernel may be ``"ipykernel6"``."""
+    def open(
+        self, *cells: str, name: str = "test.ipynb", kernel: str = "python3", timeout_s: float = PATIENCE_S
+    ) -> None:
+        """Write a notebook of these code cells and open it. The kernel may be ``"ipykernel6"``."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
         nbformat.write(notebook, self.server.root / name)
         self._open(name, timeout_s)
 
-    def open_copy_of(self, path: Path, timeout_s: float = 60.0) -> None:
-        """Open a copy of a notebook; what its cells write lands beside the copy."""
+    def open_copy_of(self, path: Path, timeout_s: float = PATIENCE_S) -> None:
+        """Open a copy of a notebook. Its cells write files beside the copy."""
         shutil.copy(path, self.server.root / path.name)
         self._open(path.name, timeout_s)
 
@@ -226,19 +232,19 @@ class Notebook:
         )
 
     def start_all(self) -> None:
-        """Run all cells, and come back at once."""
+        """Start to run all cells, and return at once."""
         self._start("notebook:run-all-cells")
 
     def start_cell(self, index: int) -> None:
-        """Run one cell, and come back at once."""
+        """Start to run one cell, and return at once."""
         self.page.evaluate("index => { jupyterapp.shell.currentWidget.content.activeCellIndex = index; }", index)
         self._start("notebook:run-cell")
 
-    def run_all(self, timeout_s: float = 60.0) -> None:
+    def run_all(self, timeout_s: float = PATIENCE_S) -> None:
         self.start_all()
         self.wait_until_done(timeout_s)
 
-    def run_cell(self, index: int, timeout_s: float = 60.0) -> None:
+    def run_cell(self, index: int, timeout_s: float = PATIENCE_S) -> None:
         self.start_cell(index)
         self.wait_until_done(timeout_s)
 
@@ -252,8 +258,34 @@ class Notebook:
             command,
         )
 
-    def wait_until_done(self, timeout_s: float = 60.0) -> None:
-        """Wait until what was started has ended and the kernel is idle; errors are in the cells' outputs."""
+    def is_running(self) -> bool:
+        """Whether the cells that were started still run."""
+        running: bool = self.page.evaluate("() => window.fxliveRunning")
+        return running
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell and wait for its end."""
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+        self.wait_until_done()
+
+    def restart_kernel(self) -> None:
+        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+
+    def wait_until(self, condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
+        """Wait for a condition in Python, while the page goes on and its console is read."""
+        ends = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < ends, f"timed out after {timeout_s:g} s: {what}"
+            self.page.wait_for_timeout(50)
+
+    def wait_until_busy(self) -> None:
+        """Wait until the kernel has begun to run a cell."""
+        self.page.wait_for_function(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'busy'", polling=20
+        )
+
+    def wait_until_done(self, timeout_s: float = PATIENCE_S) -> None:
+        """Wait until the started cells have ended and the kernel is idle. Errors are in the cells' outputs."""
         self.page.wait_for_function(
             """() => !window.fxliveRunning
                 && jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === "idle" """,
@@ -262,7 +294,7 @@ class Notebook:
         )
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
-        """The outputs of a code cell, as the notebook file would hold them."""
+        """The outputs of a code cell, in the format of the notebook file."""
         return self.page.evaluate(
             "index => jupyterapp.shell.currentWidget.content.widgets[index].model.outputs?.toJSON() ?? []", index
         )
@@ -272,7 +304,7 @@ class Notebook:
         return [self.outputs(index) for index in range(count)]
 
     def errors(self) -> list[str]:
-        """The cells' errors: name, value and traceback without its colours."""
+        """The cells' errors: name and traceback without colour codes."""
         return [
             re.sub(r"\x1b\[[0-9;]*m", "", "\n".join([f"cell {index}: {output['ename']}", *output["traceback"]]))
             for index, outputs in enumerate(self.all_outputs())
@@ -281,11 +313,11 @@ class Notebook:
         ]
 
     def output(self, index: int) -> Locator:
-        """What a cell shows, to look at and to click on."""
+        """The output area of a cell."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-Cell-outputArea")
 
     def text(self, index: int) -> str:
-        """What a reader sees below a cell, without the space around it."""
+        """The visible text of a cell's output, without surrounding white space."""
         return self.output(index).inner_text().strip()
 
     def save(self) -> None:

@@ -1,15 +1,14 @@
-"""Live grids in JupyterLab: what the user has arranged stays as it is, whatever comes."""
+"""Live grids in JupyterLab: updates do not change what the user has sorted, scrolled to, selected and resized."""
 
 from __future__ import annotations
 
 import re
-import time
 
 from playwright.sync_api import Locator, Page
 
 from tests.browser.jupyterlab import Notebook
 
-# A session that brings what a cell puts, and a refresher that a cell may drive faster than ten times a second.
+# A session with the messages that a cell puts, and its refresher, which a cell may call faster than ten times a second.
 START = """
 import fxlive, json, random, time
 from fxlive.core.background import call
@@ -32,7 +31,7 @@ CELLS = "[...document.querySelectorAll('.fxlive-row')].sort((a, b) => a.getAttri
 
 
 def texts(page: Page, column: str) -> list[str]:
-    """What stands in a column, from the first row in the page to the last."""
+    """The texts of a column, from the first row in the page to the last."""
     return page.evaluate(f"column => {COLUMN}", column)  # type: ignore[no-any-return]
 
 
@@ -42,9 +41,11 @@ COLUMN = f"""(() => {{
 }})()"""
 
 
-def wait_for(page: Page, column: str, wanted: list[str]) -> None:
+def wait_for(page: Page, column: str, expected: list[str]) -> None:
     page.wait_for_function(
-        f"([column, wanted]) => JSON.stringify({COLUMN}) === JSON.stringify(wanted)", arg=[column, wanted], polling=50
+        f"([column, expected]) => JSON.stringify({COLUMN}) === JSON.stringify(expected)",
+        arg=[column, expected],
+        polling=50,
     )
 
 
@@ -58,15 +59,14 @@ def header(page: Page, column: str) -> Locator:
     return page.locator("[role=columnheader]").filter(has_text=re.compile(rf"^{column}$"))
 
 
-def copied(page: Page) -> list[list[str]]:
-    """What Ctrl+C in the grid puts on the clipboard, as lines of cells."""
+def copied(notebook: Notebook) -> list[list[str]]:
+    """Press Ctrl+C in the grid and return the clipboard as lines of cells."""
+    page = notebook.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate("() => navigator.clipboard.writeText('')")
     page.locator(".fxlive-scroller").focus()
     page.keyboard.press("Control+c")
-    ends = time.monotonic() + 10
-    while not page.evaluate("() => navigator.clipboard.readText()"):
-        assert time.monotonic() < ends
+    notebook.wait_until(lambda: page.evaluate("() => navigator.clipboard.readText()"), "a text on the clipboard")
     plain, html = page.evaluate(
         """async () => {
             const [item] = await navigator.clipboard.read();
@@ -78,27 +78,26 @@ def copied(page: Page) -> list[list[str]]:
     return [line.split("\t") for line in plain.split("\n")]
 
 
-def away(page: Page) -> None:
-    """Take the pointer off the rows."""
+def move_pointer_off_the_rows(page: Page) -> None:
     page.mouse.move(5, 5)
 
 
-def test_sort_scroll_selection_and_widths_survive_a_thousand_patches_of_five_thousand_rows(notebook: Notebook) -> None:
+def test_sort_scroll_selection_and_widths_survive_a_thousand_updates_of_five_thousand_rows(notebook: Notebook) -> None:
     page = notebook.page
     fill = "pick = random.Random(1)\npositions(*({'ticket': n, 'profit': pick.gauss(0, 100)} for n in range(5000)))"
     patch = """
 for n in range(1000):
     positions(*({'ticket': pick.randrange(5000), 'profit': pick.gauss(0, 100)} for _ in range(10)))
-    refresher.ask(refresher.tick)
+    refresher.call(refresher.tick)
 positions({'ticket': 4998, 'volume': 0})"""
     twice = """
 for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
     positions(row)
-    refresher.ask(refresher.tick)"""
+    refresher.call(refresher.tick)"""
     notebook.open(START + fill, "fxlive.grid('positions', height=20)", patch, twice)
     run(notebook, 0, 1)
     page.wait_for_function("() => document.querySelector('.fxlive-count')?.textContent.startsWith('5,000 rows')")
-    assert page.locator(".fxlive-row").count() < 50  # only what can be seen is in the page
+    assert page.locator(".fxlive-row").count() < 50  # only visible rows are in the page
 
     header(page, "profit").click()
     header(page, "profit").click()
@@ -114,8 +113,8 @@ for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
     page.locator('[aria-rowindex="1003"]').click()
     page.locator('[aria-rowindex="1005"]').click(modifiers=["Shift"])
     page.locator('[aria-rowindex="1008"]').click(modifiers=["Control"])
-    away(page)
-    chosen = sorted(line[0] for line in copied(page)[1:])
+    move_pointer_off_the_rows(page)
+    chosen = sorted(line[0] for line in copied(notebook)[1:])
     assert len(chosen) == 4
     width = "document.querySelector('[role=columnheader]:nth-child(2)').getBoundingClientRect().width"
     before = page.evaluate(f"() => [{width}, document.querySelector('.fxlive-scroller').scrollTop]")
@@ -125,8 +124,8 @@ for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
     assert page.evaluate(f"() => [{width}, document.querySelector('.fxlive-scroller').scrollTop]") == before
     assert page.locator(".fxlive-row").count() < 50
     assert page.evaluate("() => document.querySelector('[aria-sort=descending]').textContent") == "profit"
-    assert sorted(line[0] for line in copied(page)[1:]) == chosen
-    page.wait_for_function(  # rows change places once a second at most
+    assert sorted(line[0] for line in copied(notebook)[1:]) == chosen
+    page.wait_for_function(  # rows change places at most once a second
         f"""column => {{
             const shown = {COLUMN}.map((text) => Number(text.replace(',', '')));
             return shown.every((profit, at) => at === 0 || profit <= shown[at - 1]);
@@ -134,7 +133,7 @@ for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
         arg="profit",
         polling=100,
     )
-    page.evaluate(  # as JupyterLab does with cells that are out of sight
+    page.evaluate(  # JupyterLab does this with cells that are out of sight
         """async () => {
             const grid = document.querySelector('.fxlive-grid');
             const place = grid.parentNode;
@@ -146,12 +145,12 @@ for row in {'ticket': 1, 'profit': 0}, {'ticket': 4999, 'profit': 123456.789}:
     page.wait_for_function("top => document.querySelector('.fxlive-scroller').scrollTop === top", arg=before[1])
     page.evaluate("() => { document.querySelector('.fxlive-scroller').scrollTop = 0; }")
     page.wait_for_function("() => document.querySelector('.fxlive-row[aria-rowindex=\"2\"]')")
-    run(notebook, 3)  # the second comes too soon after the first to be put into its place at once
+    run(notebook, 3)  # the second update comes too soon after the first to change the order at once
     page.wait_for_function(f"column => {COLUMN}[0] === '4999'", arg="ticket", polling=50)
     assert texts(page, "profit")[0] == "123,456.79"
 
 
-def test_cells_flash_profit_is_coloured_and_what_is_copied_and_filtered_is_what_was_meant(notebook: Notebook) -> None:
+def test_changed_cells_flash_and_selection_copy_columns_and_filter_work(notebook: Notebook) -> None:
     page = notebook.page
     fill = """
 evil = "<img src=x onerror=alert(1)>"
@@ -189,11 +188,11 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
     page.wait_for_function("() => window.flashes.length >= 3")
     assert sorted(page.evaluate("() => window.flashes")) == ["3.00 up", "4.00 down", "SELL other"]
 
-    # The keyboard, and what it chose.
+    # Selecting with the keyboard.
     page.locator(".fxlive-scroller").focus()
     page.keyboard.press("Home")
     page.keyboard.press("Shift+ArrowDown")
-    lines = copied(page)
+    lines = copied(notebook)
     assert lines[0] == ["ticket", "symbol", "type", "current_price", "profit", "note", "timestamp"]
     assert [line[:6] for line in lines[1:]] == [
         ["1", "EURUSD", "BUY", "1.086", "4", "'=1+1"],
@@ -202,12 +201,12 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.000", lines[1][6])
     page.keyboard.press("Escape")
     page.keyboard.press("End")
-    assert [line[0] for line in copied(page)[1:]] == ["3"]
+    assert [line[0] for line in copied(notebook)[1:]] == ["3"]
 
     # Columns.
     page.locator(".fxlive-columns summary").click()
     page.locator(".fxlive-columns label", has_text="type").click()
-    page.locator(".fxlive-scroller").click(position={"x": 20, "y": 200})  # beside the list, which closes it
+    page.locator(".fxlive-scroller").click(position={"x": 20, "y": 200})  # a click beside the list closes it
     page.locator(".fxlive-columns label").first.wait_for(state="hidden")
     assert page.locator("[role=columnheader]").all_text_contents() == [name for name in lines[0] if name != "type"]
     assert texts(page, "profit") == ["4.00", "3.00", "0.00"]
@@ -216,7 +215,7 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
 
     # The filter.
     box = page.locator(".fxlive-filter")
-    for written, wanted in [
+    for text, expected in [
         ("jpy", ["2"]),
         ("type:sel", ["2"]),
         ("profit>2", ["1", "2"]),
@@ -225,8 +224,8 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
         ("nothing:at all", []),
         ("", ["1", "2", "3"]),
     ]:
-        box.fill(written)
-        wait_for(page, "ticket", wanted)
+        box.fill(text)
+        wait_for(page, "ticket", expected)
 
     run(notebook, 3)
     wait_for(page, "ticket", ["2", "3", "4"])
@@ -234,7 +233,7 @@ positions({'ticket': 2, 'profit': 3, 'type': 'SELL', 'symbol': 'USDJPY', 'note':
     page.wait_for_function("() => document.querySelector('.fxlive-badge').textContent === 'closed'")
 
 
-def test_a_formula_is_copied_as_a_text_and_a_reload_and_a_saved_notebook_show_all_rows(notebook: Notebook) -> None:
+def test_formulas_are_copied_as_text_and_a_reload_and_a_saved_notebook_show_all_rows(notebook: Notebook) -> None:
     page = notebook.page
     fill = """
 rows = ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "<b>plain", 'say "no"\\tnow']
@@ -242,12 +241,12 @@ positions(*({'ticket': n, 'note': note, 'profit': -1} for n, note in enumerate(r
     notebook.open(START + fill, "fxlive.grid('positions', columns=['note', 'profit'])", "positions({'ticket': 9})")
     run(notebook, 0, 1)
     page.wait_for_function("() => document.querySelectorAll('.fxlive-row').length === 7")
-    assert copied(page)[1:] == [
+    assert copied(notebook)[1:] == [
         [note, "-1"] for note in ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "' =1", "<b>plain", '"say ""no"" now"']
     ]
 
-    # The saved notebook has the rows for who has no kernel, and a reload shows them all, with what has come since.
-    page.wait_for_function("() => document.querySelector('.fxlive-grid').fxlive.changed === false")
+    # The saved notebook has a still picture of the rows. A reload shows them all, and those received since.
+    page.wait_for_function("() => document.querySelector('.fxlive-grid').fxlive.changedSinceStill === false")
     notebook.save()
     [_, still] = notebook.outputs(1)
     assert still["data"]["text/html"].count("<tr>") == 8

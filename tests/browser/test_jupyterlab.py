@@ -1,4 +1,4 @@
-"""The harness itself: cells run in JupyterLab, and a test sees what a reader sees."""
+"""The test harness itself: cells run in JupyterLab, and tests read outputs, errors and the console."""
 
 from tests.browser.jupyterlab import Notebook
 
@@ -17,7 +17,7 @@ def test_cells_run_and_show_their_output(notebook: Notebook) -> None:
     assert notebook.errors() == []
 
 
-def test_an_error_in_a_cell_is_seen(notebook: Notebook) -> None:
+def test_an_error_in_a_cell_is_reported(notebook: Notebook) -> None:
     notebook.open("1 / 0", "print('not reached')")
     notebook.run_all()
 
@@ -39,10 +39,10 @@ def test_a_widget_is_drawn_and_its_button_reaches_the_kernel(notebook: Notebook)
     notebook.output(0).get_by_text("clicked").wait_for()
 
 
-def test_a_page_that_logs_an_error_is_caught(notebook: Notebook) -> None:
+def test_an_error_in_the_console_is_recorded(notebook: Notebook) -> None:
     notebook.open("from IPython.display import Javascript\nJavascript('console.error(\"from a cell\")')")
     notebook.run_all()
-    notebook.page.wait_for_timeout(100)
+    notebook.wait_until(lambda: notebook.console_errors, "the error in the console")
 
     assert [error.split(" (")[0] for error in notebook.console_errors] == ["from a cell"]
     notebook.console_errors.clear()

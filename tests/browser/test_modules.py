@@ -1,4 +1,4 @@
-"""The modules that need no page around them: columns of points, and time in a zone. They run in the browser alone."""
+"""ES modules that need no JupyterLab: columns of points, and local times of a zone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[[str, str, Any], Any]
 
 @pytest.fixture(scope="module")
 def run(browser: Browser) -> Iterator[Run]:
-    """Give the function that runs an expression of `module` and `given`, where the one is a module of static/."""
+    """Return a function that evaluates a JavaScript expression of `module`, an ES module of static/, and `given`."""
     page = browser.new_page()
 
     def call(module: str, expression: str, given: Any) -> Any:
@@ -43,15 +43,15 @@ AS_LISTS = ".all.map(column => [...column].map(v => Number.isNaN(v) ? null : v))
 
 
 def columns(run: Run, expression: str, *lists: list[float | None], **given: Any) -> Any:
-    made = f"(() => {{ const columns = {COLUMNS}; return ({expression}){AS_LISTS}; }})()"
-    return run("columns", made, {"columns": lists, **given})
+    code = f"(() => {{ const columns = {COLUMNS}; return ({expression}){AS_LISTS}; }})()"
+    return run("columns", code, {"columns": lists, **given})
 
 
 def other(values: str) -> str:
     return f"new module.Columns({values}.map(column => Float64Array.from(column)))"
 
 
-def test_points_that_come_late_are_put_in_their_place(run: Run) -> None:
+def test_late_points_are_sorted_in(run: Run) -> None:
     more = {"more": [[2, 5], [20, 50]]}
     assert columns(run, f"columns.followedBy({other('given.more')})", [1, 3], [10, 30], **more) == [
         [1, 2, 3, 5],
@@ -59,39 +59,39 @@ def test_points_that_come_late_are_put_in_their_place(run: Run) -> None:
     ]
 
 
-def test_points_of_one_time_stay_in_the_order_in_which_they_came(run: Run) -> None:
+def test_points_of_the_same_time_keep_their_order(run: Run) -> None:
     more = {"more": [[3, 3], [31, 32]]}
     assert columns(run, f"columns.followedBy({other('given.more')})", [1, 3], [10, 30], **more)[1] == [10, 30, 31, 32]
 
 
-def test_detail_takes_the_place_of_what_was_between_two_times(run: Run) -> None:
+def test_detail_replaces_the_points_between_two_times(run: Run) -> None:
     more = {"more": [[2, 2.5, 3], [20, 25, 30]]}
     kept = columns(run, f"columns.between(2, 4, {other('given.more')})", [1, 2, 3, 4, 5], [1, 2, 3, 4, 5], **more)
     assert kept == [[1, 2, 2.5, 3, 4, 5], [1, 20, 25, 30, 4, 5]]
 
 
-def test_thinning_keeps_every_extreme_every_hole_and_what_is_looked_at(run: Run) -> None:
+def test_thinning_keeps_extremes_holes_and_the_visible_range(run: Run) -> None:
     rng = np.random.default_rng(7)
     x = np.cumsum(rng.random(2_000)).tolist()
     y: list[float | None] = [float(v) for v in np.cumsum(rng.standard_normal(2_000))]
     y[700:720] = [None] * 20
-    looked = [400.0, 450.0]
-    kept_x, kept_y = columns(run, "columns.thinned(25, given.looked)", x, y, looked=looked)
+    visible = [400.0, 450.0]
+    kept_x, kept_y = columns(run, "columns.thinned(25, given.visible)", x, y, visible=visible)
     assert len(kept_x) < 500
-    assert [v for v in kept_x if looked[0] <= v <= looked[1]] == [v for v in x if looked[0] <= v <= looked[1]]
+    assert [v for v in kept_x if visible[0] <= v <= visible[1]] == [v for v in x if visible[0] <= v <= visible[1]]
     assert kept_x[-1] == x[-1]
     assert None in kept_y
-    for stretch in range(int(x[-1] // 25)):
-        every = [v for at, v in zip(x, y, strict=True) if at // 25 == stretch and v is not None]
-        left = [v for at, v in zip(kept_x, kept_y, strict=True) if at // 25 == stretch and v is not None]
-        assert (min(left), max(left)) == (min(every), max(every))
-    again = columns(run, "columns.thinned(25, given.looked)", kept_x, kept_y, looked=looked)
-    assert again == [kept_x, kept_y]  # what has been thinned stays as it is
-    assert len(thinned(np.array(x), (np.array(y, float),), 25.0)) < 500  # as the kernel does
+    for bucket in range(int(x[-1] // 25)):
+        before = [v for at, v in zip(x, y, strict=True) if at // 25 == bucket and v is not None]
+        after = [v for at, v in zip(kept_x, kept_y, strict=True) if at // 25 == bucket and v is not None]
+        assert (min(after), max(after)) == (min(before), max(before))
+    again = columns(run, "columns.thinned(25, given.visible)", kept_x, kept_y, visible=visible)
+    assert again == [kept_x, kept_y]  # thinned points do not change when they are thinned again
+    assert len(thinned(np.array(x), (np.array(y, float),), 25.0)) < 500  # the same in the kernel
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/London", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
-def test_time_in_a_zone_is_what_python_says_also_around_a_change_of_summer_time(run: Run, zone: str) -> None:
+def test_local_times_equal_those_of_zoneinfo_also_around_a_clock_change(run: Run, zone: str) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     moments = [start + timedelta(hours=7 * n, minutes=13, milliseconds=7) for n in range(1_250)]
     for change in (datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 11, 1, 6, tzinfo=UTC)):
@@ -102,5 +102,5 @@ def test_time_in_a_zone_is_what_python_says_also_around_a_change_of_summer_time(
     expected = [moment.astimezone(info).replace(tzinfo=UTC).timestamp() * 1e3 for moment in moments]
     assert np.allclose(walls, expected, atol=0.01, rtol=0)
     back = run("zones", "given.walls.map(ms => module.Zone.named(given.zone).utc(ms))", {"zone": zone, "walls": walls})
-    hour = 3_600_000  # at the end of summer time an hour of the clock comes twice
+    hour = 3_600_000  # at the end of summer time one hour of local time occurs twice
     assert all(abs(b - t) < 0.01 or abs(abs(b - t) - hour) < hour for b, t in zip(back, given["times"], strict=True))

@@ -15,7 +15,7 @@ from fxlive.analytics.exposure import exposure
 from fxlive.analytics.pnl import pnl
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.figures.report import _thinned
+from fxlive.figures.report import _downsampled
 from fxlive.pipeline.alerts import firings
 from fxlive.simulator.market.random_walk import SimulatedMarket
 from fxlive.simulator.trading.platform import Platform
@@ -181,7 +181,7 @@ def test_a_report_is_one_page_that_needs_no_network(session: fxlive.Session, tmp
 
 
 def test_a_report_is_only_written_to_an_html_file(session: fxlive.Session, tmp_path: Path) -> None:
-    with pytest.raises(fxlive.UnknownOption, match=r"path must be a page such as report\.html.* got .*r\.pdf'"):
+    with pytest.raises(fxlive.UnknownOption, match=r"path must be an HTML file such as report\.html.* got .*r\.pdf'"):
         session.report(tmp_path / "r.pdf")
     assert list(tmp_path.iterdir()) == []
 
@@ -214,7 +214,7 @@ def test_a_thinned_pnl_figure_keeps_the_extremes(tmp_path: Path) -> None:
     with fxlive.Session.offline("long") as session:
         for start in range(0, len(said), 1_000):
             session._pipeline.deliver(decode([wire(one) for one in said[start : start + 1_000]], T0_US + start))
-        whole, shown = session.pnl(), _thinned(session.pnl())
+        whole, shown = session.pnl(), _downsampled(session.pnl())
         page = session.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(whole) == 12_000
     assert 1_000 < len(shown) <= 5_002

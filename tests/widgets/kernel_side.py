@@ -1,4 +1,4 @@
-"""The kernel's side of a widget without a browser: a platform that says what a test puts, and what a view would say."""
+"""The kernel's side of widgets without a browser: a platform under the test's control, and messages of views."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ START = 1_700_000_000
 
 
 class Platform:
-    """A pipeline on a memory feed that is subscribed to some channels, with a clock that a test sets (seconds since
-    START).
-    """
+    """A pipeline on a memory feed. The test sets the clock `now`, in seconds since START."""
 
     def __init__(self, *channels: str, **bounds: Any) -> None:
         self.now = 0.0
@@ -28,13 +26,13 @@ class Platform:
         self._count = 0
         call(self.pipeline.start())
         call(self.feed.subscribe({name: {} for name in channels or ("market-data", "positions")}))
-        self.do(lambda: self.pipeline.connected(self.now_us()))
+        self.run_on_loop(lambda: self.pipeline.connected(self.now_us()))
 
     def now_us(self) -> int:
         return int((START + self.now) * 1e6)
 
-    def do(self, function: Callable[[], object]) -> None:
-        """Call a function on the background loop."""
+    def run_on_loop(self, function: Callable[[], object]) -> None:
+        """Call a function on the background loop and wait for it."""
 
         async def run() -> None:
             function()
@@ -43,28 +41,28 @@ class Platform:
 
     def put(self, *messages: dict[str, Any]) -> None:
         frames = [json.dumps(message).encode() for message in messages]
-        self.do(lambda: self.feed.put(*frames, at=self.now_us()))
+        self.run_on_loop(lambda: self.feed.put(*frames, at=self.now_us()))
 
-    def say(self, kind: str, channel: str, /, **data: Any) -> None:
-        """Put a message with the time that it is, and an id of its own."""
+    def send(self, kind: str, channel: str, /, **data: Any) -> None:
+        """Put a message with the current time and a new id."""
         self._count += 1
         stamp = (datetime.fromtimestamp(START, UTC) + timedelta(seconds=self.now)).isoformat()
         self.put({"type": kind, "channel": channel, "data": data, "timestamp": stamp, "id": f"m{self._count}"})
 
-    def tick(self, symbol: str, bid: float, ask: float | None = None) -> None:
-        self.say("market_data", "market-data", symbol=symbol, bid=bid, ask=bid + 0.5 if ask is None else ask)
+    def quote(self, symbol: str, bid: float, ask: float | None = None) -> None:
+        self.send("market_data", "market-data", symbol=symbol, bid=bid, ask=bid + 0.5 if ask is None else ask)
 
     def close(self) -> None:
         call(self.pipeline.close())
 
 
-class Here(Refresher):
-    """A refresher without a thread: what is to be done soon is done now, and the test says when to tick."""
+class ManualRefresher(Refresher):
+    """A refresher without a loop: scheduled calls run at once, and the test calls `tick`."""
 
-    def soon(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def call_soon(self, function: Callable[..., Any], *arguments: Any) -> None:
         function(*arguments)
 
-    def later(self, delay_s: float, function: Callable[[], Any]) -> None:
+    def call_later(self, delay_s: float, function: Callable[[], Any]) -> None:
         function()
 
     def watch(self, widget: Any) -> None:
@@ -72,12 +70,13 @@ class Here(Refresher):
             self._watched.append(widget)
 
 
-def say(widget: Any, kind: str, view: str = "a", **more: Any) -> None:
-    """Say what a view in the browser would."""
-    widget._handle_custom_msg({"type": kind, "view": view, **more}, [])
+def send_from_view(widget: Any, kind: str, view: str = "a", **more: Any) -> None:
+    """Send a message to a widget as a view in the browser does."""
+    data = {"method": "custom", "content": {"type": kind, "view": view, **more}}
+    widget.comm.handle_msg({"content": {"data": data}, "buffers": []})
 
 
-def look(widget: Any, view: str = "a", **more: Any) -> None:
-    """Have a view ask for everything, and get it."""
-    say(widget, "window", view, **more)
+def open_view(widget: Any, view: str = "a", **more: Any) -> None:
+    """Request a snapshot as a new view does, and let the widget reply."""
+    send_from_view(widget, "snapshot", view, **more)
     widget.refresher.tick()

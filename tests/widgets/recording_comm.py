@@ -1,4 +1,4 @@
-"""A comm that keeps what a widget sends, in place of the one to a browser."""
+"""A comm that records what a widget sends, in place of the one to a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fxlive.widgets.base import LiveWidget
 
 
 @dataclass
-class Sent:
+class SentMessage:
     """One message to the browser."""
 
     kind: str
@@ -31,11 +31,11 @@ class Sent:
 
 
 @dataclass
-class Said:
-    """What one widget said in a tick: `answer` is what a view had asked for, None for the news to all of them."""
+class SentPart:
+    """One widget's part of a tick. `reply_to` is the type of a view's request; None for an update of all views."""
 
     key: int
-    answer: str | None
+    reply_to: str | None
     view: str | None
     content: dict[str, Any]
     buffers: list[bytes]
@@ -47,48 +47,48 @@ class Said:
 
 
 @dataclass
-class Recorded:
+class RecordedPage:
     """Every message to the browser, in order."""
 
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
 
     @property
-    def ticks(self) -> list[Sent]:
-        """The messages of the refresher, each with a part for every widget that had something to say."""
+    def ticks(self) -> list[SentMessage]:
+        """The messages of the refresher."""
         return [message for message in self.sent if "parts" in message.content]
 
-    def said(self, widget: LiveWidget | None = None, since: int = 0) -> list[Said]:
-        """All parts of all ticks, or of one widget alone, since so many messages were sent."""
-        found = []
+    def parts(self, widget: LiveWidget | None = None, since: int = 0) -> list[SentPart]:
+        """The parts of all messages from index `since` on, of all widgets or of one."""
+        parts = []
         for message in self.sent[since:]:
             buffers = iter(message.buffers)
             for key, content, count in message.content.get("parts", ()):
                 own = [next(buffers) for _ in range(count)]
                 if widget is None or key == widget._key:
-                    found.append(Said(key, content.get("a"), content.get("v"), content, own))
-        return found
+                    parts.append(SentPart(key, content.get("a"), content.get("v"), content, own))
+        return parts
 
-    def answers(self, kind: str = "window") -> list[Said]:
-        """What views were answered."""
-        return [said for said in self.said() if said.answer == kind and said.view is not None]
+    def replies(self, request: str = "snapshot") -> list[SentPart]:
+        """The replies to the views' requests of a type."""
+        return [part for part in self.parts() if part.reply_to == request and part.view is not None]
 
-    def news(self) -> list[Said]:
-        """What all views were told."""
-        return [said for said in self.said() if said.view is None]
+    def updates(self) -> list[SentPart]:
+        """The updates for all views."""
+        return [part for part in self.parts() if part.view is None]
 
 
 @contextmanager
-def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorded]:
-    """While it lasts, widgets that are made send here. Sizes are of the content and the buffers."""
-    recorded = Recorded()
+def recording(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedPage]:
+    """Record the messages of widgets made inside the block. Sizes are those of content and buffers."""
+    recorded = RecordedPage()
 
     class RecordingComm(BaseComm):
         def publish_msg(
             self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
         ) -> None:
             content = json.dumps({"data": data, "comm_id": self.comm_id, **keys}).encode()
-            taken = [bytes(buffer) for buffer in buffers or []]
-            recorded.sent.append(Sent(msg_type, data or {}, taken, len(content) + sum(map(len, taken))))
+            copies = [bytes(buffer) for buffer in buffers or []]
+            recorded.sent.append(SentMessage(msg_type, data or {}, copies, len(content) + sum(map(len, copies))))
 
     make: Callable[..., BaseComm] = RecordingComm
     monkeypatch.setattr(comm, "create_comm", make)

@@ -1,4 +1,4 @@
-"""The stylesheets of all widgets are one page's: what one calls its own, no other may style."""
+"""The style sheets of all widgets apply to one page, so two widgets must not style the same class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fxlive.widgets.page import STATIC
 SELECTOR = re.compile(r"^[a-z]*(\.fxlive-[a-z-]+)[^;]*[{,]$", re.MULTILINE)
 
 
-def test_a_class_is_styled_by_one_widget_alone_or_by_what_is_common_to_all() -> None:
+def test_a_class_is_styled_by_one_widget_only_or_by_the_common_sheet() -> None:
     files = defaultdict(set)
     for path in STATIC.glob("*.css"):
         for name in SELECTOR.findall(path.read_text(encoding="utf-8")):

@@ -1,4 +1,4 @@
-"""What the ledger is told: executions and positions, each checked once and in whole millionths."""
+"""The ledger's input: rows of trades and positions as validated events, with amounts in whole millionths."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from fxlive.analytics.inputs import MISSING, Money, check_columns, millionths, numbers, texts, times_us
+from fxlive.analytics.inputs import MISSING, Money, check_columns, integers, millionths, texts, times_us
 from fxlive.errors import InvalidFrame, UnknownOption
 
 By = Literal["symbol", "strategy_id", "connection_id"]
 BYS: tuple[str, ...] = get_args(By)
 UNKNOWN = "unknown"
-"""The group of positions whose ticket no trade has named yet, and of rows without that field."""
+"""The group of positions whose ticket has not appeared in a trade yet, and of rows in which the field is missing."""
+
+VOLUME_TOLERANCE = 5
+"""In millionths of a lot: a position is closed when its trades cover its volume up to this rounding error."""
 
 _POSITIONS = ("ticket", "symbol", "volume", "profit", "unrealized_pnl")
 _TRADES = ("execution_id", "ticket", "symbol", "volume", "profit", "commission", "swap", "status")
 
 
-class Trade(NamedTuple):
+class TradeEvent(NamedTuple):
+    """A row of trades. Money and volume in millionths, `time` in microseconds."""
+
     time: int
-    rank: int  # 0: before positions of the same time
+    rank: int  # 0: sorts before positions of the same time
     execution: str
     ticket: int | None
     group: str | None
     profit: int
     commission: int
     swap: int
-    closed: int  # volume that it closes
+    closed: int  # the volume that it closes; 0 unless its status is CLOSED
 
 
-class Row(NamedTuple):
-    """A position's row."""
+class PositionEvent(NamedTuple):
+    """A row of positions. Money and volume in millionths or `MISSING`, `time` in microseconds."""
 
     time: int
     rank: int  # 1
@@ -43,32 +48,33 @@ class Row(NamedTuple):
     volume: int
 
 
-Event = Trade | Row
+Event = TradeEvent | PositionEvent
 
 
-class Beginning:
-    """Finds the moment from which on all open positions are known: profit and loss begins there.
+class SeriesStart:
+    """Determines the time at which a P&L series starts: the first at which all open positions are known.
 
-    Who comes late is told first of the positions that are open then, each with the time of its last change, and of
-    trades that are older than that. So it is the newest time of the rows that came with the first one (of the same
-    `received_at`, without that of the same time), up to the first ticket that comes again.
+    After connecting, the platform first reports the positions that are open, each with the timestamp of its last
+    change, and trades that may be older. The series starts at the newest timestamp of that initial report: the rows
+    with the same `received_at` as the first row (the same timestamp, if there is no such column), up to the first
+    ticket that appears a second time.
     """
 
     def __init__(self) -> None:
         self.time: int | None = None
         """In microseconds since 1970 UTC; None before the first row."""
-        self._with: int | None = None
-        self._tickets: set[int] | None = set()
+        self._received_at: int | None = None
+        self._tickets: set[int] | None = set()  # of the initial report; None when it is complete
 
-    def take(self, positions: pd.DataFrame) -> bool:
-        """Take rows in the order of arrival, and return whether the moment is another now."""
+    def update(self, positions: pd.DataFrame) -> bool:
+        """Process rows in the order of arrival, and return whether the start has changed."""
         if self._tickets is None or not len(positions):
             return False
         before, times = self.time, times_us(positions, "positions")
         received = pd.DatetimeIndex(positions["received_at"]).asi8 if "received_at" in positions.columns else times
-        for ticket, time, at in zip(positions["ticket"].to_numpy(np.int64), times, received, strict=True):
-            self._with = int(at) if self._with is None else self._with
-            if at != self._with or ticket in self._tickets:
+        for ticket, time, received_at in zip(positions["ticket"].to_numpy(np.int64), times, received, strict=True):
+            self._received_at = int(received_at) if self._received_at is None else self._received_at
+            if received_at != self._received_at or ticket in self._tickets:
                 self._tickets = None
                 break
             self._tickets.add(int(ticket))
@@ -77,27 +83,27 @@ class Beginning:
 
 
 def check_by(by: str | None) -> None:
-    """Raise UnknownOption where there is no such grouping."""
+    """Raise UnknownOption if `by` is not None or one of `BYS`."""
     if by is not None and by not in BYS:
         raise UnknownOption("by", by, ("None", *BYS))
 
 
 def check_positions(frame: pd.DataFrame) -> None:
-    """Raise where rows of positions cannot be counted."""
+    """Raise UnknownColumn or InvalidFrame if rows of positions lack a column or a ticket."""
     check_columns(frame, "positions", *_POSITIONS)
     _check_keys(frame["ticket"], "positions")
     _check_tickets(frame["ticket"], "positions")
 
 
 def check_trades(frame: pd.DataFrame, by: str | None) -> None:
-    """Raise where trades cannot be counted, or not grouped like that."""
+    """Raise UnknownColumn or InvalidFrame if rows of trades lack a column (`by` included) or an execution id."""
     check_columns(frame, "trades", *_TRADES, *([] if by is None else [by]))
     _check_keys(frame["execution_id"], "trades")
     _check_tickets(frame["ticket"], "trades")
 
 
-def trade_events(frame: pd.DataFrame, by: str | None) -> list[Trade]:
-    """Return the events of trades."""
+def trade_events(frame: pd.DataFrame, by: str | None) -> list[TradeEvent]:
+    """Return an event for each row of trades; checks the rows first."""
     check_trades(frame, by)
     if not len(frame):
         return []
@@ -106,26 +112,29 @@ def trade_events(frame: pd.DataFrame, by: str | None) -> list[Trade]:
     if by == "symbol":
         groups = [UNKNOWN if group is None else group for group in groups]
     return [
-        Trade(*values)
+        TradeEvent(*values)
         for values in zip(
             times_us(frame, "trades").tolist(),
             [0] * len(frame),
             texts(frame, "execution_id"),
-            numbers(frame, "ticket"),
+            integers(frame, "ticket"),
             groups,
-            *(known(millionths(frame, column, "trades")).tolist() for column in ("profit", "commission", "swap")),
-            np.where(closed, known(millionths(frame, "volume", "trades")), 0).tolist(),
+            *(
+                zero_if_missing(millionths(frame, column, "trades")).tolist()
+                for column in ("profit", "commission", "swap")
+            ),
+            np.where(closed, zero_if_missing(millionths(frame, "volume", "trades")), 0).tolist(),
             strict=True,
         )
     ]
 
 
-def position_events(frame: pd.DataFrame, by: str | None) -> list[Row]:
-    """Return the events of rows of positions."""
+def position_events(frame: pd.DataFrame, by: str | None) -> list[PositionEvent]:
+    """Return an event for each row of positions; checks the rows first."""
     check_positions(frame)
     if not len(frame):
         return []
-    tickets = numbers(frame, "ticket")
+    tickets = integers(frame, "ticket")
     unrealized = millionths(frame, "unrealized_pnl", "positions")
     if (unrealized == MISSING).any():
         unrealized = np.where(unrealized == MISSING, millionths(frame, "profit", "positions"), unrealized)
@@ -135,25 +144,25 @@ def position_events(frame: pd.DataFrame, by: str | None) -> list[Row]:
     volumes = millionths(frame, "volume", "positions").tolist()
     times = times_us(frame, "positions").tolist()
     return [
-        Row(*values)
+        PositionEvent(*values)
         for values in zip(times, [1] * len(frame), tickets, groups, unrealized.tolist(), volumes, strict=True)
     ]
 
 
-def _check_keys(keys: pd.Series[Any], what: str) -> None:
+def _check_keys(keys: pd.Series[Any], name: str) -> None:
     if keys.isna().any():
-        raise InvalidFrame(what, f"has rows without {keys.name}: drop them with frame.dropna(subset={keys.name!r})")
+        raise InvalidFrame(name, f"has rows without {keys.name}: drop them with frame.dropna(subset={keys.name!r})")
 
 
-def _check_tickets(tickets: pd.Series[Any], what: str) -> None:
+def _check_tickets(tickets: pd.Series[Any], name: str) -> None:
     if is_numeric_dtype(tickets.dtype):
         return
     try:
         tickets.dropna().to_numpy(np.int64)
     except (ValueError, TypeError) as error:
-        raise InvalidFrame(what, f"has a ticket that is no whole number: {error}") from error
+        raise InvalidFrame(name, f"has a ticket that is not a whole number: {error}") from error
 
 
-def known(amounts: Money) -> Money:
-    """Return amounts with 0 where they are missing."""
+def zero_if_missing(amounts: Money) -> Money:
+    """Return amounts with 0 in place of `MISSING`."""
     return np.where(amounts == MISSING, 0, amounts)

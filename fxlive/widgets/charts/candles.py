@@ -1,4 +1,4 @@
-"""Candles: the bars of one symbol, of which an update sends the last and any after it."""
+"""Candles: the bars of one symbol. An update sends the bars from the first changed one on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from fxlive.analytics.bars import BarStream, Price
 from fxlive.core.instruments import PIP
 from fxlive.errors import UnknownOption
-from fxlive.figures.labels import shown_name
+from fxlive.figures.labels import short, shown_name
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.charts.layers import DOWN, UP, Column, Points, Revised
+from fxlive.widgets.charts.layers import DOWN, UP, Column, Points, RevisablePoints
 
 MOST_BARS = 5_000
 
@@ -22,20 +22,20 @@ class BarLayer:
     Parameters
     ----------
     table
-        Of market data.
+        Table of market data.
     symbol
         Such as ``"EURUSD"``.
     freq
-        The length of a bar.
+        Duration of a bar.
     window
         How much to show, back from the newest bar.
     price
-        What the bars are of: ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
+        Price that the bars are built from: ``"mid"``, ``"bid"``, ``"ask"`` or ``"last"``.
 
     Raises
     ------
     UnknownOption
-        Where the window holds more bars than a chart can show.
+        If the window has more than 5,000 bars.
     """
 
     thin = False
@@ -48,7 +48,7 @@ class BarLayer:
     ) -> None:
         if window / freq > MOST_BARS:
             shortest = f"{int(window / MOST_BARS / pd.Timedelta('1s')) + 1}s"
-            raise UnknownOption("freq", str(freq), (f"at least {shortest} in a window of {window}",))
+            raise UnknownOption("freq", str(freq), (f"at least {shortest} for a window of {short(window)}",))
         name = shown_name(symbol)
         self.traces = (go.Candlestick(name=name, increasing_line_color=UP, decreasing_line_color=DOWN, line_width=1),)
         self._table = table
@@ -56,11 +56,11 @@ class BarLayer:
         self._window_us = int(window / pd.Timedelta("1us"))
         self._stream = BarStream(freq, price, pip=PIP)
         self._next_row: int | None = None
-        self._begun = False
-        self._bars = Revised(len(self.columns), self._window_us / 1000.0)
+        self._started = False
+        self._bars = RevisablePoints(len(self.columns), self._window_us / 1000.0)
 
     def read(self, start: int | None) -> Points:
-        """Return the bars that have changed since `start`, or with None all of the window."""
+        """Return the bars that have changed since position `start`, or with None all bars of the window."""
         self._catch_up()
         return self._bars.read(start)
 
@@ -71,12 +71,12 @@ class BarLayer:
         rows = np.flatnonzero(symbols == code) if code is not None else ()
         if not len(rows):
             return
-        if not self._begun:  # from the beginning of the first bar that the window reaches
+        if not self._started:  # from the beginning of the first bar in the window
             grid = self._stream.grid
             oldest = grid.starts(grid.keys(np.array([stamps[rows].max() - self._window_us])))[0]
             rows = rows[stamps[rows] >= oldest]
-        made = self._stream.update(stamps[rows], *(price[rows] for price in prices))
-        if len(made.start):
-            self._begun = True
-            start = made.start / 1000.0
-            self._bars.replace(float(start[0]), (start, made.open, made.high, made.low, made.close))
+        bars = self._stream.update(stamps[rows], *(price[rows] for price in prices))
+        if len(bars.start):
+            self._started = True
+            start_ms = bars.start / 1000.0
+            self._bars.replace(float(start_ms[0]), (start_ms, bars.open, bars.high, bars.low, bars.close))

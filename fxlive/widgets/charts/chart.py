@@ -1,10 +1,7 @@
-"""LiveChart: a plotly figure in the page to which only what is new is sent."""
+"""LiveChart: a plotly figure in the page that is updated with new points only."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,30 +14,31 @@ import traitlets
 from fxlive.errors import FxliveError, UnknownOption
 from fxlive.figures.thinning import thinned
 from fxlive.widgets.base import LiveWidget
-from fxlive.widgets.charts.layers import Badge, Fares, Floats, Layer, Mark, Points
+from fxlive.widgets.charts.contents import Contents, Pickers
+from fxlive.widgets.charts.layers import Badge, Floats, Layer, Points, PriceLine
+from fxlive.widgets.charts.plotly_hooks import MISSING_HOOKS, ObservedFigure
 from fxlive.widgets.charts.plotly_source import plotly_source
-from fxlive.widgets.charts.user_style import Kin, Style, differences, kin, plain
+from fxlive.widgets.charts.user_style import LayerKey, UserStyle, as_json, differences, layer_key
 
-_PIXELS = 1_000
-_PER_PIXEL = 1.5  # a stretch of time of so many pixels is drawn by its extremes
-_MOST_NEW = 500
+_DEFAULT_PIXELS = 1_000
+_BUCKET_PIXELS = 1.5  # downsampling keeps the extremes of each bucket of this width
+_MAX_NEW_POINTS = 500  # of a layer in one update; more are downsampled
 
 
-class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
-    """A figure that says when its look has changed; what it calls are plotly's own hooks for live figures."""
+class ChartFigure(ObservedFigure):
+    """The figure of a chart. The user may style it and add traces, but not remove or reorder the chart's own."""
 
-    _on_style: Callable[[], None] | None = None
-    own = 0
-    """How many of its traces, the first, are the chart's."""
+    own_traces = 0
+    """Number of the chart's own traces, which come first."""
 
     @property
     def data(self) -> Any:
-        """The traces; those of the chart stay where they are."""
+        """The traces: first the chart's own, then those that the user has added."""
         return go.Figure.data.fget(self)
 
     @data.setter
     def data(self, traces: Any) -> None:
-        own = self.data[: self.own]
+        own = self.data[: self.own_traces]
         if len(traces) < len(own) or any(a is not b for a, b in zip(traces, own, strict=False)):
             raise FxliveError(
                 "A live chart's own traces cannot be removed or moved. Hide one instead: "
@@ -48,119 +46,56 @@ class _Figure(go.Figure):  # type: ignore[misc]  # plotly has no types
             )
         go.Figure.data.fset(self, traces)
 
-    def _changed(self, *arguments: Any, **options: Any) -> None:
-        if self._on_style is not None:
-            self._on_style()
-
-    _send_relayout_msg = _send_restyle_msg = _send_update_msg = _changed
-    _send_addTraces_msg = _send_deleteTraces_msg = _send_moveTraces_msg = _changed  # noqa: N815 - plotly's names
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a chart shows.
-
-    `figure` is how it looks; the traces of the layers are put in front of any it has. `begin` is called where the data
-    begins, or begins again, and gives what gives the layers, when asked: there may be more each time, in the same
-    order. `fares` says how the data behind them fares. `window_ms` is
-    how much is shown, back from the newest point. `marks` gives the horizontal lines, None where they are as before.
-    `waiting` is what the chart says while there are no points. `subtitle` is what stands below the title, where the
-    figure has none; it is given what `begin` gave. `ready` waits, on a thread of one's own, until there is something to
-    see. `bar_ms` is how long a time a point stands for, where that is not a moment.
-    """
-
-    figure: go.Figure
-    begin: Callable[[], Callable[[], Sequence[Layer]]]
-    fares: Fares
-    window_ms: float
-    marks: Callable[[], list[Mark] | None] = lambda: None
-    waiting: str = "Waiting for the first value"
-    subtitle: Callable[[Any], str] = lambda _: ""
-    ready: Callable[[], None] = lambda: None
-    bar_ms: float = 0.0
-
-
-class Pickers(ABC):
-    """What a user may choose in the chart itself.
-
-    Parameters
-    ----------
-    **chosen
-        The value of each picker at first.
-    """
-
-    def __init__(self, **chosen: str) -> None:
-        self._chosen = chosen
-
-    @abstractmethod
-    def options(self) -> dict[str, list[str]]:
-        """Return the values that each picker can have."""
-
-    @abstractmethod
-    def contents(self) -> Contents:
-        """Return what the chart shows with what is chosen now."""
-
-    def choices(self) -> list[tuple[str, str, list[str]]]:
-        """Return each picker's name, its value, and the values it can have."""
-        return [(name, self._chosen[name], values) for name, values in self.options().items()]
-
-    def pick(self, name: str, value: str) -> Contents:
-        """Return what the chart shows once a picker has this value."""
-        options = self.options().get(name, [])
-        if value not in options:
-            raise UnknownOption(name, value, options)
-        self._chosen[name] = value
-        return self.contents()
-
 
 class LiveChart(LiveWidget):
     """A chart that follows the market while your cell runs.
 
-    Its look is `figure`, an ordinary plotly figure. The data goes to the browser as binary, and only what is new since
-    the last drawing; the whole window goes when a view asks for it.
+    Its style is that of `figure`, an ordinary plotly figure. The points are sent to the browser as binary: the whole
+    window when a view asks for it, then only new points.
 
     Parameters
     ----------
     contents
-        What it shows.
+        The data and the default style.
     pickers
-        What of it the user may choose in the page; None for nothing.
+        Menus in the page that change the contents; None for no menus.
     tz
-        The zone of its time axis, such as ``"Europe/London"``, ``"UTC"``, or ``"local"`` for the browser's.
+        Zone of the time axis, such as ``"Europe/London"``, ``"UTC"``, or ``"local"`` for that of the browser.
     **options
         As for `LiveWidget`.
     """
 
     _plotly = traitlets.Unicode().tag(sync=True)
     _plotly_version = traitlets.Unicode(plotly.__version__).tag(sync=True)
-    tz = traitlets.Unicode("UTC", help="The zone of the time axis; may be changed while it is shown.").tag(sync=True)
+    tz = traitlets.Unicode("UTC", help="Zone of the time axis; may be changed while the chart is shown.").tag(sync=True)
 
     def __init__(
         self, contents: Contents, *, pickers: Pickers | None = None, tz: str | None = None, **options: Any
     ) -> None:
         self._pickers = pickers
         self._choices: Any = None
-        self._restyled = self._quiet = False
-        self._take(contents, Style())
+        self._restyled = self._ignore_style_changes = False
+        self._polled_look: Any = None
+        self._set_contents(contents, UserStyle())
         super().__init__("chart", _plotly=plotly_source().model_id, tz="UTC" if tz is None else tz, **options)
 
-    def _take(self, contents: Contents, style: Style) -> None:
+    def _set_contents(self, contents: Contents, style: UserStyle) -> None:
         self._contents = contents
-        self._figure = _Figure(contents.figure)
+        self._figure = ChartFigure(contents.figure)
         self._default_template = self._figure.layout.template
-        style.put_on(self._figure)
+        style.apply_to(self._figure)
         self._style = style
-        self._figure._on_style = self._style_changed
-        self._layers = contents.begin()
-        self._shown: list[Layer] = []
-        self._cursors: list[int | None] = []
-        self._styled: dict[Kin, list[Any]] = {}  # the traces of layers that were
-        self._marks: list[Mark] = []
+        self._figure._on_change = self._on_style_change
+        self._current_layers = contents.begin()
+        self._layers: list[Layer] = []  # those whose traces are in the figure
+        self._cursors: list[int | None] = []  # where to read on in each of them
+        self._former_traces: dict[LayerKey, list[Any]] = {}  # traces of layers removed by a reset
+        self._price_lines: list[PriceLine] = []
         self._badge: Badge | None = None
         self._gaps: Any = None
         self._subtitle = self._zone_title = ""
         self._newest_ms = -np.inf
-        self._anew = True  # all views are to begin again
+        self._restart_views = True
 
     @traitlets.validate("tz")
     def _check_zone(self, proposal: Any) -> str:
@@ -173,23 +108,23 @@ class LiveChart(LiveWidget):
         return zone
 
     def __getattr__(self, name: str) -> Any:
-        """Say where the methods of a figure are."""
+        """Raise an AttributeError, which for a method of a figure points to `chart.figure`."""
         if not name.startswith("_") and hasattr(go.Figure, name):
             raise AttributeError(f"A live chart has no {name}, its figure has: chart.figure.{name}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def figure(self) -> go.Figure:
-        """The figure: style it and the chart follows; it holds the window as it is now, for a still picture.
+        """The figure. Style it and the chart follows. It contains the points of the window at the time of the call.
 
         Examples
         --------
         ``chart.figure.update_layout(title="My view")``, ``chart.figure.write_html("prices.html")``.
         """
         self._contents.ready()
-        windows = self.refresher.ask(self._whole)
+        windows = self.refresher.call(self._windows_for_figure)
         zone = "UTC" if self.tz == "local" else self.tz
-        self._quiet = True
+        self._ignore_style_changes = True
         try:
             if not self._figure.layout.xaxis.title.text or self._figure.layout.xaxis.title.text == self._zone_title:
                 self._zone_title = self._figure.layout.xaxis.title.text = zone
@@ -201,100 +136,103 @@ class LiveChart(LiveWidget):
                     for trace in column.traces:
                         own[trace].update({column.attribute.replace(".", "_"): shown})
         finally:
-            self._quiet = False
+            self._ignore_style_changes = False
         return self._figure
 
     # On the background thread.
 
     def epoch(self) -> int | None:
-        """Return how often the data was cleared."""
-        return self._contents.fares.epoch()
+        """Return how often the data was cleared; None while it is being filled again."""
+        return self._contents.status.epoch()
 
-    def forget(self) -> None:
-        """Begin the layers again; those that come back look as the user has styled them."""
-        self._layers = self._contents.begin()
+    def reset(self) -> None:
+        """Remove all layers. Layers that come back keep the user's style."""
+        self._current_layers = self._contents.begin()
         traces, at = list(self._figure.data), 0
-        for layer in self._shown:
+        for layer in self._layers:
             own, at = traces[at : at + len(layer.traces)], at + len(layer.traces)
-            self._styled[kin(layer.traces)] = own
-        self._quiet = True
+            self._former_traces[layer_key(layer.traces)] = own
+        self._ignore_style_changes = True
         try:
-            self._figure.own = 0
+            self._figure.own_traces = 0
             self._figure.data = traces[at:]
         finally:
-            self._quiet = False
-        self._shown, self._cursors = [], []
+            self._ignore_style_changes = False
+        self._layers, self._cursors = [], []
         self._newest_ms = -np.inf
 
-    def _whole(self) -> list[tuple[Layer, Points]]:
-        """Return all that is in the window, copied for another thread, each line drawn on for as long as it holds."""
-        self._settled()
-        if self._take_layers():
-            self._anew = self._begun
-        self._take_subtitle()
+    def _windows_for_figure(self) -> list[tuple[Layer, Points]]:
+        """Return each layer with copies of its points in the window, with the last value held up to the newest point.
+
+        Copies, because the caller reads them on another thread.
+        """
+        self._data_is_complete()
+        if self._add_new_layers():
+            self._restart_views = self._started
+        self._update_subtitle()
         windows = self._windows()
         newest = max((points.columns[0][-1] for points in windows if len(points)), default=0.0)
-        whole = []
-        for layer, points in zip(self._shown, windows, strict=True):
-            more = int(layer.holds and len(points) > 0 and points.columns[0][-1] < newest)
-            x, *ys = (np.concatenate([column, column[len(column) - more :]]) for column in points.columns)
-            x[len(x) - more :] = newest
-            whole.append((layer, Points((x, *ys), points.stop)))
-        return whole
+        result = []
+        for layer, points in zip(self._layers, windows, strict=True):
+            extra = int(layer.holds and len(points) > 0 and points.columns[0][-1] < newest)
+            x, *ys = (np.concatenate([column, column[len(column) - extra :]]) for column in points.columns)
+            x[len(x) - extra :] = newest
+            result.append((layer, Points((x, *ys), points.stop)))
+        return result
 
     def _windows(self) -> list[Points]:
-        """Return the points in the window of each layer, and of a line the one before, which holds until then."""
-        layers = [layer.read(None) for layer in self._shown]
+        """Return each layer's points in the window. A line also has the point before, whose value holds until then."""
+        layers = [layer.read(None) for layer in self._layers]
         newest = max((points.columns[0][-1] for points in layers if len(points)), default=0.0)
         windows = []
-        for layer, points in zip(self._shown, layers, strict=True):
+        for layer, points in zip(self._layers, layers, strict=True):
             first = int(np.searchsorted(points.columns[0], newest - self._contents.window_ms)) - layer.thin
             windows.append(points.take(slice(max(0, first), None)))
         return windows
 
-    def _take_subtitle(self) -> None:
-        text, shown = self._contents.subtitle(self._layers), self._figure.layout.title.subtitle.text or ""
-        if text != self._subtitle and shown == self._subtitle:  # nor is it the user's own
+    def _update_subtitle(self) -> None:
+        text, shown = self._contents.subtitle(self._current_layers), self._figure.layout.title.subtitle.text or ""
+        if text != self._subtitle and shown == self._subtitle:  # else the user has set one
             self._subtitle = text
             self._figure.update_layout(title_subtitle={"text": text, "font": {"size": 11}})
 
-    def _take_layers(self) -> bool:
-        """Take up the layers that are new; returns whether there were any."""
-        fresh = self._layers()[len(self._shown) :]
-        if not fresh:
+    def _add_new_layers(self) -> bool:
+        """Add the traces of new layers to the figure, behind the chart's others. Return whether there were any."""
+        new_layers = self._current_layers()[len(self._layers) :]
+        if not new_layers:
             return False
-        own = sum(len(layer.traces) for layer in self._shown)
-        self._quiet = True
+        own = sum(len(layer.traces) for layer in self._layers)
+        self._ignore_style_changes = True
         try:
-            looks = [
+            new_traces = [
                 trace
-                for layer in fresh
-                for trace in self._styled.pop(kin(layer.traces), None) or self._style.of(layer.traces)
+                for layer in new_layers
+                for trace in self._former_traces.pop(layer_key(layer.traces), None) or self._style.styled(layer.traces)
             ]
-            self._figure.add_traces(looks)
-            if len(self._figure.data) > own + len(looks):  # the user has added some
-                traces, new = list(self._figure.data), len(looks)
-                self._figure.data = traces[:own] + traces[-new:] + traces[own:-new]
-            self._figure.own = own + len(looks)
+            self._figure.add_traces(new_traces)
+            if len(self._figure.data) > own + len(new_traces):  # move them before those that the user has added
+                traces, count = list(self._figure.data), len(new_traces)
+                self._figure.data = traces[:own] + traces[-count:] + traces[own:-count]
+            self._figure.own_traces = own + len(new_traces)
         finally:
-            self._quiet = False
-        self._shown += fresh
-        self._cursors += [None] * len(fresh)
+            self._ignore_style_changes = False
+        self._layers += new_layers
+        self._cursors += [None] * len(new_layers)
         return True
 
-    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the look and every point that a view of so many pixels can show."""
-        self._take_layers()
-        self._take_subtitle()
-        shown = self._contents
+    def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the style, and the points of the window that a view of the requested width can show."""
+        self._add_new_layers()
+        self._update_subtitle()
+        contents = self._contents
         buffers: list[bytes] = []
-        for place, (layer, points) in enumerate(zip(self._shown, self._windows(), strict=True)):
-            self._note(place, points)
-            buffers += _buffers(self._fit(layer, points, shown.window_ms, request))
-        self._badge, self._gaps = shown.fares.badge(), self._recent_gaps()
+        for index, (layer, points) in enumerate(zip(self._layers, self._windows(), strict=True)):
+            self._advance(index, points)
+            buffers += _buffers(self._downsampled(layer, points, contents.window_ms, request))
+        self._badge, self._gaps = contents.status.badge(), self._recent_gaps()
         self._choices = self._pickers and self._pickers.choices()
-        marks = shown.marks()
-        self._marks = self._marks if marks is None else marks
+        price_lines = contents.price_lines()
+        self._price_lines = self._price_lines if price_lines is None else price_lines
         content = {
             "figure": self._look(),
             "layers": [
@@ -305,138 +243,149 @@ class LiveChart(LiveWidget):
                     "replaces": layer.replaces,
                     "holds": layer.holds,
                 }
-                for layer in self._shown
+                for layer in self._layers
             ],
             "badge": vars(self._badge),
             "gaps": self._gaps,
-            "marks": [vars(mark) for mark in self._marks],
+            "price_lines": [vars(line) for line in self._price_lines],
             "pickers": self._choices or [],
-            "window_ms": shown.window_ms,
-            "bar_ms": shown.bar_ms,
-            "waiting": shown.waiting,
+            "window_ms": contents.window_ms,
+            "bar_ms": contents.bar_ms,
+            "waiting": contents.waiting,
         }
         return content, buffers
 
-    def _note(self, place: int, points: Points) -> None:
-        self._cursors[place] = points.stop
+    def _advance(self, index: int, points: Points) -> None:
+        self._cursors[index] = points.stop
         if len(points):
             self._newest_ms = max(self._newest_ms, float(points.columns[0][-1]))
 
     def _recent_gaps(self) -> Any:
-        return self._contents.fares.gaps(self._newest_ms - self._contents.window_ms)
+        return self._contents.status.gaps(self._newest_ms - self._contents.window_ms)
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the points that have come, and what else is new."""
-        if self._take_layers():  # all views begin again, with the new layers
-            return self.window({})
-        shown = self._contents
-        self._take_subtitle()
+        """Return the new points, and the style, badge, gaps, price lines and pickers if they have changed."""
+        if self._add_new_layers():  # all views restart with the new layers
+            return self.snapshot({})
+        contents = self._contents
+        self._update_subtitle()
         content: dict[str, Any] = {}
-        if self._restyled:
-            self._restyled = False
-            try:
-                content["figure"] = self._look()
-            except RuntimeError:  # it is being styled at this very moment, on the thread of a cell
-                self._restyled = True
-        badge, gaps, marks = shown.fares.badge(), self._recent_gaps(), shown.marks()
+        if (look := self._changed_look()) is not None:
+            content["figure"] = look
+        badge, gaps, price_lines = contents.status.badge(), self._recent_gaps(), contents.price_lines()
         if badge != self._badge:
             self._badge, content["badge"] = badge, vars(badge)
         if gaps != self._gaps:
             self._gaps = content["gaps"] = gaps
-        if marks is not None and marks != self._marks:
-            self._marks, content["marks"] = marks, [vars(mark) for mark in marks]
+        if price_lines is not None and price_lines != self._price_lines:
+            self._price_lines, content["price_lines"] = price_lines, [vars(line) for line in price_lines]
         choices = self._pickers and self._pickers.choices()
         if choices != self._choices:
             self._choices = content["pickers"] = choices
         buffers: list[bytes] = []
-        for place, layer in enumerate(self._shown):
-            points = layer.read(self._cursors[place])
-            self._note(place, points)
-            if points.anew:  # all views begin again
-                return self.window({})
+        for index, layer in enumerate(self._layers):
+            points = layer.read(self._cursors[index])
+            self._advance(index, points)
+            if points.restart:
+                return self.snapshot({})
             if len(points):
-                content.setdefault("l", []).append(place)
-                if len(points) > _MOST_NEW:
-                    points = self._fit(layer, points, shown.window_ms, {})
+                content.setdefault("l", []).append(index)
+                if len(points) > _MAX_NEW_POINTS:
+                    points = self._downsampled(layer, points, contents.window_ms, {})
                 buffers += _buffers(points)
         return content, buffers
 
     def act(self, action: str, request: dict[str, Any]) -> None:
-        """Show what the user has picked."""
+        """Show the contents that the user has picked in a menu."""
         if action != "pick" or self._pickers is None:
             return super().act(action, request)
         contents = self._pickers.pick(str(request["name"]), str(request["value"]))
 
         def show() -> None:
-            self._take(contents, self._own_style())
-            if self.refresher.paused:  # what the user asks for is shown nevertheless
-                self._asked.extend({"type": "window", "view": view} for view in self._views)
+            self._set_contents(contents, self._user_style())
+            if self.refresher.paused:  # the user's own request is shown even so
+                self._requests.extend({"type": "snapshot", "view": view} for view in self._views)
 
-        self.refresher.soon(show)
+        self.refresher.call_soon(show)
 
-    def _own_style(self) -> Style:
-        """Return what the user has made of the looks of the chart."""
+    def _user_style(self) -> UserStyle:
+        """Return how the user has changed the style of the current contents."""
         look = self._look()
-        own, given = sum(len(layer.traces) for layer in self._shown), len(self._contents.figure.data)
-        style = Style(traces=dict(self._style.traces), added=list(self._figure.data[own + given :]))
+        own, given = sum(len(layer.traces) for layer in self._layers), len(self._contents.figure.data)
+        style = UserStyle(traces=dict(self._style.traces), added=list(self._figure.data[own + given :]))
         traces = iter(look["data"])
-        for layer in self._shown:
-            style.traces[kin(layer.traces)] = [differences(trace, next(traces)) for trace in layer.traces]
-        before = go.Layout(self._contents.figure.layout)
-        before.template = None
-        style.layout = differences(before, {"title": {}, **look["layout"]})
-        style.layout.get("title", {}).pop("subtitle", None)  # it is of what was shown
+        for layer in self._layers:
+            style.traces[layer_key(layer.traces)] = [differences(trace, next(traces)) for trace in layer.traces]
+        default = go.Layout(self._contents.figure.layout)
+        default.template = None
+        style.layout = differences(default, {"title": {}, **look["layout"]})
+        style.layout.get("title", {}).pop("subtitle", None)  # it describes the former contents
         return style
 
     def reply(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the points between two times in all the detail that a view can show, for one that has zoomed in."""
+        """Return the points between two times in full detail, for a view that has zoomed in."""
         if request["type"] != "detail":
             return super().reply(request)
         since, until = float(request["since"]), float(request["until"])
-        places = [place for place, layer in enumerate(self._shown) if layer.thin]
+        indices = [index for index, layer in enumerate(self._layers) if layer.thin]
         buffers: list[bytes] = []
-        for place in places:
-            points = self._shown[place].read(None)
+        for index in indices:
+            points = self._layers[index].read(None)
             x = points.columns[0]
             points = points.take(slice(*np.searchsorted(x, [since, until])))
-            buffers += _buffers(self._fit(self._shown[place], points, until - since, request))
-        return {"since": since, "until": until, "l": places}, buffers
+            buffers += _buffers(self._downsampled(self._layers[index], points, until - since, request))
+        return {"since": since, "until": until, "l": indices}, buffers
 
-    def _fit(self, layer: Layer, points: Points, span_ms: float, request: dict[str, Any]) -> Points:
-        """Return the points, of a thin layer only those that a view can show."""
+    def _downsampled(self, layer: Layer, points: Points, span_ms: float, request: dict[str, Any]) -> Points:
+        """Return the points; those of a `thin` layer downsampled to the requested width in pixels."""
         if not layer.thin:
             return points
-        width = span_ms / max(float(request.get("pixels") or _PIXELS), 100.0) * _PER_PIXEL
+        bucket_ms = span_ms / max(float(request.get("pixels") or _DEFAULT_PIXELS), 100.0) * _BUCKET_PIXELS
         x, *ys = points.columns
-        return points.take(thinned(x, tuple(ys), width))
+        return points.take(thinned(x, tuple(ys), bucket_ms))
+
+    def _changed_look(self) -> dict[str, Any] | None:
+        """Return the style if it has changed since the last call; None otherwise."""
+        if not self._restyled and not MISSING_HOOKS:
+            return None
+        self._restyled = False
+        try:
+            look = self._look()
+        except RuntimeError:  # a cell is styling it at this moment, on another thread
+            self._restyled = True
+            return None
+        if MISSING_HOOKS and look == self._polled_look:
+            return None
+        self._polled_look = look
+        return look
 
     def _look(self) -> dict[str, Any]:
-        """Return the figure without the points of its layers, and without a template unless the user has chosen one."""
+        """Return the figure as JSON values: without the layers' points, and with a template only if the user set it."""
         look: dict[str, Any] = self._figure.to_plotly_json()
         traces = iter(look["data"])
-        for layer in self._shown:
+        for layer in self._layers:
             own = [next(traces) for _ in layer.traces]
             for column in layer.columns:
                 *path, last = column.attribute.split(".")
                 for trace in column.traces:
-                    inside: Any = own[trace]
+                    target: Any = own[trace]
                     for step in path:
-                        inside = inside.get(step, {})
-                    inside.pop(last, None)
+                        target = target.get(step, {})
+                    target.pop(last, None)
         if self._figure.layout.template == self._default_template:
             look["layout"].pop("template", None)
         if self._zone_title and self._figure.layout.xaxis.title.text == self._zone_title:
-            look["layout"]["xaxis"].pop("title")  # the page has its own
-        plain_look: dict[str, Any] = plain(look)
-        return plain_look
+            look["layout"]["xaxis"].pop("title")  # the page shows the zone itself
+        result: dict[str, Any] = as_json(look)
+        return result
 
-    def _style_changed(self) -> None:
-        if not self._quiet:
+    def _on_style_change(self) -> None:
+        if not self._ignore_style_changes:
             self._restyled = True
 
 
 def _wall_times(x: Floats, zone: str) -> pd.DatetimeIndex:
-    """Return times in milliseconds since 1970 UTC as a clock in a zone shows them: plotly knows no zones."""
+    """Return times (milliseconds since 1970 UTC) as naive local times of a zone, because plotly has no time zones."""
     return pd.DatetimeIndex(x.astype("datetime64[ms]"), tz="UTC").tz_convert(zone).tz_localize(None)
 
 

@@ -1,4 +1,4 @@
-"""What a chart is made of: layers of points, marks at certain prices, and word of how the data behind it fares."""
+"""Building blocks of a chart: point layers, price lines and the status of the data behind it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 UP, DOWN = "#26a69a", "#ef5350"
-"""The colours of what rises or was bought, and of what falls or was sold: legible on light and on dark."""
+"""Colours of rising prices and buys, and of falling prices and sells. Legible on light and dark backgrounds."""
 
 
 @dataclass(frozen=True)
 class Points:
     """Some points of a layer.
 
-    `columns` are the layer's, of one length: first the time in milliseconds since 1970 UTC, ascending. `stop` is
-    where the next points come from. Where they are `anew`, they take the place of all that came before.
+    `columns` are the layer's, all of one length: first the time in milliseconds since 1970 UTC, ascending. `stop` is
+    the position at which to read on. If `restart`, they replace all points read before.
     """
 
     columns: tuple[Floats, ...]
     stop: int
-    anew: bool = False
+    restart: bool = False
 
     def __len__(self) -> int:
         return len(self.columns[0])
 
-    def take(self, places: Any) -> Points:
-        """Return only the points at these places."""
-        return Points(tuple(column[places] for column in self.columns), self.stop, self.anew)
+    def take(self, indices: Any) -> Points:
+        """Return only the points at these indices."""
+        return Points(tuple(column[indices] for column in self.columns), self.stop, self.restart)
 
 
 @dataclass(frozen=True)
 class Column:
-    """Where the values of a column go: to an attribute such as ``y`` of some of the layer's traces."""
+    """The target of a column's values: an attribute, such as ``y``, of some of the layer's traces."""
 
     attribute: str
     traces: tuple[int, ...] = (0,)
@@ -53,96 +53,96 @@ class Layer(Protocol):
 
     @property
     def traces(self) -> Sequence[go.Scatter]:
-        """How they look."""
+        """The traces, with their style and without points."""
 
     @property
     def columns(self) -> Sequence[Column]:
-        """Where each column of the points goes."""
+        """The target of each column of the points."""
 
     @property
     def thin(self) -> bool:
-        """Whether only the points that a screen can show are drawn."""
+        """Whether the points are downsampled to the pixels of the screen."""
 
     @property
     def replaces(self) -> bool:
-        """Whether the first new point takes the place of what is drawn at its time or later."""
+        """Whether new points replace all points drawn at the first new time or later."""
 
     @property
     def holds(self) -> bool:
-        """Whether the last value is drawn on to the newest point of the chart, because it still is the value."""
+        """Whether the line is extended to the newest point of the chart, because its last value still holds."""
 
     def read(self, start: int | None) -> Points:
-        """Return the points that have come since `start`, or with None all of the window; used before the next call."""
+        """Return the points after position `start`, or with None the whole window. Valid until the next call."""
 
 
-class Revised:
-    """Points of which later ones may take the place of earlier ones: those of a layer that `replaces`.
+class RevisablePoints:
+    """Points of which later ones may replace earlier ones, for layers that `replaces`.
 
-    They lie in one buffer that has room behind the last, so that a change costs what it brings.
+    They are stored in one buffer with free space at its end, so a change costs only as much as it brings.
 
     Parameters
     ----------
     columns
-        How many, the time among them.
+        Number of columns, including the time.
     window_ms
-        How much to keep, back from the newest point, and the last point before that.
+        How much to keep, back from the newest point, and one point before that.
     """
 
     def __init__(self, columns: int, window_ms: float) -> None:
-        self._points = np.empty((columns, _ROOM))
-        self._changes = np.zeros(_ROOM, np.int64)  # with which change each point came
+        self._points = np.empty((columns, _FREE))
+        self._revisions = np.zeros(_FREE, np.int64)  # the revision that brought each point
         self._window_ms = window_ms
         self._first = self._stop = 0
-        self._count = self._cut = 0
+        self._revision = self._restart_revision = 0
 
     def replace(self, since_ms: float, columns: Sequence[Floats]) -> None:
-        """Put points in the place of all from a time on."""
-        self._count += 1
-        more = len(columns[0])
+        """Replace all points from a time on."""
+        self._revision += 1
+        count = len(columns[0])
         at = self._first + int(np.searchsorted(self._points[0, self._first : self._stop], since_ms))
-        if at < self._stop and (not more or columns[0][0] > self._points[0, at]):
-            self._cut = self._count  # points have gone that no new one takes the place of
-        at = self._claim(at, more)
-        self._stop = at + more
-        for place, column in enumerate(columns):
-            self._points[place, at : self._stop] = column
-        self._changes[at : self._stop] = self._count
+        if at < self._stop and (not count or columns[0][0] > self._points[0, at]):
+            self._restart_revision = self._revision  # points were removed that no new point replaces
+        at = self._reserve(at, count)
+        self._stop = at + count
+        for index, column in enumerate(columns):
+            self._points[index, at : self._stop] = column
+        self._revisions[at : self._stop] = self._revision
         x = self._points[0, self._first : self._stop]
         if len(x):
             self._first += max(0, int(np.searchsorted(x, x[-1] - self._window_ms)) - 1)
 
     def restart(self) -> None:
-        """Forget all points: who reads is to begin anew."""
-        self._count += 1
-        self._cut = self._count
+        """Remove all points. Readers restart from the points that follow."""
+        self._revision += 1
+        self._restart_revision = self._revision
         self._first = self._stop = 0
 
     def read(self, start: int | None) -> Points:
-        """Return the points that came with a change after `start`, or with None all; good until the next change."""
-        anew = start is not None and start < self._cut
+        """Return the points that came with a revision after `start`, or with None all. Valid until the next change."""
+        restart = start is not None and start < self._restart_revision
         first = self._first
-        if start is not None and not anew:
-            first += int(np.searchsorted(self._changes[self._first : self._stop], start, "right"))
-        return Points(tuple(self._points[:, first : self._stop]), self._count, anew)
+        if start is not None and not restart:
+            first += int(np.searchsorted(self._revisions[self._first : self._stop], start, "right"))
+        return Points(tuple(self._points[:, first : self._stop]), self._revision, restart)
 
-    def _claim(self, at: int, more: int) -> int:
-        """Have room for more points behind place `at`, and return where that is then."""
-        if at + more <= len(self._changes):
+    def _reserve(self, at: int, count: int) -> int:
+        """Make room for `count` points at index `at`. Return the index, which changes if the buffer was moved."""
+        if at + count <= len(self._revisions):
             return at
         kept = at - self._first
-        points = np.empty((len(self._points), 2 * (kept + more) + _ROOM))
-        changes = np.zeros(points.shape[1], np.int64)
+        points = np.empty((len(self._points), 2 * (kept + count) + _FREE))
+        revisions = np.zeros(points.shape[1], np.int64)
         points[:, :kept] = self._points[:, self._first : at]
-        changes[:kept] = self._changes[self._first : at]
-        self._points, self._changes, self._first = points, changes, 0
+        revisions[:kept] = self._revisions[self._first : at]
+        self._points, self._revisions, self._first = points, revisions, 0
         return kept
 
 
-_ROOM = 256
+_FREE = 256
 
 
 @dataclass(frozen=True)
-class Mark:
+class PriceLine:
     """A horizontal line at a value, such as the price of an open position."""
 
     y: float
@@ -152,22 +152,22 @@ class Mark:
 
 @dataclass(frozen=True)
 class Badge:
-    """How the data behind a widget fares; `since` is in milliseconds since 1970 UTC, `why` is for who wants to know."""
+    """Status of the data behind a widget. `since` is in milliseconds since 1970 UTC, `why` is shown as a tooltip."""
 
     state: Literal["live", "stale", "disconnected", "unsubscribed", "closed", "failed", "seeking", "paused", "ended"]
     since: float | None = None
     why: str | None = None
 
 
-class Fares:
-    """How the channels behind a widget fare.
+class DataStatus:
+    """Status of the channels behind a widget: badge, gaps, and whether their tables were cleared.
 
     Parameters
     ----------
     pipeline
-        What brings them.
+        Fills the tables.
     channels
-        Their names; stale is the first of them that is.
+        Names of the channels. The badge is stale if one of them is; it names the first.
     """
 
     def __init__(self, pipeline: Pipeline, *channels: str) -> None:
@@ -175,9 +175,9 @@ class Fares:
         self._channels = channels
 
     def badge(self) -> Badge:
-        """Return how they fare now; stale goes by the channel, as in `health()`.
+        """Return the status now. A channel is stale by its own limit, as in `health()`.
 
-        Of a replay that stands still it is said that it does, whatever was recorded of that moment.
+        While a replay is paused, seeking or at its end, that is the status, whatever was recorded of that moment.
         """
         pipeline = self._pipeline
         halt = pipeline.feed.halt
@@ -203,44 +203,45 @@ class Fares:
         return Badge("live")
 
     def epoch(self) -> int | None:
-        """Return how often the channels' tables were cleared; None while they are filled again."""
+        """Return how often the channels' tables were cleared; None while they are being filled again."""
         if self._pipeline.feed.halt == "seeking":
             return None
         tables = self._pipeline.store.tables
         return sum(tables[channel].clearings for channel in self._channels)
 
     def gaps(self, since_ms: float = -np.inf) -> tuple[tuple[float, float | None], ...]:
-        """Return the times in which messages may be missing: start and end (None while it lasts), in milliseconds.
+        """Return the times in which messages may be missing, each as (start, end), oldest first.
 
-        Only those that had not ended at a time.
+        Times are in milliseconds since 1970 UTC; the end of a gap that lasts is None. Gaps that ended before
+        `since_ms` are left out.
         """
-        found: list[tuple[float, float | None]] = []
+        gaps: list[tuple[float, float | None]] = []
         for gap in reversed(self._pipeline.store.gaps):
             if gap.end is not None and gap.end / 1000.0 < since_ms:
                 break
             if not gap.channels or set(gap.channels) & set(self._channels):
-                found.append((gap.start / 1000.0, None if gap.end is None else gap.end / 1000.0))
-        return tuple(found[::-1])
+                gaps.append((gap.start / 1000.0, None if gap.end is None else gap.end / 1000.0))
+        return tuple(gaps[::-1])
 
 
-class Moved:
-    """Remembers whether tables have moved, for what is costly to look at ten times a second."""
+class TableWatcher:
+    """Detects changes of tables, for readers to whom looking at the rows ten times a second is too costly."""
 
     def __init__(self, *tables: Callable[[], RollingTable]) -> None:
         self._tables = tables
-        self._stops: tuple[tuple[int, int], ...] | None = None
+        self._seen: tuple[tuple[int, int], ...] | None = None
 
-    def moved(self) -> bool:
-        """Return whether rows have come, or all have gone, since the last call; True at the first."""
-        stops = tuple((table().stop, table().clearings) for table in self._tables)
-        moved, self._stops = stops != self._stops, stops
-        return moved
+    def changed(self) -> bool:
+        """Return whether rows were added, or a table was cleared, since the last call; True on the first call."""
+        now = tuple((table().stop, table().clearings) for table in self._tables)
+        changed, self._seen = now != self._seen, now
+        return changed
 
 
 def in_window(stamps: Ints, rows: npt.NDArray[np.intp], window_us: int) -> npt.NDArray[np.intp]:
-    """Return the rows in the order of their times, without those older than the window before the newest of them."""
-    moments = stamps[rows]
-    if len(rows) > 1 and (np.diff(moments) < 0).any():  # some came late
-        order = np.argsort(moments, kind="stable")
-        rows, moments = rows[order], moments[order]
-    return rows[np.searchsorted(moments, moments[-1] - window_us) :] if len(rows) else rows
+    """Return the indices `rows` sorted by time, without those older than the window before the newest of them."""
+    times = stamps[rows]
+    if len(rows) > 1 and (np.diff(times) < 0).any():  # some messages came late
+        order = np.argsort(times, kind="stable")
+        rows, times = rows[order], times[order]
+    return rows[np.searchsorted(times, times[-1] - window_us) :] if len(rows) else rows

@@ -1,4 +1,4 @@
-"""The price chart: bid and ask of one symbol or its bars, with fills and open positions."""
+"""The price chart: bid and ask of one symbol, or its bars, with fills and open positions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,20 @@ from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.latest import LatestCursor
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.candles import MOST_BARS, BarLayer
-from fxlive.widgets.charts.chart import Contents, LiveChart, Pickers
-from fxlive.widgets.charts.layers import DOWN, UP, Column, Fares, Layer, Mark, Moved, Points, Revised, in_window
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.contents import Contents, Pickers
+from fxlive.widgets.charts.layers import (
+    DOWN,
+    UP,
+    Column,
+    DataStatus,
+    Layer,
+    Points,
+    PriceLine,
+    RevisablePoints,
+    TableWatcher,
+    in_window,
+)
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -31,7 +43,7 @@ class QuoteLayer:
     Parameters
     ----------
     table
-        Of market data.
+        Table of market data.
     symbol
         Such as ``"EURUSD"``.
     window_us
@@ -53,7 +65,7 @@ class QuoteLayer:
         )
 
     def read(self, start: int | None) -> Points:
-        """Return the quotes that have come since row `start`, or with None all of the window."""
+        """Return the quotes from row `start` on, or with None all of the window."""
         return quotes_of(self._table, self._symbol, start, self._window_us)
 
 
@@ -61,7 +73,7 @@ _SPREAD = "rgba(128, 128, 128, 0.18)"
 
 
 def quotes_of(table: RollingTable, symbol: str, start: int | None, window_us: int) -> Points:
-    """Return time (milliseconds), bid and ask of a symbol's quotes since row `start`, in the order of their times."""
+    """Return time (milliseconds), bid and ask of a symbol's quotes from row `start` on, sorted by time."""
     stop, (stamps, symbols, bid, ask) = table.values(start, "timestamp", "symbol", "bid", "ask")
     code = table.code("symbol", symbol)
     rows = np.flatnonzero(symbols == code) if code is not None else np.empty(0, np.intp)
@@ -70,12 +82,14 @@ def quotes_of(table: RollingTable, symbol: str, start: int | None, window_us: in
 
 
 class FillLayer:
-    """The fills of one symbol on one side, as markers as large as their volume: of each execution its last word.
+    """The fills of one symbol on one side, as markers whose size grows with the volume.
+
+    An execution that is reported several times counts by its last report.
 
     Parameters
     ----------
     table
-        Of trades.
+        Table of trades.
     symbol, action
         Such as ``"EURUSD"``; ``"BUY"`` or ``"SELL"``.
     window_us
@@ -89,9 +103,9 @@ class FillLayer:
         self._table = table
         self._symbol = symbol
         self._action = action
-        self._mark: LatestCursor | None = None
+        self._cursor: LatestCursor | None = None
         self._fills: dict[str, tuple[int, float, float]] = {}
-        self._points = Revised(len(self.columns), window_us / 1000.0)
+        self._points = RevisablePoints(len(self.columns), window_us / 1000.0)
         self._newest_ms = -np.inf
         buy = action == "BUY"
         self.traces = (
@@ -108,9 +122,9 @@ class FillLayer:
         )
 
     def read(self, start: int | None) -> Points:
-        """Return time, price, size in pixels and volume of the fills since `start`, or with None all."""
-        moves = self._table.moves(self._mark, _MOST_FILLS)
-        self._mark = moves.cursor
+        """Return time, price, size in pixels and volume of the fills since position `start`, or with None all."""
+        moves = self._table.moves(self._cursor, _MOST_FILLS)
+        self._cursor = moves.cursor
         if moves.whole:
             self._fills.clear()
             self._points.restart()
@@ -118,35 +132,35 @@ class FillLayer:
         for execution in moves.gone:
             self._fills.pop(execution, None)
         if moves.changed:
-            self._take(list(moves.changed))
+            self._update(list(moves.changed))
         return self._points.read(start)
 
-    def _take(self, executions: list[str]) -> None:
+    def _update(self, executions: list[str]) -> None:
         names = ("timestamp", "symbol", "action", "status", "open_price", "volume")
         values = self._table.newest_of(executions, *names)
-        fresh: list[tuple[int, float, float]] = []
-        again = False
+        new: list[tuple[int, float, float]] = []
+        repeated = False  # an execution that is drawn already was reported again
         for execution, *row in zip(executions, *(values[name] for name in names), strict=True):
             time, symbol, action, status, price, volume = row
             side = str(action).upper()
-            mine = symbol == self._symbol and side == self._action and str(status).upper() not in _NO_FILLS
-            again |= self._fills.pop(execution, None) is not None  # said again: its last word counts
-            if mine and price == price:
+            is_fill = symbol == self._symbol and side == self._action and str(status).upper() not in _NOT_FILLED
+            repeated |= self._fills.pop(execution, None) is not None
+            if is_fill and price == price:  # the price is not NaN
                 self._fills[execution] = (time, price, volume)
-                fresh.append((time, price, volume))
-        if again or (fresh and min(fresh)[0] / 1000.0 < self._newest_ms):
+                new.append((time, price, volume))
+        if repeated or (new and min(new)[0] / 1000.0 < self._newest_ms):
             self._points.restart()
-            fresh, self._newest_ms = list(self._fills.values()), -np.inf
-        if fresh:
-            times, prices, volumes = np.array(sorted(fresh)).T
+            new, self._newest_ms = list(self._fills.values()), -np.inf
+        if new:
+            times, prices, volumes = np.array(sorted(new)).T
             size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.nan_to_num(volumes))
-            after = np.nextafter(self._newest_ms, np.inf)  # fills of one time stand beside each other
+            after = np.nextafter(self._newest_ms, np.inf)  # a fill does not replace others of the same time
             self._points.replace(after, (times / 1000.0, prices, size, volumes))
             self._newest_ms = times[-1] / 1000.0
 
 
 _MOST_FILLS = 5_000
-_NO_FILLS = {"PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED"}
+_NOT_FILLED = {"PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED"}
 
 
 class OpenPositions:
@@ -156,18 +170,21 @@ class OpenPositions:
         tables = pipeline.store.tables
         self._table = tables["positions"]
         self._symbol = symbol
-        self._moved = Moved(lambda: tables["positions"], lambda: tables["trades"])
+        self._watcher = TableWatcher(lambda: tables["positions"], lambda: tables["trades"])
 
-    def __call__(self) -> list[Mark] | None:
-        """Return the lines; None where no position has moved since the last call."""
-        if not self._moved.moved():
+    def __call__(self) -> list[PriceLine] | None:
+        """Return the lines; None if positions and trades have not changed since the last call."""
+        if not self._watcher.changed():
             return None
         latest = self._table.latest()
-        mine = latest[(latest["symbol"] == self._symbol).to_numpy()]
-        columns = ("type", "volume", "open_price", "stop_loss", "take_profit")
-        return [mark for row in zip(*(mine[name].tolist() for name in columns), strict=True) for mark in self._of(*row)]
+        positions = latest[(latest["symbol"] == self._symbol).to_numpy()]
+        names = ("type", "volume", "open_price", "stop_loss", "take_profit")
+        rows = zip(*(positions[name].tolist() for name in names), strict=True)
+        return [line for row in rows for line in self._lines(*row)]
 
-    def _of(self, side: str, volume: float, price: float, stop_loss: float, take_profit: float) -> Iterator[Mark]:
+    def _lines(
+        self, side: str, volume: float, price: float, stop_loss: float, take_profit: float
+    ) -> Iterator[PriceLine]:
         digits = digits_of(self._symbol)
 
         def text(value: float) -> str:
@@ -175,17 +192,17 @@ class OpenPositions:
 
         buy = str(side).upper().startswith("BUY")
         if not math.isnan(price):
-            yield Mark(
+            yield PriceLine(
                 price, f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}", "buy" if buy else "sell"
             )
-        if stop_loss > 0:  # nor is NaN
-            yield Mark(stop_loss, f"SL {text(stop_loss)}", "stop_loss")
+        if stop_loss > 0:  # False for NaN
+            yield PriceLine(stop_loss, f"SL {text(stop_loss)}", "stop_loss")
         if take_profit > 0:
-            yield Mark(take_profit, f"TP {text(take_profit)}", "take_profit")
+            yield PriceLine(take_profit, f"TP {text(take_profit)}", "take_profit")
 
 
 def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window: Any) -> Contents:
-    """Return what a chart of a symbol's prices shows."""
+    """Return the contents of a price chart."""
     if kind not in ("line", "candles"):
         raise UnknownOption("kind", kind, ("line", "candles"))
     span = time_of("window", window)
@@ -206,23 +223,23 @@ def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window
     return Contents(
         price_figure(symbol),
         begin,
-        Fares(pipeline, QUOTES),
+        DataStatus(pipeline, QUOTES),
         window_ms=span / pd.Timedelta("1ms"),
-        marks=OpenPositions(pipeline, symbol),
+        price_lines=OpenPositions(pipeline, symbol),
         waiting=f"Waiting for the first tick of {symbol[:60]}",
         bar_ms=0.0 if freq is None else freq / pd.Timedelta("1ms"),
     )
 
 
 class PricePickers(Pickers):
-    """Symbol, bars and window of a price chart, to be chosen in the page.
+    """Menus for the symbol, the bars and the window of a price chart.
 
     Parameters
     ----------
     pipeline
-        What brings the prices.
+        Pipeline of the session.
     symbol, bars, window
-        What is chosen at first; bars are ``"line"`` for none.
+        The initial choice; bars may be ``"line"`` for bid and ask.
     """
 
     def __init__(self, pipeline: Pipeline, symbol: str, bars: str = "line", window: str = "15min") -> None:
@@ -230,7 +247,7 @@ class PricePickers(Pickers):
         self._pipeline = pipeline
 
     def options(self) -> dict[str, list[str]]:
-        """Return the symbols so far, and the bars that the window has room for."""
+        """Return the symbols quoted so far, the bars that fit into the chosen window, and the windows."""
         table, span = self._pipeline.store.tables[QUOTES], pd.Timedelta(self._chosen["window"])
         return {
             "symbol": sorted({*table.categories("symbol"), self._chosen["symbol"]}),
@@ -239,7 +256,7 @@ class PricePickers(Pickers):
         }
 
     def contents(self) -> Contents:
-        """Return what is chosen now; bars that are too short for the window become the shortest that are not."""
+        """Return the contents for the chosen values. Bars too short for the window become the shortest possible."""
         possible = self.options()["bars"]
         if self._chosen["bars"] not in possible:
             self._chosen["bars"] = possible[1]
@@ -263,16 +280,16 @@ def price_chart(
     name: str | None = None,
     **options: Any,
 ) -> LiveChart:
-    """Return a live chart of a symbol's prices; what the session's method of this name does."""
+    """Return a live chart of a symbol's prices. Implements `Session.price_chart`."""
     symbol = known_symbol(symbol, [str(s) for s in pipeline.store.tables[QUOTES].latest().index])
     contents = price_contents(pipeline, symbol, kind, freq, window)
-    what = f"{kind} {short(time_of('freq', freq))}" if kind == "candles" else kind
-    default = f"{symbol} {what} {short(time_of('window', window))}"
-    return LiveChart(contents, name=f"{session}: {name or default}", **options)
+    style = f"{kind} {short(time_of('freq', freq))}" if kind == "candles" else kind
+    default = f"{symbol} {style} {short(time_of('window', window))}"
+    return LiveChart(contents, session=session, name=name or default, **options)
 
 
 def price_figure(symbol: str) -> go.Figure:
-    """Return how a chart of a symbol's prices looks."""
+    """Return the figure of a price chart: title and axes, without points."""
     digits = digits_of(symbol)
     return go.Figure(
         layout={
@@ -286,7 +303,7 @@ def price_figure(symbol: str) -> go.Figure:
 
 
 def digits_of(symbol: str) -> int | None:
-    """Return the decimals of a symbol's prices; None where it is no pair.
+    """Return the number of decimals of a symbol's prices; None if the symbol is not a currency pair.
 
     >>> digits_of("EURUSD"), digits_of("USDJPY"), digits_of("US500")
     (5, 3, None)

@@ -1,4 +1,4 @@
-"""Any numbers of a channel over time, one line for each of them and for each value of another column."""
+"""Charts of a channel's numeric columns over time, with a line for each column and each value of a grouping column."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from fxlive.errors import FxliveError, UnknownColumn, UnknownOption
 from fxlive.figures.labels import MOST_LINES, left_out, short, shown_name
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
-from fxlive.widgets.charts.chart import Contents, LiveChart
-from fxlive.widgets.charts.layers import Column, Fares, Points, in_window
+from fxlive.widgets.charts.chart import LiveChart
+from fxlive.widgets.charts.contents import Contents
+from fxlive.widgets.charts.layers import Column, DataStatus, Points, in_window
 from fxlive.wire.messages import Kind
 
 _GROUPS = (Kind.SYMBOL, Kind.CODE, Kind.KEY_INTEGER)
 
 
 class SeriesLayer:
-    """Some columns over time, of all rows or of those with one value in another column.
+    """Some columns over time: of all rows, or of those with one value in the grouping column.
 
     Parameters
     ----------
     table
-        Of any channel.
+        Table of any channel.
     y
-        Columns of numbers.
+        Numeric columns.
     window_us
         How much to show, in microseconds back from the newest row.
     by, value, label
-        The column that tells the lines apart, what it holds in these rows, and how to call them; None for all rows.
+        The grouping column, its value in these rows, and that value as text; None for all rows.
     """
 
     thin = True
@@ -55,14 +56,14 @@ class SeriesLayer:
         self._window_us = window_us
         self.columns = (
             Column("x", tuple(range(len(y)))),
-            *(Column("y", (place,)) for place in range(len(y))),
+            *(Column("y", (index,)) for index in range(len(y))),
         )
         titles = [label if label and len(y) == 1 else f"{label} {name}" if label else name for name in y]
         titles = [shown_name(title) for title in titles]
         self.traces = [go.Scatter(name=t, mode="lines", line={"width": 1.5, "shape": "hv"}) for t in titles]
 
     def read(self, start: int | None) -> Points:
-        """Return the rows since row `start`, or with None all of the window."""
+        """Return the points of the rows from row `start` on, or with None all of the window."""
         stop, [stamps, *values] = self._table.values(start, *self._names)
         if self._by is None:
             rows = np.arange(len(stamps))
@@ -73,8 +74,8 @@ class SeriesLayer:
         return Points((stamps[rows] / 1000.0, *(column[rows] for column in values)), stop)
 
 
-class Series:
-    """The layers of a chart of a channel: one for each value of `by`, in the order in which they came.
+class SeriesLayers:
+    """The layers of a series chart: one for each value of `by`, in the order of their first rows.
 
     Parameters
     ----------
@@ -89,14 +90,14 @@ class Series:
         self._by = by
         self._next_row: int | None = None
         self._layers: dict[int, SeriesLayer] = {}
-        self._only = [SeriesLayer(table, y, window_us)] if by is None else None
+        self._ungrouped = [SeriesLayer(table, y, window_us)] if by is None else None
         self.left_out: set[int] = set()
-        """The values that came when there were as many lines as can be told apart."""
+        """Values without a line, because the chart already had the maximum number of lines."""
 
     def __call__(self) -> list[SeriesLayer]:
-        """Return the layers there are now."""
-        if self._only is not None or self._by is None:
-            return self._only or []
+        """Return the layers of all values so far."""
+        if self._ungrouped is not None or self._by is None:
+            return self._ungrouped or []
         self._next_row, [groups] = self._table.values(self._next_row, self._by)
         for value in map(int, pd.unique(groups)):
             label = self._table.label(self._by, value)
@@ -120,7 +121,7 @@ def series_chart(
     name: str | None = None,
     **options: Any,
 ) -> LiveChart:
-    """Return a live chart of columns of a channel; what the session's method `chart` does."""
+    """Return a live chart of columns of a channel. Implements `Session.chart`."""
     table = pipeline.store.tables[channel]
     y = [y] if isinstance(y, str) else list(y)
     numbers = table.columns_of(Kind.NUMBER)
@@ -133,10 +134,13 @@ def series_chart(
         raise UnknownOption("by", by, table.columns_of(*_GROUPS))
     span = time_of("window", window)
     window_us = int(span / pd.Timedelta("1us"))
-    groups = Series(table, y, window_us, by)
-    groups()
-    if groups.left_out:
-        raise FxliveError(f"{by} has more than {MOST_LINES} values. Take a column with fewer, or a frame.")
+    layers = SeriesLayers(table, y, window_us, by)
+    layers()
+    if layers.left_out:
+        raise FxliveError(
+            f"{by} has more than {MOST_LINES} values, the most that one chart can show. "
+            "Group by a column with fewer values, or use frame()."
+        )
     figure = go.Figure(
         layout={
             "title": {"text": shown_name(f"{channel}: {', '.join(y)}" + (f" by {by}" if by else ""))},
@@ -148,11 +152,11 @@ def series_chart(
     )
     contents = Contents(
         figure,
-        lambda: Series(table, y, window_us, by),
-        Fares(pipeline, channel),
+        lambda: SeriesLayers(table, y, window_us, by),
+        DataStatus(pipeline, channel),
         window_ms=span / pd.Timedelta("1ms"),
         waiting=f"Waiting for the first message of {channel}",
-        subtitle=lambda groups: left_out(len(groups.left_out)),
+        subtitle=lambda layers: left_out(len(layers.left_out)),
     )
-    shown = f"{channel} {', '.join(y)} {f'by {by} ' if by else ''}{short(span)}"
-    return LiveChart(contents, name=f"{session}: {name or shown}", **options)
+    default = f"{channel} {', '.join(y)} {f'by {by} ' if by else ''}{short(span)}"
+    return LiveChart(contents, session=session, name=name or default, **options)

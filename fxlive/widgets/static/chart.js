@@ -1,19 +1,17 @@
-// A live chart: draws what its model sends, follows the newest point, and leaves the view alone where the user has zoomed.
+// A live chart: draws what its model sends and follows the newest point, but keeps the ranges to which the user has zoomed.
 
-import { Columns } from "./columns.js";
-import { View, element, floats, onTheme } from "./live.js";
+import { Layers } from "./layers.js";
+import { View, element, escape, onTheme } from "./live.js";
+import { gapShapes, priceLineShapes, priceLineTexts } from "./overlays.js";
 import { CONFIG, loadPlotly, template } from "./plotly.js";
 import { Zone } from "./zones.js";
 
-const SHORTEST_MS = 60_000; // a time axis of a few milliseconds would be all labels
-const MARGIN_RIGHT = 0.02; // of the time axis: room behind the newest point
-const FEWEST_BARS = 10; // that a time axis has room for
-const MARGIN_Y = 0.06; // of the values' range, above and below
-const PIXELS_A_STRETCH = 1.5;
-const MOST_POINTS = 6_000; // of a layer; more are thinned
-const DETAIL_AFTER_MS = 150;
-const Y_ATTRIBUTES = new Set(["y", "open", "high", "low", "close"]);
-const ROLES = { buy: "#26a69a", sell: "#ef5350", stop_loss: "#ef5350", take_profit: "#26a69a" };
+const MIN_SPAN_MS = 60_000; // a time axis of a few milliseconds would be all labels
+const MARGIN_RIGHT = 0.02; // share of the time axis behind the newest point
+const MIN_BARS = 10; // the time axis has room for at least as many
+const MARGIN_Y = 0.06; // share of the values' range that is free above and below
+const BUCKET_PIXELS = 1.5;
+const DETAIL_DELAY_MS = 150;
 
 class ChartView extends View {
   build() {
@@ -26,36 +24,36 @@ class ChartView extends View {
     this.waiting = element("div", "fxlive-waiting");
     this.waiting.hidden = true;
     this.body.append(this.plot, this.waiting);
-    this.following = true;
-    this.ownY = true; // the values' axes are ours until the user takes them
-    this.ranges = new Map(); // of our axes
-    this.pending = []; // what came while it could not be drawn
+    this.following = true; // the time axis follows the newest point
+    this.autoY = true; // the ranges of the value axes are ours, until the user changes one
+    this.ranges = new Map(); // of those axes
+    this.pending = []; // updates to draw
     this.zone = Zone.named(this.model.get("tz"));
     this.model.on("change:tz", () => {
       this.zone = Zone.named(this.model.get("tz"));
-      this.release();
-      this.whole = true;
-      this.soon();
+      this.resetRanges();
+      this.redrawAll = true;
+      this.drawSoon();
     });
     this.listen(this.button, "click", () => this.follow());
-    // A redrawing in the middle of a drag would end it.
+    // Drawing during a drag would end the drag.
     this.listen(this.plot, "pointerdown", () => (this.dragging = true), true);
     for (const event of ["pointerup", "pointercancel"]) {
       this.listen(window, event, () => {
         this.dragging = false;
-        if (this.pending.length) this.soon();
+        if (this.pending.length) this.drawSoon();
       });
     }
     loadPlotly(this.model).then(
       (Plotly) => {
         this.Plotly = Plotly;
-        this.soon();
+        this.drawSoon();
       },
-      (error) => this.failed(error.message),
+      (error) => this.showFailure(error.message),
     );
   }
 
-  request() {
+  snapshotRequest() {
     return { pixels: this.plot?.clientWidth || undefined };
   }
 
@@ -65,71 +63,64 @@ class ChartView extends View {
 
   // From the kernel.
 
-  cleared() {
+  onReset() {
     this.layers = undefined;
     this.ranges.clear();
-    this.doubted = true; // what the user looks at may not be there any more
+    this.checkRange = true; // the range to which the user has zoomed may have no points any more
   }
 
-  take(content, buffers) {
+  takeSnapshot(content, buffers) {
     this.figure = content.figure;
-    this.layers = content.layers.map((layer) => ({ ...layer, columns: layer.columns.map(([name, ...to]) => ({ name, to })) }));
+    this.layers = new Layers(content.layers, buffers);
     this.windowMs = content.window_ms;
     this.barMs = content.bar_ms;
     this.waiting.textContent = content.waiting;
     this.gaps = content.gaps;
-    this.marks = content.marks;
-    this.offer(content.pickers);
+    this.priceLines = content.price_lines;
+    this.showPickers(content.pickers);
     this.pending = [];
-    let at = 0;
-    let trace = 0;
-    for (const layer of this.layers) {
-      layer.first = trace;
-      trace += layer.traces;
-      layer.data = columns(buffers.slice(at, (at += layer.columns.length)));
-    }
-    this.heedRange();
-    if (!this.following) this.askForDetail(); // of what the user looks at
-    this.whole = true;
-    this.soon();
+    this.applyFigureRange();
+    if (!this.following) this.requestDetail();
+    this.redrawAll = true;
+    this.drawSoon();
   }
 
-  news(content, buffers) {
+  takeChanges(content, buffers) {
     if (content.a === "detail") {
       this.pending.push({ detail: content, buffers });
     } else {
       if (content.figure) {
-        [this.figure, this.whole] = [content.figure, true];
-        this.ranges.clear(); // an axis may be of another type
-        this.heedRange();
+        [this.figure, this.redrawAll] = [content.figure, true];
+        this.ranges.clear(); // the type of an axis may have changed
+        this.applyFigureRange();
       }
       if (content.gaps) this.gaps = content.gaps;
-      if (content.marks) this.marks = content.marks;
-      if (content.pickers) this.offer(content.pickers);
+      if (content.price_lines) this.priceLines = content.price_lines;
+      if (content.pickers) this.showPickers(content.pickers);
       if (content.l) this.pending.push({ layers: content.l, buffers });
     }
-    this.soon();
+    this.drawSoon();
   }
 
-  // A range of time that the figure is given is looked at, as if the user had zoomed there.
-  heedRange() {
+  // Shows a range that was set on the figure's time axis, as if the user had zoomed there.
+  applyFigureRange() {
     const range = this.figure.layout.xaxis?.range;
-    const asked = JSON.stringify(range);
-    if (asked === this.asked) return;
-    this.asked = asked;
+    const text = JSON.stringify(range);
+    if (text === this.appliedRange) return;
+    this.appliedRange = text;
     if (!range) return;
-    // What has a zone is a moment; what has none is what the axis is to show.
+    // A time with a zone is an instant. A time without one is taken as the axis shows it.
     const zoned = /Z|[+-]\d\d:?\d\d$/;
-    this.jump = range.map((time) => {
+    this.rangeToShow = range.map((time) => {
       const ms = typeof time === "number" ? time : zoned.test(time) ? Date.parse(time) : null;
       return ms === null ? time : new Date(this.zone.wall(ms)).toISOString();
     });
     this.following = false;
     this.button.hidden = false;
-    this.detailSoon();
+    this.requestDetailSoon();
   }
 
-  offer(pickers) {
+  showPickers(pickers) {
     this.pickers.replaceChildren(
       ...pickers.map(([name, value, values]) => {
         const select = element("select", "fxlive-picker");
@@ -137,7 +128,7 @@ class ChartView extends View {
         select.title = name;
         select.append(...values.map((text) => new Option(text, text, text === value, text === value)));
         select.addEventListener("change", () => {
-          this.release();
+          this.resetRanges();
           this.do("pick", { name, value: select.value });
         });
         return select;
@@ -149,157 +140,102 @@ class ChartView extends View {
 
   draw() {
     if (!this.Plotly || this.dragging) return;
-    const empty = !this.layers[0].data.length;
+    const wasEmpty = this.firstIsEmpty();
     this.takePending();
-    if (empty !== !this.layers[0].data.length) this.whole = true; // the axes of an empty chart are hidden
-    this.waiting.hidden = this.layers.some((layer) => layer.data.length);
-    if (this.doubted && this.drawn && this.waiting.hidden) {
-      this.doubted = false;
-      if (!this.seesAnything()) this.release();
+    if (wasEmpty !== this.firstIsEmpty()) this.redrawAll = true; // an empty chart has no axes
+    this.waiting.hidden = !this.layers.isEmpty;
+    if (this.checkRange && this.drawn && this.waiting.hidden) {
+      this.checkRange = false;
+      if (!this.hasVisiblePoints()) this.resetRanges();
     }
-    if (this.whole || !this.drawn) this.drawAll();
+    if (this.redrawAll || !this.drawn) this.drawAll();
     else this.drawPoints();
   }
 
+  firstIsEmpty() {
+    return !this.layers.all[0].data.length;
+  }
+
   takePending() {
-    for (const { layers, detail, buffers } of this.pending) {
-      let at = 0;
-      for (const place of layers ?? detail.l) {
-        const layer = this.layers[place];
-        const points = columns(buffers.slice(at, (at += layer.columns.length)));
-        if (detail) {
-          layer.data = layer.data.between(detail.since, detail.until, points);
-        } else {
-          if (layer.replaces) layer.data = layer.data.slice(0, layer.data.since(points.x[0]));
-          layer.data = layer.data.followedBy(points);
-        }
-      }
-    }
+    for (const update of this.pending) this.layers.add(update);
     this.pending = [];
-    this.trim();
+    const keep = this.following ? [Infinity, -Infinity] : this.visibleRange();
+    const bucketMs = (this.windowMs / (this.plot.clientWidth || 1000)) * BUCKET_PIXELS;
+    this.layers.trim(this.layers.newest - this.windowMs, keep, bucketMs);
   }
 
-  // Without the points that have left the window, unless the user looks at them, and with few where there are many.
-  trim() {
-    const [since, until] = this.following ? [Infinity, -Infinity] : this.visible();
-    const cutoff = this.newest() - this.windowMs;
-    for (const layer of this.layers) {
-      const kept = layer.data.since(cutoff) - (layer.thin ? 1 : 0);
-      const [from, to] = [layer.data.since(since), Math.min(layer.data.since(until) + 1, kept)];
-      if (kept > 0) layer.data = from < to ? layer.data.slice(from, to).followedBy(layer.data.slice(kept)) : layer.data.slice(kept);
-      if (layer.thin && layer.data.length > Math.max(MOST_POINTS, 2 * (layer.thinnedTo ?? 0))) {
-        const width = (this.windowMs / (this.plot.clientWidth || 1000)) * PIXELS_A_STRETCH;
-        layer.data = layer.data.thinned(width, [since, until]);
-        layer.thinnedTo = layer.data.length;
-      }
-    }
-  }
-
-  newest() {
-    return Math.max(...this.layers.map(({ data }) => (data.length ? data.x[data.length - 1] : -Infinity)));
-  }
-
-  oldest() {
-    return Math.min(...this.layers.map(({ data }) => (data.length ? data.x[0] : Infinity)));
-  }
-
-  // One after the other: plotly does not take a second drawing of everything before the first has ended.
+  // plotly cannot start to draw everything before the last such drawing has ended: `busy` makes draw() wait.
   async drawAll() {
     this.busy = true;
-    this.whole = false;
+    this.redrawAll = false;
     try {
       await this.Plotly.react(this.plot, this.traces(), this.layout(), CONFIG);
-      if (!this.over && !this.drawn) this.drawnFirst();
+      if (!this.ended && !this.drawn) this.onFirstDrawing();
     } catch (error) {
-      this.failed(error.message);
+      this.showFailure(error.message);
     } finally {
       this.busy = false;
-      if (this.pending.length || this.whole) this.soon();
+      if (this.pending.length || this.redrawAll) this.drawSoon();
     }
   }
 
   drawPoints() {
-    const began = performance.now();
-    for (const layer of this.layers) {
-      for (let i = 0; i < layer.traces; i++) this.fill(this.plot.data[layer.first + i], layer, i);
-    }
+    this.plot.data.forEach((trace, n) => this.layers.fill(trace, n, this.zone));
     const { layout } = this.plot;
     if (this.following) layout.xaxis.range = this.liveRange();
-    if (this.ownY) for (const [axis, range] of this.valueRanges()) layout[axis].range = range;
+    if (this.autoY) for (const [axis, range] of this.valueRanges()) layout[axis].range = range;
     [layout.shapes, layout.annotations] = [this.shapes(), this.annotations()];
     this.Plotly.redraw(this.plot);
-    this.drawn_ms = performance.now() - began;
   }
 
-  drawnFirst() {
+  onFirstDrawing() {
     this.drawn = true;
-    this.plot.on("plotly_relayout", (change) => this.moved(change));
+    this.plot.on("plotly_relayout", (change) => this.onUserRange(change));
     this.plot.on("plotly_doubleclick", () => this.follow());
-    if (!this.following) this.detailSoon(); // the figure came with a range
+    if (!this.following) this.requestDetailSoon(); // the figure has a range of its own
     let [width, height] = [this.plot.clientWidth, this.plot.clientHeight];
-    const resized = new ResizeObserver(() => {
-      // It also calls at once, and a resizing that changes nothing would end a drag that has just begun.
+    const observer = new ResizeObserver(() => {
+      // It also calls at once, and a resize without a change would end a drag that has just begun.
       const { clientWidth, clientHeight } = this.plot;
       if (!clientWidth || !clientHeight || (clientWidth === width && clientHeight === height)) return;
       [width, height] = [clientWidth, clientHeight];
       this.Plotly.Plots.resize(this.plot);
-      this.whole = true; // fewer ticks where it is narrow
-      this.soon();
+      this.redrawAll = true; // the number of ticks depends on the width
+      this.drawSoon();
     });
-    resized.observe(this.plot);
-    this.undo.push(() => resized.disconnect());
+    observer.observe(this.plot);
+    this.cleanups.push(() => observer.disconnect());
     onTheme(this, () => {
-      this.whole = true;
-      this.soon();
+      this.redrawAll = true;
+      this.drawSoon();
     });
   }
 
   traces() {
     return this.figure.data.map((look, n) => {
-      const layer = this.layers.find(({ first, traces }) => n >= first && n < first + traces);
       const trace = structuredClone(look);
-      if (layer) this.fill(trace, layer, n - layer.first);
+      this.layers.fill(trace, n, this.zone);
       return trace;
     });
-  }
-
-  fill(trace, layer, i) {
-    layer.columns.forEach(({ name, to }, c) => {
-      if (!to.includes(i)) return;
-      const path = name.split(".");
-      const inside = path.slice(0, -1).reduce((object, step) => (object[step] ??= {}), trace);
-      const values = layer.holds ? this.held(layer.data, c) : layer.data.all[c];
-      inside[path.at(-1)] = c === 0 ? this.zone.walls(values) : values;
-    });
-  }
-
-  // A column with its last value once more, at the newest time of the chart.
-  held(data, c) {
-    const newest = this.newest();
-    if (!data.length || data.x[data.length - 1] >= newest) return data.all[c];
-    const column = new Float64Array(data.length + 1);
-    column.set(data.all[c]);
-    column[data.length] = c === 0 ? newest : column[data.length - 1];
-    return column;
   }
 
   layout() {
     const layout = structuredClone(this.figure.layout);
     layout.template ??= template(this.root);
     layout.autosize = true;
-    const own = layout.xaxis?.title?.text;
+    const title = layout.xaxis?.title?.text;
     layout.xaxis = { ...layout.xaxis, autorange: false };
-    if (!own) layout.xaxis.title = { text: this.zone.name };
-    const stays = this.drawn ? this.plot.layout.xaxis.range : this.liveRange();
-    layout.xaxis.range = this.jump ?? (this.following ? this.liveRange() : stays);
-    this.jump = undefined;
+    if (!title) layout.xaxis.title = { text: this.zone.name };
+    const current = this.drawn ? this.plot.layout.xaxis.range : this.liveRange();
+    layout.xaxis.range = this.rangeToShow ?? (this.following ? this.liveRange() : current);
+    this.rangeToShow = undefined;
     this.valueRanges();
-    for (const axis of this.valueAxes()) {
-      const range = this.ownY || !this.drawn ? this.ranges.get(axis) : this.plot.layout[axis]?.range;
+    for (const axis of this.layers.valueAxes(this.figure)) {
+      const range = this.autoY || !this.drawn ? this.ranges.get(axis) : this.plot.layout[axis]?.range;
       if (range) layout[axis] = { ...layout[axis], autorange: false, range };
     }
-    if (this.layers.every(({ data }) => !data.length)) {
-      // Numbers on the axes of an empty chart would be made up.
+    if (this.layers.isEmpty) {
+      // Without points the numbers on the axes would be invented.
       for (const axis of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
         layout[axis] = { ...layout[axis], visible: false };
       }
@@ -310,186 +246,115 @@ class ChartView extends View {
   }
 
   shapes() {
-    const right = this.newest();
-    const gaps = this.gaps.map(([start, end]) => ({
-      type: "rect",
-      xref: "x",
-      yref: "paper",
-      x0: this.zone.wall(start),
-      x1: this.zone.wall(end ?? Math.max(right, start) + this.windowMs * MARGIN_RIGHT),
-      y0: 0,
-      y1: 1,
-      layer: "below",
-      line: { width: 0 },
-      fillcolor: "rgba(239, 83, 80, 0.14)",
-      name: "gap",
-    }));
-    const marks = this.marks.map(({ y, text, role }) => ({
-      type: "line",
-      xref: "paper",
-      yref: "y",
-      x0: 0,
-      x1: 1,
-      y0: y,
-      y1: y,
-      layer: "below",
-      line: { width: 1, dash: role === "buy" || role === "sell" ? "dash" : "dot", color: ROLES[role] },
-      name: role,
-    }));
-    return [...(this.figure.layout.shapes ?? []), ...gaps, ...marks];
+    const right = this.layers.newest;
+    const lastsUntil = (start) => Math.max(right, start) + this.windowMs * MARGIN_RIGHT;
+    const gaps = this.gaps.map(([start, end]) => [start, end ?? lastsUntil(start)].map((ms) => this.zone.wall(ms)));
+    return [...(this.figure.layout.shapes ?? []), ...gapShapes(gaps), ...priceLineShapes(this.priceLines)];
   }
 
   annotations() {
-    const back = getComputedStyle(this.root).backgroundColor;
-    const marks = this.marks.map(({ y, text, role }) => ({
-      xref: "paper",
-      yref: "y",
-      x: 0,
-      y,
-      xanchor: "left",
-      yanchor: "middle",
-      text: escape(text),
-      showarrow: false,
-      font: { size: 10, color: ROLES[role] },
-      bgcolor: back,
-      borderpad: 1,
-    }));
-    return [...(this.figure.layout.annotations ?? []), ...marks];
+    const background = getComputedStyle(this.root).backgroundColor;
+    return [...(this.figure.layout.annotations ?? []), ...priceLineTexts(this.priceLines, background)];
   }
 
   // The axes.
 
+  // The range of the time axis that follows the newest point.
   liveRange() {
-    const newest = this.newest();
+    const { newest } = this.layers;
     const right = Number.isFinite(newest) ? newest : Date.now();
-    const oldest = Math.max(Math.min(this.oldest(), right), right - this.windowMs);
-    const span = Math.min(this.windowMs, Math.max(right - oldest, SHORTEST_MS, FEWEST_BARS * this.barMs));
-    const half = this.barMs / 2; // a bar stands around its time
-    return [right - span - half, right + span * MARGIN_RIGHT + half].map((ms) => new Date(this.zone.wall(ms)).toISOString());
+    const oldest = Math.max(Math.min(this.layers.oldest, right), right - this.windowMs);
+    const span = Math.min(this.windowMs, Math.max(right - oldest, MIN_SPAN_MS, MIN_BARS * this.barMs));
+    const halfBar = this.barMs / 2; // a bar is centred on its time
+    const range = [right - span - halfBar, right + span * MARGIN_RIGHT + halfBar];
+    return range.map((ms) => new Date(this.zone.wall(ms)).toISOString());
   }
 
-  valueAxes() {
-    const axes = this.layers.flatMap(({ first, traces }) => this.figure.data.slice(first, first + traces));
-    return new Set(axes.map(({ yaxis }) => (yaxis ?? "y").replace("y", "yaxis")));
-  }
-
-  // The range of each axis of values. One that holds them with little room to spare stays, so that it does not jump.
+  // The range of each value axis. A former range is kept while the values fit into it well, so that the axis does not jump.
   valueRanges() {
-    const extremes = new Map();
-    for (const axis of this.valueAxes()) if (this.figure.layout[axis]?.range) this.ranges.delete(axis); // the user's own
-    const [since, until] = this.following ? [this.newest() - this.windowMs, Infinity] : this.visible();
-    for (const layer of this.layers) {
-      const from = Math.max(0, layer.data.since(since) - 1);
-      const to = Math.min(layer.data.length, layer.data.since(until) + 1);
-      layer.columns.forEach(({ name, to: traces }, c) => {
-        if (!Y_ATTRIBUTES.has(name)) return;
-        const column = layer.data.all[c];
-        for (const i of traces) {
-          const axis = (this.figure.data[layer.first + i].yaxis ?? "y").replace("y", "yaxis");
-          if (this.figure.layout[axis]?.range) continue;
-          const log = this.figure.layout[axis]?.type === "log";
-          let [least, greatest] = extremes.get(axis) ?? [Infinity, -Infinity];
-          for (let n = from; n < to; n++) {
-            const value = log ? Math.log10(column[n]) : column[n];
-            if (value < least && value !== -Infinity) least = value;
-            if (value > greatest && value !== Infinity) greatest = value;
-          }
-          extremes.set(axis, [least, greatest]);
-        }
-      });
+    for (const axis of this.layers.valueAxes(this.figure)) {
+      if (this.figure.layout[axis]?.range) this.ranges.delete(axis); // set by the user
     }
-    for (const [axis, [least, greatest]] of extremes) {
+    const visible = this.following ? [this.layers.newest - this.windowMs, Infinity] : this.visibleRange();
+    for (const [axis, [least, greatest]] of this.layers.extremes(this.figure, ...visible)) {
       if (least > greatest) continue;
       const toZero = this.figure.layout[axis]?.rangemode === "tozero";
-      this.ranges.set(axis, steady(this.ranges.get(axis), toZero ? Math.min(least, 0) : least, toZero ? Math.max(greatest, 0) : greatest));
+      const bounds = toZero ? [Math.min(least, 0), Math.max(greatest, 0)] : [least, greatest];
+      this.ranges.set(axis, steadyRange(this.ranges.get(axis), ...bounds));
     }
     return this.ranges;
   }
 
-  // What the user looks at, in UTC.
-  visible() {
-    const range = this.jump ?? (this.drawn ? this.plot.layout.xaxis.range : this.liveRange());
+  // The range that the time axis shows, in UTC milliseconds.
+  visibleRange() {
+    const range = this.rangeToShow ?? (this.drawn ? this.plot.layout.xaxis.range : this.liveRange());
     return range.map((time) =>
       this.zone.utc(typeof time === "number" ? time : Date.parse(`${String(time).replace(" ", "T").replace("Z", "")}Z`)),
     );
   }
 
-  // Whether there is a point in what the user has zoomed into.
-  seesAnything() {
-    const [since, until] = this.following ? [-Infinity, Infinity] : this.visible();
-    const [low, high] = this.ownY ? [-Infinity, Infinity] : [...this.plot.layout.yaxis.range].sort((a, b) => a - b);
-    return this.layers.some(({ data, columns, first }) =>
-      columns.some(({ name, to }, c) => {
-        if (!Y_ATTRIBUTES.has(name) || to.every((i) => (this.figure.data[first + i].yaxis ?? "y") !== "y")) return false;
-        return data.all[c].slice(data.since(since), data.since(until)).some((value) => value >= low && value <= high);
-      }),
-    );
+  // Whether there are points in the ranges to which the user has zoomed.
+  hasVisiblePoints() {
+    const times = this.following ? [-Infinity, Infinity] : this.visibleRange();
+    const values = this.autoY ? [-Infinity, Infinity] : [...this.plot.layout.yaxis.range].sort((a, b) => a - b);
+    return this.layers.hasPoints(this.figure, times, values);
   }
 
-  // The user's hand.
+  // Zooming and panning by the user.
 
-  moved(change) {
+  onUserRange(change) {
     const keys = Object.keys(change);
     if (!keys.some((key) => /^[xy]axis\d*\.(range|autorange)/.test(key))) return;
     if (keys.some((key) => /^xaxis\d*\.range/.test(key))) {
       this.following = false;
-      this.detailSoon();
+      this.requestDetailSoon();
     }
-    if (keys.some((key) => /^yaxis\d*\.(range|autorange)/.test(key))) this.ownY = false;
+    if (keys.some((key) => /^yaxis\d*\.(range|autorange)/.test(key))) this.autoY = false;
     this.button.hidden = false;
   }
 
-  detailSoon() {
-    clearTimeout(this.detailing);
-    this.detailing = setTimeout(() => this.askForDetail(), DETAIL_AFTER_MS);
+  requestDetailSoon() {
+    clearTimeout(this.detailTimer);
+    this.detailTimer = setTimeout(() => this.requestDetail(), DETAIL_DELAY_MS);
   }
 
-  askForDetail() {
-    if (!this.drawn || this.following || this.over || !this.layers.some(({ thin }) => thin)) return;
-    const [since, until] = this.visible();
-    if (until < this.oldest() || since > this.newest()) return;
-    this.tell("detail", { since, until, pixels: this.plot.clientWidth });
+  requestDetail() {
+    if (!this.drawn || this.following || this.ended || !this.layers.all.some(({ thin }) => thin)) return;
+    const [since, until] = this.visibleRange();
+    if (until < this.layers.oldest || since > this.layers.newest) return;
+    this.send("detail", { since, until, pixels: this.plot.clientWidth });
   }
 
-  release() {
-    this.following = this.ownY = true;
+  resetRanges() {
+    this.following = this.autoY = true;
     this.ranges.clear();
     this.button.hidden = true;
   }
 
   follow() {
-    this.release();
-    this.soon();
+    this.resetRanges();
+    this.drawSoon();
   }
 
-  // For a reader without a kernel.
-
   async still() {
-    if (!this.drawn || !this.layers.some(({ data }) => data.length)) return null;
+    if (!this.drawn || this.layers.isEmpty) return null;
     const { clientWidth: width, clientHeight: height } = this.plot;
     const url = await this.Plotly.toImage(this.plot, { format: "png", width, height });
     return `<img alt="${escape(this.figure.layout.title?.text ?? "chart")}" width="${width}" height="${height}" src="${url}">`;
   }
 
-  ended() {
-    clearTimeout(this.detailing);
+  onEnd() {
+    clearTimeout(this.detailTimer);
     this.Plotly?.purge(this.plot);
   }
 }
 
-function columns(buffers) {
-  return new Columns(buffers.map(floats));
-}
-
-function escape(text) {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
-}
-
-function steady(former, least, greatest) {
+// The former range if the values fit into it without too much space; otherwise a new one with margins.
+function steadyRange(former, least, greatest) {
   const span = greatest - least || Math.abs(greatest) * 1e-4 || 1;
-  const room = span * MARGIN_Y;
+  const margin = span * MARGIN_Y;
   const fits = former && former[0] <= least && former[1] >= greatest && former[1] - former[0] < span * 1.6;
-  return fits ? former : [least - room, greatest + room];
+  return fits ? former : [least - margin, greatest + margin];
 }
 
 export const show = ({ model, page, el }) => {

@@ -1,4 +1,4 @@
-// The points of a layer: columns of one length, the first of which is the time, ascending.
+// The points of a layer: columns of equal length, the first of which is the time, ascending.
 
 export class Columns {
   constructor(columns) {
@@ -17,7 +17,7 @@ export class Columns {
     return new Columns(this.all.map((column) => column.slice(start, stop)));
   }
 
-  // The place of the first point that is not before a time.
+  // The index of the first point at a time or later.
   since(time) {
     let low = 0;
     let high = this.length;
@@ -29,11 +29,11 @@ export class Columns {
     return low;
   }
 
-  // These points and then those; where those begin before these end they come in between.
+  // These points, then the others; sorted by time if the others begin before these end.
   followedBy(others) {
-    const joined = new Columns(this.all.map((column, i) => concat(column, others.all[i])));
-    const late = this.length && others.length && others.x[0] < this.x[this.length - 1];
-    return late ? joined.sorted() : joined;
+    const joined = new Columns(this.all.map((column, i) => concatenate(column, others.all[i])));
+    const overlap = this.length && others.length && others.x[0] < this.x[this.length - 1];
+    return overlap ? joined.sorted() : joined;
   }
 
   sorted() {
@@ -41,30 +41,30 @@ export class Columns {
     return this.at(order);
   }
 
-  at(places) {
-    return new Columns(this.all.map((column) => Float64Array.from(places, (place) => column[place])));
+  at(indices) {
+    return new Columns(this.all.map((column) => Float64Array.from(indices, (index) => column[index])));
   }
 
-  // With these points in the place of those between two times.
+  // With the points between two times replaced by others.
   between(since, until, others) {
     return this.slice(0, this.since(since)).followedBy(others).followedBy(this.slice(this.since(until)));
   }
 
-  // Of each stretch of so many milliseconds, up to a time, only the points with the least and the greatest values: what
-  // is left looks the same. Points between the times in `except` are all kept.
+  // Downsampled: keeps the points with the lowest and the highest values of each bucket of `width` milliseconds, so that a
+  // line looks the same. All points between the two times of the second argument are kept.
   thinned(width, [since, until]) {
     const keep = new Uint8Array(this.length);
     let start = 0;
     while (start < this.length) {
-      const stretch = Math.floor(this.x[start] / width);
+      const bucket = Math.floor(this.x[start] / width);
       let stop = start + 1;
-      while (stop < this.length && Math.floor(this.x[stop] / width) === stretch) stop++;
-      const whole = stop === this.length || (this.x[stop - 1] >= since && this.x[start] <= until);
-      if (whole) keep.fill(1, start, stop);
+      while (stop < this.length && Math.floor(this.x[stop] / width) === bucket) stop++;
+      const keepAll = stop === this.length || (this.x[stop - 1] >= since && this.x[start] <= until);
+      if (keepAll) keep.fill(1, start, stop);
       else for (const column of this.all.slice(1)) markExtremes(column, start, stop, keep);
       start = stop;
     }
-    return this.at(Array.from(keep.keys()).filter((place) => keep[place]));
+    return this.at(Array.from(keep.keys()).filter((index) => keep[index]));
   }
 }
 
@@ -82,9 +82,9 @@ function markExtremes(column, start, stop, keep) {
   keep[least] = keep[greatest] = 1;
 }
 
-function concat(a, b) {
-  const all = new Float64Array(a.length + b.length);
-  all.set(a);
-  all.set(b, a.length);
-  return all;
+function concatenate(a, b) {
+  const result = new Float64Array(a.length + b.length);
+  result.set(a);
+  result.set(b, a.length);
+  return result;
 }

@@ -1,32 +1,33 @@
-// The columns of a grid: its head, how wide they are, and which are shown.
+// The columns of a grid: header, widths, and which of them are shown.
 
 import { element } from "./live.js";
 
-const MOST_CHARS = 40; // of a text; the rest is in the tooltip
-const ROOM_PX = 20;
-const LEAST_PX = 32;
+const MAX_CHARS = 40; // of a text column; the tooltip has the whole text
+const PADDING_PX = 20;
+const MIN_WIDTH_PX = 32;
 
 export class Heading {
-  // `sortBy(name)` is called for a click on a column, `changed()` when others are shown; widths are the root's.
-  constructor(root, { sortBy, changed }) {
+  // `sortBy(name)` is called on a click on a column, `onChange()` when other columns are shown. Widths are set as
+  // properties of `root`.
+  constructor(root, { sortBy, onChange }) {
     this.root = root;
     this.sortBy = sortBy;
-    this.changed = changed;
-    this.widths = new Map(); // by column, as the user drew them
+    this.onChange = onChange;
+    this.widths = new Map(); // by column, as dragged by the user
     this.hidden = new Set();
-    this.shown = []; // the places of those that are
+    this.shown = []; // indices of the columns that are shown
     this.head = element("div", "fxlive-head");
     this.head.setAttribute("role", "row");
     this.picker = element("details", "fxlive-columns");
   }
 
-  take(records) {
+  setColumns(records) {
     this.columns = records.columns;
-    this.offer();
-    this.layOut();
+    this.buildPicker();
+    this.rebuild();
   }
 
-  layOut() {
+  rebuild() {
     const { columns } = this;
     this.shown = columns.map((_, c) => c).filter((c) => !this.hidden.has(columns[c].name));
     this.chars = columns.map(({ name }) => name.length + 2); // of the widest value so far
@@ -49,26 +50,26 @@ export class Heading {
     );
     this.fitted = "";
     this.fit();
-    this.changed();
+    this.onChange();
   }
 
   cell(role, c, at) {
     const { kind, key } = this.columns[c];
-    const made = element("div", "fxlive-cell");
-    made.setAttribute("role", role);
-    made.setAttribute("aria-colindex", at + 1);
-    made.dataset.right = kind === "number";
-    made.dataset.pinned = at === 0 && key;
-    return made;
+    const cell = element("div", "fxlive-cell");
+    cell.setAttribute("role", role);
+    cell.setAttribute("aria-colindex", at + 1);
+    cell.dataset.right = kind === "number";
+    cell.dataset.pinned = at === 0 && key;
+    return cell;
   }
 
-  // A column is as wide as its widest value so far, or as the user drew it.
+  // Makes each column as wide as its widest value so far, or as the user dragged it.
   fit() {
     this.charPx ||= this.measure();
     const px = this.shown.map((c) => {
       const { name, kind } = this.columns[c];
-      const chars = kind === "text" || kind === "name" ? Math.min(this.chars[c], MOST_CHARS) * 1.08 : this.chars[c];
-      return this.widths.get(name) ?? Math.ceil(chars * this.charPx) + ROOM_PX;
+      const chars = kind === "text" || kind === "name" ? Math.min(this.chars[c], MAX_CHARS) * 1.08 : this.chars[c];
+      return this.widths.get(name) ?? Math.ceil(chars * this.charPx) + PADDING_PX;
     });
     const fitted = `${px.map((width) => `${width}px`).join(" ")} 1fr`;
     if (fitted === this.fitted) return;
@@ -79,7 +80,7 @@ export class Heading {
 
   measure() {
     const probe = element("span", "", "0".repeat(20));
-    probe.style.position = "absolute"; // else it would be as wide as a column
+    probe.style.position = "absolute"; // otherwise it would be as wide as a column
     this.head.append(probe);
     const width = probe.getBoundingClientRect().width / 20;
     probe.remove();
@@ -92,13 +93,13 @@ export class Heading {
     const grip = event.target;
     grip.setPointerCapture(event.pointerId);
     grip.onpointermove = ({ clientX }) => {
-      this.widths.set(name, Math.max(LEAST_PX, Math.round(width + clientX - from)));
+      this.widths.set(name, Math.max(MIN_WIDTH_PX, Math.round(width + clientX - from)));
       this.fit();
     };
     grip.onpointerup = grip.onpointercancel = () => (grip.onpointermove = null);
   }
 
-  offer() {
+  buildPicker() {
     const list = element("div");
     for (const { name } of this.columns) {
       const label = element("label");
@@ -109,7 +110,7 @@ export class Heading {
         if (box.checked) this.hidden.delete(name);
         else if (this.shown.length > 1) this.hidden.add(name);
         else box.checked = true;
-        this.layOut();
+        this.rebuild();
       };
       label.append(box, ` ${name}`);
       list.append(label);

@@ -1,33 +1,33 @@
-// What every widget's view in the page is: it asks its model for everything, is told what is new, and says whether it
-// can be seen. One message from the kernel is one tick, with a part for each widget that has something to say.
+// View: the base class of every widget's view. It asks its model for a snapshot, receives changes, and reports whether it
+// is visible. One message from the kernel is one tick, with a part for each widget that has an update.
 
 import { keepStill } from "./stills.js";
 
-const PULSE_MS = 10_000; // a page that is closed or cut off says no goodbye: the kernel goes by what it hears
+const PULSE_MS = 10_000; // a page that is closed or cut off sends no message: the kernel notices its silence
 
-// The line from a kernel.
+// The connection to a kernel.
 
-const lines = new WeakMap();
+const connections = new WeakMap();
 
-function lineOf(page) {
-  if (!lines.has(page)) lines.set(page, new Line(page));
-  return lines.get(page);
+function connectionOf(page) {
+  if (!connections.has(page)) connections.set(page, new Connection(page));
+  return connections.get(page);
 }
 
-class Line {
+class Connection {
   constructor(page) {
     this.views = new Set();
-    this.next = null;
+    this.nextNumber = null;
     this.paused = false;
-    page.on("msg:custom", (tick, buffers) => this.take(tick, buffers));
+    page.on("msg:custom", (tick, buffers) => this.receive(tick, buffers));
   }
 
-  take({ n, parts, paused = false }, buffers) {
-    const lost = this.next !== null && n !== this.next;
-    this.next = n + 1;
+  receive({ n, parts, paused = false }, buffers) {
+    const lost = this.nextNumber !== null && n !== this.nextNumber;
+    this.nextNumber = n + 1;
     if (paused !== this.paused) {
       this.paused = paused;
-      for (const view of this.views) view.pause(paused);
+      for (const view of this.views) view.showPaused(paused);
     }
     let at = 0;
     for (const [key, content, count] of parts) {
@@ -35,57 +35,57 @@ class Line {
       for (const view of this.views) {
         if (view.key !== key) continue;
         try {
-          view.hear(content, own);
+          view.receive(content, own);
         } catch (error) {
-          view.failed(error.message); // and the others get theirs
+          view.showFailure(error.message); // the other views still get their parts
         }
       }
     }
-    if (lost) for (const view of this.views) view.miss();
+    if (lost) for (const view of this.views) view.missUpdate();
   }
 }
 
-// Drawing: when the page is ready for it, one view after the other, and for no more than half of the page's time.
+// Drawing: one view after the other, when the page is ready, for at most half of the page's time.
 
 const FRAME_MS = 12;
-const waiting = new Set();
-let planned = false;
+const toDraw = new Set();
+let scheduled = false;
 
-function plan(after_ms = 0) {
-  if (planned) return;
-  planned = true;
-  const frame = () => requestAnimationFrame(drawSome);
-  if (after_ms) setTimeout(frame, after_ms);
+function schedule(delay_ms = 0) {
+  if (scheduled) return;
+  scheduled = true;
+  const frame = () => requestAnimationFrame(drawViews);
+  if (delay_ms) setTimeout(frame, delay_ms);
   else frame();
 }
 
-function drawSome() {
-  planned = false;
+function drawViews() {
+  scheduled = false;
   const began = performance.now();
-  for (const view of waiting) {
-    waiting.delete(view);
+  for (const view of toDraw) {
+    toDraw.delete(view);
     try {
       view.drawNow();
     } catch (error) {
-      view.failed(error.message); // it does not stand still and say that it lives
+      view.showFailure(error.message); // a view that stands still must not look live
     }
     if (performance.now() - began > FRAME_MS) break;
   }
-  if (waiting.size) plan(performance.now() - began);
+  if (toDraw.size) schedule(performance.now() - began);
 }
 
-const WORDS = { kernel: "no kernel", unsubscribed: "not subscribed" };
+const BADGE_TEXTS = { kernel: "no kernel", unsubscribed: "not subscribed" };
 
 export class View {
   constructor({ model, page, el, kind }) {
     this.model = model;
     this.key = model.get("_key");
     this.manager = model.widget_manager;
-    this.line = lineOf(page);
+    this.connection = connectionOf(page);
     this.id = crypto.randomUUID?.() ?? String(Math.random());
-    this.begun = false; // the window has come
-    this.shown = true;
-    this.undo = [];
+    this.started = false; // whether a snapshot has been received
+    this.visible = true;
+    this.cleanups = [];
     this.root = document.createElement("div");
     this.root.className = `fxlive-live fxlive-${kind}`;
     this.root.innerHTML = `
@@ -97,101 +97,100 @@ export class View {
     el.append(this.root);
     [this.tools, this.badge, this.body] = ["tools", "badge", "body"].map((name) => this.part(name));
     this.build();
-    this.line.views.add(this);
-    this.pause(this.line.paused);
-    this.model.on("comm_live_update", () => this.kernelChanged());
+    this.connection.views.add(this);
+    this.showPaused(this.connection.paused);
+    this.model.on("comm_live_update", () => this.onKernelChange());
     this.watchVisibility();
     keepStill(this);
-    this.askAnew();
+    this.requestSnapshot();
   }
 
-  // What a kind of view does.
+  // Overridden by each kind of view.
 
-  build() {} // the elements in this.body and this.tools
-  cleared() {} // what was taken so far is of another time: none of it holds for what is taken next
-  take(_content, _buffers) {} // everything: begin (again)
-  news(_content, _buffers) {} // what is new; call this.soon() to have draw() called
+  build() {} // make the elements in this.body and this.tools
+  onReset() {} // the data was cleared: the next snapshot replaces everything that is shown
+  takeSnapshot(_content, _buffers) {} // start, or restart
+  takeChanges(_content, _buffers) {} // call this.drawSoon() to have draw() called
   draw() {}
-  request() { // what to say when asking for everything
+  snapshotRequest() { // what to send along with the request for a snapshot
     return {};
   }
-  async still() { // the view as HTML for a reader without a kernel; null where there is nothing to see
+  async still() { // the view as HTML for a reader without a kernel; null if it shows nothing
     return null;
   }
-  ended() {}
+  onEnd() {}
 
   // To the kernel.
 
-  tell(type, more = {}) {
+  send(type, more = {}) {
     try {
       this.model.send({ type, view: this.id, ...more });
     } catch {
-      this.say({ state: "kernel" }); // there is nobody to tell: the kernel has ended or was restarted
+      this.showBadge({ state: "kernel" }); // the kernel has ended or was restarted
     }
   }
 
   do(action, more = {}) {
-    this.tell("do", { action, ...more });
+    this.send("do", { action, ...more });
   }
 
-  askAnew() {
+  requestSnapshot() {
     this.missed = false;
-    this.tell("window", this.request());
+    this.send("snapshot", this.snapshotRequest());
   }
 
-  // What was meant for this view has been lost, or is not wanted now: it asks for everything when it can be seen.
-  miss() {
+  // An update was lost, or ignored because the view is hidden: ask for a snapshot as soon as the view is visible.
+  missUpdate() {
     this.missed = true;
-    this.begun = false;
-    if (this.shown) this.askAnew();
+    this.started = false;
+    if (this.visible) this.requestSnapshot();
   }
 
   // From the kernel.
 
-  hear(content, buffers) {
+  receive(content, buffers) {
     if (content.v !== undefined && content.v !== this.id) return;
-    if (!this.shown && content.v === undefined) return this.miss(); // it is for other views, which are seen
-    if (content.failed !== undefined) return this.failed(content.failed);
-    if (content.a === "window" || (content.a === undefined && content.layers)) {
+    if (!this.visible && content.v === undefined) return this.missUpdate(); // sent because other views are visible
+    if (content.failed !== undefined) return this.showFailure(content.failed);
+    if (content.a === "snapshot" || (content.a === undefined && content.layers)) {
       if (content.model) {
         this.modelId = content.model;
-        if (this.epoch !== undefined && this.epoch !== content.epoch) this.cleared();
+        if (this.epoch !== undefined && this.epoch !== content.epoch) this.onReset();
         this.epoch = content.epoch;
       }
-      this.begun = true;
-      this.take(content, buffers);
-    } else if (this.begun) {
-      this.news(content, buffers);
+      this.started = true;
+      this.takeSnapshot(content, buffers);
+    } else if (this.started) {
+      this.takeChanges(content, buffers);
     }
-    if (content.badge) this.say(content.badge);
+    if (content.badge) this.showBadge(content.badge);
   }
 
-  failed(text) {
-    this.say({ state: "failed", text: "not drawn" });
+  showFailure(text) {
+    this.showBadge({ state: "failed", text: "not drawn" });
     this.badge.title = `${text}\nClick to try again.`;
-    this.badge.onclick = () => this.askAnew();
-    this.begun = false;
+    this.badge.onclick = () => this.requestSnapshot();
+    this.started = false;
   }
 
-  async kernelChanged() {
+  async onKernelChange() {
     if (!this.modelId) return;
-    // Only the model itself knows; what anywidget hands out does not say.
+    // anywidget's wrapper of the model does not have comm_live.
     const model = await this.manager.get_model(this.modelId);
-    if (model.comm_live) this.askAnew();
-    else this.say({ state: "kernel" });
+    if (model.comm_live) this.requestSnapshot();
+    else this.showBadge({ state: "kernel" });
   }
 
-  pause(paused) {
+  showPaused(paused) {
     this.root.classList.toggle("fxlive-paused", paused);
   }
 
-  say(badge) {
-    this.fares = badge;
+  showBadge(badge) {
     this.badge.dataset.state = badge.state;
     this.badge.title = badge.why ?? "";
     this.badge.onclick = null;
     const since = badge.since ? ` since ${this.clock(badge.since)}` : "";
-    this.badge.textContent = (badge.text ?? WORDS[badge.state] ?? badge.state) + since;
+    this.badge.textContent = (badge.text ?? BADGE_TEXTS[badge.state] ?? badge.state) + since;
   }
 
   clock(ms) {
@@ -202,37 +201,37 @@ export class View {
 
   watchVisibility() {
     let inView = true;
-    const say = () => {
+    const update = () => {
       const visible = inView && !document.hidden;
-      if (visible === this.shown) return;
-      this.shown = visible;
-      if (visible && this.missed) this.askAnew();
-      else this.tell("visible", { visible });
-      if (visible) this.soon();
+      if (visible === this.visible) return;
+      this.visible = visible;
+      if (visible && this.missed) this.requestSnapshot();
+      else this.send("visible", { visible });
+      if (visible) this.drawSoon();
     };
-    const seen = new IntersectionObserver(
+    const observer = new IntersectionObserver(
       (entries) => {
         inView = entries[entries.length - 1].isIntersecting;
-        say();
+        update();
       },
       { rootMargin: "100px" },
     );
-    seen.observe(this.root);
-    this.undo.push(() => seen.disconnect());
-    this.listen(document, "visibilitychange", say);
-    const pulse = setInterval(() => this.shown && this.tell("visible", { visible: true }), PULSE_MS);
-    this.undo.push(() => clearInterval(pulse));
+    observer.observe(this.root);
+    this.cleanups.push(() => observer.disconnect());
+    this.listen(document, "visibilitychange", update);
+    const pulse = setInterval(() => this.visible && this.send("visible", { visible: true }), PULSE_MS);
+    this.cleanups.push(() => clearInterval(pulse));
   }
 
-  soon() {
-    waiting.add(this);
-    plan();
+  drawSoon() {
+    toDraw.add(this);
+    schedule();
   }
 
   drawNow() {
-    if (this.over || !this.begun || this.busy || !this.shown) return;
+    if (this.ended || !this.started || this.busy || !this.visible) return;
     this.draw();
-    this.changed = true; // since the last still
+    this.changedSinceStill = true;
   }
 
   // Elements.
@@ -241,27 +240,36 @@ export class View {
     return this.root.querySelector(`.fxlive-${name}`);
   }
 
-  listen(target, event, act, options) {
-    target.addEventListener(event, act, options);
-    this.undo.push(() => target.removeEventListener(event, act, options));
+  listen(target, event, handler, options) {
+    target.addEventListener(event, handler, options);
+    this.cleanups.push(() => target.removeEventListener(event, handler, options));
   }
 
   end() {
-    this.over = true;
-    waiting.delete(this);
-    this.line.views.delete(this);
-    for (const undo of this.undo) undo();
-    this.tell("gone");
-    this.ended();
+    this.ended = true;
+    toDraw.delete(this);
+    this.connection.views.delete(this);
+    for (const cleanup of this.cleanups) cleanup();
+    this.send("gone");
+    this.onEnd();
     this.root.remove();
   }
 }
 
 export function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  if (className) created.className = className;
+  if (text !== undefined) created.textContent = text;
+  return created;
+}
+
+// Sets a text without touching the page if it is the same.
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+export function escape(text) {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 export function floats(view) {
@@ -273,8 +281,8 @@ export function isDark() {
   return light === undefined ? matchMedia("(prefers-color-scheme: dark)").matches : light === "false";
 }
 
-export function onTheme(view, act) {
-  const rethemed = new MutationObserver(act);
-  rethemed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
-  view.undo.push(() => rethemed.disconnect());
+export function onTheme(view, handler) {
+  const observer = new MutationObserver(handler);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
+  view.cleanups.push(() => observer.disconnect());
 }

@@ -1,5 +1,5 @@
-// What each widget carries. The code of its kind is in the model that all widgets of a kernel share, so that it goes to
-// the page once: ES modules that import one another by "./name.js".
+// The code that each widget carries. The module of its kind is in the model that all widgets of a kernel share, so that
+// it is sent to the page once. These are ES modules that import one another by "./name.js".
 
 const versions = (globalThis[Symbol.for("fxlive.code")] ??= new Map());
 
@@ -8,9 +8,9 @@ function codeOf(page) {
   if (!versions.has(digest)) {
     const sources = page.get("_modules");
     const urls = new Map();
-    const url = (name) => {
+    const urlOf = (name) => {
       if (!urls.has(name)) {
-        const text = sources[name].replace(/ from "\.\/(\w+)\.js"/g, (_, other) => ` from "${url(other)}"`);
+        const text = sources[name].replace(/ from "\.\/(\w+)\.js"/g, (_, imported) => ` from "${urlOf(imported)}"`);
         urls.set(name, URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
       }
       return urls.get(name);
@@ -18,7 +18,7 @@ function codeOf(page) {
     const style = document.createElement("style");
     style.textContent = page.get("_css");
     document.head.append(style);
-    versions.set(digest, (name) => import(url(name)));
+    versions.set(digest, (name) => import(urlOf(name)));
   }
   return versions.get(digest);
 }

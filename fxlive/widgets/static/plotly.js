@@ -1,46 +1,46 @@
-// plotly.js, once for the page however many charts and kernels use it, and the page's colours as a template for it.
+// plotly.js, loaded once however many charts and kernels use it, and a template with the colours of the page.
 
 import { isDark } from "./live.js";
 
-const page = (globalThis[Symbol.for("fxlive.plotly")] ??= { versions: new Map(), loads: 0 });
+const shared = (globalThis[Symbol.for("fxlive.plotly")] ??= { versions: new Map(), loads: 0 });
 
 export function loadPlotly(model) {
   const version = model.get("_plotly_version");
-  if (!page.versions.has(version)) {
+  if (!shared.versions.has(version)) {
     const loading = unpack(model);
-    loading.catch(() => page.versions.delete(version));
-    page.versions.set(version, loading);
+    loading.catch(() => shared.versions.delete(version));
+    shared.versions.set(version, loading);
   }
-  return page.versions.get(version);
+  return shared.versions.get(version);
 }
 
 async function unpack(model) {
-  const holder = await model.widget_manager.get_model(model.get("_plotly"));
-  const stream = new Blob([holder.get("source")]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const sourceModel = await model.widget_manager.get_model(model.get("_plotly"));
+  const stream = new Blob([sourceModel.get("source")]).stream().pipeThrough(new DecompressionStream("gzip"));
   const text = await new Response(stream).text();
-  const other = Object.getOwnPropertyDescriptor(globalThis, "Plotly");
+  const former = Object.getOwnPropertyDescriptor(globalThis, "Plotly");
   const module = { exports: {} };
-  // With a module of its own and no `define`, it neither meets a loader of the page nor leaves a name in it.
+  // Own `module` and `exports` and no `define`: so it neither registers with a module loader of the page nor needs one.
   new Function("module", "exports", "define", text)(module, module.exports, undefined);
-  if (other) Object.defineProperty(globalThis, "Plotly", other);
+  if (former) Object.defineProperty(globalThis, "Plotly", former);
   else delete globalThis.Plotly;
-  page.loads += 1;
+  shared.loads += 1;
   return module.exports;
 }
 
 export const CONFIG = {
   displaylogo: false,
-  showSendToCloud: false, // plotly's default is a button that uploads the data
+  showSendToCloud: false, // this button would upload the data
   plotlyServerURL: "",
   showTips: false,
-  doubleClick: false, // it is ours: back to the live edge
+  doubleClick: false, // the chart handles it: back to the newest point
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "resetScale2d"],
 };
 
-// What the user's figure says of itself goes before it.
+// Returns the template. The figure's own settings take precedence over it.
 export function template(el) {
   const style = getComputedStyle(el);
-  const css = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;
+  const css = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
   const dark = isDark();
   const text = css("--jp-ui-font-color1", dark ? "#e0e0e0" : "#212121");
   const faint = css("--jp-ui-font-color2", dark ? "#a0a0a0" : "#616161");
@@ -51,7 +51,7 @@ export function template(el) {
     linecolor: grid,
     zerolinecolor: grid,
     tickfont: { color: faint },
-    title: { font: { color: faint, size: 11 } }, // no standoff: plotly would look for the place of labels that may not be
+    title: { font: { color: faint, size: 11 } }, // no standoff: plotly would measure tick labels that may not exist
     automargin: true,
   };
   return {

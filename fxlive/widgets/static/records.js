@@ -1,7 +1,9 @@
-// The rows of a grid: what came of each, how its values read, which of them a filter lets through, and their order.
+// The rows of a grid: their values, the text of each value, filter and sort order.
 
-const MOST_DECIMALS = 5;
-const META = 3; // lines before the columns: the row's number, the decimals of its prices, when it came
+import { floats } from "./live.js";
+
+const MAX_DECIMALS = 5;
+const META = 3; // lines before the columns: the row's number, the decimals of its prices, the time of receipt
 
 export class Records {
   constructor(columns) {
@@ -11,7 +13,7 @@ export class Records {
     this.decoder = new TextDecoder();
   }
 
-  named(name) {
+  columnIndex(name) {
     return this.columns.findIndex((column) => column.name === name);
   }
 
@@ -19,14 +21,14 @@ export class Records {
     names.forEach((name, i) => (this.names[start + i] = name));
   }
 
-  // Rows as they come from the kernel (grid.py); returns those that are new or have changed.
+  // Decodes rows from the kernel (grid.py). Returns the new and the changed ones.
   takeRows(buffers) {
     if (!buffers.length) return [];
     const { columns, names } = this;
     const lines = floats(buffers[0]);
     const texts = buffers[1] ? JSON.parse(this.decoder.decode(buffers[1])) : {};
     const count = lines.length / (META + columns.length);
-    const taken = [];
+    const rows = [];
     for (let i = 0; i < count; i++) {
       const number = lines[i];
       let row = this.byNumber.get(number);
@@ -42,31 +44,32 @@ export class Records {
         else values[c] = texts[c] ? texts[c][i] : Number.isNaN(value) ? null : value;
         if (kind === "number" && columns[c].digits === null) this.learnDecimals(columns[c], values[c]);
       }
-      row.before = row.values; // what a reader has seen so far, to show what has changed
+      row.before = row.values; // as the user sees them until the next drawing, which shows the differences
       row.values = values;
-      taken.push(row);
+      rows.push(row);
     }
-    return taken;
+    return rows;
   }
 
   drop(numbers) {
     for (const number of numbers) this.byNumber.delete(number);
   }
 
-  // Of numbers without a known form, all of a column get the decimals of the one that needs most.
+  // A column without a known number of decimals gets as many as the value that needs most.
   learnDecimals(column, value) {
-    while (value !== null && column.decimals < MOST_DECIMALS && Number(value.toFixed(column.decimals)) !== value) {
+    while (value !== null && column.decimals < MAX_DECIMALS && Number(value.toFixed(column.decimals)) !== value) {
       column.decimals += 1;
     }
   }
 
-  // What a reader sees of a value.
-  shown(row, c, value = row.values[c]) {
-    const text = this.plain(row, c, value);
+  // The text of a value as shown in its cell.
+  cellText(row, c, value = row.values[c]) {
+    const text = this.plainText(row, c, value);
     return this.columns[c].grouped ? text.replace(/\d{4,}/, (digits) => digits.replace(/\B(?=(\d{3})+$)/g, ",")) : text;
   }
 
-  plain(row, c, value = row.values[c]) {
+  // The same without thousands separators.
+  plainText(row, c, value = row.values[c]) {
     const column = this.columns[c];
     if (value === null || value === undefined) return "";
     if (typeof value === "string") return value;
@@ -76,12 +79,12 @@ export class Records {
     if (Math.abs(value) >= 1e15) return String(value);
     const digits = column.digits === "price" ? row.digits : (column.digits ?? column.decimals);
     if (!Number.isNaN(digits)) return value.toFixed(digits);
-    this.learnDecimals(column, value); // the price of something that is no currency pair
+    this.learnDecimals(column, value); // a price of a symbol that is not a currency pair
     return value.toFixed(column.decimals);
   }
 
-  // All of a value, for a tooltip and for a spreadsheet.
-  whole(row, c) {
+  // The full value as text, for tooltips and spreadsheets.
+  fullText(row, c) {
     const value = row.values[c];
     if (value === null || value === undefined) return "";
     if (this.columns[c].kind === "time") return time(value);
@@ -89,31 +92,32 @@ export class Records {
     return String(value);
   }
 
-  // Whether a filter lets a row through. Its words must all hold: `text` is in any column, `column:text` in that one,
-  // and `column>1`, with < >= <= = too, compares numbers. What names no column is text.
-  filter(written) {
-    const tests = written.trim().toLowerCase().split(/\s+/).filter(Boolean).map((word) => this.test(word));
-    return (row) => tests.every((holds) => holds(row));
+  // Returns a function that tells whether a row passes a filter. A row passes if it matches every word of it: `text`
+  // searches all columns, `column:text` one column, and `column>1` (also < >= <= =) compares numbers. A word that names
+  // no column is text.
+  filter(text) {
+    const tests = text.trim().toLowerCase().split(/\s+/).filter(Boolean).map((word) => this.wordTest(word));
+    return (row) => tests.every((matches) => matches(row));
   }
 
-  test(word) {
-    const has = (row, c, text) => this.plain(row, c).toLowerCase().includes(text);
+  wordTest(word) {
+    const contains = (row, c, text) => this.plainText(row, c).toLowerCase().includes(text);
     const [, name, relation, operand] = /^(\w+)(:|>=|<=|>|<|=)(.*)$/.exec(word) ?? [];
-    const c = name === undefined ? -1 : this.named(name);
+    const c = name === undefined ? -1 : this.columnIndex(name);
     const number = Number(operand);
-    if (c >= 0 && relation === ":") return (row) => has(row, c, operand);
+    if (c >= 0 && relation === ":") return (row) => contains(row, c, operand);
     if (c >= 0 && operand !== "" && !Number.isNaN(number)) {
-      const holds = RELATIONS[relation];
-      return (row) => row.values[c] !== null && holds(Number(row.values[c]), number);
+      const compare = COMPARISONS[relation];
+      return (row) => row.values[c] !== null && compare(Number(row.values[c]), number);
     }
-    if (c >= 0 && relation === "=") return (row) => this.plain(row, c).toLowerCase() === operand;
-    return (row) => this.columns.some((_, i) => has(row, i, word));
+    if (c >= 0 && relation === "=") return (row) => this.plainText(row, c).toLowerCase() === operand;
+    return (row) => this.columns.some((_, i) => contains(row, i, word));
   }
 
-  // Compares two rows by some columns, each with 1 for the least first or -1 for the greatest. What is missing comes
-  // last either way, and of equal rows the one that is there longer first, so that none changes places for nothing.
+  // Returns a function that compares two rows by columns, each with 1 for ascending or -1 for descending. Missing values
+  // come last either way. Equal rows are ordered by their number, so that the order is stable.
   comparison(sort) {
-    const by = sort.map(([name, direction]) => [this.named(name), direction]).filter(([c]) => c >= 0);
+    const by = sort.map(([name, direction]) => [this.columnIndex(name), direction]).filter(([c]) => c >= 0);
     return (a, b) => {
       for (const [c, direction] of by) {
         const [x, y] = [a.values[c], b.values[c]];
@@ -128,7 +132,7 @@ export class Records {
   }
 }
 
-const RELATIONS = {
+const COMPARISONS = {
   ">": (a, b) => a > b,
   "<": (a, b) => a < b,
   ">=": (a, b) => a >= b,
@@ -140,17 +144,13 @@ function time(ms) {
   return new Date(ms).toISOString().replace("T", " ").replace("Z", "");
 }
 
-function floats(view) {
-  return new Float64Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-// A text that a spreadsheet would take for a formula is kept one by an apostrophe before it.
+// An apostrophe before a text that a spreadsheet would take for a formula.
 export function harmless(text) {
   return /^(\s*[=+\-@＝＋－＠]|[\t\r\n])/.test(text) ? `'${text}` : text;
 }
 
-// As tab-separated lines, which every spreadsheet takes.
-export function separated(lines) {
+// Lines of cells as tab-separated text, which every spreadsheet accepts.
+export function tabSeparated(lines) {
   const cell = (text) => (/["\t\r\n]/.test(text) ? `"${text.replace(/"/g, '""').replace(/[\t\r\n]+/g, " ")}"` : text);
   return lines.map((line) => line.map(cell).join("\t")).join("\n");
 }

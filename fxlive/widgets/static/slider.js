@@ -1,21 +1,21 @@
-// The time slider of a replay: drag it, or use its keys, to go to another moment of the recording.
+// The time slider of a replay: the user drags it, or uses its keys, to seek to another time of the recording.
 
-import { View, element } from "./live.js";
+import { View, element, escape, setText } from "./live.js";
 
-const KEYS_REST_MS = 250; // so long after the last key it goes there
-const STEPS = 200; // of the recording, for an arrow key; page keys take ten
-const SHORTEST_STEP_MS = 1000;
-const LEAST_GAP = 0.002; // of the track: a shorter one could not be seen
+const KEY_DELAY_MS = 250; // from the last key press to the seek
+const STEPS = 200; // arrow keys move by this fraction of the recording, page keys by ten of them
+const MIN_STEP_MS = 1000;
+const MIN_GAP = 0.002; // of the track: a shorter gap would be invisible
 
 class SliderView extends View {
   build() {
-    this.s = {};
-    this.root.dataset.lmSuppressShortcuts = "true"; // keys in here are the slider's, not JupyterLab's
-    this.playing = element("button", "fxlive-button fxlive-play");
+    this.s = {}; // the values sent by the kernel (slider.py)
+    this.root.dataset.lmSuppressShortcuts = "true"; // JupyterLab must not handle keys typed here
+    this.playButton = element("button", "fxlive-button fxlive-play");
     this.now = element("span", "fxlive-now");
-    this.tools.before(this.playing, this.now);
+    this.tools.before(this.playButton, this.now);
     this.speed = element("select", "fxlive-picker");
-    this.speed.title = "How many times as fast as it was";
+    this.speed.title = "Speed of the replay; 1× is the original speed";
     this.speed.setAttribute("aria-label", "speed");
     this.tools.append(this.speed);
     this.track = element("div", "fxlive-track");
@@ -30,24 +30,24 @@ class SliderView extends View {
     const ends = element("div", "fxlive-ends");
     [this.start, this.end] = [element("span"), element("span")];
     ends.append(this.start, this.end);
-    this.trouble = element("div", "fxlive-trouble");
-    this.trouble.hidden = true;
-    this.body.append(this.track, ends, this.trouble);
-    this.listen(this.playing, "click", () => this.do(this.stands() ? "play" : "pause"));
+    this.error = element("div", "fxlive-trouble");
+    this.error.hidden = true;
+    this.body.append(this.track, ends, this.error);
+    this.listen(this.playButton, "click", () => this.do(this.isStopped() ? "play" : "pause"));
     this.listen(this.speed, "change", () => this.do("speed", { speed: JSON.parse(this.speed.value) }));
     this.listen(this.input, "input", () => this.preview());
     this.listen(this.input, "change", () => this.seek());
-    this.listen(this.input, "keydown", (event) => this.press(event));
-    this.listen(this.input, "pointermove", (event) => this.explain(event));
-    this.undo.push(() => clearTimeout(this.resting));
+    this.listen(this.input, "keydown", (event) => this.onKey(event));
+    this.listen(this.input, "pointermove", (event) => this.setTooltip(event));
+    this.cleanups.push(() => clearTimeout(this.seekTimer));
   }
 
   // From the kernel.
 
-  take(content) {
+  takeSnapshot(content) {
     const { start, end, gaps, speeds, s } = content;
-    Object.assign(this, { from: start, to: end, holes: gaps, speeds, s });
-    [this.input.min, this.input.max] = [0, Math.max(end - start, 1)]; // from the start, so that the steps are even
+    Object.assign(this, { from: start, to: end, gapList: gaps, speeds, s });
+    [this.input.min, this.input.max] = [0, Math.max(end - start, 1)]; // relative to the start, for exact steps
     const dates = [start, end].map(date);
     this.start.textContent = `${dates[0]} ${this.clock(start)}`;
     this.end.textContent = `${dates[0] === dates[1] ? "" : `${dates[1]} `}${this.clock(end)}`;
@@ -56,44 +56,45 @@ class SliderView extends View {
         const gap = element("div");
         const [left, right] = [since, until].map((ms) => this.share(ms));
         gap.style.left = `${left * 100}%`;
-        gap.style.width = `${Math.max(right - left, LEAST_GAP) * 100}%`;
+        gap.style.width = `${Math.max(right - left, MIN_GAP) * 100}%`;
         return gap;
       }),
     );
-    this.soon();
+    this.drawSoon();
   }
 
-  news({ s }) {
+  takeChanges({ s }) {
     Object.assign(this.s, s);
-    this.soon();
+    this.drawSoon();
   }
 
-  say(badge) {
-    super.say(badge);
-    this.cut = badge.state === "kernel";
-    if (!this.cut) return;
-    this.sought = undefined;
-    if (this.begun) this.draw();
+  showBadge(badge) {
+    super.showBadge(badge);
+    this.kernelGone = badge.state === "kernel";
+    if (!this.kernelGone) return;
+    this.target = undefined;
+    if (this.started) this.draw();
   }
 
-  // The user's hand.
+  // Seeking. `target` is the time that the user has chosen, shown until the replay has got there: until it has done more than
+  // `seeksBefore` seeks.
 
   preview() {
-    this.sought = this.from + Number(this.input.value);
-    this.soughtAfter = Infinity; // not before it is let go
-    this.soon();
+    this.target = this.from + Number(this.input.value);
+    this.seeksBefore = Infinity; // no seek before the user lets go
+    this.drawSoon();
   }
 
   seek() {
-    clearTimeout(this.resting);
-    this.sought = this.from + Number(this.input.value);
-    this.soughtAfter = this.s.seeks;
-    this.do("seek", { time: this.sought });
-    this.soon();
+    clearTimeout(this.seekTimer);
+    this.target = this.from + Number(this.input.value);
+    this.seeksBefore = this.s.seeks;
+    this.do("seek", { time: this.target });
+    this.drawSoon();
   }
 
-  press(event) {
-    const step = Math.max((this.to - this.from) / STEPS, SHORTEST_STEP_MS);
+  onKey(event) {
+    const step = Math.max((this.to - this.from) / STEPS, MIN_STEP_MS);
     const at = Number(this.input.value);
     const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 }[event.key];
     const to = { Home: 0, End: this.to - this.from }[event.key] ?? (steps && at + steps * step);
@@ -102,21 +103,22 @@ class SliderView extends View {
     event.stopPropagation();
     this.input.value = to;
     this.preview();
-    clearTimeout(this.resting);
-    this.resting = setTimeout(() => this.seek(), KEYS_REST_MS);
+    clearTimeout(this.seekTimer);
+    this.seekTimer = setTimeout(() => this.seek(), KEY_DELAY_MS);
   }
 
-  explain({ offsetX }) {
+  setTooltip({ offsetX }) {
     const width = this.gaps.clientWidth;
     const at = this.from + ((offsetX - (this.input.clientWidth - width) / 2) / width) * (this.to - this.from);
-    const near = (this.to - this.from) * LEAST_GAP;
-    const gap = this.holes?.find(([since, until]) => at >= since - near && at <= until + near);
-    this.input.title = gap ? `${this.clock(gap[0])}: nothing for ${Math.round((gap[1] - gap[0]) / 100) / 10} s: ${gap[2]}` : "";
+    const tolerance = (this.to - this.from) * MIN_GAP;
+    const gap = this.gapList?.find(([since, until]) => at >= since - tolerance && at <= until + tolerance);
+    const seconds = gap && Math.round((gap[1] - gap[0]) / 100) / 10;
+    this.input.title = gap ? `${this.clock(gap[0])}: no messages for ${seconds} s: ${gap[2]}` : "";
   }
 
   // Drawing.
 
-  stands() {
+  isStopped() {
     return this.s.halt === "paused" || this.s.halt === "ended";
   }
 
@@ -126,34 +128,34 @@ class SliderView extends View {
 
   draw() {
     const { s } = this;
-    if (s.seeks > this.soughtAfter && s.halt !== "seeking") this.sought = undefined;
-    if (s.over) this.sought = undefined;
-    const moment = this.sought ?? s.time;
-    const text = `${date(moment)} ${this.clock(moment)}`;
-    if (this.sought === undefined) this.input.value = s.time - this.from;
+    if (s.seeks > this.seeksBefore && s.halt !== "seeking") this.target = undefined;
+    if (s.over) this.target = undefined;
+    const time = this.target ?? s.time;
+    const text = `${date(time)} ${this.clock(time)}`;
+    if (this.target === undefined) this.input.value = s.time - this.from;
     this.input.setAttribute("aria-valuetext", text);
-    set(this.now, text);
-    this.now.dataset.sought = this.sought !== undefined;
-    this.root.style.setProperty("--fxlive-at", this.share(moment));
-    this.bubble.hidden = this.sought === undefined;
-    set(this.bubble, this.clock(moment).replace(" UTC", ""));
-    set(this.playing, s.halt === "ended" ? "Play again" : this.stands() ? "Play" : "Pause");
-    for (const part of [this.input, this.playing, this.speed]) part.disabled = Boolean(s.over || this.cut);
-    this.offer();
-    this.trouble.hidden = !s.error;
-    set(this.trouble, s.error ?? "");
+    setText(this.now, text);
+    this.now.dataset.sought = this.target !== undefined;
+    this.root.style.setProperty("--fxlive-at", this.share(time));
+    this.bubble.hidden = this.target === undefined;
+    setText(this.bubble, this.clock(time).replace(" UTC", ""));
+    setText(this.playButton, s.halt === "ended" ? "Play again" : this.isStopped() ? "Play" : "Pause");
+    for (const control of [this.input, this.playButton, this.speed]) control.disabled = Boolean(s.over || this.kernelGone);
+    this.drawSpeeds();
+    this.error.hidden = !s.error;
+    setText(this.error, s.error ?? "");
   }
 
-  // One that is none of these has been set in code.
-  offer() {
+  // The menu of speeds, with the current one added if it was set in code and is not on the menu.
+  drawSpeeds() {
     const speeds = this.speeds.includes(this.s.speed) ? this.speeds : [...this.speeds, this.s.speed];
-    const wanted = JSON.stringify([speeds, this.s.speed]);
-    if (wanted === this.offered) return;
-    this.offered = wanted;
+    const state = JSON.stringify([speeds, this.s.speed]);
+    if (state === this.drawnSpeeds) return;
+    this.drawnSpeeds = state;
     this.speed.replaceChildren(
       ...speeds.map((speed) => {
-        const chosen = speed === this.s.speed;
-        return new Option(speed === null ? "max" : `${speed}×`, JSON.stringify(speed), chosen, chosen);
+        const selected = speed === this.s.speed;
+        return new Option(speed === null ? "max" : `${speed}×`, JSON.stringify(speed), selected, selected);
       }),
     );
   }
@@ -166,14 +168,6 @@ class SliderView extends View {
 
 function date(ms) {
   return new Date(ms).toISOString().slice(0, 10);
-}
-
-function set(part, text) {
-  if (part.textContent !== text) part.textContent = text;
-}
-
-function escape(text) {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 export const show = ({ model, page, el }) => {

@@ -1,6 +1,6 @@
-// The status bar: the state of a session, its counters, and its buttons, each of which says what came of it.
+// The status bar: the state of a session, its counters, and its buttons with the outcome of the last one.
 
-import { View, element, isDark, onTheme } from "./live.js";
+import { View, element, escape, isDark, onTheme, setText } from "./live.js";
 
 const FIGURES = {
   rate: "Messages/s",
@@ -13,12 +13,12 @@ const FIGURES = {
   stale: "Stale",
   drift: "New columns",
 };
-const ASKS = {
+const QUESTIONS = {
   record: { label: "Record to the folder", value: "captures", yes: "Start" },
   export: { label: "Export to the folder", value: "exports", yes: "Export" },
   close: { label: "Close the session for good?", yes: "Close it" },
 };
-const MEANWHILE = {
+const PROGRESS = {
   pause: "pausing",
   resume: "resuming",
   record: "starting to record",
@@ -27,20 +27,20 @@ const MEANWHILE = {
   reconnect: "reconnecting",
   close: "closing",
 };
-const NO_KERNEL = "no kernel: there is nobody to do that";
+const NO_KERNEL = "no kernel: run the cell again";
 
 class StatusView extends View {
   build() {
-    this.s = {};
-    this.pressed = new Set(); // of which the kernel has not said anything yet
+    this.s = {}; // the values sent by the kernel (status.py)
+    this.pressed = new Set(); // actions that the kernel has not answered yet
     this.host = element("span", "fxlive-host");
     this.tools.before(this.host);
-    this.buttons = Object.fromEntries(["pause", "record", "export", "reconnect", "close"].map((name) => [name, this.button(name)]));
+    this.buttons = Object.fromEntries(["pause", "record", "export", "reconnect", "close"].map((name) => [name, this.newButton(name)]));
     this.tools.append(...Object.values(this.buttons));
     this.figures = Object.fromEntries(Object.entries(FIGURES).map(([name, label]) => [name, new Figure(label)]));
     const figures = element("div", "fxlive-figures");
     figures.append(...Object.values(this.figures).map(({ root }) => root));
-    this.troubles = element("div", "fxlive-troubles");
+    this.warnings = element("div", "fxlive-troubles");
     this.foot = element("div", "fxlive-foot");
     this.recording = element("span", "fxlive-recording");
     this.outcome = element("span", "fxlive-outcome");
@@ -48,54 +48,54 @@ class StatusView extends View {
     this.form = element("form", "fxlive-form");
     this.form.hidden = true;
     this.foot.append(this.recording, this.form, this.outcome);
-    this.body.append(figures, this.troubles, this.foot);
-    // The notebook's own keys are not for what is typed here.
+    this.body.append(figures, this.warnings, this.foot);
+    // JupyterLab must not handle keys typed here.
     this.listen(this.form, "keydown", (event) => {
       event.stopPropagation();
-      if (event.key === "Escape") this.endAsking();
+      if (event.key === "Escape") this.closeForm();
     });
     this.listen(this.form, "submit", (event) => {
       event.preventDefault();
-      const { asked } = this;
+      const { openQuestion } = this;
       const folder = this.input?.value;
-      this.endAsking();
-      this.press(asked, folder === undefined ? {} : { folder });
+      this.closeForm();
+      this.press(openQuestion, folder === undefined ? {} : { folder });
     });
-    const rethemed = () => this.root.classList.toggle("fxlive-dark", isDark());
-    rethemed();
-    onTheme(this, rethemed);
+    const updateTheme = () => this.root.classList.toggle("fxlive-dark", isDark());
+    updateTheme();
+    onTheme(this, updateTheme);
   }
 
-  button(name) {
-    const made = element("button", "fxlive-button");
-    made.dataset.do = name;
-    this.listen(made, "click", () => this.clicked(name));
-    return made;
+  newButton(name) {
+    const button = element("button", "fxlive-button");
+    button.dataset.do = name;
+    this.listen(button, "click", () => this.onClick(name));
+    return button;
   }
 
   // From the kernel.
 
-  take(content) {
+  takeSnapshot(content) {
     this.s = content.s;
     this.host.textContent = this.host.title = content.host;
     this.pressed.clear();
-    this.cut = false;
-    this.soon();
+    this.kernelGone = false;
+    this.drawSoon();
   }
 
-  news({ s }) {
+  takeChanges({ s }) {
     if (!s) return;
-    for (const action of Object.keys(s.work ?? {})) {
-      if (s.work[action][0] !== this.s.work?.[action]?.[0]) this.pressed.delete(action);
+    for (const action of Object.keys(s.outcomes ?? {})) {
+      if (s.outcomes[action][0] !== this.s.outcomes?.[action]?.[0]) this.pressed.delete(action);
     }
     Object.assign(this.s, s);
-    this.soon();
+    this.drawSoon();
   }
 
-  say(badge) {
-    super.say(badge);
+  showBadge(badge) {
+    super.showBadge(badge);
     if (badge.state !== "kernel") return;
-    this.cut = true;
+    this.kernelGone = true;
     if (this.pressed.size) this.refused = true;
     this.pressed.clear();
     this.draw();
@@ -103,38 +103,38 @@ class StatusView extends View {
 
   // The buttons.
 
-  clicked(name) {
+  onClick(name) {
     if (name === "pause") this.press(this.s.paused ? "resume" : "pause");
     else if (name === "record" && this.isRecording()) this.press("stop");
     else if (name === "reconnect") this.press("reconnect");
-    else if (this.asked === name) this.endAsking();
-    else this.ask(name);
+    else if (this.openQuestion === name) this.closeForm();
+    else this.openForm(name);
   }
 
-  ask(name) {
-    const { label, value, yes } = ASKS[name];
-    this.asked = name;
+  openForm(name) {
+    const { label, value, yes } = QUESTIONS[name];
+    this.openQuestion = name;
     this.input = value === undefined ? null : element("input");
-    const go = element("button", "fxlive-button", yes);
-    const no = element("button", "fxlive-button", name === "close" ? "Keep it open" : "Cancel");
-    no.type = "button";
-    no.addEventListener("click", () => this.endAsking());
+    const confirm = element("button", "fxlive-button", yes);
+    const cancel = element("button", "fxlive-button", name === "close" ? "Keep it open" : "Cancel");
+    cancel.type = "button";
+    cancel.addEventListener("click", () => this.closeForm());
     if (this.input) {
       this.input.value = value;
-      const named = element("label", "", `${label} `);
-      named.append(this.input);
-      this.form.replaceChildren(named, go, no);
+      const labelled = element("label", "", `${label} `);
+      labelled.append(this.input);
+      this.form.replaceChildren(labelled, confirm, cancel);
     } else {
-      this.form.replaceChildren(element("span", "", label), go, no);
+      this.form.replaceChildren(element("span", "", label), confirm, cancel);
     }
     this.form.hidden = false;
-    (this.input ?? no).focus();
+    (this.input ?? cancel).focus();
     this.input?.select();
     this.draw();
   }
 
-  endAsking() {
-    this.asked = null;
+  closeForm() {
+    this.openQuestion = null;
     this.form.hidden = true;
     this.form.replaceChildren();
     this.draw();
@@ -147,7 +147,7 @@ class StatusView extends View {
     this.do(action, more);
     if (!this.modelId) return;
     const model = await this.manager.get_model(this.modelId).catch(() => null);
-    if (!model?.comm_live || this.kernelIsDead(model)) this.say({ state: "kernel" });
+    if (!model?.comm_live || this.kernelIsDead(model)) this.showBadge({ state: "kernel" });
   }
 
   kernelIsDead(model) {
@@ -159,80 +159,90 @@ class StatusView extends View {
     return this.s.recording && this.s.recording.state !== "stopped";
   }
 
-  atWork(...actions) {
-    return actions.some((action) => this.pressed.has(action) || this.s.work?.[action]?.[1] === "busy");
+  isBusy(...actions) {
+    return actions.some((action) => this.pressed.has(action) || this.s.outcomes?.[action]?.[1] === "busy");
   }
 
   // Drawing.
 
   draw() {
-    this.root.dataset.cut = Boolean(this.cut);
+    this.root.dataset.cut = Boolean(this.kernelGone);
     this.drawButtons();
     this.drawFigures();
-    this.drawTroubles();
+    this.drawWarnings();
     this.drawRecording();
     this.drawOutcome();
   }
 
   drawButtons() {
     const { state, paused, replay } = this.s;
-    const over = state === "closed";
-    const set = (name, text, title, usable, ...actions) => {
+    const closed = state === "closed";
+    const set = (name, text, title, enabled, ...actions) => {
       const button = this.buttons[name];
-      if (button.textContent !== text) button.textContent = text;
+      setText(button, text);
       button.title = title;
-      button.disabled = this.atWork(...actions) || !usable;
+      button.disabled = this.isBusy(...actions) || !enabled;
     };
-    const what = replay ? "the replay" : "the drawing of all charts; data keeps coming";
-    set("pause", paused ? "Resume" : "Pause", `${paused ? "Resume" : "Pause"} ${what}`, !over || paused, "pause", "resume");
+    const pauseText = paused ? "Resume" : "Pause";
+    const pauseTitle = `${pauseText} ${replay ? "the replay" : "the drawing of all charts; data keeps coming"}`;
+    set("pause", pauseText, pauseTitle, !closed || paused, "pause", "resume");
     this.buttons.pause.setAttribute("aria-pressed", String(Boolean(paused)));
     const recording = this.isRecording();
-    const live = !over && state !== "failed";
-    set("record", recording ? "Stop" : "Record", recording ? "Stop recording" : "Record what comes from now on", live || recording, "record", "stop");
+    const canRecord = !closed && state !== "failed";
+    const recordTitle = recording ? "Stop recording" : "Record all messages from now on";
+    set("record", recording ? "Stop" : "Record", recordTitle, canRecord || recording, "record", "stop");
     this.buttons.record.dataset.on = Boolean(recording);
-    set("export", "Export", "Write what is in memory to Parquet files", true, "export");
-    const again = replay ? "Play the recording from its beginning" : "Drop the connection and come back";
-    set("reconnect", "Reconnect", again, !over && (!replay || state === "failed"), "reconnect");
-    set("close", "Close", "Close the session", !over, "close");
+    set("export", "Export", "Write the rows in memory to Parquet files", true, "export");
+    const reconnectTitle = replay ? "Replay the recording from its beginning" : "Drop the connection and reconnect";
+    set("reconnect", "Reconnect", reconnectTitle, !closed && (!replay || state === "failed"), "reconnect");
+    set("close", "Close", "Close the session", !closed, "close");
   }
 
   drawFigures() {
     const { s, figures } = this;
     if (s.messages === undefined) return;
     const count = (n, more = "", title = "") => [whole(n), more, n > 0, title];
-    figures.rate.show(decimal(s.rate_per_s), `${whole(s.messages)} in all`);
-    // Of a market that is played again the time is another, and so is that of one which runs faster than ours.
+    figures.rate.show(decimal(s.rate_per_s), `${whole(s.messages)} in total`);
+    // There is no latency if the market's clock differs from ours: in a replay, or in a simulated market that runs faster.
     const known = s.p50_ms !== null;
-    const latency = known ? [`${decimal(s.p50_ms)} ms`, `p99 ${decimal(s.p99_ms)} ms`] : ["–", s.messages ? "clocks differ" : ""];
+    const unknown = ["–", s.messages ? "clocks differ" : ""];
+    const latency = known ? [`${decimal(s.p50_ms)} ms`, `p99 ${decimal(s.p99_ms)} ms`] : unknown;
     figures.latency.show(...latency, false, "From the platform's timestamp to receipt: the median, and the 99th percentile");
     figures.connected.show(s.connected_s === null ? "–" : span(s.connected_s), "");
     const { gap } = s;
-    const last = gap && (gap.lasts ? "one goes on" : `last ${span(gap.s)}`);
-    figures.gaps.show(...count(s.gaps, last ?? "", gap ? `The last: since ${this.clock(gap.start)}, ${span(gap.s)}${gap.lasts ? " so far" : ""}: ${gap.why}` : ""));
-    figures.rejected.show(...count(s.rejected, "", "Messages that could not be taken: rejected()"));
-    figures.duplicates.show(whole(s.duplicates), "", false, "Messages whose id had come before; they are left out");
-    figures.dropped.show(...count(s.dropped, s.callback_errors ? `${whole(s.callback_errors)} errors` : "by callbacks", "Messages that callbacks or streams were too slow for"));
+    const lastGap = gap ? (gap.lasts ? "one ongoing" : `last ${span(gap.s)}`) : "";
+    const gapLength = gap && `${span(gap.s)}${gap.lasts ? " so far" : ""}`;
+    const gapTitle = gap ? `The last: since ${this.clock(gap.start)}, ${gapLength}: ${gap.why}` : "";
+    figures.gaps.show(...count(s.gaps, lastGap, gapTitle));
+    figures.rejected.show(...count(s.rejected, "", "Messages that could not be read: see rejected()"));
+    figures.duplicates.show(whole(s.duplicates), "", false, "Messages with an id that was received before; they are left out");
+    const droppedNote = s.callback_errors ? `${whole(s.callback_errors)} errors` : "by callbacks";
+    figures.dropped.show(...count(s.dropped, droppedNote, "Messages not delivered because callbacks or streams were too slow"));
     figures.stale.show(...count(s.stale.length, s.stale.join(", "), s.stale.join(", ")));
     figures.drift.show(...count(s.drift, s.drift ? "not documented" : "", s.drift_names));
   }
 
-  drawTroubles() {
+  drawWarnings() {
     const { gap, error, state, recording, paused, replay, halt, stale } = this.s;
     const lines = [];
-    const say = (text, is = "warn") => lines.push([text, is]);
-    if (state === "failed" && error) say(error, "bad");
-    if (paused && halt !== "ended") say(replay ? "The replay is paused." : "Charts are paused; data keeps coming.");
-    if (gap?.lasts && state === "reconnecting") say(`Away for ${span(gap.s)}, since ${this.clock(gap.start)}: ${gap.why}`);
-    for (const name of stale ?? []) say(`${name} is silent.`);
-    if (recording?.state === "stalled") say(`The recording is stalled: ${recording.error}; ${whole(recording.waiting)} rows wait.`, "bad");
-    if (recording?.dropped) say(`The recording has lost ${whole(recording.dropped)} rows.`, "bad");
-    const said = JSON.stringify(lines);
-    if (said === this.saidTroubles) return;
-    this.saidTroubles = said;
-    this.troubles.replaceChildren(
-      ...lines.map(([text, is]) => {
+    const add = (text, severity = "warn") => lines.push([text, severity]);
+    if (state === "failed" && error) add(error, "bad");
+    if (paused && halt !== "ended") add(replay ? "The replay is paused." : "Charts are paused; data keeps coming.");
+    if (gap?.lasts && state === "reconnecting") {
+      add(`Disconnected for ${span(gap.s)}, since ${this.clock(gap.start)}: ${gap.why}`);
+    }
+    for (const name of stale ?? []) add(`${name} is silent.`);
+    if (recording?.state === "stalled") {
+      add(`The recording is stalled: ${recording.error}; ${whole(recording.waiting)} rows wait.`, "bad");
+    }
+    if (recording?.dropped) add(`The recording has lost ${whole(recording.dropped)} rows.`, "bad");
+    const text = JSON.stringify(lines);
+    if (text === this.drawnWarnings) return;
+    this.drawnWarnings = text;
+    this.warnings.replaceChildren(
+      ...lines.map(([text, severity]) => {
         const line = element("div", "", text);
-        line.dataset.is = is;
+        line.dataset.is = severity;
         return line;
       }),
     );
@@ -248,21 +258,24 @@ class StatusView extends View {
   }
 
   drawOutcome() {
-    let [, is, text] = Object.values(this.s.work ?? {}).reduce((a, b) => (b[0] > a[0] ? b : a), [0, "done", ""]);
+    const outcomes = Object.values(this.s.outcomes ?? {});
+    let [, state, text] = outcomes.reduce((a, b) => (b[0] > a[0] ? b : a), [0, "done", ""]);
     const pressed = [...this.pressed].at(-1);
-    if (pressed) [is, text] = ["busy", MEANWHILE[pressed]];
-    if (this.refused) [is, text] = ["failed", NO_KERNEL];
-    else if (is === "busy") text = `${text} …`;
-    this.outcome.dataset.is = is;
-    if (this.outcome.textContent !== text) this.outcome.textContent = text;
+    if (pressed) [state, text] = ["busy", PROGRESS[pressed]];
+    if (this.refused) [state, text] = ["failed", NO_KERNEL];
+    else if (state === "busy") text = `${text} …`;
+    this.outcome.dataset.is = state;
+    setText(this.outcome, text);
     this.outcome.hidden = !this.form.hidden;
   }
 
   async still() {
     const figures = Object.values(this.figures).map(({ root }) => [...root.children].map((part) => part.textContent));
-    const cells = (place) => figures.map((texts) => `<td>${escape(texts[place])}</td>`).join("");
-    const head = `${escape(this.s.state)}</b> to ${escape(this.host.textContent)}, ${new Date().toISOString().slice(0, 10)}`;
-    return `<div><b>${head} ${this.clock(Date.now())}</div><table>${[0, 1, 2].map((n) => `<tr>${cells(n)}</tr>`).join("")}</table>`;
+    const cells = (index) => figures.map((texts) => `<td>${escape(texts[index])}</td>`).join("");
+    const rows = [0, 1, 2].map((index) => `<tr>${cells(index)}</tr>`);
+    const date = new Date().toISOString().slice(0, 10);
+    const head = `<b>${escape(this.s.state)}</b> to ${escape(this.host.textContent)}, ${date} ${this.clock(Date.now())}`;
+    return `<div>${head}</div><table>${rows.join("")}</table>`;
   }
 }
 
@@ -275,8 +288,8 @@ class Figure {
   }
 
   show(value, more, warn = false, title = "") {
-    if (this.value.textContent !== value) this.value.textContent = value;
-    if (this.more.textContent !== more) this.more.textContent = more;
+    setText(this.value, value);
+    setText(this.more, more);
     this.root.dataset.is = warn ? "warn" : "calm";
     this.root.title = title;
   }
@@ -308,10 +321,6 @@ function size(bytes) {
     power += 1;
   }
   return `${power && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${unit[power]}`;
-}
-
-function escape(text) {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 export const show = ({ model, page, el }) => {

@@ -1,12 +1,12 @@
-// Metric tiles: a number each, with its change and its recent past, and the platform's components as chips.
+// Metric tiles: each shows a number with its change and recent history. The platform's components are chips.
 
 import { Columns } from "./columns.js";
-import { View, element, floats, isDark, onTheme } from "./live.js";
+import { View, element, escape, floats, isDark, onTheme } from "./live.js";
 
-const MOST_POINTS = 2_000; // of a group; more are thinned
-const STRETCHES = 200; // of a sparkline
+const MAX_POINTS = 2_000; // of a group; more are downsampled
+const BUCKETS = 200; // of a sparkline
 const HEIGHT = 28;
-const ROOM = 3; // above and below a sparkline, for its stroke and its end
+const MARGIN = 3; // above and below a sparkline, for its stroke and its end
 const SVG = "http://www.w3.org/2000/svg";
 
 class TilesView extends View {
@@ -21,81 +21,80 @@ class TilesView extends View {
     this.more.hidden = true;
     this.body.append(this.message, this.waiting, this.sections, this.more);
     this.groups = [];
-    this.pending = [];
-    const rethemed = () => this.root.classList.toggle("fxlive-dark", isDark());
-    rethemed();
-    onTheme(this, rethemed);
+    const updateTheme = () => this.root.classList.toggle("fxlive-dark", isDark());
+    updateTheme();
+    onTheme(this, updateTheme);
   }
 
   // From the kernel.
 
-  take(content, buffers) {
+  takeSnapshot(content, buffers) {
     this.windowMs = content.window_ms;
     this.currency = content.currency;
-    this.pending = [];
     let at = 0;
     this.groups = content.groups.map(({ title, metrics, former }) => {
       const points = new Columns(buffers.slice(at, (at += metrics.length + 1)).map(floats));
       const tiles = metrics.map((metric, i) => new Tile(metric, former[i], this.currency, lastOf(points.all[i + 1])));
       return { title, points, tiles };
     });
-    this.sections.replaceChildren(...this.groups.map(sectionOf));
+    this.sections.replaceChildren(...this.groups.map(newSection));
     this.sections.style.setProperty("--fxlive-tiles", Math.max(1, ...this.groups.map(({ tiles }) => tiles.length)));
     this.more.hidden = !content.left_out;
-    this.more.textContent = content.left_out ? `and ${content.left_out} more periods that are not shown` : "";
-    this.waitFor(content.waiting);
-    this.takeSystem(content.system);
-    this.soon();
+    this.more.textContent = content.left_out ? `${content.left_out} more periods are not shown` : "";
+    this.showWaiting(content.waiting);
+    this.showSystem(content.system);
+    this.drawSoon();
   }
 
-  news(content, buffers) {
-    if (content.all) return this.take(content, buffers);
-    if (content.waiting) this.waitFor(content.waiting);
-    if (content.system) this.takeSystem(content.system);
+  takeChanges(content, buffers) {
+    if (content.all) return this.takeSnapshot(content, buffers);
+    if (content.waiting) this.showWaiting(content.waiting);
+    if (content.system) this.showSystem(content.system);
     let at = 0;
-    for (const place of content.g ?? []) {
-      const group = this.groups[place];
+    for (const index of content.g ?? []) {
+      const group = this.groups[index];
       this.takePoints(group, new Columns(buffers.slice(at, (at += group.tiles.length + 1)).map(floats)));
     }
-    this.soon();
+    this.drawSoon();
   }
 
   takePoints(group, points) {
     const newest = group.points.length ? group.points.x[group.points.length - 1] : -Infinity;
     group.tiles.forEach((tile, i) => {
       points.all[i + 1].forEach((value, n) => {
-        if (points.x[n] >= newest) tile.take(value); // one that comes late has its place in the past alone
+        if (points.x[n] >= newest) tile.update(value); // a late value only appears in the sparkline
       });
     });
     group.points = group.points.followedBy(points);
-    const old = group.points.since(group.points.x[group.points.length - 1] - this.windowMs);
-    if (old > 1) group.points = group.points.slice(old - 1); // with the one whose value the window begins with
-    if (group.points.length > Math.max(MOST_POINTS, 2 * (group.thinnedTo ?? 0))) {
+    const first = group.points.since(group.points.x[group.points.length - 1] - this.windowMs);
+    if (first > 1) group.points = group.points.slice(first - 1); // with the point whose value holds at the window's start
+    if (group.points.length > Math.max(MAX_POINTS, 2 * (group.thinnedTo ?? 0))) {
       const { x } = group.points;
-      group.points = group.points.thinned(Math.max((x[x.length - 1] - x[0]) / STRETCHES, 1), [Infinity, -Infinity]);
+      group.points = group.points.thinned(Math.max((x[x.length - 1] - x[0]) / BUCKETS, 1), [Infinity, -Infinity]);
       group.thinnedTo = group.points.length;
     }
   }
 
-  waitFor(text) {
+  showWaiting(text) {
     this.waiting.hidden = this.groups.length > 0;
     this.waiting.textContent = text;
   }
 
-  takeSystem(system) {
+  showSystem(system) {
     this.system = system;
-    const said = system?.message ?? "";
+    const message = system?.message ?? "";
     this.chips.replaceChildren(
-      ...(system?.chips ?? []).map(({ name, status, is }) => {
-        const chip = element("span", "fxlive-chip", is === "well" ? name : `${name} ${status.toLowerCase()}`);
-        chip.dataset.is = is;
-        chip.title = `${name}: ${status}, ${this.clock(system.at)}${said && `\n${said}`}`;
+      ...(system?.chips ?? []).map(({ name, status, condition }) => {
+        const text = condition === "good" ? name : `${name} ${status.toLowerCase()}`;
+        const chip = element("span", "fxlive-chip", text);
+        chip.dataset.condition = condition;
+        chip.title = `${name}: ${status}, ${this.clock(system.at)}${message && `\n${message}`}`;
         return chip;
       }),
     );
-    const well = !system || system.chips.every(({ is }) => is === "well");
-    this.message.hidden = well || !said;
-    this.message.textContent = well ? "" : said;
+    const allGood = !system || system.chips.every(({ condition }) => condition === "good");
+    this.message.hidden = allGood || !message;
+    this.message.textContent = allGood ? "" : message;
   }
 
   // Drawing.
@@ -109,8 +108,8 @@ class TilesView extends View {
 
   async still() {
     if (!this.groups.length) return null;
-    const colour = getComputedStyle(this.root).getPropertyValue("--jp-brand-color1").trim() || "#1976d2";
-    const rows = this.groups.flatMap(({ title, tiles }) => tiles.map((tile) => tile.still(title, colour)));
+    const color = getComputedStyle(this.root).getPropertyValue("--jp-brand-color1").trim() || "#1976d2";
+    const rows = this.groups.flatMap(({ title, tiles }) => tiles.map((tile) => tile.still(title, color)));
     const chips = (this.system?.chips ?? []).map(({ name, status }) => `${escape(name)}: ${escape(status.toLowerCase())}`);
     const newest = Math.max(...this.groups.map(({ points }) => points.x[points.length - 1]));
     const asOf = `${new Date(newest).toISOString().slice(0, 10)} ${this.clock(newest)}`;
@@ -118,7 +117,7 @@ class TilesView extends View {
   }
 }
 
-function sectionOf({ title, tiles }) {
+function newSection({ title, tiles }) {
   const section = element("section");
   const grid = element("div", "fxlive-grid-of-tiles");
   grid.append(...tiles.map(({ root }) => root));
@@ -134,9 +133,9 @@ class Tile {
     const label = element("div", "fxlive-tile-label", this.name);
     label.title = this.name;
     const numbers = element("div", "fxlive-tile-numbers");
-    this.shown = element("span", "fxlive-tile-value");
+    this.valueText = element("span", "fxlive-tile-value");
     this.change = element("span", "fxlive-tile-change");
-    numbers.append(this.shown, this.change);
+    numbers.append(this.valueText, this.change);
     this.spark = document.createElementNS(SVG, "svg");
     this.spark.setAttribute("class", "fxlive-spark");
     this.spark.setAttribute("viewBox", `0 0 100 ${HEIGHT}`);
@@ -151,7 +150,7 @@ class Tile {
     this.root.append(label, numbers, this.spark);
   }
 
-  take(value) {
+  update(value) {
     if (Number.isNaN(value) || value === this.value) return;
     if (!Number.isNaN(this.value)) this.former = this.value;
     this.value = value;
@@ -159,35 +158,35 @@ class Tile {
 
   draw(x, y, left) {
     const { unit, good } = this.metric;
-    this.shown.textContent = this.shown.title = format(this.value, unit);
-    const by = this.former === null ? 0 : this.value - this.former;
-    this.change.textContent = by ? `${by > 0 ? "▲" : "▼"} ${format(Math.abs(by), unit, true)}` : "";
-    // A drawdown may be told as a positive or as a negative amount: the further from nothing, the worse.
-    const grown = good === "down" ? Math.abs(this.value) - Math.abs(this.former) : by;
-    this.change.dataset.is = !by || good === "neither" ? "neither" : grown > 0 === (good === "up") ? "good" : "bad";
-    this.change.title = by ? `${format(this.former, unit)} before` : "";
+    this.valueText.textContent = this.valueText.title = format(this.value, unit);
+    const change = this.former === null ? 0 : this.value - this.former;
+    this.change.textContent = change ? `${change > 0 ? "▲" : "▼"} ${format(Math.abs(change), unit, true)}` : "";
+    // Platforms report a drawdown as a positive or as a negative amount: the further from zero, the worse.
+    const growth = good === "down" ? Math.abs(this.value) - Math.abs(this.former) : change;
+    this.change.dataset.is = !change || good === "neither" ? "neither" : growth > 0 === (good === "up") ? "good" : "bad";
+    this.change.title = change ? `${format(this.former, unit)} before` : "";
     const [line, end, zero] = sparkline(x, y, left);
     this.line.setAttribute("d", line);
     this.end.setAttribute("d", end);
     this.zero.setAttribute("d", zero);
   }
 
-  still(title, colour) {
+  still(title, color) {
     const paths = [this.line, this.end].map(
       (path, i) =>
-        `<path d="${path.getAttribute("d")}" fill="none" stroke="${colour}" stroke-width="${i ? 5 : 1.5}" ` +
+        `<path d="${path.getAttribute("d")}" fill="none" stroke="${color}" stroke-width="${i ? 5 : 1.5}" ` +
         'stroke-linecap="round" stroke-linejoin="round" vector-effect="non-scaling-stroke"/>',
     );
     const svg =
       `<svg xmlns="${SVG}" width="160" height="${HEIGHT}" viewBox="0 0 100 ${HEIGHT}" ` +
       `preserveAspectRatio="none">${paths.join("")}</svg>`;
-    const cells = [title, this.name, this.shown.textContent, this.change.textContent];
+    const cells = [title, this.name, this.valueText.textContent, this.change.textContent];
     const picture = `<img alt="" width="160" height="${HEIGHT}" src="data:image/svg+xml;base64,${btoa(svg)}">`;
     return `<tr>${cells.map((text) => `<td>${escape(text)}</td>`).join("")}<td>${picture}</td></tr>`;
   }
 }
 
-// The line of a value that stays until the next comes, of each stretch its extremes; its end; and where nothing is.
+// Returns three SVG paths: the line, as steps because a value holds until the next one; the dot at its end; the zero line.
 function sparkline(x, y, left) {
   const right = x[x.length - 1];
   const span = right - left || 1;
@@ -200,7 +199,7 @@ function sparkline(x, y, left) {
   const across = (ms) => (Math.max(0, ((ms - left) / span) * 100)).toFixed(2);
   const height = greatest - least;
   const down = (value) =>
-    (height ? ROOM + ((greatest - value) / height) * (HEIGHT - 2 * ROOM) : HEIGHT / 2).toFixed(2);
+    (height ? MARGIN + ((greatest - value) / height) * (HEIGHT - 2 * MARGIN) : HEIGHT / 2).toFixed(2);
   let line = "";
   let last = NaN;
   for (let i = 0; i < x.length; i++) {
@@ -218,22 +217,18 @@ const DIGITS = {
   money: new Intl.NumberFormat("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 }),
   count: new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }),
   number: new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 }),
-  great: new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 5 }),
+  compact: new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 5 }),
 };
 
 function format(value, unit, change = false) {
   if (value === null || Number.isNaN(value)) return "–";
-  const digits = Math.abs(value) >= 1e9 ? DIGITS.great : unit === "count" && value % 1 ? DIGITS.number : DIGITS[unit];
+  const digits = Math.abs(value) >= 1e9 ? DIGITS.compact : unit === "count" && value % 1 ? DIGITS.number : DIGITS[unit];
   const text = digits.format(value).replace(/^-/, "−");
-  return unit === "percent" ? text + (change ? " pp" : "%") : text; // of percentages, a change is in points
+  return unit === "percent" ? text + (change ? " pp" : "%") : text; // changes of percentages are in percentage points
 }
 
 function lastOf(values) {
   return values.findLast((value) => !Number.isNaN(value)) ?? NaN;
-}
-
-function escape(text) {
-  return text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 export const show = ({ model, page, el }) => {

@@ -1,6 +1,6 @@
-// Time in a zone. plotly shows milliseconds as if they were UTC; so a time is moved by what its zone is ahead of UTC.
+// Local times of a zone. plotly has no time zones and shows milliseconds as UTC, so the zone's offset is added to them.
 
-const BLOCK_MS = 900_000; // no zone changes its offset but at a quarter of an hour
+const BLOCK_MS = 900_000; // zones change their offset only at a multiple of 15 minutes
 
 const zones = new Map();
 
@@ -29,14 +29,15 @@ export class Zone {
     if (this.name === "UTC") return 0;
     const block = Math.floor(ms / BLOCK_MS);
     if (!this.offsets.has(block)) {
-      const at = block * BLOCK_MS;
-      const parts = Object.fromEntries(this.format.formatToParts(at).map(({ type, value }) => [type, Number(value)]));
+      const start = block * BLOCK_MS;
+      const parts = Object.fromEntries(this.format.formatToParts(start).map(({ type, value }) => [type, Number(value)]));
       const wall = Date.UTC(parts.year, parts.month - 1, parts.day, parts.hour, parts.minute, parts.second);
-      this.offsets.set(block, wall - at);
+      this.offsets.set(block, wall - start);
     }
     return this.offsets.get(block);
   }
 
+  // A time in UTC as local time, both in milliseconds.
   wall(ms) {
     return ms + this.offset(ms);
   }

@@ -1,7 +1,7 @@
-"""The alerts feed: the platform's alerts, the newest first, with what the user has acknowledged.
+"""The alerts feed: the platform's alerts, newest first. The user can acknowledge them.
 
-The platform has no message for it, so that an alert was acknowledged is known here alone: it lives in the widget, and
-so in all its views, for as long as the kernel runs.
+The platform has no message for acknowledgements. They are stored in the widget, so all its views show them, and they
+are lost when the kernel ends.
 """
 
 from __future__ import annotations
@@ -12,104 +12,107 @@ from fxlive.errors import UnknownOption
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.base import LiveWidget
-from fxlive.widgets.charts.layers import Badge, Fares
-from fxlive.widgets.tables.following import Followed
+from fxlive.widgets.charts.layers import Badge, DataStatus
+from fxlive.widgets.tables.row_tracker import RowTracker
 
 MAX_ALERTS = 500
 MAX_CHARS = 2_000
-"""How much of a text goes to the page."""
-_MOST_A_TICK = 100
+"""Longest text that is sent to the page; longer ones are cut."""
+_MAX_ALERTS_A_TICK = 100
 
 _COLUMNS = ("alert_id", "timestamp", "severity", "type", "title", "message", "entity_type", "entity_id")
 
 
 class AlertsFeed(LiveWidget):
-    """A live list of alerts, the newest first.
+    """A live list of alerts, newest first.
 
     Parameters
     ----------
     table
-        Of alerts.
-    fares
-        Says how they fare.
+        Table of alerts.
+    status
+        Status of the channel.
     **options
         As for `LiveWidget`.
     """
 
-    def __init__(self, table: RollingTable, fares: Fares, **options: Any) -> None:
+    def __init__(self, table: RollingTable, status: DataStatus, **options: Any) -> None:
         self._table = table
-        self._fares = fares
-        self._rows = Followed(table, MAX_ALERTS)
-        self._severities: dict[str, str | None] = {}  # of those acknowledged: a graver one is to be seen anew
-        self._waiting: dict[str, None] = {}  # ids of alerts that are new to the views
+        self._status = status
+        self._rows = RowTracker(table, MAX_ALERTS)
+        # Severity of each acknowledged alert at that time. With another severity it counts as not acknowledged.
+        self._severities: dict[str, str | None] = {}
+        self._unsent: dict[str, None] = {}  # ids of alerts to send to the views
         self._gone: list[int] = []
-        self._acknowledged: list[int] = []  # as all views know it
-        self._badge: Badge | None = None  # the same; None before the first
+        self._acknowledged: list[int] = []  # as last sent to all views
+        self._badge: Badge | None = None  # as last sent to all views; None before the first view
         super().__init__("alerts", **options)
 
     @property
     def acknowledged(self) -> frozenset[str]:
         """The ids of the alerts in the feed that have been acknowledged."""
-        return self.refresher.ask(lambda: frozenset(self._follow()))
+        return self.refresher.call(lambda: frozenset(self._update()))
 
     def acknowledge(self, *alert_ids: str) -> None:
-        """Acknowledge alerts, in all views; without an id all that are in the feed.
+        """Acknowledge alerts, in all views. Without an id, acknowledge all alerts in the feed.
 
         Raises
         ------
         UnknownOption
-            Where there is no such alert in the feed; lists those there are.
+            If the feed has no such alert. The message lists the ids in the feed.
         """
 
-        def work() -> None:
-            self._follow()
+        def acknowledge() -> None:
+            self._update()
             for alert_id in alert_ids:
                 if alert_id not in self._rows.numbers:
-                    known = [*reversed(self._rows.numbers)] or ["none, for there is no alert yet"]
+                    known = [*reversed(self._rows.numbers)] or ["the id of an alert in the feed, which is empty"]
                     raise UnknownOption("alert_id", alert_id, known)
-            self._note(list(alert_ids or self._rows.numbers))
+            self._acknowledge(list(alert_ids or self._rows.numbers))
 
-        self.refresher.ask(work)
+        self.refresher.call(acknowledge)
 
     def act(self, action: str, request: dict[str, Any]) -> None:
-        """Acknowledge the alerts that a view names by their numbers: those that its reader has seen."""
+        """Acknowledge the alerts whose numbers a view sends: those that it shows to the user."""
         if action != "acknowledge":
             super().act(action, request)
-        wanted = set(request["numbers"])
-        self.refresher.ask(lambda: self._note([key for key, number in self._rows.numbers.items() if number in wanted]))
+        numbers = set(request["numbers"])
+        self.refresher.call(
+            lambda: self._acknowledge([key for key, number in self._rows.numbers.items() if number in numbers])
+        )
 
     # On the background thread.
 
     def epoch(self) -> int | None:
-        """Return how often the channel was cleared."""
-        return self._fares.epoch()
+        """Return how often the table was cleared; None while it is being filled again."""
+        return self._status.epoch()
 
-    def forget(self) -> None:
-        """Have no view know anything."""
+    def reset(self) -> None:
+        """Treat the next snapshot as the first."""
         self._badge = None
 
-    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return every alert."""
-        acknowledged, badge = self._numbers(self._follow()), self._fares.badge()
+        acknowledged, badge = self._numbers(self._update()), self._status.badge()
         if self._badge is None:  # the first view
-            self._waiting.clear()
+            self._unsent.clear()
             self._gone.clear()
             self._acknowledged, self._badge = acknowledged, badge
         alerts = [self._alert(key) for key in self._rows.numbers]
         return {"alerts": alerts, "acknowledged": acknowledged, "most": MAX_ALERTS, "badge": vars(badge)}, []
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the alerts that are new, the numbers of those that are gone, and which have been acknowledged."""
+        """Return new and changed alerts, the numbers of removed ones, and the numbers of the acknowledged ones."""
         if self._badge is None:
             return {}, []
-        acknowledged, badge = self._numbers(self._follow()), self._fares.badge()
+        acknowledged, badge = self._numbers(self._update()), self._status.badge()
         content: dict[str, Any] = {}
         if self._gone:
             content["gone"], self._gone = self._gone, []
-        if self._waiting:
-            keys = list(self._waiting)[:_MOST_A_TICK]
+        if self._unsent:
+            keys = list(self._unsent)[:_MAX_ALERTS_A_TICK]
             for key in keys:
-                del self._waiting[key]
+                del self._unsent[key]
             content["alerts"] = [self._alert(key) for key in keys]
         if acknowledged != self._acknowledged:
             self._acknowledged = content["acknowledged"] = acknowledged
@@ -117,20 +120,20 @@ class AlertsFeed(LiveWidget):
             self._badge, content["badge"] = badge, vars(badge)
         return content, []
 
-    def _follow(self) -> dict[str, str | None]:
-        """Take up what has come; returns the alerts that are acknowledged."""
-        changed, gone = self._rows.follow()
+    def _update(self) -> dict[str, str | None]:
+        """Read the changes of the table. Return the acknowledged alerts with their severity."""
+        changed, gone = self._rows.update()
         if gone:
             self._gone += gone
-            self._waiting = {key: None for key in self._waiting if key in self._rows.numbers}
+            self._unsent = {key: None for key in self._unsent if key in self._rows.numbers}
             self._severities = {key: was for key, was in self._severities.items() if key in self._rows.numbers}
-        self._waiting.update(dict.fromkeys(changed))
+        self._unsent.update(dict.fromkeys(changed))
         for key in self._severities.keys() & changed:
             if self._severity(key) != self._severities[key]:
                 del self._severities[key]
         return self._severities
 
-    def _note(self, keys: list[str]) -> None:
+    def _acknowledge(self, keys: list[str]) -> None:
         self._severities.update({key: self._severity(key) for key in keys})
 
     def _severity(self, key: str) -> str | None:
@@ -147,6 +150,6 @@ class AlertsFeed(LiveWidget):
 
 
 def alerts_feed(pipeline: Pipeline, session: str, *, name: str | None = None, **options: Any) -> AlertsFeed:
-    """Return a live list of alerts; what the session's method of this name does."""
+    """Return a live list of alerts. Implements `Session.alerts_feed`."""
     table = pipeline.store.tables["alerts"]
-    return AlertsFeed(table, Fares(pipeline, "alerts"), name=f"{session}: {name or 'alerts'}", **options)
+    return AlertsFeed(table, DataStatus(pipeline, "alerts"), session=session, name=name or "alerts", **options)

@@ -1,6 +1,6 @@
-"""Grid: the newest row of each key of a channel as a live table; what has changed is sent, row by row.
+"""Grid: the newest row of each key of a channel as a live table. Only changed rows are sent.
 
-Python says what the rows are and how each column reads; sorting, filtering, selecting and scrolling are the view's.
+Python supplies the rows and the format of each column. The view sorts, filters, selects and scrolls.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 from fxlive.widgets.base import LiveWidget
-from fxlive.widgets.charts.layers import Badge, Fares
-from fxlive.widgets.tables.following import Followed
+from fxlive.widgets.charts.layers import Badge, DataStatus
+from fxlive.widgets.tables.row_tracker import RowTracker
 from fxlive.wire.channels import channel_name
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import MAX_EXACT_INTEGER
 
 MOST_ROWS_A_TICK = 250
-"""More wait for the next tick, the longest waiting first: so a grid sends some 400 KB a second at the most."""
+"""Further rows wait for the next ticks, first come, first served. A grid sends at most about 400 KB a second."""
 
 MAX_CHARS = 1_000
-"""How much of a text goes to the page."""
+"""Longest text that is sent to the page; longer ones are cut."""
 
-# The message's id and when it came say little of what the row is about; who wants them names them.
+# Shown only if they are named in `columns`: they say little about the content of the row.
 _LEFT_OUT = {"received_at", "id", "data_timestamp"}
-# What a narrow table shows too: whose money it is, and how much.
+# The first columns, which a narrow table shows too.
 _FIRST = {
     "positions": ("symbol", "type", "volume", "unrealized_pnl"),
     "trades": ("symbol", "action", "volume", "profit"),
@@ -47,20 +47,25 @@ _SIGNED = re.compile(r"(^|_)(profit|pnl|net|change|change_percent)$")
 _COUNTS = re.compile(r"^(duration|ticket)$|(^|_)(count|trades)$")
 
 
-def _look(name: str, kind: Kind, keys: Iterable[str]) -> dict[str, Any]:
-    """Return how a column reads: its kind, the decimals of its numbers (None: as many as they have), its colours."""
-    look: dict[str, Any] = {"name": name, "kind": _KINDS[kind], "key": name in keys}
-    if look["kind"] != "number":
-        return look
+def _column_format(name: str, kind: Kind, keys: Iterable[str]) -> dict[str, Any]:
+    """Return how a column is shown.
+
+    For numbers this includes their decimals: a count, "price" for those of the row's symbol, or None for as many as the
+    column needs. `grouped` numbers have thousands separators, `signed` ones are coloured by sign, and `steady` ones do
+    not flash when they change.
+    """
+    column: dict[str, Any] = {"name": name, "kind": _KINDS[kind], "key": name in keys}
+    if column["kind"] != "number":
+        return column
     money = name != "take_profit" and bool(_MONEY.search(name))
     signed = name != "take_profit" and bool(_SIGNED.search(name))
     if name in _PRICES or name.endswith("_price"):
-        look["digits"] = "price"
+        column["digits"] = "price"
     elif kind in (Kind.KEY_INTEGER, Kind.INTEGER) or _COUNTS.search(name):
-        look["digits"] = 0
+        column["digits"] = 0
     else:
-        look["digits"] = 2 if money or name.startswith("metrics_") else 4 if name == "change_percent" else None
-    return {**look, "grouped": money, "signed": signed, "steady": name == "duration"}
+        column["digits"] = 2 if money or name.startswith("metrics_") else 4 if name == "change_percent" else None
+    return {**column, "grouped": money, "signed": signed, "steady": name == "duration"}
 
 
 _KINDS = {
@@ -82,23 +87,23 @@ class Grid(LiveWidget):
     Parameters
     ----------
     rows
-        Which rows of the channel are shown.
-    fares
-        Says how the channel fares.
+        The rows to show.
+    status
+        Status of the channel.
     columns
-        The columns to show, in order; None for those that say something, also such as come later.
+        The columns to show, in order. None for the default ones, including columns that appear later.
     sort
-        The columns to sort by at first, each with 1 for the least first or -1 for the greatest.
+        The columns to sort by initially, each with 1 for ascending or -1 for descending.
     height
-        In rows.
+        Height in rows.
     **options
         As for `LiveWidget`.
     """
 
     def __init__(
         self,
-        rows: Followed,
-        fares: Fares,
+        rows: RowTracker,
+        status: DataStatus,
         *,
         columns: list[str] | None,
         sort: list[tuple[str, int]],
@@ -107,40 +112,42 @@ class Grid(LiveWidget):
     ) -> None:
         self._rows = rows
         self._table = rows.table
-        self._fares = fares
+        self._status = status
         self._chosen = columns
         self._columns = columns or _default_columns(rows.table)
         self._sort = sort
         self._height = height
-        self._waiting: dict[Any, None] = {}  # keys whose row is new, the longest waiting first
+        self._unsent: dict[Any, None] = {}  # keys whose row is to be sent, oldest first
         self._gone: list[int] = []
-        self._names: dict[str, int] = {}  # each text of few values goes to the page once; rows hold its number
-        self._names_told = 0
-        self._columns_told = self._columns
+        self._names: dict[str, int] = {}  # values of columns with few values; sent once, rows contain the number
+        self._names_sent = 0
+        self._columns_sent = self._columns
         self._digits: dict[str, float] = {}
-        self._badge: Badge | None = None  # as all views know it; None before the first
+        self._badge: Badge | None = None  # as last sent to all views; None before the first view
         self._away: float | None = None
         super().__init__("grid", **options)
 
     def epoch(self) -> int | None:
-        """Return how often the channel was cleared."""
-        return self._fares.epoch()
+        """Return how often the table was cleared; None while it is being filled again."""
+        return self._status.epoch()
 
-    def forget(self) -> None:
-        """Have no view know anything."""
+    def reset(self) -> None:
+        """Treat the next snapshot as the first."""
         self._badge = None
 
-    def window(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        """Return how the columns read, and every row."""
-        self._follow()  # what is new goes to the other views too, with the next changes
+    def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        """Return the format of the columns, and every row."""
+        self._update()  # the other views get these changes with the next update
         if self._chosen is None:
             self._columns = _default_columns(self._table)
         buffers = self._encoded(list(self._rows.numbers))
-        badge, away = self._fares.badge(), self._last_away()
+        badge, away = self._status.badge(), self._last_away()
         if self._badge is None:  # the first view
-            self._all_is_told(badge, away)
+            self._mark_all_sent(badge, away)
         content = {
-            "columns": [_look(name, self._table.kind(name), self._table.channel.key) for name in self._columns],
+            "columns": [
+                _column_format(name, self._table.kind(name), self._table.channel.key) for name in self._columns
+            ],
             "names": [0, list(self._names)],
             "sort": self._sort,
             "height": self._height,
@@ -152,15 +159,15 @@ class Grid(LiveWidget):
         return content, buffers
 
     def changes(self) -> tuple[dict[str, Any], list[bytes]]:
-        """Return the rows that are new, the numbers of those that are gone, and what else is new."""
+        """Return new and changed rows, the numbers of removed ones, and badge and gap if they have changed."""
         if self._badge is None:
             return {}, []
-        badge, away = self._fares.badge(), self._last_away()
-        if self._chosen is None and _default_columns(self._table) != self._columns_told:
-            whole = self.window({})  # all views begin again, with the new columns
-            self._all_is_told(badge, away)
-            return whole
-        self._follow()
+        badge, away = self._status.badge(), self._last_away()
+        if self._chosen is None and _default_columns(self._table) != self._columns_sent:
+            snapshot = self.snapshot({})  # all views restart with the new columns
+            self._mark_all_sent(badge, away)
+            return snapshot
+        self._update()
         content: dict[str, Any] = {}
         if self._gone:
             content["gone"], self._gone = self._gone, []
@@ -169,34 +176,36 @@ class Grid(LiveWidget):
         if away != self._away:
             self._away = content["away"] = away
         buffers: list[bytes] = []
-        if self._waiting:
-            keys = list(self._waiting)[:MOST_ROWS_A_TICK]
+        if self._unsent:
+            keys = list(self._unsent)[:MOST_ROWS_A_TICK]
             for key in keys:
-                del self._waiting[key]
+                del self._unsent[key]
             buffers = self._encoded(keys)
-            if len(self._names) > self._names_told:
-                content["names"] = [self._names_told, list(self._names)[self._names_told :]]
-                self._names_told = len(self._names)
+            if len(self._names) > self._names_sent:
+                content["names"] = [self._names_sent, list(self._names)[self._names_sent :]]
+                self._names_sent = len(self._names)
         return content, buffers
 
-    def _follow(self) -> None:
-        changed, gone = self._rows.follow()
+    def _update(self) -> None:
+        changed, gone = self._rows.update()
         if gone:
             self._gone += gone
-            self._waiting = {key: None for key in self._waiting if key in self._rows.numbers}
-        self._waiting.update(dict.fromkeys(changed))
+            self._unsent = {key: None for key in self._unsent if key in self._rows.numbers}
+        self._unsent.update(dict.fromkeys(changed))
 
-    def _all_is_told(self, badge: Badge, away: float | None) -> None:
-        """Note that every view knows everything."""
-        self._waiting.clear()
+    def _mark_all_sent(self, badge: Badge, away: float | None) -> None:
+        """Note that every view has the current state."""
+        self._unsent.clear()
         self._gone.clear()
-        self._columns_told = self._columns
-        self._names_told = len(self._names)
+        self._columns_sent = self._columns
+        self._names_sent = len(self._names)
         self._badge, self._away = badge, away
 
     def _encoded(self, keys: list[Any]) -> list[bytes]:
-        """Return rows as one buffer of float64, a line for each of: their numbers, the decimals of their prices, when
-        they came, and each column. Columns that no number can be are in a second buffer, as JSON.
+        """Return rows as buffers for the page (records.js).
+
+        The first is float64, column by column: the rows' numbers, the decimals of their prices, the time of receipt in
+        milliseconds, then each column of the grid. The second has the columns that float64 cannot represent, as JSON.
         """
         if not keys:
             return []
@@ -209,24 +218,24 @@ class Grid(LiveWidget):
             lines[1] = [self._price_digits(symbol) for symbol in columns["symbol"]]
         lines[2] = _milliseconds(columns["received_at"])
         texts: dict[int, list[str | None]] = {}
-        for place, name in enumerate(self._columns):
+        for index, name in enumerate(self._columns):
             values = columns[name]
             match self._table.kind(name):
                 case Kind.TIME:
-                    lines[3 + place] = _milliseconds(values)
+                    lines[3 + index] = _milliseconds(values)
                 case Kind.SYMBOL | Kind.CODE:
-                    number = self._names
-                    lines[3 + place] = [
-                        np.nan if v is None else number.setdefault(v[:MAX_CHARS], len(number)) for v in values
+                    numbers = self._names
+                    lines[3 + index] = [
+                        np.nan if v is None else numbers.setdefault(v[:MAX_CHARS], len(numbers)) for v in values
                     ]
                 case Kind.TEXT | Kind.LIST:
-                    texts[place] = [None if value is None else _text(value) for value in values]
+                    texts[index] = [None if value is None else _text(value) for value in values]
                 case Kind.KEY_INTEGER | Kind.INTEGER:
-                    lines[3 + place] = np.array(values, np.float64)
+                    lines[3 + index] = np.array(values, np.float64)
                     if any(value is not None and abs(value) > MAX_EXACT_INTEGER for value in values):
-                        texts[place] = [None if value is None else str(value) for value in values]
+                        texts[index] = [None if value is None else str(value) for value in values]
                 case _:
-                    lines[3 + place] = np.array(values, np.float64)  # None becomes NaN
+                    lines[3 + index] = np.array(values, np.float64)  # None becomes NaN
         if not texts:
             return [lines.tobytes()]
         return [lines.tobytes(), json.dumps(texts, separators=(",", ":"), ensure_ascii=False).encode()]
@@ -238,14 +247,17 @@ class Grid(LiveWidget):
         if digits is None:
             try:
                 digits = float(round(-math.log10(Instruments()[symbol].point)))
-            except KeyError:  # no currency pair
+            except KeyError:  # not a currency pair
                 digits = np.nan
             self._digits[symbol] = digits
         return digits
 
     def _last_away(self) -> float | None:
-        """Return when what goes on may have ended unheard, in milliseconds: rows that came before are unconfirmed."""
-        gaps = self._fares.gaps() if self._table.channel.ends is not None else ()
+        """Return the start of the last gap, in milliseconds; None for channels whose rows do not end.
+
+        A position or order received before it is unconfirmed: its end may have been missed.
+        """
+        gaps = self._status.gaps() if self._table.channel.ends is not None else ()
         return gaps[-1][0] if gaps else None
 
 
@@ -260,10 +272,10 @@ def _milliseconds(micros: list[int | None]) -> Any:
 
 
 def _default_columns(table: RollingTable) -> list[str]:
-    said = [name for name in table.columns if name not in _LEFT_OUT and name not in table.channel.key]
+    names = [name for name in table.columns if name not in _LEFT_OUT and name not in table.channel.key]
     first = _FIRST.get(table.channel.name, ())
-    known = [*first, *(name for name in said if name not in first)]
-    return [*table.channel.key, *known, "timestamp"] if table.channel.key else ["timestamp", *known]
+    ordered = [*first, *(name for name in names if name not in first)]
+    return [*table.channel.key, *ordered, "timestamp"] if table.channel.key else ["timestamp", *ordered]
 
 
 def _checked(table: RollingTable, columns: Sequence[str]) -> list[str]:
@@ -271,14 +283,14 @@ def _checked(table: RollingTable, columns: Sequence[str]) -> list[str]:
     for name in [columns] if isinstance(columns, str) else columns:
         if name not in known:
             raise UnknownColumn(name, table.channel.name, known)
-    wanted = list(dict.fromkeys([columns] if isinstance(columns, str) else columns))
-    if not wanted:
+    chosen = list(dict.fromkeys([columns] if isinstance(columns, str) else columns))
+    if not chosen:
         raise UnknownOption("columns", columns, known)
-    return wanted
+    return chosen
 
 
 def _sorting(table: RollingTable, shown: list[str], sort: str | None) -> list[tuple[str, int]]:
-    """Return the columns to sort by, each with 1 for the least first or -1 for the greatest."""
+    """Return the columns to sort by, each with 1 for ascending or -1 for descending."""
     if sort is not None:
         name = sort.removeprefix("-")
         if name not in shown:
@@ -302,17 +314,18 @@ def grid(
     where: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Grid:
-    """Return a live table of a channel; what the session's method of this name does."""
+    """Return a live table of a channel. Implements `Session.grid`."""
     channel = channel_name(channel, tuple(pipeline.store.tables))
     table = pipeline.store.tables[channel]
     chosen = None if columns is None else _checked(table, columns)
     shown = " ".join([channel, *(f"{column}={value!r}" for column, value in (where or {}).items())])
     return Grid(
-        Followed(table, whole("max_rows", max_rows, 1), where),
-        Fares(pipeline, channel),
+        RowTracker(table, whole("max_rows", max_rows, 1), where),
+        DataStatus(pipeline, channel),
         columns=chosen,
         sort=_sorting(table, chosen or _default_columns(table), sort),
         height=whole("height", height, 1),
-        name=f"{session}: {name or f'grid {shown}'}",
+        session=session,
+        name=name or f"grid {shown}",
         **options,
     )

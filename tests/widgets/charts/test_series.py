@@ -1,4 +1,4 @@
-"""A chart of any numbers: a line for each column and each value of another, also of those that come later."""
+"""Series charts: a line for each column and each value of the grouping column, including later ones."""
 
 from __future__ import annotations
 
@@ -11,56 +11,58 @@ import fxlive
 from fxlive.figures.labels import MOST_LINES
 from fxlive.widgets.charts.chart import LiveChart
 from fxlive.widgets.charts.series import series_chart
-from tests.widgets.kernel_side import Here, Platform, look
-from tests.widgets.recording_comm import Recorded
+from tests.widgets.kernel_side import ManualRefresher, Platform, open_view
+from tests.widgets.recording_comm import RecordedPage
 
 
 def chart_of(platform: Platform, channel: str, y: Any, by: str | None = None, window: Any = "15min") -> LiveChart:
-    return series_chart(platform.pipeline, "test", channel, y, by, window, refresher=Here())
+    return series_chart(platform.pipeline, "test", channel, y, by, window, refresher=ManualRefresher())
 
 
-def hold(platform: Platform, ticket: int, symbol: str, profit: float) -> None:
-    platform.say("position", "positions", ticket=ticket, symbol=symbol, volume=1, profit=profit, margin=10.0)
+def send_position(platform: Platform, ticket: int, symbol: str, profit: float) -> None:
+    platform.send("position", "positions", ticket=ticket, symbol=symbol, volume=1, profit=profit, margin=10.0)
 
 
-def test_each_value_has_lines_of_its_own_also_those_that_come_later(platform: Platform, page: Recorded) -> None:
-    hold(platform, 1, "EURUSD", 5.0)
+def test_each_value_has_its_own_lines_also_if_it_appears_later(platform: Platform, page: RecordedPage) -> None:
+    send_position(platform, 1, "EURUSD", 5.0)
     chart = chart_of(platform, "positions", ["profit", "margin"], by="symbol")
-    look(chart)
-    assert [t["name"] for t in page.answers()[0].content["figure"]["data"]] == ["EURUSD profit", "EURUSD margin"]
-    hold(platform, 1, "EURUSD", 6.0)
-    hold(platform, 2, "USDJPY", 7.0)
+    open_view(chart)
+    assert [t["name"] for t in page.replies()[0].content["figure"]["data"]] == ["EURUSD profit", "EURUSD margin"]
+    send_position(platform, 1, "EURUSD", 6.0)
+    send_position(platform, 2, "USDJPY", 7.0)
     chart.refresher.tick()
-    again = page.news()[-1]
-    assert [t["name"] for t in again.content["figure"]["data"]][2:] == ["USDJPY profit", "USDJPY margin"]
-    assert [values for values in again.columns if values[0] < 1e6] == [[5.0, 6.0], [10.0, 10.0], [7.0], [10.0]]
-    hold(platform, 2, "USDJPY", 8.0)
+    update = page.updates()[-1]
+    assert [t["name"] for t in update.content["figure"]["data"]][2:] == ["USDJPY profit", "USDJPY margin"]
+    assert [values for values in update.columns if values[0] < 1e6] == [[5.0, 6.0], [10.0, 10.0], [7.0], [10.0]]
+    send_position(platform, 2, "USDJPY", 8.0)
     chart.refresher.tick()
-    assert page.news()[-1].content["l"] == [1]
-    assert page.news()[-1].columns[1:] == [[8.0], [10.0]]
+    assert page.updates()[-1].content["l"] == [1]
+    assert page.updates()[-1].columns[1:] == [[8.0], [10.0]]
 
 
-def test_without_a_column_to_tell_them_apart_all_rows_are_one_line(platform: Platform, page: Recorded) -> None:
+def test_without_grouping_all_rows_are_one_line(platform: Platform, page: RecordedPage) -> None:
     for number in range(3):
-        hold(platform, number, "EURUSD", float(number))
+        send_position(platform, number, "EURUSD", float(number))
     chart = chart_of(platform, "positions", "profit")
     assert [(trace.name, list(trace.y)) for trace in chart.figure.data] == [("profit", [0.0, 1.0, 2.0])]
 
 
-def test_lines_can_be_told_apart_by_a_number(platform: Platform, page: Recorded) -> None:
-    hold(platform, 1, "EURUSD", 1.0)
-    hold(platform, 2, "EURUSD", 2.0)
+def test_rows_can_be_grouped_by_a_number(platform: Platform, page: RecordedPage) -> None:
+    send_position(platform, 1, "EURUSD", 1.0)
+    send_position(platform, 2, "EURUSD", 2.0)
     chart = chart_of(platform, "positions", "profit", by="ticket")
     assert [(trace.name, list(trace.y)) for trace in chart.figure.data] == [("1", [1.0]), ("2", [2.0])]
 
 
-def test_what_is_missing_is_a_hole_in_the_line(platform: Platform, page: Recorded) -> None:
-    hold(platform, 1, "EURUSD", 1.0)
-    platform.say("position", "positions", ticket=1, symbol="EURUSD", volume=1)
+def test_a_missing_value_is_a_hole_in_the_line(platform: Platform, page: RecordedPage) -> None:
+    send_position(platform, 1, "EURUSD", 1.0)
+    platform.send("position", "positions", ticket=1, symbol="EURUSD", volume=1)
     assert np.isnan(chart_of(platform, "positions", "profit").figure.data[0].y[1])
 
 
-def test_what_does_not_exist_is_an_error_that_lists_what_does(platform: Platform, page: Recorded) -> None:
+def test_unknown_columns_and_options_are_errors_that_list_the_known_ones(
+    platform: Platform, page: RecordedPage
+) -> None:
     with pytest.raises(fxlive.UnknownColumn, match=r"Unknown column 'profits' of .* Did you mean profit\?.*margin"):
         chart_of(platform, "positions", ["profits"])
     with pytest.raises(fxlive.UnknownColumn, match="as a column of numbers"):
@@ -74,15 +76,13 @@ def test_what_does_not_exist_is_an_error_that_lists_what_does(platform: Platform
     assert not page.sent
 
 
-def test_more_lines_than_can_be_told_apart_are_an_error_at_once_and_said_later(
-    platform: Platform, page: Recorded
-) -> None:
+def test_too_many_lines_are_an_error_at_first_and_left_out_later(platform: Platform, page: RecordedPage) -> None:
     for ticket in range(MOST_LINES):
-        hold(platform, ticket, "EURUSD", 1.0)
+        send_position(platform, ticket, "EURUSD", 1.0)
     chart = chart_of(platform, "positions", "profit", by="ticket")
-    look(chart)
-    hold(platform, MOST_LINES, "EURUSD", 1.0)
+    open_view(chart)
+    send_position(platform, MOST_LINES, "EURUSD", 1.0)
     chart.refresher.tick()
-    assert page.news()[-1].content["figure"]["layout"]["title"]["subtitle"]["text"] == "1 more not shown"
+    assert page.updates()[-1].content["figure"]["layout"]["title"]["subtitle"]["text"] == "1 more not shown"
     with pytest.raises(fxlive.FxliveError, match="ticket has more than 40 values"):
         chart_of(platform, "positions", "profit", by="ticket")

@@ -1,4 +1,4 @@
-"""What a user has made of a chart's looks stays when they pick something else to see, or when that goes wrong."""
+"""The user's changes to a chart's style stay when they pick other contents, also if that fails."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import pytest
 from fxlive.widgets.charts.chart import LiveChart
 from fxlive.widgets.charts.prices import PricePickers
 from fxlive.widgets.charts.user_style import differences
-from tests.widgets.kernel_side import Here, Platform, look
-from tests.widgets.recording_comm import Recorded
+from tests.widgets.kernel_side import ManualRefresher, Platform, open_view
+from tests.widgets.recording_comm import RecordedPage
 
 
 @pytest.fixture
 def chart(platform: Platform) -> LiveChart:
-    platform.tick("EURUSD", 1.0)
-    platform.tick("USDJPY", 150.0)
+    platform.quote("EURUSD", 1.0)
+    platform.quote("USDJPY", 150.0)
     pickers = PricePickers(platform.pipeline, "EURUSD")
-    chart = LiveChart(pickers.contents(), pickers=pickers, name="styled", refresher=Here())
-    look(chart)
+    chart = LiveChart(pickers.contents(), pickers=pickers, session="desk", name="styled", refresher=ManualRefresher())
+    open_view(chart)
     return chart
 
 
@@ -29,13 +29,13 @@ def _pick(chart: LiveChart, name: str, value: str) -> Any:
     chart.refresher.tick()
 
 
-def test_what_the_user_has_styled_stays_when_another_symbol_is_picked(chart: LiveChart, page: Recorded) -> None:
+def test_the_users_style_stays_when_another_symbol_is_picked(chart: LiveChart, page: RecordedPage) -> None:
     chart.figure.update_layout(height=321, yaxis={"gridcolor": "#123456"})
     chart.figure.data[0].line.color = "#abcdef"
     chart.figure.add_trace(go.Scatter(x=[0], y=[1.0], name="mine"))
     chart.figure.add_hline(1.5)
     _pick(chart, "symbol", "USDJPY")
-    shown = page.said(chart)[-1].content["figure"]
+    shown = page.parts(chart)[-1].content["figure"]
     assert shown["layout"]["title"]["text"] == "USDJPY"
     assert shown["layout"]["height"] == 321
     assert shown["layout"]["yaxis"]["gridcolor"] == "#123456"
@@ -49,7 +49,7 @@ def test_what_the_user_has_styled_stays_when_another_symbol_is_picked(chart: Liv
     assert [trace.name for trace in chart.figure.data].count("mine") == 1
 
 
-def test_a_title_of_ones_own_stays_and_one_that_names_the_symbol_follows_it(chart: LiveChart, page: Recorded) -> None:
+def test_the_users_title_stays_and_the_default_title_follows_the_symbol(chart: LiveChart, page: RecordedPage) -> None:
     _pick(chart, "symbol", "USDJPY")
     assert chart.figure.layout.title.text == "USDJPY"
     chart.figure.update_layout(title="Mine")
@@ -57,24 +57,26 @@ def test_a_title_of_ones_own_stays_and_one_that_names_the_symbol_follows_it(char
     assert chart.figure.layout.title.text == "Mine"
 
 
-def test_a_chart_that_nobody_has_styled_looks_as_one_that_is_made_anew(chart: LiveChart, platform: Platform) -> None:
+def test_after_picks_an_unstyled_chart_looks_like_a_new_one(chart: LiveChart, platform: Platform) -> None:
     for name, value in (("symbol", "USDJPY"), ("bars", "5s"), ("window", "1h"), ("bars", "line"), ("window", "15min")):
         _pick(chart, name, value)
-    fresh = LiveChart(PricePickers(platform.pipeline, "USDJPY").contents(), name="fresh", refresher=Here())
+    fresh = LiveChart(
+        PricePickers(platform.pipeline, "USDJPY").contents(), session="desk", name="fresh", refresher=ManualRefresher()
+    )
     assert differences(fresh.figure, chart.figure) == {}
 
 
-def test_a_pick_is_shown_while_drawing_is_paused(chart: LiveChart, page: Recorded) -> None:
+def test_a_pick_is_shown_even_while_drawing_is_paused(chart: LiveChart, page: RecordedPage) -> None:
     chart.refresher.pause()
     _pick(chart, "symbol", "USDJPY")
-    assert page.answers()[-1].content["figure"]["layout"]["title"]["text"] == "USDJPY"
-    assert page.answers()[-1].columns[1] == [150.0]
+    assert page.replies()[-1].content["figure"]["layout"]["title"]["text"] == "USDJPY"
+    assert page.replies()[-1].columns[1] == [150.0]
 
 
-def test_a_pick_that_fails_is_said_in_the_chart(chart: LiveChart, page: Recorded, caplog: Any) -> None:
+def test_a_pick_that_fails_is_reported_in_the_chart(chart: LiveChart, page: RecordedPage, caplog: Any) -> None:
     with caplog.at_level("CRITICAL", "fxlive"):
-        chart._do({"action": "pick", "name": "symbol", "value": "NOSUCH"})
+        chart._run_action({"action": "pick", "name": "symbol", "value": "NOSUCH"})
     chart.refresher.tick()
-    assert "NOSUCH" in page.said(chart)[-1].content["failed"]
-    look(chart, "again")
-    assert page.answers()[-1].content["figure"]["layout"]["title"]["text"] == "EURUSD"
+    assert "NOSUCH" in page.parts(chart)[-1].content["failed"]
+    open_view(chart, "new")
+    assert page.replies()[-1].content["figure"]["layout"]["title"]["text"] == "EURUSD"

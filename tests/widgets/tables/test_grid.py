@@ -1,4 +1,4 @@
-"""The grid's half in the kernel: which rows go to the page, what they hold, and at what cost."""
+"""The kernel's side of the grid: rows sent to the page, their values, and how little is sent."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from fxlive.tables.selection import select
 from fxlive.widgets.tables.grid import MOST_ROWS_A_TICK, Grid, grid
 from fxlive.wire.messages import Kind
 from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message
-from tests.widgets.kernel_side import Here, Platform, say
-from tests.widgets.recording_comm import Recorded
+from tests.widgets.kernel_side import ManualRefresher, Platform, send_from_view
+from tests.widgets.recording_comm import RecordedPage
 
 NAMES = {Kind.SYMBOL, Kind.CODE}
 
 
-class Shown:
-    """A grid and what a view of it would know, by what it is told alone."""
+class GridView:
+    """A grid, and a view of it with only the rows that were sent to it."""
 
-    def __init__(self, platform: Platform, page: Recorded, channel: str, view: str = "a", **options: Any) -> None:
-        self.refresher, self.page, self.view = Here(), page, view
+    def __init__(self, platform: Platform, page: RecordedPage, channel: str, view: str = "a", **options: Any) -> None:
+        self.refresher, self.page, self.view = ManualRefresher(), page, view
         self.grid: Grid = grid(platform.pipeline, "test", channel, refresher=self.refresher, **options)
         self.read = len(page.sent)
         self.rows: dict[float, dict[str, Any]] = {}
         self.names: dict[int, str] = {}
         self.content: dict[str, Any] = {}
-        say(self.grid, "window", view)
+        send_from_view(self.grid, "snapshot", view)
         self.tick()
 
     def tick(self) -> int:
-        """Let the grid be refreshed; returns how many rows have come."""
+        """Refresh the grid. Return the number of rows received."""
         self.refresher.tick()
-        came = 0
-        for said in self.page.said(self.grid, self.read):
-            content, buffers = said.content, said.buffers
+        received = 0
+        for part in self.page.parts(self.grid, self.read):
+            content, buffers = part.content, part.buffers
             if content.get("v", self.view) != self.view:
                 continue
             if "columns" in content:
@@ -50,19 +50,19 @@ class Shown:
             self.names |= {start + at: name for at, name in enumerate(names)}
             for number in content.get("gone", ()):
                 self.rows.pop(number, None)
-            came += self.take(*buffers)
+            received += self.take(*buffers)
         self.read = len(self.page.sent)
-        return came
+        return received
 
     def take(self, numbers: bytes = b"", texts: bytes = b"{}") -> int:
         lines = np.frombuffer(numbers).reshape(3 + len(self.columns), -1)
-        words = {int(place): line for place, line in json.loads(texts).items()}
+        text_columns = {int(index): column for index, column in json.loads(texts).items()}
         for at in range(lines.shape[1]):
             row: dict[str, Any] = {"digits": lines[1][at]}
-            for place, column in enumerate(self.columns):
-                value = lines[3 + place][at]
-                if place in words:
-                    row[column] = words[place][at]
+            for index, column in enumerate(self.columns):
+                value = lines[3 + index][at]
+                if index in text_columns:
+                    row[column] = text_columns[index][at]
                 elif self.grid._table.kind(column) in NAMES:
                     row[column] = None if math.isnan(value) else self.names[int(value)]
                 else:
@@ -78,11 +78,9 @@ def position(ticket: int, **data: Any) -> dict[str, Any]:
     return message(POSITION, {"id": None}, ticket=ticket, **data)
 
 
-def test_a_view_that_begins_gets_every_row_and_then_those_alone_that_have_changed(
-    platform: Platform, page: Recorded
-) -> None:
+def test_a_new_view_gets_every_row_and_then_only_changed_ones(platform: Platform, page: RecordedPage) -> None:
     platform.put(*(position(ticket, profit=ticket) for ticket in range(1, 6)))
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     assert shown.column("ticket") == [1, 2, 3, 4, 5]
     assert shown.tick() == 0
 
@@ -97,9 +95,9 @@ def test_a_view_that_begins_gets_every_row_and_then_those_alone_that_have_change
     assert changed[1]["timestamp"] == 1_704_067_200_000.0
 
 
-def test_nothing_is_sent_where_nothing_changes(platform: Platform, page: Recorded) -> None:
+def test_nothing_is_sent_without_changes(platform: Platform, page: RecordedPage) -> None:
     platform.put(position(1))
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     shown.tick()
     before = len(page.sent)
     platform.put(message(QUOTE))  # of another channel
@@ -108,14 +106,14 @@ def test_nothing_is_sent_where_nothing_changes(platform: Platform, page: Recorde
 
 
 @pytest.mark.parametrize("max_rows", [3, 1_000_000])
-def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(page: Recorded, max_rows: int) -> None:
+def test_a_view_equals_latest_after_any_changes_also_while_it_was_hidden(page: RecordedPage, max_rows: int) -> None:
     platform, pick = Platform(max_rows=max_rows), random.Random(7)
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     for step in range(60):
         if step % 20 == 10:
-            say(shown.grid, "visible", visible=False)
+            send_from_view(shown.grid, "visible", visible=False)
         if step % 20 == 15:
-            say(shown.grid, "visible", visible=True)
+            send_from_view(shown.grid, "visible", visible=True)
         platform.put(
             *(position(pick.randrange(40), volume=pick.choice([0, 0.1, 0.2]), profit=pick.random()) for _ in range(9))
         )
@@ -126,25 +124,25 @@ def test_the_view_is_latest_whatever_comes_and_goes_also_while_nobody_looks(page
     platform.close()
 
 
-def test_a_patch_of_ten_rows_on_five_thousand_is_small(platform: Platform, page: Recorded) -> None:
+def test_an_update_of_ten_rows_of_five_thousand_is_small(platform: Platform, page: RecordedPage) -> None:
     platform.put(*(position(ticket) for ticket in range(5_000)))
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     assert len(shown.rows) == 5_000
     while shown.tick():
         pass
     before = len(page.sent)
     platform.put(*(position(ticket, profit=3) for ticket in range(100, 110)))
     assert shown.tick() == 10
-    [patch] = page.sent[before:]
-    assert sum(map(len, patch.buffers)) == 10 * (3 + len(shown.columns)) * 8
-    assert len(json.dumps(patch.content)) < 60
+    [update] = page.sent[before:]
+    assert sum(map(len, update.buffers)) == 10 * (3 + len(shown.columns)) * 8
+    assert len(json.dumps(update.content)) < 60
 
 
-def test_more_changes_than_a_tick_takes_come_one_after_the_other_and_none_waits_for_ever(
-    platform: Platform, page: Recorded
+def test_many_changes_are_sent_over_several_ticks_and_no_row_waits_for_ever(
+    platform: Platform, page: RecordedPage
 ) -> None:
-    shown = Shown(platform, page, "positions")
-    for turn in range(5):  # all of them, again and again
+    shown = GridView(platform, page, "positions")
+    for turn in range(5):  # every row changes in every turn
         platform.put(*(position(ticket, profit=turn) for ticket in range(1_000)))
         assert shown.tick() == MOST_ROWS_A_TICK
     assert len(shown.rows) == 1_000
@@ -153,12 +151,12 @@ def test_more_changes_than_a_tick_takes_come_one_after_the_other_and_none_waits_
     assert set(shown.column("profit")) == {4.0}
 
 
-def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platform: Platform, page: Recorded) -> None:
+def test_a_second_view_gets_everything_and_the_first_misses_nothing(platform: Platform, page: RecordedPage) -> None:
     platform.put(position(1), position(2), position(3))
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     platform.put(position(2, volume=0), position(3, profit=-1), position(4, symbol="GBPUSD"))
     read = len(page.sent)
-    content, buffers = shown.grid.window({"view": "b"})  # before the changes are told to the first
+    content, buffers = shown.grid.snapshot({"view": "b"})  # before the first view gets the changes
     assert len(np.frombuffer(buffers[0])) == 3 * (3 + len(content["columns"]))
     shown.tick()
     assert len(page.sent) == read + 1
@@ -169,10 +167,10 @@ def test_a_second_view_gets_everything_and_the_first_misses_nothing_by_it(platfo
     }
 
 
-def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platform, page: Recorded) -> None:
+def test_only_the_newest_rows_are_shown_if_there_are_too_many(platform: Platform, page: RecordedPage) -> None:
     trades = [message(TRADE, {"id": None}, executionId=f"e{number}") for number in range(50)]
     platform.put(*trades[:30])
-    shown = Shown(platform, page, "trades", max_rows=20)
+    shown = GridView(platform, page, "trades", max_rows=20)
     assert shown.column("execution_id") == [f"e{number}" for number in range(10, 30)]
     platform.put(*trades[30:])
     shown.tick()
@@ -180,12 +178,10 @@ def test_only_the_newest_rows_are_shown_where_there_are_too_many(platform: Platf
     assert shown.content["sort"] == [("timestamp", -1)]
 
 
-def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disappears(
-    platform: Platform, page: Recorded
-) -> None:
+def test_only_rows_that_match_where_are_shown_and_others_disappear(platform: Platform, page: RecordedPage) -> None:
     orders = [message(ORDER, {"id": None}, orderId=f"o{at}", status=s) for at, s in enumerate(["NEW", "FILLED", "NEW"])]
     platform.put(*orders)
-    shown = Shown(platform, page, "orders", where={"status": ["NEW", "PARTIAL"]})
+    shown = GridView(platform, page, "orders", where={"status": ["NEW", "PARTIAL"]})
     assert shown.column("order_id") == ["o0", "o2"]
     platform.put(message(ORDER, {"id": None}, orderId="o0", status="FILLED"))
     shown.tick()
@@ -207,28 +203,28 @@ def test_only_rows_that_are_wanted_are_shown_and_one_that_is_not_any_more_disapp
     ],
     ids=str,
 )
-def test_rows_are_wanted_as_in_latest(platform: Platform, page: Recorded, where: dict[str, Any]) -> None:
+def test_where_selects_the_same_rows_as_latest(platform: Platform, page: RecordedPage, where: dict[str, Any]) -> None:
     platform.put(
         position(1), position(2, symbol="USDJPY", profit=None), position(3, type="SELL", lastUpdate=None, profit=0)
     )
     frame = select(platform.pipeline.store.tables["positions"].latest(), "positions", where=where)
-    assert Shown(platform, page, "positions", where=where).column("ticket") == frame.index.tolist()
+    assert GridView(platform, page, "positions", where=where).column("ticket") == frame.index.tolist()
 
 
 @pytest.mark.parametrize("strategy", ["Momentum", "momentum"])
-def test_ids_that_users_give_are_wanted_as_in_latest_with_their_capitals(
-    platform: Platform, page: Recorded, strategy: str
+def test_where_on_user_defined_ids_is_case_sensitive_as_in_latest(
+    platform: Platform, page: RecordedPage, strategy: str
 ) -> None:
     platform.put(*(message(ORDER, {"id": None}, orderId=s, strategyId=s) for s in ("Momentum", "momentum")))
-    assert Shown(platform, page, "orders", where={"strategy_id": strategy}).column("order_id") == [strategy]
+    assert GridView(platform, page, "orders", where={"strategy_id": strategy}).column("order_id") == [strategy]
 
 
-def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_chosen(
-    platform: Platform, page: Recorded
+def test_a_new_undocumented_column_appears_unless_the_columns_were_chosen(
+    platform: Platform, page: RecordedPage
 ) -> None:
     platform.put(position(1))
-    shown = Shown(platform, page, "positions")
-    chosen = Shown(platform, page, "positions", columns=["profit", "symbol"], name="chosen")
+    shown = GridView(platform, page, "positions")
+    chosen = GridView(platform, page, "positions", columns=["profit", "symbol"], name="chosen")
     assert "mood" not in shown.columns
     platform.put(position(2, mood="calm", risk=0.25, hedged=True))
     shown.tick()
@@ -239,58 +235,58 @@ def test_an_undocumented_column_appears_when_it_comes_unless_the_columns_were_ch
     assert (chosen.columns, chosen.column("profit")) == (["profit", "symbol"], [10, 10])
 
 
-def test_of_an_undocumented_channel_every_row_is_shown(platform: Platform, page: Recorded) -> None:
+def test_every_row_of_an_undocumented_channel_is_shown(platform: Platform, page: RecordedPage) -> None:
     news = {"type": "news", "channel": "news", "timestamp": "2024-01-01T00:00:00Z"}
     platform.put({**news, "data": {"headline": "CPI", "impact": 3}})
-    shown = Shown(platform, page, "news")
+    shown = GridView(platform, page, "news")
     platform.put({**news, "data": {"headline": "NFP", "impact": None}})
     shown.tick()
     assert shown.columns == ["timestamp", "type", "headline", "impact"]
     assert shown.column("headline") == ["CPI", "NFP"]
 
 
-def test_the_one_row_of_system_has_one_number_whatever_its_status(platform: Platform, page: Recorded) -> None:
+def test_the_single_row_of_system_keeps_its_number(platform: Platform, page: RecordedPage) -> None:
     platform.put(message(SYSTEM))
-    shown = Shown(platform, page, "system")
+    shown = GridView(platform, page, "system")
     platform.put(message(SYSTEM, {"id": None}, status="DOWN"))
     shown.tick()
     assert shown.column("status") == ["DOWN"]
 
 
-def test_a_ticket_beyond_what_a_browser_can_count_is_shown_to_the_last_digit(
-    platform: Platform, page: Recorded
+def test_a_ticket_beyond_the_exact_integers_of_a_browser_is_shown_exactly(
+    platform: Platform, page: RecordedPage
 ) -> None:
     platform.put(position(2**53 + 1), position(7))
-    assert [str(t) for t in Shown(platform, page, "positions").column("ticket")] == ["9007199254740993", "7"]
+    assert [str(t) for t in GridView(platform, page, "positions").column("ticket")] == ["9007199254740993", "7"]
 
 
-def test_how_a_column_reads_follows_from_what_it_is(platform: Platform, page: Recorded) -> None:
+def test_the_format_of_a_column_follows_from_its_name_and_kind(platform: Platform, page: RecordedPage) -> None:
     platform.put(position(1))
-    looks = {look["name"]: look for look in Shown(platform, page, "positions").content["columns"]}
-    assert list(looks)[:2] == ["ticket", "symbol"]
-    assert not {"id", "received_at"} & looks.keys()
-    assert {name for name, look in looks.items() if look.get("signed")} == {"profit", "unrealized_pnl"}
-    assert {name for name, look in looks.items() if look.get("digits") == "price"} == {
+    formats = {column["name"]: column for column in GridView(platform, page, "positions").content["columns"]}
+    assert list(formats)[:2] == ["ticket", "symbol"]
+    assert not {"id", "received_at"} & formats.keys()
+    assert {name for name, column in formats.items() if column.get("signed")} == {"profit", "unrealized_pnl"}
+    assert {name for name, column in formats.items() if column.get("digits") == "price"} == {
         "open_price",
         "current_price",
         "stop_loss",
         "take_profit",
     }
-    assert (looks["ticket"]["digits"], looks["margin"]["digits"], looks["volume"]["digits"]) == (0, 2, None)
-    assert [looks[name]["kind"] for name in ("symbol", "timestamp", "ticket")] == ["name", "time", "number"]
+    assert (formats["ticket"]["digits"], formats["margin"]["digits"], formats["volume"]["digits"]) == (0, 2, None)
+    assert [formats[name]["kind"] for name in ("symbol", "timestamp", "ticket")] == ["name", "time", "number"]
 
 
-def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Platform, page: Recorded) -> None:
+def test_badge_and_start_of_the_last_gap_are_sent_when_they_change(platform: Platform, page: RecordedPage) -> None:
     platform.put(position(1))
-    shown = Shown(platform, page, "positions")
+    shown = GridView(platform, page, "positions")
     assert (shown.content["badge"]["state"], shown.content["away"]) == ("live", None)
     platform.now = 5.0
-    platform.do(lambda: platform.pipeline.lost(platform.now_us(), "gone"))
+    platform.run_on_loop(lambda: platform.pipeline.lost(platform.now_us(), "gone"))
     shown.tick()
     assert shown.content["badge"]["state"] == "disconnected"
     assert shown.content["away"] == platform.now_us() / 1000
     platform.now = 6.0
-    platform.do(lambda: platform.pipeline.connected(platform.now_us()))
+    platform.run_on_loop(lambda: platform.pipeline.connected(platform.now_us()))
     shown.tick()
     assert shown.content["badge"]["state"] == "live"
     platform.close()
@@ -298,7 +294,7 @@ def test_the_badge_and_what_was_not_heard_of_since_a_gap_go_along(platform: Plat
     assert shown.content["badge"]["state"] == "closed"
 
 
-def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, page: Recorded) -> None:
+def test_invalid_options_are_errors_that_list_the_valid_ones(platform: Platform, page: RecordedPage) -> None:
     def make(channel: str = "positions", **options: Any) -> Grid:
         return grid(platform.pipeline, "test", channel, **options)
 
@@ -310,13 +306,13 @@ def test_what_cannot_be_is_an_error_that_lists_what_can(platform: Platform, page
         make(where={"swap": 1})
     with pytest.raises(fxlive.UnknownColumn, match=r"Unknown column 'margin' of .* Columns: ticket, profit"):
         make(columns=["ticket", "profit"], sort="-margin")
-    for wrong in ({"height": 0}, {"max_rows": "all"}, {"height": True}, {"columns": []}):
+    for invalid in ({"height": 0}, {"max_rows": "all"}, {"height": True}, {"columns": []}):
         with pytest.raises(fxlive.UnknownOption):
-            make(**wrong)
+            make(**invalid)
     assert not page.sent
 
 
-def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(page: Recorded) -> None:
+def test_session_method_and_module_function_make_the_same_grid(page: RecordedPage) -> None:
     session = fxlive.Session.offline("grids")
     fxlive.use(session)
     try:
@@ -326,8 +322,8 @@ def test_the_grid_is_a_method_of_the_session_and_a_function_of_the_module(page: 
         session.close()
 
 
-def test_when_a_row_ends_an_older_one_that_had_no_room_is_shown_again(platform: Platform, page: Recorded) -> None:
-    shown = Shown(platform, page, "positions", max_rows=2)
+def test_when_a_row_is_removed_an_older_one_is_shown_again(platform: Platform, page: RecordedPage) -> None:
+    shown = GridView(platform, page, "positions", max_rows=2)
     platform.put(*map(position, (1, 2, 3)))
     shown.tick()
     assert shown.column("ticket") == [2, 3]
@@ -340,10 +336,10 @@ def test_when_a_row_ends_an_older_one_that_had_no_room_is_shown_again(platform: 
 
 
 @pytest.mark.parametrize(("channel", "money"), [("positions", "unrealized_pnl"), ("trades", "profit")])
-def test_money_stands_among_the_first_columns_and_none_is_missing(
-    platform: Platform, page: Recorded, channel: str, money: str
+def test_money_is_among_the_first_columns_and_no_column_is_missing(
+    platform: Platform, page: RecordedPage, channel: str, money: str
 ) -> None:
-    shown = Shown(platform, page, channel)
+    shown = GridView(platform, page, channel)
     assert money in shown.columns[:5]
     table = platform.pipeline.store.tables[channel]
     assert set(shown.columns) == {*table.columns, "timestamp"} - {"id", "received_at"}
