@@ -92,6 +92,10 @@ MAX_LINES = 450
 MAX_FILES = 12
 
 
+IMPORT_FUNCTIONS = {"import_module", "__import__", "resolve_name"}
+"""Functions that import a module by its name; they may not be imported under another name."""
+
+
 @dataclass(frozen=True)
 class Import:
     """One import: `from target import name`, or `import target` where `name` is None.
@@ -118,7 +122,7 @@ def imports_in(source: str, package: str) -> Iterator[Import]:
                     parts = package.split(".")[: -(level - 1) or None] if level else []
                     target = ".".join([*parts, *filter(None, [module])])
                     yield from (Import(child.lineno, target, alias.name, deferred) for alias in names)
-                case ast.Call(func=ast.Name("import_module" | "__import__") | ast.Attribute(attr="import_module")):
+                case ast.Call(func=ast.Name(name) | ast.Attribute(attr=name)) if name in IMPORT_FUNCTIONS:
                     match child.args:
                         case [ast.Constant(value=str(target)), *_]:
                             yield Import(child.lineno, target, None, deferred)
@@ -167,7 +171,7 @@ def imported_names(module: str) -> frozenset[str]:
 def violations(path: str, source: str) -> list[str]:
     """Return what a file does against the rules, each as `file:line: rule`; `path` is relative to fxlive/."""
     package = ".".join(["fxlive", *path.split("/")[:-1]])
-    found = []
+    found = [f"fxlive/{path}:{line}: imports {name} under another name" for line, name in renamed_functions(source)]
     for item in imports_in(source, package):
         if item.target is None:
             rule = computed_import(path)
@@ -178,6 +182,15 @@ def violations(path: str, source: str) -> list[str]:
         if rule:
             found.append(f"fxlive/{path}:{item.line}: {rule}")
     return list(dict.fromkeys(found))
+
+
+def renamed_functions(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and name of import functions that get another name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name in IMPORT_FUNCTIONS and alias.asname not in (None, alias.name):
+                    yield node.lineno, alias.name
 
 
 def computed_import(path: str) -> str | None:
@@ -294,6 +307,14 @@ def test_every_permission_is_used() -> None:
     granted = {(library, place) for library, places in LIBRARIES.items() for place in places}
 
     assert granted - used == set()
+    computed = {
+        path.removesuffix(".py")
+        for path in FILES
+        for item in imports_in((PACKAGE / path).read_text(encoding="utf-8"), "fxlive")
+        if item.target is None
+    }
+    assert set(COMPUTED) == computed
+    assert {library for library, _ in used} >= OPTIONAL
 
 
 def test_only_four_modules_lie_directly_in_the_package() -> None:
@@ -331,6 +352,9 @@ def test_the_classes_that_users_hold_have_few_base_classes(kind: type) -> None:
         ("tables/table.py", "from ..feeds import live", "tables imports fxlive.feeds.live"),
         ("tables/table.py", "import importlib\nimportlib.import_module('fxlive.feeds.live')", ":2: tables imports"),
         ("tables/table.py", "import importlib\nimportlib.import_module(name)", ":2: imports a module by a computed"),
+        ("tables/table.py", "import builtins\nbuiltins.__import__(name)", ":2: imports a module by a computed"),
+        ("tables/table.py", "import pkgutil\npkgutil.resolve_name(name)", ":2: imports a module by a computed"),
+        ("tables/table.py", "from importlib import import_module as load", ":1: imports import_module under another"),
         ("wire/protocol.py", "from fxlive.tables.store import Store", "tables comes after wire in ORDER"),
         ("tables/table.py", "import fxlive", "imports the package fxlive itself"),
         ("tables/table.py", "from fxlive import Session", "imports the package fxlive itself"),

@@ -41,9 +41,6 @@ class RecentIds:
                 self._forget()
         return positions
 
-    def __contains__(self, name: str | None) -> bool:
-        return name in self._ids
-
     def _forget(self) -> None:
         excess = len(self._order) - self._size
         if excess > 0:

@@ -205,18 +205,6 @@ class Pipeline:
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
         return rows.take([position for position in range(len(rows)) if position not in duplicates])
 
-    def not_received(self, batch: Batch) -> Batch:
-        """Return a batch of another connection without the messages that were received here, too."""
-        rows = {}
-        for name, received in batch.rows.items():
-            recent_ids = self._recent_ids.get(name)
-            if recent_ids is not None:
-                ids = enumerate(received.values["id"])
-                received = received.take([position for position, message_id in ids if message_id not in recent_ids])
-            if len(received):
-                rows[name] = received
-        return Batch(batch.received_at, rows, batch.control, batch.rejected)
-
     def record_into(self, recording: Recording) -> None:
         """Pass everything to a recording from now on, beginning with the gap that is open, if any."""
         self.recording = recording

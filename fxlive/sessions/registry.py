@@ -44,7 +44,8 @@ class Registry(Generic[S]):
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._sessions: list[S] = []
+        self._opened: dict[str, S] = {}  # by name
+        self._order: list[S] = []  # the current one last; also sessions without a connection, after `use`
         self._held: list[S] = []  # from the start of a fork to its end
         atexit.register(self.close_all)
         if hasattr(os, "register_at_fork"):
@@ -57,7 +58,7 @@ class Registry(Generic[S]):
     def all(self) -> list[S]:
         """Return the open sessions, the current one last."""
         with self._lock:
-            return list(self._sessions)
+            return list(self._order)
 
     def current(self) -> S:
         """Return the current session: the one opened last, or chosen with `use`.
@@ -68,14 +69,14 @@ class Registry(Generic[S]):
             If no session is open.
         """
         with self._lock:
-            if self._sessions:
-                return self._sessions[-1]
+            if self._order:
+                return self._order[-1]
         raise NoSession("No session is open. Call fxlive.connect(url, token), or fxlive.demo() to try.")
 
     def named(self, name: str) -> S | None:
         """Return the open session of a name; None if there is none."""
         with self._lock:
-            return next((session for session in reversed(self._sessions) if session.name == name), None)
+            return self._opened.get(name)
 
     def resolve(self, session: Any, kind: type[S]) -> S:
         """Return a session that was passed itself or by its name.
@@ -87,7 +88,8 @@ class Registry(Generic[S]):
         """
         if isinstance(session, kind):
             return session
-        names = ", ".join(open_session.name for open_session in self.all()) or "none"
+        with self._lock:
+            names = ", ".join(self._opened) or "none"
         if isinstance(session, str):
             named = self.named(session)
             if named is None:
@@ -101,9 +103,10 @@ class Registry(Generic[S]):
     def add(self, session: S) -> S | None:
         """Make a session the current one; return the session of the same name that it replaced, which is still open."""
         with self._lock:
-            former = self.named(session.name)
-            self._sessions = [known for known in self._sessions if known is not former and known is not session]
-            self._sessions.append(session)
+            former = self._opened.get(session.name)
+            self._opened[session.name] = session
+            self._order = [other for other in self._order if other is not former and other is not session]
+            self._order.append(session)
             return None if former is session else former
 
     def use(self, session: S) -> None:
@@ -117,12 +120,14 @@ class Registry(Generic[S]):
         if session.state == "closed":
             raise SessionClosed(f"The session {session.name!r} is closed. Open a new one with fxlive.connect(...).")
         with self._lock:
-            self._sessions = [known for known in self._sessions if known is not session] + [session]
+            self._order = [other for other in self._order if other is not session] + [session]
 
     def remove(self, session: S) -> None:
         """Remove a session; does nothing if it is not registered."""
         with self._lock:
-            self._sessions = [known for known in self._sessions if known is not session]
+            self._order = [other for other in self._order if other is not session]
+            if self._opened.get(session.name) is session:
+                del self._opened[session.name]
 
     def close_all(self) -> None:
         """Close every session; errors are ignored, because the process is about to end."""
@@ -132,7 +137,7 @@ class Registry(Generic[S]):
 
     def _before_fork(self) -> None:
         self._lock.acquire()
-        self._held = list(self._sessions)
+        self._held = list(self._order)
         for session in self._held:
             session._before_fork()
 
@@ -141,5 +146,6 @@ class Registry(Generic[S]):
             session._after_fork(in_child=in_child)
         self._held = []
         if in_child:
-            self._sessions = []
+            self._order = []
+            self._opened = {}
         self._lock.release()

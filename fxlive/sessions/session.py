@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import ssl
@@ -23,7 +24,6 @@ from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.live import LiveFeed
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.feeds.pacing import DEFAULT_ATTEMPTS
-from fxlive.pipeline.handover import PendingRecording
 from fxlive.pipeline.health import Health, health_of
 from fxlive.pipeline.pipeline import STALE_AFTER_S, Pipeline
 from fxlive.sessions import charts, exporting, notifications, subscriptions
@@ -38,6 +38,9 @@ from fxlive.wire.channels import channel_name
 if TYPE_CHECKING:
     from fxlive.capture.writing.recorder import Recorder
     from fxlive.widgets.status import Controls
+
+
+log = logging.getLogger("fxlive")
 
 
 class Session(Readable):
@@ -157,8 +160,8 @@ class Session(Readable):
             call(self._open())
         except Exception:
             raise
-        except BaseException:  # an interrupt, which may arrive when the session has just been opened
-            submit(self._pipeline.close())
+        except BaseException:  # an interrupt: `call` has cancelled the coroutine, which may have opened the session
+            call(self._pipeline.close())
             self._discard_recording()
             self._after_close()
             raise
@@ -166,36 +169,47 @@ class Session(Readable):
 
     async def open_async(self) -> Self:
         """Connect and subscribe; the awaitable form of `open`."""
-        await bridge(self._open())
+        try:
+            await bridge(self._open())
+        except asyncio.CancelledError:
+            submit(self._close())
+            raise
         return self
 
     async def _open(self) -> None:
         """Prepare the recording, connect, and only then replace the open session of the same name."""
         self._pipeline.check_startable()
-        reopened = self._pipeline.state != "connecting"
+        first_time = self._pipeline.state == "connecting"
         former = registry.named(self.name)
-        former = None if former is self else former
-        pending = None if former is None else PendingRecording()
         if self._record_to is not None:
-            self.recording = await asyncio.to_thread(self._new_recorder, self._record_to)
-            self._pipeline.record_into(pending or self.recording)
+            await self._start_recording(self._record_to)
         try:
             await self._pipeline.start()
         except BaseException as error:
             if not isinstance(error, Exception):
                 await self._pipeline.close()
             await asyncio.to_thread(self._discard_recording)
-            if former is not None:
+            if former is not None and former is not self:
                 error.add_note(_note_about(former, error))
             raise
-        if not reopened:
-            _close_widgets_of(self.name)
         former = registry.add(self)
-        if former is not None:
-            await former._close()
-            if pending is not None and self.recording is not None:
-                pending.pass_on(self.recording, former._pipeline)
-                self._pipeline.record_into(self.recording)
+        if first_time or former is not None:
+            _close_widgets_of(self.name)
+        if former is not None:  # also if the caller is cancelled, or it would stay half closed
+            await asyncio.shield(asyncio.ensure_future(former._close()))
+
+    async def _start_recording(self, path: str | Path) -> None:
+        """Create the recorder on another thread, because a disk may be slow, and record from the first message on."""
+        former, creating = self.recording, asyncio.ensure_future(asyncio.to_thread(self._new_recorder, path))
+        try:
+            self.recording = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            self.recording = await creating
+            await asyncio.to_thread(self._discard_recording)
+            raise
+        self._pipeline.record_into(self.recording)
+        if former is not None:  # of an earlier opening that failed
+            await asyncio.to_thread(former.stop)
 
     def close(self) -> None:
         """Close the connection; received data stays readable. May be called twice."""
@@ -215,7 +229,10 @@ class Session(Readable):
         self._end_recording()
         registry.remove(self)
         while self._on_close:
-            self._on_close.pop(0)()
+            try:
+                self._on_close.pop(0)()
+            except Exception:  # of a user's function: the others are still to be called
+                log.exception("a function given to when_closed raised")
 
     def when_closed(self, function: Callable[[], None]) -> None:
         """Call a function once the session has been closed, for example one that stops its server."""
@@ -389,14 +406,18 @@ def _note_about(former: Session, error: BaseException) -> str:
             f"The session {name!r} is still open, and the platform may allow no second connection. Close it with "
             f"fxlive.close({name!r}), then connect again."
         )
-    return f"The session {name!r} that was open before is still open."
+    state = "still open" if former.state in ("connected", "reconnecting") else former.state
+    return f"The session {name!r} that was opened before is {state}."
 
 
 def _close_widgets_of(name: str) -> None:
     """Close the widgets of a former session of the same name: they would keep its tables in memory."""
     widgets = sys.modules.get("fxlive.widgets.base")
     if widgets is not None:
-        widgets.close_widgets_of(name)
+        try:
+            widgets.close_widgets_of(name)
+        except Exception:  # of a user's observer: the session is open all the same
+            log.exception("the widgets of the former session %r could not be closed", name)
 
 
 def _limits_s(stale_after: Mapping[str, str | float | pd.Timedelta]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from fxlive.core.dtypes import STR
@@ -204,7 +205,7 @@ def merged_closing(before: tuple[Any, float] | None, at: Any, volume: float) -> 
     """
     if before is None:
         return at, volume
-    return before[0], volume if volume > before[1] else before[1]
+    return before[0], float(np.fmax(before[1], volume))  # a missing volume does not count
 
 
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:

@@ -54,7 +54,7 @@ _widgets: dict[WidgetId, LiveWidget] = {}
 
 def close_widgets_of(session: str) -> None:
     """Close the widgets of the session of this name, because another session replaces it."""
-    for widget in [widget for key, widget in _widgets.items() if key.session == session]:
+    for widget in [widget for key, widget in list(_widgets.items()) if key.session == session]:
         widget.close()
 
 
@@ -273,10 +273,10 @@ class LiveWidget(HandledOnOwnThread, anywidget.AnyWidget, metaclass=_AbstractWid
 
 
 class CellMonitor:
-    """Tells silence of a view from a kernel that does not hear it.
+    """Distinguishes a silent view from a kernel that does not receive the view's messages.
 
-    While a cell runs, ipykernel 6 hears nothing from the page; ipykernel 7 does. So during a cell a view counts as
-    silent only if it has been heard from during this cell.
+    While a cell runs, ipykernel 6 receives no messages from the page; ipykernel 7 does. So during a cell a view counts
+    as silent only if a message of it arrived during this cell.
 
     Parameters
     ----------

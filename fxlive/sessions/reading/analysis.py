@@ -1,7 +1,7 @@
 """Analysis of the account: P&L, performance, execution, exposure. Each function becomes a method of `Readable`.
 
 They take frames of one moment from the source and call the pure function of the same name in `fxlive.analytics`, which
-documents definitions, units and signs. Analytics modules are imported on first use, to keep `import fxlive` fast.
+documents definitions, units and signs.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class CaptureSource:
 
         if self.until_us is not None:
             raise CaptureError(
-                "A capture at a moment cannot be replayed. Replay the whole capture, then call seek(...)."
+                "A capture limited to a time cannot be replayed. Replay the whole capture, then call seek(...)."
             )
         return [Folder(folder.files, folder.path) for folder in self.folders]
 

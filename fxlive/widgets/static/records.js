@@ -92,7 +92,7 @@ export class Records {
     return String(value);
   }
 
-  // Returns a function that tells whether a row passes a filter. A row passes if it matches every word of it: `text`
+  // Returns a function that returns whether a row passes a filter. A row passes if it matches every word of it: `text`
   // searches all columns, `column:text` one column, and `column>1` (also < >= <= =) compares numbers. A word that names
   // no column is text.
   filter(text) {

@@ -85,7 +85,7 @@ class RowTracker:
 
 
 def _filter(table: RollingTable, column: str, value: Any) -> Callable[[Any], bool]:
-    """Return a function that tells whether a column's value, as stored in the table, is among the requested ones."""
+    """Return a function that returns whether a column's value, as stored in the table, is among the requested ones."""
     known = ["timestamp", *table.columns]
     if column not in known:
         raise UnknownColumn(column, table.channel.name, known)
