@@ -128,7 +128,7 @@ def test_a_failed_connect_leaves_the_open_session_of_that_name_open_and_notes_it
 
     with pytest.raises(fxlive.ServerUnavailable) as failed:
         connect()
-    assert "'default' that was open before is still open" in failed.value.__notes__[0]
+    assert "'default' that was opened before is still open" in failed.value.__notes__[0]
     assert former.state == "connected"
     assert fxlive.current() is former
     former.wait_for("market-data", rows + 1, timeout=60)
