@@ -252,7 +252,7 @@ def test_watch_fails_with_401_when_the_token_is_revoked(fx_simulator: SimulatorF
         (["watch", "{url}", "--channels", "tradez"], {}, "Did you mean trades? Use one of: trades, positions, "),
         (["watch"], {}, "Give one, or set FXLIVE_URL; `fxlive simulate` runs a platform to try."),
         (["watch", "{url}"], {"FXLIVE_TOKEN": ""}, "Set FXLIVE_TOKEN, or pass --token."),
-        (["watch", "wss://127.0.0.1:1/", "--ca", "no-such.pem"], {}, "It must be in PEM format."),
+        (["watch", "wss://127.0.0.1:1/", "--ca", "no-such.pem"], {}, "It must be a file in PEM format."),
         (["record", "{url}", "--to", "{file}"], {}, "{file}"),
     ],
 )
