@@ -85,7 +85,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
 OPTIONAL = {"fsspec", "duckdb", "dask", "polars"}
 """Libraries that fxlive works without: imported inside functions only."""
 
-COMPUTED = {"simulator/__init__": set[str]()}
+COMPUTED = {"analytics/__init__": set[str](), "simulator/__init__": set[str]()}
 """Modules that call `import_module` with a computed name, and the third-party libraries that they import so."""
 
 MAX_LINES = 450

@@ -31,3 +31,20 @@ from fxlive.analytics import bars, pnl
 assert callable(bars) and callable(pnl)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_package_imports_nothing_before_a_function_is_used() -> None:
+    code = """
+import sys
+import fxlive.analytics
+assert not [name for name in sys.modules if name.startswith("fxlive.analytics.")]
+assert "bars" in dir(fxlive.analytics)
+assert callable(fxlive.analytics.bars)
+assert "fxlive.analytics.explain" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'barz'"):
+        _ = fxlive.analytics.barz  # type: ignore[attr-defined]
