@@ -38,6 +38,7 @@ PATIENCE_S = 120.0
 # Console errors that other software writes, by pattern, with the reason why they do not concern fxlive.
 CONSOLE_NOISE = {
     r"\[anywidget\] Failed to initialize model": "it allows the page two seconds; the view is drawn after them",
+    "widget model not found": "JupyterLab logs it for closed widgets, and after a reload before it draws a widget",
 }
 
 

@@ -238,7 +238,9 @@ def test_with_ipykernel_6_a_button_pressed_while_a_cell_runs_works_after_its_end
     if not IPYKERNEL6.exists():
         pytest.skip("`make pytest` puts ipykernel 6 beside the newest")
     page = notebook.page
-    busy = "from pathlib import Path\nwhile not Path('exported').exists():\n    time.sleep(0.02)"
+    flag = notebook.server.root / "end-of-the-busy-cell"  # the folder is shared, so the name must be unique
+    flag.unlink(missing_ok=True)
+    busy = f"from pathlib import Path\nwhile not Path({flag.name!r}).exists():\n    time.sleep(0.02)"
     notebook.open(START, "session.status_bar()", busy, kernel="ipykernel6")
     for cell in range(2):
         notebook.run_cell(cell)
@@ -250,6 +252,6 @@ def test_with_ipykernel_6_a_button_pressed_while_a_cell_runs_works_after_its_end
     wait_for_more_messages(page)
     assert text(page, ".fxlive-outcome") == "exporting …"
     assert page.locator(".fxlive-status [data-do=export]").is_disabled()
-    (notebook.server.root / "exported").touch()
+    flag.touch()
     wait_for_outcome(page, "exported 7 files to exports")
     assert page.locator(".fxlive-status [data-do=export]").is_enabled()
