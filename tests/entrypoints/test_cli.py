@@ -22,7 +22,7 @@ from fxlive.entrypoints.cli import fitted, main
 from fxlive.simulator.fixture import SimulatorFactory
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 SECRET = "a secret of these tests"
 CHANNELS = ["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
 FXLIVE = (sys.executable, "-m", "fxlive")

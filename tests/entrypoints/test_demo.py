@@ -23,7 +23,7 @@ def test_the_demo_sends_data_and_its_process_ends_with_the_session() -> None:
     session = fxlive.demo(speed=50.0)
     [process] = simulators()
     for channel in ("market-data", "orders", "trades", "positions", "system", "analytics"):
-        session.wait_for(channel, timeout=20)
+        session.wait_for(channel, timeout=60)
     session.close()
     assert not process.is_running()
     assert len(session["market-data"]) > 0
@@ -36,15 +36,15 @@ def test_a_second_demo_replaces_the_first() -> None:
     assert first.state == "closed"
     assert not process.is_running()
     assert fxlive.sessions() == [second]
-    second.wait_for("market-data")
+    second.wait_for("market-data", timeout=60)
     second.close()
     assert simulators() == []
 
 
 def test_two_demos_with_different_names_run_at_the_same_time() -> None:
     with fxlive.demo(name="a", symbols=["EURUSD"]) as a, fxlive.demo(name="b", symbols="USDJPY") as b:
-        assert set(a.wait_for("market-data", rows=3)["symbol"]) == {"EURUSD"}
-        assert set(b.wait_for("market-data", rows=3)["symbol"]) == {"USDJPY"}
+        assert set(a.wait_for("market-data", rows=3, timeout=60)["symbol"]) == {"EURUSD"}
+        assert set(b.wait_for("market-data", rows=3, timeout=60)["symbol"]) == {"USDJPY"}
         assert len(simulators()) == 2
     assert simulators() == []
 

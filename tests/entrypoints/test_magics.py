@@ -85,7 +85,7 @@ def test_module_functions_complete_for_the_current_session_and_otherwise_only_ch
 
 def test_symbols_are_completed_for_a_capture(fx_simulator: Any, tmp_path: Path) -> None:
     with fxlive.connect(fx_simulator.url, fx_simulator.token(), record=tmp_path) as live:
-        live.wait_for("market-data", rows=20)
+        live.wait_for("market-data", rows=20, timeout=60)
     capture = fxlive.open_capture(path_of(live))
 
     assert capture.symbols == live.symbols

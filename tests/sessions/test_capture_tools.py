@@ -205,7 +205,7 @@ def test_a_capture_on_object_storage_can_be_read_and_replayed_like_a_local_one(
     with pytest.raises(fxlive.NotACapture):
         fxlive.open_capture("memory://bucket/nothing")
     with fxlive.replay("memory://bucket/captures/one", speed=None) as replayed:
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
         equal(replayed.frame("market-data"), capture.frame("market-data"))
 
 

@@ -16,6 +16,7 @@ import fxlive
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.simulator.serving.tokens import make_token
 from tests.handmade import (
+    PATIENCE_S,
     TOKEN,
     acknowledged,
     clean_slate,  # noqa: F401 - a fixture
@@ -47,7 +48,7 @@ def test_a_session_closed_while_it_connects_stays_closed(fx_simulator: Simulator
     asked.wait(10)
     session.close()
     go_on.set()
-    thread.join(10)
+    thread.join(60)
     assert isinstance(errors[0], fxlive.SessionClosed)
     assert session.state == "closed"
     assert fx_simulator.default.connections == 0
@@ -63,13 +64,13 @@ def test_one_session_remains_when_two_threads_connect_with_the_same_name(fx_simu
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     wait_until(lambda: sorted(s.state for s in opened) == ["closed", "connected"], "one session")
     assert len(fxlive.sessions()) == 1
 
 
 def test_a_token_function_that_repeats_its_token_causes_no_extra_connections(fx_simulator: SimulatorFactory) -> None:
-    kept = fx_simulator.token(expires_in_s=4)
+    kept = fx_simulator.token(expires_in_s=8)
     tokens = iter([kept] * 2)
     with fxlive.connect(
         fx_simulator.url, lambda: next(tokens, None) or fx_simulator.token(), channels=["market-data"]
@@ -88,10 +89,10 @@ def test_a_failed_token_function_is_called_again_before_the_old_token_expires(
         asked.append(1)
         if len(asked) == 2:
             raise OSError("no network just now")
-        return fx_simulator.token(expires_in_s=20 if len(asked) == 1 else 3600)
+        return fx_simulator.token(expires_in_s=30 if len(asked) == 1 else 3600)
 
     with fxlive.connect(fx_simulator.url, token, channels=["market-data"]) as session:
-        wait_until(lambda: len(asked) == 3, "the third question", timeout_s=25.0)
+        wait_until(lambda: len(asked) == 3, "the third call of the token function")
         wait_until(lambda: fx_simulator.default.accepted == 2, "the connection with a newer token")
         assert session.gaps().empty
 
@@ -105,14 +106,14 @@ def test_a_subscription_during_a_token_replacement_is_kept() -> None:
         for number, request in enumerate(socket):
             if len(sockets) == 2 and number == 0:
                 handing_over.set()
-                subscribed.wait(0.5)  # the old connection is still open
+                subscribed.wait(1.0)  # the old connection is still open
             socket.send(acknowledged(request))
             if "orders" in str(request):
                 socket.send(quote(len(sockets)))
 
-    tokens = iter([make_token(expires_in_s=2.0), *[make_token()] * 5])
+    tokens = iter([make_token(expires_in_s=5.0), *[make_token()] * 5])
     with platform(handler) as url, fxlive.connect(url, lambda: next(tokens), channels=["market-data"]) as session:
-        assert handing_over.wait(10)
+        assert handing_over.wait(PATIENCE_S)
         session.subscribe("orders")
         subscribed.set()
         wait_until(lambda: 2.0 in set(session["market-data"]["bid"]), "the subscription on the new connection")
@@ -122,9 +123,9 @@ def test_a_subscription_during_a_token_replacement_is_kept() -> None:
 def test_no_row_is_lost_between_a_recording_and_the_next(fx_simulator: SimulatorFactory, tmp_path: Path) -> None:
     simulator = fx_simulator(speed=50.0)
     with fxlive.connect(simulator.url, simulator.token(), channels=["market-data"], record=tmp_path / "one") as session:
-        session.wait_for("market-data", rows=200)
+        session.wait_for("market-data", rows=200, timeout=60)
         session.record(tmp_path / "two")
-        session.wait_for("market-data", rows=len(session["market-data"]) + 200)
+        session.wait_for("market-data", rows=len(session["market-data"]) + 200, timeout=60)
     seen = session["market-data"]["id"]
     recorded = pd.concat(
         pd.read_parquet(part) for part in tmp_path.glob("*/*/channel=market-data") if any(part.iterdir())
@@ -177,10 +178,10 @@ def test_latest_names_the_rows_that_are_unconfirmed_since_a_gap(fx_simulator: Si
 
     hung_up = threading.Event()
     with platform(handler) as url, fxlive.connect(url, TOKEN, channels=["orders"]) as session:
-        session.wait_for("orders", rows=2)
+        session.wait_for("orders", rows=2, timeout=60)
         assert "unconfirmed" not in session.latest("orders").attrs
         hung_up.set()
-        session.wait_for("orders", rows=3)
+        session.wait_for("orders", rows=3, timeout=60)
         latest = session.latest("orders")
         assert list(latest.index) == ["o1", "o2", "o3"]
         assert latest.attrs["unconfirmed"] == ["o1", "o2"]
@@ -239,12 +240,12 @@ def test_a_forked_child_can_read_the_frames_and_close_without_affecting_its_pare
     fork = multiprocessing.get_context("fork")
     simulator = fx_simulator(speed=50.0)
     with fxlive.connect(simulator.url, simulator.token(), channels=["market-data"]) as session:
-        session.wait_for("market-data", rows=100)
+        session.wait_for("market-data", rows=100, timeout=60)
         for _ in range(5):
             answers = fork.Queue()
             child = fork.Process(target=read_in_a_child, args=(session, answers))
             child.start()
-            assert answers.get(timeout=20) == (True, "closed", [])
-            child.join(10)
-        session.wait_for("market-data", rows=len(session["market-data"]) + 10)
+            assert answers.get(timeout=60) == (True, "closed", [])
+            child.join(60)
+        session.wait_for("market-data", rows=len(session["market-data"]) + 10, timeout=60)
         assert session.state == "connected"

@@ -71,12 +71,12 @@ def test_a_replay_of_an_unfinished_recording_ends_with_the_rows_at_its_opening(t
             wait_until(lambda: not first.file.exists())
             replayed.seek(replayed.start)
             replayed.resume()
-            replayed.wait_until_end(timeout=10)
+            replayed.wait_until_end(timeout=60)
             assert len(replayed.frame("market-data")) == 10
             assert replayed.frame("trades").empty
             assert replayed.rejected().empty
         with fxlive.replay(recorder.path, speed=None) as replayed:
-            replayed.wait_until_end(timeout=10)
+            replayed.wait_until_end(timeout=60)
             assert len(replayed.frame("market-data")) == 30
 
 
@@ -103,7 +103,7 @@ def played(capture: Path) -> list[Batch]:
         sink = Collecting()
         feed = ReplayFeed(Playback(find_captures(Files(capture))), "x", speed=None, paused=False, max_rows=100)
         await feed.start(sink)  # type: ignore[arg-type]
-        await asyncio.wait_for(feed.wait_until_ended(), 30)
+        await asyncio.wait_for(feed.wait_until_ended(), 60)
         await feed.close()
         return sink.batches
 
@@ -174,7 +174,7 @@ def test_a_message_is_not_replayed_before_it_is_due(paused: fxlive.Replay) -> No
     assert not paused.ended
 
     paused.speed = 100_000.0
-    paused.wait_until_end(timeout=20)
+    paused.wait_until_end(timeout=60)
     assert volumes(paused) == list(range(61))
     assert paused.time == paused.end
 
@@ -188,7 +188,7 @@ def test_no_message_is_ahead_of_the_clock_at_a_thousand_times_the_speed(minute: 
 
         replayed.on("market-data", note)
         replayed.resume()
-        replayed.wait_for("market-data", rows=54, timeout=20)
+        replayed.wait_for("market-data", rows=54, timeout=60)
         replayed.pause()
         wait_until(lambda: len(clocks) == 54)
     assert all(time >= moment(MAY_8 + int(number) * SECOND) for number, time in clocks)  # never early
@@ -198,7 +198,7 @@ def test_a_paused_replay_delivers_nothing_until_it_is_resumed(paused: fxlive.Rep
     paused.speed = None
     assert volumes(paused) == []
     paused.resume()
-    paused.wait_until_end(timeout=20)
+    paused.wait_until_end(timeout=60)
     assert volumes(paused) == list(range(61))
 
 
@@ -238,7 +238,7 @@ def test_callbacks_are_notified_only_of_messages_after_a_seek(
         wait_until(lambda: heard)
         replayed.seek(moment(MAY_8 + 58 * SECOND))
         replayed.speed = None
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
         wait_until(lambda: heard[-1] == 60)
     assert min(heard) < 10
     assert not {20, 40, 57, 58} & set(heard)
@@ -248,7 +248,7 @@ def test_concurrent_seeks_all_return_and_one_of_them_takes_effect(paused: fxlive
     with ThreadPoolExecutor(8) as pool:
         for round_ in range(5):
             moments = [MAY_8 + (number * 7 + round_) % 59 * SECOND for number in range(8)]
-            list(pool.map(paused.seek, map(moment, moments), timeout=20))
+            list(pool.map(paused.seek, map(moment, moments), timeout=60))
             assert paused.time in map(moment, moments)
             assert volumes(paused) == list(range((paused.time - paused.start) // pd.Timedelta("1s") + 1))
     assert paused._feed.halt == "paused"
@@ -270,7 +270,7 @@ def test_a_replay_can_be_closed_during_a_seek(minute: fxlive.Session, monkeypatc
         wait_until(lambda: replayed._feed.halt == "seeking")
         assert "seeking" in repr(replayed)
         replayed.close()
-        seeking.result(timeout=10)
+        seeking.result(timeout=60)
         go_on.set()
     assert replayed.state == "closed"
 
@@ -294,7 +294,7 @@ def test_latency_is_that_of_the_recorded_session(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, quote(0), at=MAY_8 - 30 * 60 * SECOND + 40_000)
     with fxlive.replay(path_of(session), speed=None) as replayed:
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
         assert replayed.health().latency_p50_ms == pytest.approx(40.0)
         equal(replayed.frame("market-data")[["received_at"]], session.frame("market-data")[["received_at"]])
 
@@ -324,7 +324,7 @@ def test_a_folder_of_captures_is_replayed_as_one(tmp_path: Path) -> None:
             frames = [quote(n) for n in range(number * 100, number * 100 + 100)]
             bring_all(session, frames, 10, at=MAY_8 + number * DAY_US)
     with fxlive.replay(tmp_path, speed=None) as replayed:
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
         assert replayed.frame("market-data")["volume"].tolist() == list(range(300))
         assert replayed.gaps()["reason"].tolist() == ["not recorded: between two recordings"] * 2
         replayed.pause()
@@ -339,7 +339,7 @@ def test_an_opened_capture_is_replayed_like_its_path(minute: fxlive.Session, tmp
     for path, count in ((path_of(minute), None), (tmp_path, 20)):
         capture = fxlive.open_capture(path)
         with fxlive.replay(capture, speed=None) as replayed:
-            played = replayed.wait_until_end(timeout=20).frame("market-data")
+            played = replayed.wait_until_end(timeout=60).frame("market-data")
         assert len(played) == (count or len(capture.frame("market-data")))
         assert not any(folder.log_only for folder in capture._captures.folders)  # the capture still gives warnings
     with pytest.raises(fxlive.CaptureError, match=r"Replay the whole capture, then call seek"):
@@ -356,7 +356,7 @@ def test_a_channel_can_be_unsubscribed_and_filters_are_refused(paused: fxlive.Re
         paused.subscribe("positions", symbol="EURUSD")
     paused.speed = None
     paused.resume()
-    paused.wait_until_end(timeout=20)
+    paused.wait_until_end(timeout=60)
     assert paused.frame("positions").empty
     paused.subscribe("positions")
     paused.seek(paused.end)
@@ -404,7 +404,7 @@ def test_a_replay_of_an_empty_capture_is_at_its_end(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         pass
     with fxlive.replay(path_of(session)) as replayed:
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
         assert replayed.start == replayed.end == replayed.time
         assert replayed.frame("trades").empty
 
@@ -413,7 +413,7 @@ def test_a_replay_can_be_recorded_again(minute: fxlive.Session, tmp_path: Path) 
     with fxlive.replay(path_of(minute), speed=None, paused=True) as replayed:
         again = replayed.record(tmp_path)
         replayed.resume()
-        replayed.wait_until_end(timeout=20)
+        replayed.wait_until_end(timeout=60)
     first, second = fxlive.open_capture(path_of(minute)), fxlive.open_capture(again.path)
     for channel in ("market-data", "positions"):
         equal(second.frame(channel), first.frame(channel))
