@@ -109,9 +109,9 @@ def exposure(
     ----------
     positions
         Rows of positions, indexed by timestamps with a time zone, or their `latest`: `ticket`, `symbol`, `type`
-        (``"BUY"`` or ``"SELL"``), `volume` (lots), `open_price`, `profit`, `unrealized_pnl`, `margin` (money),
-        `margin_level` (percent), and optionally `current_price`. The newest row of each ticket counts; a position with
-        volume 0 is closed.
+        (``"BUY"`` or ``"SELL"``), `volume` (lots; its sign is ignored), `open_price`, `profit`, `unrealized_pnl`,
+        `margin` (money), `margin_level` (percent), and optionally `current_price`. The newest row of each ticket
+        counts; a position with volume 0 is closed.
     quotes
         Rows of market-data of any symbols, indexed likewise, or their `latest`: `symbol`, `bid`, `ask`.
     equity
@@ -212,7 +212,7 @@ class _Legs:
 
 def _legs(positions: pd.DataFrame, lookup: QuoteLookup) -> tuple[list[_Legs | None], list[str]]:
     """Return the legs of each position, None if they cannot be valued, and the symbols of those, sorted."""
-    signed = side_signs(positions, "type") * floats(positions, "volume")
+    signed = side_signs(positions, "type") * np.abs(floats(positions, "volume"))
     legs: list[_Legs | None] = []
     missing: set[str] = set()
     prices = floats(positions, "open_price")

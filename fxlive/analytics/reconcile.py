@@ -157,7 +157,7 @@ def _profits(positions: pd.DataFrame, lookup: QuoteLookup) -> list[tuple[Any, ..
     account = lookup.instruments.account_currency
     times = index_us(pd.DatetimeIndex(newest["timestamp"]), "positions")
     open_price, price, volume = (floats(newest, c) for c in ("open_price", "current_price", "volume"))
-    gain = side_signs(newest, "type") * (price - open_price) * volume
+    gain = side_signs(newest, "type") * (price - open_price) * np.abs(volume)
     rows = []
     for row, (ticket, symbol) in enumerate(zip(newest.index, texts(newest, "symbol"), strict=True)):
         pair = None if symbol is None else lookup.instrument(symbol)

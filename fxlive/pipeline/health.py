@@ -30,6 +30,9 @@ class Health:
     - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
       the last of them.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
+    - `unknown_statuses`: the statuses of trades and orders that are neither known as open nor as closed, and how often
+      each has come, by channel. Nothing is concluded from them: such an order, and the position of such a trade, stay
+      in `latest`.
     - `channels`: one row per channel.
     """
 
@@ -50,6 +53,7 @@ class Health:
     clock_offset_ms: float | None
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
+    unknown_statuses: Mapping[str, Mapping[str, int]]
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
@@ -90,6 +94,7 @@ def health_of(pipeline: Pipeline) -> Health:
         clock_offset_ms=None if offset_us is None else offset_us / 1000,
         stale=tuple(name for name in counters if pipeline.stale(name)),
         drift=pipeline.store.drift(),
+        unknown_statuses={n: dict(c.unknown_statuses) for n, c in counters.items() if c.unknown_statuses},
         channels=channels,
     )
 

@@ -154,9 +154,8 @@ class LatestRows:
     def _ended(self, row: int) -> bool:
         if self._channel.ends is None:
             return True
-        column, ends = self._channel.ends
-        value = self._columns[column].raw(row)
-        return (value.upper() if isinstance(value, str) else value) in ends
+        column, has_ended = self._channel.ends
+        return has_ended(self._columns[column].raw(row))
 
     # Reading.
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from fxlive.capture.reading.frames import to_frame
-from fxlive.tables.store import VOLUME_TOLERANCE, merged_closing
+from fxlive.tables.closings import Closings
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
+from fxlive.wire.statuses import side_of
 from fxlive.wire.undocumented import UndocumentedColumns
 
 
@@ -50,31 +51,30 @@ def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     """Return the newest rows without ended ones, such as closed positions, if the channel's `latest` omits them."""
     if not channel.leaves or channel.ends is None:
         return newest
-    column, ends = channel.ends
-    return newest[~newest[column].isin(ends).to_numpy()]
+    column, has_ended = channel.ends
+    return newest[~np.array([has_ended(value) for value in newest[column].tolist()], bool)]
 
 
-def without_covered(positions: pd.DataFrame, closings: pd.DataFrame) -> pd.DataFrame:
-    """Return the newest rows of positions without those whose volume is covered by later closing trades.
+def without_covered(positions: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest rows of positions without those that later trades have closed (see `Closings`).
 
     Parameters
     ----------
     positions
         One row per ticket.
-    closings
-        The trades with status CLOSED, in the order of arrival. If an execution comes more than once, `merged_closing`
-        says which volume and time count.
+    trades
+        All trades of these tickets, in the order of arrival.
     """
-    if positions.empty or closings.empty:
+    if positions.empty or trades.empty:
         return positions
-    closed: dict[int, dict[str, tuple[Any, float]]] = {}
-    relevant = closings[closings["ticket"].isin(positions["ticket"]).to_numpy()]
-    columns = (relevant[name].tolist() for name in ("ticket", "execution_id", "volume"))
-    for at, ticket, execution, volume in zip(relevant.index, *columns, strict=True):
-        executions = closed.setdefault(ticket, {})
-        executions[execution] = merged_closing(executions.get(execution), at, volume)
+    closings: dict[int, Closings] = {}  # one for each ticket, because all of them are needed
+    columns = (trades[name].tolist() for name in ("ticket", "execution_id", "volume"))
+    texts = (trades[name].astype(object).where(trades[name].notna(), None).tolist() for name in ("status", "action"))
+    for at, ticket, execution, volume, status, action in zip(trades.index, *columns, *texts, strict=True):
+        closings.setdefault(ticket, Closings()).add(ticket, execution, at, volume, status, action)
+    rows = zip(positions.index, *(positions[name].tolist() for name in ("ticket", "volume", "type")), strict=True)
     covered = [
-        ticket in closed and sum(v for at, v in closed[ticket].values() if at > row_at) >= volume - VOLUME_TOLERANCE
-        for row_at, ticket, volume in zip(positions.index, positions["ticket"], positions["volume"], strict=True)
+        ticket in closings and closings[ticket].cover(ticket, at, volume, side_of(side) if isinstance(side, str) else 0)
+        for at, ticket, volume, side in rows
     ]
     return positions[~np.array(covered, bool)]

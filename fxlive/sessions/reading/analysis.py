@@ -166,7 +166,8 @@ def performance(
 
     derived_periods = derived_from(freq)  # also checks freq
     self._source.check_subscribed("trades")
-    metrics = performance(self._source.rows("trades"), by)
+    trades = self._source.rows("trades")
+    metrics = performance(trades, by, positions=_positions_without_opening(self._source, trades))
     if capital is None:
         return metrics
     if by is not None:
@@ -359,6 +360,13 @@ def _account_frames(source: Source) -> dict[str, pd.DataFrame]:
         received_at = window["received_at"].iloc[0] if len(window) else rows["received_at"].max()
         frames["all positions"] = pd.concat([rows.assign(received_at=received_at), window])
     return frames
+
+
+def _positions_without_opening(source: Source, trades: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows of the positions whose first trade has a profit: it may close a position opened before."""
+    first = trades[trades["ticket"].notna()].drop_duplicates("ticket")
+    tickets = first.loc[(first["profit"].fillna(0.0) != 0.0).to_numpy(), "ticket"].tolist()
+    return source.rows("positions", where={"ticket": tickets}) if tickets else None
 
 
 def _known_since(source: Source, frames: dict[str, pd.DataFrame]) -> str | None:

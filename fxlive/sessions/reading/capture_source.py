@@ -242,9 +242,8 @@ class CaptureSource:
         rows = recorded.rows(latest.columns(definition), lambda scanned: latest.newest_rows(scanned, definition))
         newest = latest.without_ended(self._frame(rows, definition), definition)
         if definition is CHANNELS["positions"]:
-            closings = self.rows("trades", where={"status": "CLOSED"})
-            is_closed = (closings["status"] == "CLOSED").to_numpy()  # with regard to case, as in a live session
-            newest = latest.without_covered(newest, closings[is_closed])
+            trades = self.rows("trades", where={"ticket": newest["ticket"].tolist()})
+            newest = latest.without_covered(newest, trades)
         return index_by_key(newest, definition)
 
     def gaps(self) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from fxlive.widgets.charts.layers import (
     TableWatcher,
     in_window,
 )
+from fxlive.wire.statuses import is_executed, side_of
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -142,8 +143,8 @@ class FillLayer:
         repeated = False  # an execution that is drawn already was reported again
         for execution, *row in zip(executions, *(values[name] for name in names), strict=True):
             time, symbol, action, status, price, volume = row
-            side = str(action).upper()
-            is_fill = symbol == self._symbol and side == self._action and str(status).upper() not in _NOT_FILLED
+            is_side = action is not None and side_of(action) == side_of(self._action)
+            is_fill = symbol == self._symbol and is_side and is_executed(status)
             repeated |= self._fills.pop(execution, None) is not None
             if is_fill and price == price:  # the price is not NaN
                 self._fills[execution] = (time, price, volume)
@@ -153,14 +154,13 @@ class FillLayer:
             new, self._newest_ms = list(self._fills.values()), -np.inf
         if new:
             times, prices, volumes = np.array(sorted(new)).T
-            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.nan_to_num(volumes))
+            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.abs(np.nan_to_num(volumes)))
             after = np.nextafter(self._newest_ms, np.inf)  # a fill does not replace others of the same time
             self._points.replace(after, (times / 1000.0, prices, size, volumes))
             self._newest_ms = times[-1] / 1000.0
 
 
 _MOST_FILLS = 5_000
-_NOT_FILLED = {"PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED"}
 
 
 class OpenPositions:
@@ -190,7 +190,7 @@ class OpenPositions:
         def text(value: float) -> str:
             return f"{value:.10g}" if digits is None else f"{value:.{digits}f}"
 
-        buy = str(side).upper().startswith("BUY")
+        buy, volume = side_of(str(side)) > 0, abs(volume)
         if not math.isnan(price):
             yield PriceLine(
                 price, f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}", "buy" if buy else "sell"
