@@ -203,6 +203,7 @@ class Pipeline:
         if not duplicates:
             return rows
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
+        self.store.confirm(rows.take(sorted(duplicates)))
         return rows.take([position for position in range(len(rows)) if position not in duplicates])
 
     def record_into(self, recording: Recording) -> None:

@@ -113,6 +113,7 @@ class Store:
                 closings.add(ticket, execution, at, volume, status, action)
                 if ticket is not None:
                     tickets.add(ticket)
+            table.confirm(tickets, int(trades.received_at[-1]))
         for ticket in tickets:
             newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:
@@ -123,6 +124,7 @@ class Store:
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
         self.gaps.append(Gap(start, None, reason, channels))
+        self._begin_gap(channels, None)
 
     def close_gap(self, end: int) -> Gap | None:
         """End the open gap and return it; None if there is none."""
@@ -135,6 +137,23 @@ class Store:
         """Add a gap that the feed did not open itself. An open gap stays the last."""
         has_open_gap = bool(self.gaps) and self.gaps[-1].end is None
         self.gaps.insert(len(self.gaps) - has_open_gap, gap)
+        self._begin_gap(gap.channels, gap.end)
+
+    def _begin_gap(self, channels: tuple[str, ...], until_us: int | None) -> None:
+        for name, table in self.tables.items():
+            if not channels or name in channels:
+                table.begin_gap(until_us)
+
+    def last_gap(self, channel: str) -> Gap | None:
+        """Return the last gap of a channel; None if it has none."""
+        return next((gap for gap in reversed(self.gaps) if not gap.channels or channel in gap.channels), None)
+
+    def confirm(self, rows: Rows) -> list[Any]:
+        """Confirm the positions or orders of messages that were received before; return those that were unconfirmed."""
+        table = self.tables.get(rows.channel.name)
+        if table is None or rows.channel.ends is None:
+            return []
+        return table.confirm(list(rows.values[rows.channel.key[0]]), int(rows.received_at[-1]))
 
     def expect(self, symbols: Sequence[str], drift: Mapping[str, Mapping[str, str]]) -> None:
         """Add the symbols and undocumented columns of another session, in their order, to give the same frames."""
