@@ -45,7 +45,7 @@ class KeptRows:
         return key in self._row
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(self._row)
+        return iter(reversed(self._row))
 
     def add(self, keys: Sequence[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
         """Copy rows of the table, one of each key; return the keys that were dropped to make room for them."""

@@ -105,9 +105,9 @@ def order_state(status: str) -> OrderState:
     return OrderState.UNKNOWN
 
 
-def is_ended_order(status: str | None) -> bool:
+def is_ended_order(status: object) -> bool:
     """Return whether an order with this status cannot be executed any more; False if it is missing or unknown."""
-    return status is not None and order_state(status) is OrderState.ENDED
+    return isinstance(status, str) and order_state(status) is OrderState.ENDED
 
 
 @lru_cache(4096)

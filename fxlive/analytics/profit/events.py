@@ -172,7 +172,7 @@ def trade_states(trades: pd.DataFrame) -> tuple[list[TradeState], list[int]]:
         return states, [0] * len(states)
     actions = texts(trades, "action")
     side = {action: 0 if action is None else side_of(action) for action in set(actions)}
-    sides = [
+    sides: list[int] = [
         0 if state is TradeState.NOT_EXECUTED else side[action] for state, action in zip(states, actions, strict=True)
     ]
     return states, sides

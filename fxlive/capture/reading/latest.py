@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from fxlive.capture.format.layout import CONFIRMED
+from fxlive.capture.format.notes import Gap
+from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
+from fxlive.capture.reading.rows import ChannelReader
 from fxlive.tables.closings import Closings
 from fxlive.tables.vocabulary import Vocabulary
-from fxlive.wire.channels import Channel
+from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.statuses import side_of
 from fxlive.wire.undocumented import UndocumentedColumns
 
@@ -78,3 +84,38 @@ def without_covered(positions: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFra
         for at, ticket, volume, side in rows
     ]
     return positions[~np.array(covered, bool)]
+
+
+def end_of_last_gap(gaps: Sequence[Gap]) -> int | None:
+    """Return the time of receipt (microseconds) after which a message confirms its position; None without gaps.
+
+    No row is received while the connection is away; but some are while the recorder drops rows.
+    """
+    return max((gap.start if gap.lost_rows is None or gap.end is None else gap.end for gap in gaps), default=None)
+
+
+def are_certain(newest: pd.DataFrame, channel: Channel, after_us: int) -> npt.NDArray[np.bool_]:
+    """Return whether each position or order has ended, or its newest row was received after a time."""
+    assert channel.ends is not None
+    column, has_ended = channel.ends
+    certain = received_us(newest) > after_us
+    doubtful = np.flatnonzero(~certain)
+    certain[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
+    return certain
+
+
+def received_us(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return when rows were received, in microseconds since 1970 UTC."""
+    return pd.DatetimeIndex(rows["received_at"]).asi8
+
+
+def confirmations_of(folders: Sequence[Folder], until_us: int | None = None) -> list[tuple[int, str, Any]]:
+    """Return the recorded confirmations without a row: time of receipt (microseconds), channel and key."""
+    rows = ChannelReader(CONFIRMED, folders, until_us).table()
+    times = rows.column("received_at").to_numpy().astype(np.int64).tolist()
+    names = (rows.column(name).to_pylist() for name in ("of_channel", "key"))
+    return [
+        (at, name, int(key) if CHANNELS[name].key == ("ticket",) else key)
+        for at, name, key in zip(times, *names, strict=True)
+        if name in CHANNELS
+    ]
