@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -51,18 +51,23 @@ def reason(positions: pd.DataFrame, unconfirmed: Unconfirmed) -> str | None:
     >>> reason(positions, "include")
     '2 positions not confirmed since the gap that ended 12:00:05'
     """
-    count = int(are_unconfirmed(positions).sum())
+    text = unconfirmed_text(int(are_unconfirmed(positions).sum()), *(positions.attrs.get(LAST_GAP) or (None, None)))
+    return text if text is None or unconfirmed == "include" else f"{text}: left out"
+
+
+def unconfirmed_text(count: int, gap_start: Any, gap_end: Any) -> str | None:
+    """Return how many positions are unconfirmed since a gap, in words; None for 0.
+
+    The times are in microseconds since 1970 UTC or ISO 8601; the end is None while the gap lasts, the start if unknown.
+    """
     if not count:
         return None
-    text = f"{count:,} position{'' if count == 1 else 's'} not confirmed since {_gap(positions.attrs)}"
-    return text if unconfirmed == "include" else f"{text}: left out"
-
-
-def _gap(attrs: Mapping[Any, Any]) -> str:
-    begin, end = attrs.get(LAST_GAP) or (None, None)
-    if begin is None:
-        return "the last gap"
-    return f"the gap that {'began' if end is None else 'ended'} {pd.Timestamp(end or begin):%H:%M:%S}"
+    at = gap_start if gap_end is None else gap_end
+    since = "the last gap"
+    if at is not None:
+        time = pd.Timestamp(at, unit="us", tz="UTC") if isinstance(at, int) else pd.Timestamp(at)
+        since = f"the gap that {'began' if gap_end is None else 'ended'} {time:%H:%M:%S}"
+    return f"{count:,} position{'' if count == 1 else 's'} not confirmed since {since}"
 
 
 def with_reason(result: _Result, text: str | None, figures: Iterable[str]) -> _Result:

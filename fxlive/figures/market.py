@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fxlive.analytics.inputs import texts
+from fxlive.analytics.unconfirmed import are_unconfirmed
 from fxlive.figures.style import DOWN, SOFT, UP, figure
 from fxlive.wire.statuses import is_executed, side_of
 
@@ -91,13 +92,18 @@ def mark_gaps(fig: go.Figure, gaps: Iterable[tuple[Any, Any]]) -> None:
 
 
 def mark_positions(fig: go.Figure, positions: pd.DataFrame) -> None:
-    """Draw up to 500 open positions as lines at their price, stop loss and take profit."""
+    """Draw up to 500 open positions as lines at their price, stop loss and take profit.
+
+    Those that no message has confirmed since the last gap, by the column `confirmed`, are dashed, and say so.
+    """
     columns = ("type", "open_price", "stop_loss", "take_profit")
-    rows = zip(*(positions[name].tolist() for name in columns), strict=True)
-    for side, price, stop_loss, take_profit in list(rows)[:MAX_SHAPES]:
+    rows = zip(*(positions[name].tolist() for name in columns), are_unconfirmed(positions).tolist(), strict=True)
+    for side, price, stop_loss, take_profit, doubtful in list(rows)[:MAX_SHAPES]:
+        note = ", not confirmed" if doubtful else ""
         buy = side_of(str(side)) > 0
         if price > 0:  # False for NaN
-            fig.add_hline(price, line={"width": 1, "color": UP if buy else DOWN}, annotation_text=str(side))
+            line = {"width": 1, "color": UP if buy else DOWN, "dash": "dash" if doubtful else None}
+            fig.add_hline(price, line=line, annotation_text=f"{side}{note}")
         for level, text in ((stop_loss, "SL"), (take_profit, "TP")):
             if level > 0:
-                fig.add_hline(level, line={"width": 1, "dash": "dot", "color": SOFT}, annotation_text=text)
+                fig.add_hline(level, line={"width": 1, "dash": "dot", "color": SOFT}, annotation_text=f"{text}{note}")

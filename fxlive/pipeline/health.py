@@ -33,7 +33,8 @@ class Health:
     - `unknown_statuses`: the statuses of trades and orders that are neither known as open nor as closed, and how often
       each has come, by channel. Nothing is concluded from them: such an order, and the position of such a trade, stay
       in `latest`.
-    - `channels`: one row per channel.
+    - `channels`: one row per channel. `kept_rows` is the number of open positions or working orders that have left the
+      window, `kept_dropped` how many of them were dropped because there were more than 100,000.
     """
 
     state: State
@@ -112,10 +113,14 @@ def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[fl
 
 def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
     p50, p99 = latency_ms(pipeline, counters)
+    table = pipeline.store.tables.get(name)
+    kept_rows, kept_dropped = (0, 0) if table is None else table.kept
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {
         "subscribed": name in pipeline.feed.subscriptions,
-        "rows": len(pipeline.store.tables[name]) if name in pipeline.store.tables else 0,
+        "rows": 0 if table is None else len(table),
+        "kept_rows": kept_rows,
+        "kept_dropped": kept_dropped,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,

@@ -211,6 +211,21 @@ class LatestRows:
         """Return the number of the first row after the last gap, and the keys with an older row confirmed since."""
         return self._confirmed_from, frozenset(self._confirmed)
 
+    def unconfirmed_count(self) -> int:
+        """Return the number of keys that are not confirmed. Costs only the rows before the last gap."""
+        count = 0
+        for key, row in self._row.items():
+            if row >= self._confirmed_from:
+                break
+            count += key not in self._confirmed and not self._ended(row)
+        if self._confirmed_from and len(self.kept):
+            _, numbers = self.kept.rows()
+            confirmed = sum(
+                key in self.kept and self.kept.number(key) < self._confirmed_from for key in self._confirmed
+            )
+            count += int((numbers < self._confirmed_from).sum()) - confirmed
+        return count
+
     def row_of(self, key: Any) -> int | None:
         """Return the row of a key; None if it has no row in the window."""
         return self._row.get(key)

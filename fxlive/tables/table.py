@@ -342,6 +342,16 @@ class RollingTable:
                 ]
             return values
 
+    def unconfirmed_count(self) -> int:
+        """Return the number of positions or orders that no message has confirmed since the last gap."""
+        with self._lock:
+            return self._latest.unconfirmed_count()
+
+    @property
+    def changes(self) -> int:
+        """Grows with each change of `latest` that is not a new row: a removal, a confirmation, the begin of a gap."""
+        return self._latest.changes
+
     def are_confirmed(self, keys: Sequence[Any]) -> list[bool]:
         """Return whether a message about each key has arrived since the last gap; True for an unknown key."""
         with self._lock:

@@ -164,7 +164,10 @@ _MOST_FILLS = 5_000
 
 
 class OpenPositions:
-    """The open positions of one symbol, as lines at their price, stop loss and take profit."""
+    """The open positions of one symbol, as lines at their price, stop loss and take profit.
+
+    Positions that no message has confirmed since the last gap are fainter, and say so.
+    """
 
     def __init__(self, pipeline: Pipeline, symbol: str) -> None:
         tables = pipeline.store.tables
@@ -178,12 +181,12 @@ class OpenPositions:
             return None
         latest = self._table.latest()
         positions = latest[(latest["symbol"] == self._symbol).to_numpy()]
-        names = ("type", "volume", "open_price", "stop_loss", "take_profit")
+        names = ("type", "volume", "open_price", "stop_loss", "take_profit", "confirmed")
         rows = zip(*(positions[name].tolist() for name in names), strict=True)
         return [line for row in rows for line in self._lines(*row)]
 
     def _lines(
-        self, side: str, volume: float, price: float, stop_loss: float, take_profit: float
+        self, side: str, volume: float, price: float, stop_loss: float, take_profit: float, confirmed: bool
     ) -> Iterator[PriceLine]:
         digits = digits_of(self._symbol)
 
@@ -191,14 +194,18 @@ class OpenPositions:
             return f"{value:.10g}" if digits is None else f"{value:.{digits}f}"
 
         buy, volume = side_of(str(side)) > 0, abs(volume)
+        note = "" if confirmed else ", not confirmed"
         if not math.isnan(price):
             yield PriceLine(
-                price, f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}", "buy" if buy else "sell"
+                price,
+                f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}{note}",
+                "buy" if buy else "sell",
+                confirmed,
             )
         if stop_loss > 0:  # False for NaN
-            yield PriceLine(stop_loss, f"SL {text(stop_loss)}", "stop_loss")
+            yield PriceLine(stop_loss, f"SL {text(stop_loss)}{note}", "stop_loss", confirmed)
         if take_profit > 0:
-            yield PriceLine(take_profit, f"TP {text(take_profit)}", "take_profit")
+            yield PriceLine(take_profit, f"TP {text(take_profit)}{note}", "take_profit", confirmed)
 
 
 def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window: Any) -> Contents:
