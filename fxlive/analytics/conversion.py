@@ -12,7 +12,9 @@ import pandas as pd
 from fxlive.analytics.inputs import MILLION, Floats, Micros, check_columns, floats, resolve_instruments, texts, times_us
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
+from fxlive.core.volumes import are_zero
 from fxlive.errors import InvalidFrame
+from fxlive.wire.statuses import side_of
 
 Path = tuple[tuple[str, bool], ...]
 """Pairs that convert one currency into another, in order. True: from base to quote, which multiplies by the price."""
@@ -179,14 +181,12 @@ def newest_positions(positions: pd.DataFrame, *columns: str) -> pd.DataFrame:
             raise InvalidFrame("positions", "has rows without ticket: drop them with frame.dropna(subset='ticket')")
         newest = positions.sort_index(kind="stable").drop_duplicates("ticket", keep="last")
         newest = newest.reset_index(names="timestamp").set_index("ticket").sort_index()
-    return newest[newest["volume"] != 0]
+    return newest[~are_zero(floats(newest, "volume"))]
 
 
 def side_signs(frame: pd.DataFrame, column: str) -> Floats:
-    """Return 1 for texts that begin with BUY, -1 for those that begin with SELL, NaN for any other."""
-    sides = texts(frame, column)
-    signs = [1.0 if (s or "").startswith("BUY") else -1.0 if (s or "").startswith("SELL") else np.nan for s in sides]
-    return np.array(signs, np.float64)
+    """Return 1 for texts that name a buy (such as ``"BUY_LIMIT"``), -1 for a sell, NaN for any other."""
+    return np.array([float(side_of(text or "")) or np.nan for text in texts(frame, column)], np.float64)
 
 
 def to_seconds(micros: Micros) -> Floats:

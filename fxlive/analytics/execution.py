@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, side_signs, to_seconds
-from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, times_us
+from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, texts, times_us
 from fxlive.analytics.time_grid import DAY_US
 from fxlive.core.arguments import as_list
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.instruments import Instruments
 from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownOption
-from fxlive.wire.channels import FINAL_ORDER_STATUSES
+from fxlive.wire.statuses import is_ended_order
 
 HORIZONS = ("1s", "5s", "30s", "5min")
 _FILLS = ("execution_id", "ticket", "symbol", "action", "volume", "open_price", "status", "executed_at", "strategy_id",
@@ -115,7 +115,7 @@ def execution(
     executed = _column_us(last["executed_at"])
     last = last.assign(at=np.where(executed == NAT, last["reported_at"], executed)).sort_values("at", kind="stable")
     at, side = last["at"].to_numpy(np.int64), side_signs(last, "action")
-    price, volume = floats(last, "open_price"), floats(last, "volume")
+    price, volume = floats(last, "open_price"), np.abs(floats(last, "volume"))
 
     mid_after = {name: np.full(len(last), np.nan) for name in spans}
     bid, ask, rate = (np.full(len(last), np.nan) for _ in range(3))
@@ -213,11 +213,11 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
         pip[rows] = np.nan if pair is None else pair.pip
     distance = np.where(side > 0, ask - price, price - bid)
     is_limit, is_stop = (order_type.str.endswith(kind).to_numpy(bool) for kind in ("_LIMIT", "_STOP"))
-    volume, filled_volume = floats(last, "volume"), floats(last, "filled_volume")
+    volume, filled_volume = (np.abs(floats(last, name)) for name in ("volume", "filled_volume"))
     frame = last[["ticket", "symbol", "order_type", "strategy_id", "price", "volume", "status"]].copy()
     frame["placed_at"] = pd.array(placed, dtype=UTC)
     frame["filled_at"] = pd.array(filled, dtype=UTC)
-    frame["ended"] = last["status"].astype(STR).str.upper().isin(FINAL_ORDER_STATUSES).to_numpy(bool)
+    frame["ended"] = np.array([is_ended_order(status) for status in texts(last, "status")], bool)
     took = to_seconds(np.where(filled == NAT, placed, filled) - placed)
     frame["time_to_fill_s"] = np.where(filled == NAT, np.nan, took)
     frame["filled_share"] = np.divide(filled_volume, volume, out=np.full(len(volume), np.nan), where=volume > 0)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.analytics.inputs import MILLION, times_us
+from fxlive.analytics.inputs import MILLION, MISSING, times_us
 from fxlive.analytics.profit.events import SeriesStart, check_positions, check_trades, position_events, trade_events
 from fxlive.analytics.profit.ledger import ExecutionState, Ledger, PositionState
 from fxlive.core.arguments import utc
+from fxlive.core.volumes import is_covered
 from fxlive.errors import UnknownOption
 
 
@@ -117,7 +118,7 @@ def _total(ledger: Ledger) -> int:
 
 
 def _is_open(position: PositionState) -> bool:
-    return position.volume != 0 and (position.closed < position.volume or position.value != 0)
+    return position.volume == MISSING or not is_covered(position.volume, position.closed) or position.value != 0
 
 
 def _cost(execution: ExecutionState) -> int:

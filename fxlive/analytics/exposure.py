@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
 from fxlive.analytics.inputs import Floats, floats, texts
+from fxlive.analytics.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
@@ -50,6 +51,8 @@ class Exposure:
     missing
         Symbols that are in no row of `by_symbol`, `by_currency` and `shocks`: they cannot be converted into the
         account's currency, are not known instruments, or have a position without side, volume or opening price.
+    reasons
+        What limits a figure of `totals`, in words, such as positions that no message has confirmed since the last gap.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Exposure:
     shocks: pd.DataFrame
     totals: pd.Series[float]
     missing: tuple[str, ...]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         parts = [f"<Exposure: {_headline(self)}>"]
@@ -95,6 +99,7 @@ def exposure(
     shocks_pct: Sequence[float] = SHOCKS_PCT,
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
+    unconfirmed: Unconfirmed = "include",
 ) -> Exposure:
     """Return the exposure of the open positions by symbol and by currency, and what market moves would change.
 
@@ -109,9 +114,9 @@ def exposure(
     ----------
     positions
         Rows of positions, indexed by timestamps with a time zone, or their `latest`: `ticket`, `symbol`, `type`
-        (``"BUY"`` or ``"SELL"``), `volume` (lots), `open_price`, `profit`, `unrealized_pnl`, `margin` (money),
-        `margin_level` (percent), and optionally `current_price`. The newest row of each ticket counts; a position with
-        volume 0 is closed.
+        (``"BUY"`` or ``"SELL"``), `volume` (lots; its sign is ignored), `open_price`, `profit`, `unrealized_pnl`,
+        `margin` (money), `margin_level` (percent), and optionally `current_price`. The newest row of each ticket
+        counts; a position with volume 0 is closed.
     quotes
         Rows of market-data of any symbols, indexed likewise, or their `latest`: `symbol`, `bid`, `ask`.
     equity
@@ -123,6 +128,10 @@ def exposure(
         The margin level, in percent, at which the platform issues a margin call.
     instruments
         Pips, contract sizes and the account's currency. Default: the market's conventions, and USD.
+    unconfirmed
+        Whether positions count that no message has confirmed since the last gap, if `positions` has the column
+        `confirmed` of `latest`. ``"include"``: they may still be open, so their risk counts, and `reasons` names them.
+        ``"exclude"``: they are left out, and named, too.
 
     Returns
     -------
@@ -158,6 +167,10 @@ def exposure(
         number("shocks_pct", pct, _MOVES, above=-100)
     if equity is not None:
         number("equity", equity, "an amount in the account's currency", above=-math.inf)
+    check_unconfirmed(unconfirmed)
+    text = reason(newest, unconfirmed)
+    if unconfirmed == "exclude":
+        newest = newest[~are_unconfirmed(newest)]
     number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
     lookup = QuoteLookup(quotes, instruments, newest)
     legs, missing = _legs(newest, lookup)
@@ -173,13 +186,19 @@ def exposure(
         dtype="float64",
     )
     gross = math.nan if missing else float(by_symbol["gross"].sum())
-    return Exposure(by_symbol, by_currency, shocks, _totals(newest, gross, equity, margin_call_pct), tuple(missing))
+    totals = _totals(newest, gross, equity, margin_call_pct)
+    if text is not None:
+        for table in (by_symbol, by_currency, shocks):
+            table.attrs["reasons"] = dict.fromkeys(table.columns, text)
+        totals.attrs["reasons"] = dict.fromkeys(totals.index, text)
+    return Exposure(by_symbol, by_currency, shocks, totals, tuple(missing), totals.attrs.get("reasons", {}))
 
 
 def _headline(exposure: Exposure) -> str:
     count = len(exposure.by_symbol)
     missing = f"; not counted, see `missing`: {', '.join(exposure.missing)}" if exposure.missing else ""
-    return f"{count} symbol{'' if count == 1 else 's'}, money in the account's currency{missing}"
+    reasons = "".join(f"; {text}" for text in dict.fromkeys(exposure.reasons.values()))
+    return f"{count} symbol{'' if count == 1 else 's'}, money in the account's currency{missing}{reasons}"
 
 
 def _tables(exposure: Exposure) -> list[tuple[str, pd.DataFrame]]:
@@ -212,7 +231,7 @@ class _Legs:
 
 def _legs(positions: pd.DataFrame, lookup: QuoteLookup) -> tuple[list[_Legs | None], list[str]]:
     """Return the legs of each position, None if they cannot be valued, and the symbols of those, sorted."""
-    signed = side_signs(positions, "type") * floats(positions, "volume")
+    signed = side_signs(positions, "type") * np.abs(floats(positions, "volume"))
     legs: list[_Legs | None] = []
     missing: set[str] = set()
     prices = floats(positions, "open_price")

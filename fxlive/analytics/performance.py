@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from fxlive.analytics.inputs import MILLION
-from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, trade_events
+from fxlive.analytics.inputs import MILLION, check_columns, integers
+from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, sides_of, trade_events
 from fxlive.core.dtypes import UTC
+from fxlive.wire.statuses import TradeState
 
 _NO_TRADE = "no closed trade"
 _NO_WIN = "no winning trade"
@@ -145,7 +146,6 @@ class _Execution(NamedTuple):
     """The last report of an execution, with the time of its first."""
 
     trade: TradeEvent
-    closing: bool
     reported_at: int
     """The time of the last report."""
     number: int
@@ -186,16 +186,18 @@ class PerformanceStream:
         check_by(by)
         self._by = by
         self._executions: dict[str, _Execution] = {}
+        self._reported_sides: dict[int, int] = {}
         self._newest: int | None = None
         self._reset_counts()
 
     def _reset_counts(self) -> None:
         self._opened: dict[int, int] = {}
+        self._sides: dict[int, int] = {}  # of positions, by their first trade
         self._group_of_ticket: dict[int, str] = {}
         self._tallies: dict[str | None, _Tally] = {None: _Tally()} if self._by is None else {}
 
-    def update(self, trades: pd.DataFrame) -> None:
-        """Process new rows of the trades channel, in the order of arrival.
+    def update(self, trades: pd.DataFrame, *, positions: pd.DataFrame | None = None) -> None:
+        """Process new rows of the trades channel, in the order of arrival, and optionally rows of positions.
 
         Raises
         ------
@@ -203,39 +205,57 @@ class PerformanceStream:
             If rows cannot be processed, as in `performance`. The stream is unchanged then.
         """
         events = trade_events(trades, self._by)
-        closings = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False).tolist() if events else []
-        recount = False
-        for trade, closing in zip(events, closings, strict=True):
+        recount = positions is not None and self._note_sides(positions)
+        for trade in events:
             former = self._executions.get(trade.execution)
             recount |= former is not None or (self._newest is not None and trade.time < self._newest)
             self._newest = trade.time if self._newest is None else max(self._newest, trade.time)
-            execution = _Execution(trade, closing, trade.time, len(self._executions))
+            execution = _Execution(trade, trade.time, len(self._executions))
             if former is not None:
                 last = execution if trade.time >= former.reported_at else former
                 first = min(former.trade.time, trade.time)
-                execution = _Execution(last.trade._replace(time=first), last.closing, last.reported_at, former.number)
+                execution = _Execution(last.trade._replace(time=first), last.reported_at, former.number)
             self._executions[trade.execution] = execution
             if not recount:
-                self._count(trade, closing)
+                self._count(trade)
         if recount:
             self._reset_counts()
             for execution in sorted(self._executions.values(), key=lambda one: (one.trade.time, one.number)):
-                self._count(execution.trade, execution.closing)
+                self._count(execution.trade)
 
-    def _count(self, trade: TradeEvent, closing: bool) -> None:
+    def _note_sides(self, positions: pd.DataFrame) -> bool:
+        """Note the sides of positions; return whether the trades counted so far contradict one."""
+        contradiction = False
+        if positions.index.name == "ticket":
+            positions = positions.reset_index()
+        check_columns(positions, "positions", "ticket")
+        for ticket, side in zip(integers(positions, "ticket"), sides_of(positions), strict=True):
+            if side and ticket is not None and ticket not in self._reported_sides:
+                self._reported_sides[ticket] = side
+                contradiction |= self._sides.get(ticket, side) != side
+        return contradiction
+
+    def _count(self, trade: TradeEvent) -> None:
         ticket, group = trade.ticket, trade.group
+        closing = trade.closes(0 if ticket is None else self._side(ticket, trade))
         if ticket is not None:
             if group is not None:
                 self._group_of_ticket[ticket] = group
             elif self._by is not None:
                 group = self._group_of_ticket.get(ticket)
-            if not closing:
+            if not closing and trade.state is not TradeState.NOT_EXECUTED:
                 self._opened.setdefault(ticket, trade.time)
         if self._by is not None and group is None:
             group = UNKNOWN
         if group not in self._tallies:
             self._tallies[group] = _Tally()
         self._tallies[group].add(trade, closing, None if ticket is None else self._opened.get(ticket))
+
+    def _side(self, ticket: int, trade: TradeEvent) -> int:
+        """Return the side of a trade's position: as reported, or else by its first trade; 0 if unknown."""
+        if trade.position_side:
+            self._sides.setdefault(ticket, trade.position_side)
+        return self._reported_sides.get(ticket) or self._sides.get(ticket, 0)
 
     def metrics(self) -> pd.Series[Any] | pd.DataFrame:
         """Return the current figures, as `performance` returns them."""
@@ -264,22 +284,29 @@ class PerformanceStream:
 _COUNTS = ("total_trades", "longest_win_streak", "longest_loss_streak")
 
 
-def performance(trades: pd.DataFrame, by: By | None = None) -> pd.Series[Any] | pd.DataFrame:
+def performance(
+    trades: pd.DataFrame, by: By | None = None, *, positions: pd.DataFrame | None = None
+) -> pd.Series[Any] | pd.DataFrame:
     """Return the performance of trading: the platform's own figures of closed trades, and more.
 
     Money is in the account's currency. Each execution counts once, with its last report, at the time of its first. A
-    trade is an execution with status ``"CLOSED"``; `n` is the number of trades. Net is profit - commission + swap.
+    trade is an execution that closes a position or a part of it: by its status (``"CLOSED"``, in any spelling), or
+    because it was executed against the side of its position. `n` is the number of trades. Net is profit - commission +
+    swap.
 
     Parameters
     ----------
     trades
         Rows of trades in the order of arrival, indexed by timestamps with a time zone: `execution_id`, `ticket`,
-        `symbol`, `volume` (lots), `profit`, `commission` (positive: a cost), `swap` (positive: income), `status`, and
-        the column `by`.
+        `symbol`, `volume` (lots), `profit`, `commission` (positive: a cost), `swap` (positive: income), `status`, the
+        column `by`, and optionally `action`; without it, only a status closes a position.
     by
         None for the whole account, or ``"symbol"``, ``"strategy_id"``, ``"connection_id"`` for each group. A trade
         without a strategy or connection belongs to the group of the previous trade of its ticket, else to
         ``"unknown"``.
+    positions
+        Rows of positions, or their `latest`: `ticket` and `type`, the side of each position. Default: its side is that
+        of its first trade, so the opening trades must be in `trades`.
 
     Returns
     -------
@@ -326,7 +353,7 @@ def performance(trades: pd.DataFrame, by: By | None = None) -> pd.Series[Any] | 
     [1, 100.0, 9.0, 3600.0]
     """
     stream = PerformanceStream(by)
-    stream.update(trades)
+    stream.update(trades, positions=positions)
     return stream.metrics()
 
 

@@ -22,11 +22,14 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     ----------
     positions
         Rows of positions in the order of arrival, indexed by timestamps with a time zone: `ticket`, `symbol`, `volume`
-        (lots; 0 closes the position), `profit` and `unrealized_pnl` (money); optionally `received_at`.
+        (lots, its sign is ignored; 0 closes the position), `profit` and `unrealized_pnl` (money); optionally `type`
+        (``"BUY"`` or ``"SELL"``) and `received_at`.
     trades
         Rows of trades in the order of arrival, indexed likewise: `execution_id`, `ticket`, `symbol`, `volume` (lots),
-        `profit`, `commission` (positive: a cost), `swap` (positive: income), `status` (``"CLOSED"`` closes), and the
-        column `by`. Of an execution that is reported several times, the last report counts.
+        `profit`, `commission` (positive: a cost), `swap` (positive: income), `status`, the column `by`, and optionally
+        `action`. A trade closes (a part of) its position if its status says so (``"CLOSED"``, in any spelling), or if
+        it was executed with an `action` opposite to the position's `type` (if that is missing, to its first trade). Of
+        an execution that is reported several times, the last report counts.
 
         Both include the platform's initial report on connection: the open positions and recent trades.
     by

@@ -13,6 +13,13 @@ from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_sign
 from fxlive.analytics.inputs import check_columns, floats, index_us, texts, times_us
 from fxlive.analytics.performance import performance
 from fxlive.analytics.profit.events import check_trades
+from fxlive.analytics.unconfirmed import (
+    Unconfirmed,
+    are_unconfirmed,
+    check_unconfirmed,
+    reason,
+    with_reason,
+)
 from fxlive.core.arguments import utc
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instruments
@@ -33,6 +40,7 @@ def reconcile(
     *,
     known_since: Any = None,
     instruments: Instruments | None = None,
+    unconfirmed: Unconfirmed = "include",
 ) -> pd.DataFrame:
     """Return the platform's performance metrics and position profits next to those computed from its messages.
 
@@ -58,6 +66,10 @@ def reconcile(
         period, `note` states it.
     instruments
         Contract sizes and the account's currency. Default: the market's conventions, and USD.
+    unconfirmed
+        Whether to compare positions that no message has confirmed since the last gap, if `positions` has the column
+        `confirmed` of `latest`. ``"include"``: their `note` and ``attrs["reasons"]`` say so. ``"exclude"``: they are
+        left out.
 
     Returns
     -------
@@ -92,7 +104,12 @@ def reconcile(
     >>> compared.loc["position 123456 profit", ["theirs", "ours"]].astype(float).tolist()
     [10.0, 10.0]
     """
-    rows = [*_metrics(analytics, trades, known_since), *_profits(positions, QuoteLookup(quotes, instruments))]
+    check_unconfirmed(unconfirmed)
+    newest = newest_positions(positions, "symbol", "type", "volume", "open_price", "current_price", "profit")
+    text = reason(newest, unconfirmed)
+    if unconfirmed == "exclude":
+        newest = newest[~are_unconfirmed(newest)]
+    rows = [*_metrics(analytics, trades, known_since), *_profits(newest, QuoteLookup(quotes, instruments))]
     columns = ("metric", "theirs", "ours", "tolerance", "note")
     frame = pd.DataFrame(rows, columns=columns).astype(
         {"metric": STR, "theirs": "float64", "ours": "float64", "tolerance": "float64", "note": STR}
@@ -100,7 +117,8 @@ def reconcile(
     difference = (frame["ours"] - frame["theirs"]).round(9)
     within = (difference.abs() <= frame["tolerance"]).astype("boolean").mask(difference.isna())
     frame = frame.assign(difference=difference, within=within)
-    return frame.set_index("metric")[["theirs", "ours", "difference", "tolerance", "within", "note"]]
+    frame = frame.set_index("metric")[["theirs", "ours", "difference", "tolerance", "within", "note"]]
+    return with_reason(frame, text, [f"position {ticket} profit" for ticket in newest.index[are_unconfirmed(newest)]])
 
 
 def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) -> list[tuple[Any, ...]]:
@@ -149,16 +167,15 @@ def period_start(period: str, at: pd.Timestamp) -> pd.Timestamp | None:
     return None
 
 
-def _profits(positions: pd.DataFrame, lookup: QuoteLookup) -> list[tuple[Any, ...]]:
+def _profits(newest: pd.DataFrame, lookup: QuoteLookup) -> list[tuple[Any, ...]]:
     """Return a row for the profit of each open position."""
-    newest = newest_positions(positions, "symbol", "type", "volume", "open_price", "current_price", "profit")
     if not len(newest):
         return []
     account = lookup.instruments.account_currency
     times = index_us(pd.DatetimeIndex(newest["timestamp"]), "positions")
     open_price, price, volume = (floats(newest, c) for c in ("open_price", "current_price", "volume"))
-    gain = side_signs(newest, "type") * (price - open_price) * volume
-    rows = []
+    gain = side_signs(newest, "type") * (price - open_price) * np.abs(volume)
+    rows, doubtful = [], are_unconfirmed(newest)
     for row, (ticket, symbol) in enumerate(zip(newest.index, texts(newest, "symbol"), strict=True)):
         pair = None if symbol is None else lookup.instrument(symbol)
         theirs = float(newest["profit"].iloc[row])
@@ -174,5 +191,7 @@ def _profits(positions: pd.DataFrame, lookup: QuoteLookup) -> list[tuple[Any, ..
             ours = gain[row] * pair.contract_size * rate
             tolerance += _RATE_TOLERANCE * abs(theirs)
             note = f"no quotes convert {pair.quote} into {account}" if np.isnan(rate) else ""
+        if doubtful[row]:
+            note = "; ".join(filter(None, [note, "not confirmed since the last gap"]))
         rows.append((f"position {ticket} profit", theirs, round(float(ours), 2), tolerance, note))
     return rows

@@ -38,6 +38,9 @@ class Sink(Protocol):
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
         """Note a gap from `start` to `end` (microseconds) in which the feed was connected nevertheless."""
 
+    def confirmed(self, channel: str, keys: Sequence[Any], at: int) -> None:
+        """Note that messages confirmed positions or orders at a time of receipt, but are not delivered."""
+
     def rewound(self, at: int) -> None:
         """Discard all rows: the feed goes on from the time `at` (microseconds)."""
 

@@ -246,14 +246,16 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 
 class _GapEvents:
-    """The begin and end of each gap of a playback, reported to the sink in the order of time."""
+    """The begin and end of each gap of a playback, and its confirmations, reported to the sink in the order of time."""
 
     def __init__(self, playback: Playback, sink: Sink) -> None:
         self._sink = sink
         begins = [(gap.start, 1, gap) for gap in playback.disconnections]
         ends = [(gap.end, 0, gap) for gap in playback.disconnections if gap.end is not None]
         losses = [(gap.start, 2, gap) for gap in playback.losses]
-        self._events = sorted([*begins, *ends, *losses], key=lambda event: event[:2])
+        confirmations = [(at, 3, names) for at, *names in playback.confirmations]
+        self._events: list[tuple[int, int, Any]] = [*begins, *ends, *losses, *confirmations]
+        self._events.sort(key=lambda event: event[:2])
         self._next = 0
 
     def report(self, losses: Sequence[Gap]) -> None:
@@ -274,5 +276,8 @@ class _GapEvents:
                 self._sink.connected(at)
             elif kind == 1:
                 self._sink.lost(gap.start, gap.reason, gap.channels)
+            elif kind == 3:
+                channel, key = gap
+                self._sink.confirmed(channel, [key], at)
             else:
                 self._sink.missed(gap.start, gap.end, gap.reason, gap.channels)

@@ -11,11 +11,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from fxlive.analytics.inputs import texts
+from fxlive.analytics.unconfirmed import are_unconfirmed
 from fxlive.figures.style import DOWN, SOFT, UP, figure
+from fxlive.wire.statuses import is_executed, side_of
 
 MAX_SHAPES = 500
 """The most positions or gaps that a figure draws: each is a shape, and shapes are slow."""
-_NOT_FILLED = ("PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED")
 _STEPS = {"mode": "lines", "line": {"width": 1.5, "shape": "hv"}}
 _SPREAD = "rgba(128, 128, 128, 0.18)"
 
@@ -43,12 +45,13 @@ def quotes_figure(quotes: pd.DataFrame) -> go.Figure:
 
 def mark_fills(fig: go.Figure, trades: pd.DataFrame) -> None:
     """Add a marker for each fill at its time and price; its size grows with the volume."""
-    filled = ~trades["status"].astype("str").str.upper().isin(_NOT_FILLED) & trades["open_price"].notna()
-    sides = trades["action"].astype("str").str.upper()
+    filled = np.array([is_executed(status) for status in texts(trades, "status")], bool)
+    filled &= trades["open_price"].notna().to_numpy()
+    sides = np.array([side_of(action or "") for action in texts(trades, "action")], np.int64)
     for side, name, symbol, colour in (("BUY", "Buys", "triangle-up", UP), ("SELL", "Sells", "triangle-down", DOWN)):
-        fills = trades[(filled & (sides == side)).to_numpy()]
+        fills = trades[filled & (sides == side_of(side))]
         if len(fills):
-            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * fills["volume"].fillna(0.0))
+            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * fills["volume"].abs().fillna(0.0))
             marker = {"symbol": symbol, "color": colour, "size": size, "line": {"width": 1, "color": "white"}}
             hover = f"{side.title()} %{{customdata:.2f}} at %{{y}}<extra></extra>"
             points = {"x": fills.index, "y": fills["open_price"], "customdata": fills["volume"]}
@@ -89,13 +92,18 @@ def mark_gaps(fig: go.Figure, gaps: Iterable[tuple[Any, Any]]) -> None:
 
 
 def mark_positions(fig: go.Figure, positions: pd.DataFrame) -> None:
-    """Draw up to 500 open positions as lines at their price, stop loss and take profit."""
+    """Draw up to 500 open positions as lines at their price, stop loss and take profit.
+
+    Those that no message has confirmed since the last gap, by the column `confirmed`, are dashed, and say so.
+    """
     columns = ("type", "open_price", "stop_loss", "take_profit")
-    rows = zip(*(positions[name].tolist() for name in columns), strict=True)
-    for side, price, stop_loss, take_profit in list(rows)[:MAX_SHAPES]:
-        buy = str(side).upper().startswith("BUY")
+    rows = zip(*(positions[name].tolist() for name in columns), are_unconfirmed(positions).tolist(), strict=True)
+    for side, price, stop_loss, take_profit, doubtful in list(rows)[:MAX_SHAPES]:
+        note = ", not confirmed" if doubtful else ""
+        buy = side_of(str(side)) > 0
         if price > 0:  # False for NaN
-            fig.add_hline(price, line={"width": 1, "color": UP if buy else DOWN}, annotation_text=str(side))
+            line = {"width": 1, "color": UP if buy else DOWN, "dash": "dash" if doubtful else None}
+            fig.add_hline(price, line=line, annotation_text=f"{side}{note}")
         for level, text in ((stop_loss, "SL"), (take_profit, "TP")):
             if level > 0:
-                fig.add_hline(level, line={"width": 1, "dash": "dot", "color": SOFT}, annotation_text=text)
+                fig.add_hline(level, line={"width": 1, "dash": "dot", "color": SOFT}, annotation_text=f"{text}{note}")

@@ -30,7 +30,11 @@ class Health:
     - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
       the last of them.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
-    - `channels`: one row per channel.
+    - `unknown_statuses`: the statuses of trades and orders that are neither known as open nor as closed, and how often
+      each has come, by channel. Nothing is concluded from them: such an order, and the position of such a trade, stay
+      in `latest`.
+    - `channels`: one row per channel. `kept_rows` is the number of open positions or working orders that have left the
+      window, `kept_dropped` how many of them were dropped because there were more than 100,000.
     """
 
     state: State
@@ -50,6 +54,7 @@ class Health:
     clock_offset_ms: float | None
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
+    unknown_statuses: Mapping[str, Mapping[str, int]]
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
@@ -90,6 +95,7 @@ def health_of(pipeline: Pipeline) -> Health:
         clock_offset_ms=None if offset_us is None else offset_us / 1000,
         stale=tuple(name for name in counters if pipeline.stale(name)),
         drift=pipeline.store.drift(),
+        unknown_statuses={n: dict(c.unknown_statuses) for n, c in counters.items() if c.unknown_statuses},
         channels=channels,
     )
 
@@ -107,10 +113,14 @@ def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[fl
 
 def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
     p50, p99 = latency_ms(pipeline, counters)
+    table = pipeline.store.tables.get(name)
+    kept_rows, kept_dropped = (0, 0) if table is None else table.kept
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {
         "subscribed": name in pipeline.feed.subscriptions,
-        "rows": len(pipeline.store.tables[name]) if name in pipeline.store.tables else 0,
+        "rows": 0 if table is None else len(table),
+        "kept_rows": kept_rows,
+        "kept_dropped": kept_dropped,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,

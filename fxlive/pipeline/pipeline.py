@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fxlive.core.background import INTERRUPTIBLE_S
@@ -171,7 +171,7 @@ class Pipeline:
         recorded = batch
         try:
             for name, rows in list(batch.rows.items()):
-                fresh = self._without_duplicates(name, rows)
+                fresh = self._without_duplicates(name, rows, batch)
                 if len(fresh):
                     batch.rows[name] = fresh
                 else:
@@ -193,7 +193,7 @@ class Pipeline:
             self._silent_s[name] = 0.0
         self._notify()
 
-    def _without_duplicates(self, name: str, rows: Rows) -> Rows:
+    def _without_duplicates(self, name: str, rows: Rows, batch: Batch) -> Rows:
         recent_ids = self._recent_ids.get(name)
         if recent_ids is None:
             if len(self._recent_ids) >= MAX_CHANNELS:  # the store rejects further channels, too
@@ -203,6 +203,9 @@ class Pipeline:
         if not duplicates:
             return rows
         self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
+        confirmed = self.store.confirm(rows.take(sorted(duplicates)))
+        if confirmed:
+            batch.confirmed[name] = confirmed
         return rows.take([position for position in range(len(rows)) if position not in duplicates])
 
     def record_into(self, recording: Recording) -> None:
@@ -238,6 +241,13 @@ class Pipeline:
         self.store.add_gap(Gap(start, end, reason, channels))
         if self.recording is not None:
             self.recording.gap(start, end, reason, channels)
+        self._notify()
+
+    def confirmed(self, channel: str, keys: Sequence[Any], at: int) -> None:
+        """Note that positions or orders were confirmed, at a time of receipt, by messages that are not delivered."""
+        confirmed = self.store.tables[channel].confirm(keys, at)
+        if confirmed and self.recording is not None:
+            self.recording.put(Batch(at, confirmed={channel: confirmed}))
         self._notify()
 
     def rewound(self, at: int) -> None:

@@ -290,7 +290,8 @@ def grid(
     Returns
     -------
     Grid
-        The widget. Closed positions disappear from it; rows without a message since the last gap are grey and italic.
+        The widget. Closed positions disappear from it; rows that no message has confirmed since the last gap are grey
+        and italic.
 
     Raises
     ------

@@ -14,6 +14,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 MIN_CAPACITY = 256
 """The capacity of a new buffer, and the least slack, in rows."""
 
@@ -52,6 +55,10 @@ class Buffer(ABC):
     @abstractmethod
     def append_missing(self, count: int, first: int) -> None:
         """Append rows without a value, without a Python object for each; `first` as in `append`."""
+
+    @abstractmethod
+    def copy_from(self, source: Any, rows: npt.NDArray[np.int64]) -> None:
+        """Append rows of another buffer of the same class, given their numbers there."""
 
     @abstractmethod
     def empty_like(self) -> Buffer:

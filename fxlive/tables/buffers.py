@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fxlive.core.dtypes import UTC
@@ -46,6 +47,10 @@ class FixedSizeBuffer(Buffer):
 
     def append_missing(self, count: int, first: int) -> None:
         self._write(self._MISSING, count, first)
+
+    def copy_from(self, source: FixedSizeBuffer, rows: npt.NDArray[np.int64]) -> None:
+        self.update_dtype()
+        self._write(tuple(array[rows - source.base] for array in source._arrays), len(rows), self.base)
 
     def _write(self, encoded: tuple[Any, ...], count: int, first: int) -> None:
         offset = self.stop - self.base

@@ -8,18 +8,27 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fxlive.wire.batch import Rows
+from fxlive.wire.statuses import is_unknown
 
 _LATENCIES = 8_192
 _RATE_SECONDS = 10
+_MAX_UNKNOWN_STATUSES = 100
+_MAX_STATUS_CHARS = 64
+_FURTHER = "(further values)"
 
 
 @dataclass
 class Counters:
-    """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds)."""
+    """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds).
+
+    `unknown_statuses` counts the statuses of trades and orders that are neither known as open nor as closed, up to 100
+    different ones.
+    """
 
     messages: int = 0
     duplicates: int = 0
     last_received_at: int | None = None
+    unknown_statuses: dict[str, int] = field(default_factory=dict)
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _first_received_at: int | None = None
     _seconds: OrderedDict[int, int] = field(default_factory=OrderedDict)
@@ -31,6 +40,9 @@ class Counters:
         if self._first_received_at is None:
             self._first_received_at = first
         self.last_received_at = last
+        for status in rows.values.get("status", ()) if rows.channel.name in ("trades", "orders") else ():
+            if status is not None and is_unknown(rows.channel.name, status):
+                self._count_unknown(status[:_MAX_STATUS_CHARS])
         self.latencies.extend((rows.received_at[-_LATENCIES:] - rows.timestamp[-_LATENCIES:]).tolist())
         seconds = {last // 1_000_000: len(rows)}
         if first // 1_000_000 not in seconds:  # a batch of a fast replay or of a seek spans several seconds
@@ -40,6 +52,11 @@ class Counters:
             self._seconds[second] = self._seconds.get(second, 0) + count
         while len(self._seconds) > _RATE_SECONDS + 1:
             self._seconds.popitem(last=False)
+
+    def _count_unknown(self, status: str) -> None:
+        unknown = self.unknown_statuses
+        name = status if status in unknown or len(unknown) < _MAX_UNKNOWN_STATUSES else _FURTHER
+        unknown[name] = unknown.get(name, 0) + 1
 
     def rate(self, now: int) -> float:
         """Return the messages per second over the ten seconds before `now` (microseconds), or since the first."""

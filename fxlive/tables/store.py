@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 
 from fxlive.core.dtypes import STR
+from fxlive.tables.closings import Closings
 from fxlive.tables.counters import Counters, quantiles_ms
 from fxlive.tables.gaps import Gap, gaps_frame, times_array
 from fxlive.tables.table import RollingTable
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, ID, Channel
+from fxlive.wire.statuses import side_of
 
 log = logging.getLogger("fxlive")
 
@@ -27,12 +28,6 @@ MAX_REJECTED = 10_000
 
 MAX_UNDOCUMENTED_CHANNELS = 256
 """The most undocumented channels with a table. Messages of further channels are rejected."""
-
-MAX_CLOSED_TICKETS = 10_000
-"""The most tickets whose closing trades are remembered."""
-
-VOLUME_TOLERANCE = 1e-9
-"""In lots: a position is closed if its closing trades cover its volume up to this difference."""
 
 
 class Store:
@@ -58,7 +53,7 @@ class Store:
         self.rejected: deque[Rejection] = deque(maxlen=MAX_REJECTED)
         self.rejections = 0
         self.gaps: list[Gap] = []
-        self._closings: OrderedDict[int, dict[str, tuple[int, float]]] = OrderedDict()
+        self._closings = Closings()
 
     def _new_table(self, channel: Channel) -> RollingTable:
         return RollingTable(channel, symbols=self._symbols, lock=self.lock, **self._bounds)
@@ -107,31 +102,29 @@ class Store:
         The platform sends a closed position once more, with volume 0; this is for the case that the message is lost. A
         trade with the timestamp of the row is taken to be included in it: the row states the remaining volume.
         """
+        table, closings = self.tables["positions"], self._closings
         tickets: set[int] = set()
-        if positions is not None and self._closings:
-            tickets.update(positions.values["ticket"].tolist())
-        if trades is not None and "CLOSED" in trades.values["status"]:
-            for i, status in enumerate(trades.values["status"]):
-                ticket = trades.values["ticket"][i]
-                if status == "CLOSED" and ticket is not None:
-                    closings = self._closings.setdefault(ticket, {})
-                    execution, at = trades.values["execution_id"][i], int(trades.timestamp[i])
-                    volume = trades.values["volume"][i]
-                    closings[execution] = merged_closing(closings.get(execution), at, volume)
+        if positions is not None and len(closings):
+            stamped = zip(positions.values["ticket"].tolist(), positions.timestamp.tolist(), strict=True)
+            tickets.update(ticket for ticket, at in stamped if closings.may_cover(ticket, at))
+        if trades is not None:
+            columns = (trades.values[name] for name in ("ticket", "execution_id", "volume", "status", "action"))
+            for at, ticket, execution, volume, status, action in zip(trades.timestamp.tolist(), *columns, strict=True):
+                closings.add(ticket, execution, at, volume, status, action)
+                if ticket is not None:
                     tickets.add(ticket)
-        while len(self._closings) > MAX_CLOSED_TICKETS:
-            self._closings.popitem(last=False)
-        table = self.tables["positions"]
-        for ticket in tickets & self._closings.keys():
-            newest = table.newest(ticket, "timestamp", "volume")
+            table.confirm(tickets, int(trades.received_at[-1]))
+        for ticket in tickets:
+            newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:
-                after = [volume for at, volume in self._closings[ticket].values() if at > newest["timestamp"]]
-                if sum(after) >= newest["volume"] - VOLUME_TOLERANCE:
+                side = side_of(newest["type"] or "")
+                if closings.cover(ticket, newest["timestamp"], newest["volume"], side):
                     table.remove_from_latest(ticket)
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
         self.gaps.append(Gap(start, None, reason, channels))
+        self._begin_gap(channels, None)
 
     def close_gap(self, end: int) -> Gap | None:
         """End the open gap and return it; None if there is none."""
@@ -144,6 +137,23 @@ class Store:
         """Add a gap that the feed did not open itself. An open gap stays the last."""
         has_open_gap = bool(self.gaps) and self.gaps[-1].end is None
         self.gaps.insert(len(self.gaps) - has_open_gap, gap)
+        self._begin_gap(gap.channels, gap.end)
+
+    def _begin_gap(self, channels: tuple[str, ...], until_us: int | None) -> None:
+        for name, table in self.tables.items():
+            if not channels or name in channels:
+                table.begin_gap(until_us)
+
+    def last_gap(self, channel: str) -> Gap | None:
+        """Return the last gap of a channel; None if it has none."""
+        return next((gap for gap in reversed(self.gaps) if not gap.channels or channel in gap.channels), None)
+
+    def confirm(self, rows: Rows) -> list[Any]:
+        """Confirm the positions or orders of messages that were received before; return those that were unconfirmed."""
+        table = self.tables.get(rows.channel.name)
+        if table is None or rows.channel.ends is None:
+            return []
+        return table.confirm(list(rows.values[rows.channel.key[0]]), int(rows.received_at[-1]))
 
     def expect(self, symbols: Sequence[str], drift: Mapping[str, Mapping[str, str]]) -> None:
         """Add the symbols and undocumented columns of another session, in their order, to give the same frames."""
@@ -195,17 +205,6 @@ class Store:
     def drift(self) -> dict[str, dict[str, str]]:
         """Return the dtypes of undocumented columns, by channel and column."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
-
-
-def merged_closing(before: tuple[Any, float] | None, at: Any, volume: float) -> tuple[Any, float]:
-    """Return time and volume of a closing execution that may have been sent `before`.
-
-    The first time and the largest volume count, so a position that was covered once stays covered. A capture, which
-    sees all rows at once, then agrees with the session.
-    """
-    if before is None:
-        return at, volume
-    return before[0], float(np.fmax(before[1], volume))  # a missing volume does not count
 
 
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:

@@ -11,7 +11,7 @@ as shared, so that the write goes to a copy.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,10 @@ class RollingTable:
         self._max_rows = max_rows
         self._window_us = window_us
         self._newest_timestamp = _LONG_AGO
+        self._gap_until_us = _LONG_AGO
+        self._open_rows: tuple[tuple[int, ...], pd.DataFrame] | None = (
+            None  # `latest` of positions or orders, and its state
+        )
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
@@ -114,6 +118,8 @@ class RollingTable:
                 if self.channel.key:
                     self._latest.add(rows, start, self._newest_timestamp)
                 self._newest_timestamp = max(self._newest_timestamp, int(rows.timestamp.max()))
+                if int(rows.received_at[-1]) <= self._gap_until_us:
+                    self._latest.begin_gap(self.stop)
             self._evict()
 
     def _append_columns(self, rows: Rows) -> None:
@@ -181,7 +187,7 @@ class RollingTable:
         """Remove all rows. Row numbers continue."""
         with self._lock:
             self.first = self.stop
-            self._newest_timestamp = _LONG_AGO
+            self._newest_timestamp = self._gap_until_us = _LONG_AGO
             self._latest.clear()
             self.clearings += 1
 
@@ -189,6 +195,23 @@ class RollingTable:
         """Remove a key from `latest` that has ended without a row that says so."""
         with self._lock:
             self._latest.remove(key)
+
+    def begin_gap(self, until_us: int | None = None) -> None:
+        """Mark positions and orders as unconfirmed. Rows received up to `until_us` do not confirm them, if given."""
+        if self.channel.ends is not None:
+            with self._lock:
+                self._latest.begin_gap(self.stop)
+                self._gap_until_us = _LONG_AGO if until_us is None else until_us
+
+    def confirm(self, keys: Iterable[Any], received_at: int) -> list[Any]:
+        """Confirm positions or orders without a new row; return those that were not confirmed before."""
+        with self._lock:
+            return self._latest.confirm(keys) if received_at > self._gap_until_us else []
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """The number of rows of `latest` that have left the window, and of those that were dropped."""
+        return len(self._latest.kept), self._latest.kept.dropped
 
     # Reading.
 
@@ -256,20 +279,49 @@ class RollingTable:
         return buffer
 
     def latest(self) -> pd.DataFrame:
-        """Return the row with the newest `timestamp` of each key, of equal ones the last, indexed and sorted by key."""
-        with self._lock:
-            frame = self._current_buffer_frame().iloc[self._latest.rows() - self._buffer_frame_first]
-            if self._latest.beyond_window:
-                frame = pd.concat([self._beyond_window_frame(), frame])
-        return index_by_key(frame, self.channel)
+        """Return the row with the newest `timestamp` of each key, of equal ones the last, indexed and sorted by key.
+
+        Of positions and orders, `confirmed` (bool) is whether a message about the key has arrived since the last gap.
+        """
+        with self._lock:  # only what must be of one moment; the rows are copied and sorted without the lock
+            latest, kept = self._latest, self._latest.kept
+            rows, frame, first = latest.rows(), self._current_buffer_frame(), self._buffer_frame_first
+            if self.channel.ends is None:
+                return index_by_key(frame.iloc[rows - first], self.channel)
+            state = (
+                self.first,
+                self.stop,
+                self.clearings,
+                latest.changes,
+                len(self._columns),
+                *self._vocabulary_sizes(),
+            )
+            if self._open_rows is not None and self._open_rows[0] == state:
+                return self._open_rows[1].copy()
+            kept_rows, kept_numbers = kept.rows()
+            kept_frame = kept.frame() if len(kept) else None
+            confirmed_from, confirmed_keys = latest.confirmations()
+        newest, numbers = frame.iloc[rows - first], rows
+        if kept_frame is not None:
+            newest = pd.concat([kept_frame.iloc[kept_rows], newest])
+            numbers = np.concatenate((kept_numbers, rows))
+        confirmed = numbers >= confirmed_from
+        if not confirmed.all():
+            column, has_ended = self.channel.ends
+            confirmed |= newest[self.channel.key[0]].isin(confirmed_keys).to_numpy(bool)
+            doubtful = np.flatnonzero(~confirmed)
+            confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
+        newest = index_by_key(newest.assign(confirmed=confirmed), self.channel)
+        self._open_rows = (state, newest)
+        return newest.copy()
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of these columns or of all; None if the key is not in `latest`."""
         with self._lock:
-            row = self._row_of(key)
+            row, kept = self._row_of(key), self._latest.kept
             if row is not None:
                 return {name: self._columns[name].raw(row) for name in columns or self._columns}
-            return self._latest.beyond_window.get(key)
+            return {name: kept.value(key, name) for name in columns or self._columns} if key in kept else None
 
     def _row_of(self, key: Any) -> int | None:
         """Return the number of a key's newest row; None if it has no row in the window."""
@@ -280,15 +332,30 @@ class RollingTable:
     def newest_of(self, keys: Sequence[Any], *columns: str) -> dict[str, list[Any]]:
         """Return the values of many keys' newest rows, by column; None for a key that is not in `latest`."""
         with self._lock:
-            rows = [self._row_of(key) for key in keys]
+            rows, kept = [self._row_of(key) for key in keys], self._latest.kept
             values = {}
             for name in columns:
                 raw = self._columns[name].raw
                 values[name] = [
-                    raw(row) if row is not None else self._latest.beyond_window.get(key, {}).get(name)
+                    raw(row) if row is not None else kept.value(key, name) if key in kept else None
                     for row, key in zip(rows, keys, strict=True)
                 ]
             return values
+
+    def unconfirmed_count(self) -> int:
+        """Return the number of positions or orders that no message has confirmed since the last gap."""
+        with self._lock:
+            return self._latest.unconfirmed_count()
+
+    @property
+    def changes(self) -> int:
+        """Grows with each change of `latest` that is not a new row: a removal, a confirmation, the begin of a gap."""
+        return self._latest.changes
+
+    def are_confirmed(self, keys: Sequence[Any]) -> list[bool]:
+        """Return whether a message about each key has arrived since the last gap; True for an unknown key."""
+        with self._lock:
+            return [self._latest.is_confirmed(key) is not False for key in keys]
 
     def moves(self, since: LatestCursor | None, most: int) -> Moves:
         """Return the changes of `latest` since a cursor, at a cost proportional to them; `newest` returns the values.
@@ -314,16 +381,6 @@ class RollingTable:
     def kind(self, column: str) -> Kind:
         """Return the kind of a column."""
         return self._kinds[column]
-
-    def _beyond_window_frame(self) -> pd.DataFrame:
-        rows = list(self._latest.beyond_window.values())
-        columns = {}
-        for name, column in self._columns.items():
-            buffer = column.empty_like()
-            buffer.append([row.get(name) for row in rows], 0)
-            buffer.update_dtype()
-            columns[name] = buffer.view(0, len(rows))
-        return pd.DataFrame(columns).set_index("timestamp")
 
     def _current_buffer_frame(self) -> pd.DataFrame:
         """Return a frame over the buffers of all columns. It is reused until a buffer, a dtype or a column changes."""

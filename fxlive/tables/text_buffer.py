@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -50,6 +51,16 @@ class TextBuffer(Buffer):
         self._ensure_bitmap(offset)
         self._set_valid(offset, np.zeros(count, np.bool_))
         self.stop += count
+
+    def copy_from(self, source: TextBuffer, rows: npt.NDArray[np.int64]) -> None:
+        offsets = rows - source.base
+        starts, sizes = source._ends[offsets], source._ends[offsets + 1] - source._ends[offsets]
+        before = np.cumsum(sizes) - sizes  # the bytes of the texts before each
+        indices = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+        valid = None
+        if source._valid is not None:
+            valid = (source._valid[offsets // 8] >> (offsets % 8).astype(np.uint8) & 1).astype(np.bool_)
+        self.append(PackedTexts(source._bytes[indices].tobytes(), sizes, valid), self.base)
 
     def _reserve(self, count: int, size: int, first: int) -> tuple[int, int]:
         """Make room for `count` texts of `size` bytes in all; return the offsets of the first text and byte."""

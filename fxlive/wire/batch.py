@@ -70,9 +70,14 @@ class Rows:
 
 @dataclass(slots=True)
 class Batch:
-    """The content of one read of the socket; `received_at` is in microseconds since 1970 UTC."""
+    """The content of one read of the socket; `received_at` is in microseconds since 1970 UTC.
+
+    `confirmed` lists by channel the keys of positions and orders that are confirmed after a gap by messages that were
+    received before, and are therefore not in `rows`.
+    """
 
     received_at: int
     rows: dict[str, Rows] = field(default_factory=dict)
     control: list[Control] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    confirmed: dict[str, list[Any]] = field(default_factory=dict)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from fxlive.core.volumes import is_zero
 from fxlive.errors import InvalidChannel, did_you_mean
 from fxlive.wire.messages import (
     DATA_MESSAGES,
@@ -30,17 +31,12 @@ from fxlive.wire.messages import (
     System,
     Trade,
 )
+from fxlive.wire.statuses import is_ended_order
 
 ChannelName = Literal["trades", "positions", "orders", "market-data", "alerts", "analytics", "system"]
 
 MAX_COLUMNS = 256
 """Undocumented fields beyond this many columns of a channel go to its column `extra`."""
-
-FINAL_ORDER_STATUSES = frozenset({"FILLED", "CANCELLED", "CANCELED", "REJECTED", "EXPIRED"})
-"""The statuses of an order that has ended, in upper case; an order with any other status is working.
-
-The remaining volume is not considered: a working order may be sent without it, or with 0.
-"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Channel:
     """One channel: its name on the wire, its message type, its key and its columns.
 
     `key` names the columns that identify a row in `latest`; a `single` channel has at most one row there. `ends` is a
-    column and the values (texts in upper case) with which a position or order has ended. Until then its newest row
+    column, and a function of its value that returns whether the position or order has ended. Until then its newest row
     stays in `latest` after leaving the rolling window. With `leaves`, an ended row is removed from `latest` at once.
     """
 
@@ -67,7 +63,7 @@ class Channel:
     key: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     single: bool = False
-    ends: tuple[str, frozenset[Any]] | None = None
+    ends: tuple[str, Callable[[Any], bool]] | None = None
     leaves: bool = False
 
     @property
@@ -134,8 +130,8 @@ CHANNELS: dict[str, Channel] = {
     channel.name: channel
     for channel in (
         _channel("trades", Trade, "execution_id"),
-        _channel("positions", Position, "ticket", ends=("volume", frozenset({0.0})), leaves=True),
-        _channel("orders", Order, "order_id", ends=("status", FINAL_ORDER_STATUSES)),
+        _channel("positions", Position, "ticket", ends=("volume", is_zero), leaves=True),
+        _channel("orders", Order, "order_id", ends=("status", is_ended_order)),
         _channel("market-data", Quote, "symbol"),
         _channel("alerts", Alert, "alert_id"),
         _channel("analytics", Analytics, "type", "period"),

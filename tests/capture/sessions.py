@@ -11,6 +11,7 @@ import pandas as pd
 
 import fxlive
 from fxlive.core.background import call
+from fxlive.feeds.memory import MemoryFeed
 from tests.capture.recordings import MAY_8
 
 SECOND = 1_000_000
@@ -36,9 +37,9 @@ def lose(session: fxlive.Session, start: int, end: int | None, reason: str = "co
     call(away())
 
 
-def started(name: str = "default") -> fxlive.Session:
-    """Return a session without a connection that accepts the messages of `bring`."""
-    session = fxlive.Session.offline(name)
+def started(name: str = "default", **options: Any) -> fxlive.Session:
+    """Return a session without a connection that accepts the messages of `bring`; options as of `Session`."""
+    session = fxlive.Session(feed=MemoryFeed(), name=name, **options)
 
     async def start() -> None:
         await session._pipeline.start()

@@ -10,21 +10,19 @@ from pandas.api.types import is_numeric_dtype
 
 from fxlive.analytics.inputs import MISSING, Money, check_columns, integers, millionths, texts, times_us
 from fxlive.errors import InvalidFrame, UnknownOption
+from fxlive.wire.statuses import TradeState, side_of, trade_state
 
 By = Literal["symbol", "strategy_id", "connection_id"]
 BYS: tuple[str, ...] = get_args(By)
 UNKNOWN = "unknown"
 """The group of positions whose ticket has not appeared in a trade yet, and of rows in which the field is missing."""
 
-VOLUME_TOLERANCE = 5
-"""In millionths of a lot: a position is closed when its trades cover its volume up to this rounding error."""
-
 _POSITIONS = ("ticket", "symbol", "volume", "profit", "unrealized_pnl")
 _TRADES = ("execution_id", "ticket", "symbol", "volume", "profit", "commission", "swap", "status")
 
 
 class TradeEvent(NamedTuple):
-    """A row of trades. Money and volume in millionths, `time` in microseconds."""
+    """A row of trades. Money and volume (without its sign) in millionths, `time` in microseconds."""
 
     time: int
     rank: int  # 0: sorts before positions of the same time
@@ -34,11 +32,24 @@ class TradeEvent(NamedTuple):
     profit: int
     commission: int
     swap: int
-    closed: int  # the volume that it closes; 0 unless its status is CLOSED
+    volume: int
+    state: TradeState
+    side: int  # 0 if unknown, or if it was not executed
+
+    def closes(self, side: int) -> bool:
+        """Return whether it closes a part of a position of this side; 0 if the side is unknown."""
+        if self.state is TradeState.EXECUTED:
+            return side != 0 and self.side == -side
+        return self.state is TradeState.CLOSES
+
+    @property
+    def position_side(self) -> int:
+        """The side of its position if it is the first trade that opens one; 0 if unknown, or if it closes."""
+        return 0 if self.state is TradeState.CLOSES else self.side
 
 
 class PositionEvent(NamedTuple):
-    """A row of positions. Money and volume in millionths or `MISSING`, `time` in microseconds."""
+    """A row of positions. Money and volume (without its sign) in millionths or `MISSING`, `time` in microseconds."""
 
     time: int
     rank: int  # 1
@@ -46,6 +57,7 @@ class PositionEvent(NamedTuple):
     group: str | None
     unrealized: int
     volume: int
+    side: int  # 0 if unknown
 
 
 Event = TradeEvent | PositionEvent
@@ -107,7 +119,7 @@ def trade_events(frame: pd.DataFrame, by: str | None) -> list[TradeEvent]:
     check_trades(frame, by)
     if not len(frame):
         return []
-    closed = np.array([status == "CLOSED" for status in texts(frame, "status")])
+    states, sides = trade_states(frame)
     groups: list[str | None] = [None] * len(frame) if by is None else texts(frame, by)
     if by == "symbol":
         groups = [UNKNOWN if group is None else group for group in groups]
@@ -123,7 +135,9 @@ def trade_events(frame: pd.DataFrame, by: str | None) -> list[TradeEvent]:
                 zero_if_missing(millionths(frame, column, "trades")).tolist()
                 for column in ("profit", "commission", "swap")
             ),
-            np.where(closed, zero_if_missing(millionths(frame, "volume", "trades")), 0).tolist(),
+            volumes(frame, "trades", 0).tolist(),
+            states,
+            sides,
             strict=True,
         )
     ]
@@ -141,12 +155,42 @@ def position_events(frame: pd.DataFrame, by: str | None) -> list[PositionEvent]:
     groups: list[str | None] = [None] * len(frame)
     if by == "symbol":
         groups = [UNKNOWN if group is None else group for group in texts(frame, "symbol")]
-    volumes = millionths(frame, "volume", "positions").tolist()
+    columns = (tickets, groups, unrealized.tolist(), volumes(frame, "positions", MISSING).tolist(), sides_of(frame))
     times = times_us(frame, "positions").tolist()
-    return [
-        PositionEvent(*values)
-        for values in zip(times, [1] * len(frame), tickets, groups, unrealized.tolist(), volumes, strict=True)
+    return [PositionEvent(*values) for values in zip(times, [1] * len(frame), *columns, strict=True)]
+
+
+def trade_states(trades: pd.DataFrame) -> tuple[list[TradeState], list[int]]:
+    """Return what the status of each trade says, and its side, 0 if unknown or not executed.
+
+    Without a column `action`, sides are unknown, and only a status closes a position.
+    """
+    names = texts(trades, "status")
+    state_of = {name: TradeState.EXECUTED if name is None else trade_state(name) for name in set(names)}
+    states = [state_of[name] for name in names]
+    if "action" not in trades.columns:
+        return states, [0] * len(states)
+    actions = texts(trades, "action")
+    side = {action: 0 if action is None else side_of(action) for action in set(actions)}
+    sides: list[int] = [
+        0 if state is TradeState.NOT_EXECUTED else side[action] for state, action in zip(states, actions, strict=True)
     ]
+    return states, sides
+
+
+def sides_of(positions: pd.DataFrame) -> list[int]:
+    """Return the side of each row of positions by its `type`; 0 if unknown, or if there is no such column."""
+    if "type" not in positions.columns:
+        return [0] * len(positions)
+    types = texts(positions, "type")
+    side = {name: 0 if name is None else side_of(name) for name in set(types)}
+    return [side[name] for name in types]
+
+
+def volumes(frame: pd.DataFrame, name: str, missing: int) -> Money:
+    """Return the volumes of a frame in millionths of a lot without their signs, and `missing` for missing ones."""
+    amounts = millionths(frame, "volume", name)
+    return np.where(amounts == MISSING, missing, np.abs(amounts))
 
 
 def _check_keys(keys: pd.Series[Any], name: str) -> None:

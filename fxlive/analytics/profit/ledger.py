@@ -4,10 +4,10 @@ Events are applied in the order of their timestamps; at equal timestamps trades 
 arrival. The events of one timestamp form a step, and a series has one point per step: the totals after its events. A
 late event is inserted where it belongs: the ledger undoes the steps from there on and applies them again.
 
-The value of a position is the unrealized profit of its newest row, and 0 if its volume is 0. A trade with status CLOSED
-of the same ticket, later than that row, reduces the value by its share of the volume, until the next row arrives. So a
-partial close never counts as realized and unrealized at once, and a position is closed when such trades cover its
-volume.
+The value of a position is the unrealized profit of its newest row, and 0 if its volume is 0. A trade of the same ticket
+that closes (by its status, or because it is opposite to the position) and is later than that row reduces the value by
+its share of the volume, until the next row arrives. So a partial close never counts as realized and unrealized at once,
+and a position is closed when such trades cover its volume.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from fxlive.analytics.inputs import MISSING
-from fxlive.analytics.profit.events import UNKNOWN, VOLUME_TOLERANCE, Event, PositionEvent, TradeEvent
+from fxlive.analytics.profit.events import UNKNOWN, Event, PositionEvent, TradeEvent
+from fxlive.core.volumes import is_covered
 
 MAX_STEPS = 10_000
 """How many of the newest steps can be undone."""
@@ -100,6 +101,7 @@ class Ledger:
         self._by = by
         self._start: int | None = None  # of the series, where the peaks start
         self._group_of_ticket: dict[int, str] = {}
+        self._side_of_ticket: dict[int, int] = {}  # by the position's newest row, before that by its first trade
         self._steps: deque[_Step] = deque()
         self._truncated = False  # whether steps before the first of `_steps` were dropped
 
@@ -209,7 +211,11 @@ class Ledger:
         if former is not None:
             self._add_realized(former, -1, step)
             self._add_closed(former, -1, step)
-        execution = ExecutionState(first_time, group, ticket, trade.profit, trade.commission, trade.swap, trade.closed)
+        if ticket is not None and ticket not in self._side_of_ticket and trade.position_side:
+            _set(step, self._side_of_ticket, ticket, trade.position_side)
+        closes = ticket is not None and trade.closes(self._side_of_ticket.get(ticket, 0))
+        closed = trade.volume if closes else 0
+        execution = ExecutionState(first_time, group, ticket, trade.profit, trade.commission, trade.swap, closed)
         _set(step, self.executions, trade.execution, execution)
         self._add_realized(execution, 1, step)
         self._add_closed(execution, 1, step)
@@ -222,6 +228,8 @@ class Ledger:
         if volume == MISSING and former is not None and former.volume != MISSING:
             volume = max(0, former.volume - former.closed)
         group = row.group if self._by in (None, "symbol") else self._group_of_ticket.get(ticket, UNKNOWN)
+        if row.side and self._side_of_ticket.get(ticket) != row.side:
+            _set(step, self._side_of_ticket, ticket, row.side)
         value = _remaining(unrealized, volume, 0)
         self._set_position(ticket, PositionState(row.time, unrealized, volume, 0, group, value), step)
 
@@ -278,6 +286,8 @@ def _set(step: _Step, mapping: dict[Any, Any], key: Any, value: Any) -> None:
 
 def _remaining(unrealized: int, volume: int, closed: int) -> int:
     """Return the unrealized profit that remains of a position after `closed` of its volume was closed."""
-    if volume == 0 or (volume != MISSING and closed >= volume - VOLUME_TOLERANCE):
+    if volume == MISSING:
+        return unrealized
+    if is_covered(volume, closed):
         return 0
-    return unrealized if closed <= 0 or volume == MISSING else round(unrealized * ((volume - closed) / volume))
+    return unrealized if closed <= 0 else round(unrealized * ((volume - closed) / volume))

@@ -14,7 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.inputs import MISSING, Integers, Micros, Money, millionths, times_us
-from fxlive.analytics.profit.events import UNKNOWN, VOLUME_TOLERANCE, zero_if_missing
+from fxlive.analytics.profit.events import UNKNOWN, sides_of, trade_states, volumes, zero_if_missing
+from fxlive.core.volumes import is_covered
+from fxlive.wire.statuses import TradeState
 
 Flags = npt.NDArray[np.bool_]
 
@@ -59,7 +61,7 @@ def vectorized_series(
     positions: pd.DataFrame, trades: pd.DataFrame, by: str | None
 ) -> dict[str | None, GroupSeries] | None:
     """Return the series of each group from rows that have been checked; None if the case is not the ordinary one."""
-    unrealized, volume = (millionths(positions, column, "positions") for column in ("unrealized_pnl", "volume"))
+    unrealized, volume = millionths(positions, "unrealized_pnl", "positions"), volumes(positions, "positions", MISSING)
     if MISSING in (unrealized.min(initial=0), volume.min(initial=0)) or not trades["execution_id"].is_unique:
         return None
     grouped_by_trade = by in ("strategy_id", "connection_id")  # positions take their group from their ticket's trades
@@ -78,11 +80,12 @@ def vectorized_series(
     is_position = np.repeat([False, True], [len(trades), len(positions)])[order]
     tickets = _ticket_codes(trades["ticket"], positions["ticket"])[order]
     named_groups = np.concatenate((trade_groups, position_groups))[order]  # -1: the event does not name its group
-    closed_volume = np.zeros(len(trades), np.int64)
-    if len(trades):
-        is_closed = (trades["status"] == "CLOSED").to_numpy(bool, na_value=False)
-        closed_volume[is_closed] = zero_if_missing(millionths(trades, "volume", "trades"))[is_closed]
-    closed_volume = np.concatenate((closed_volume, np.zeros(len(positions), np.int64)))[order]
+    states, trade_sides = trade_states(trades)
+    closes = np.array([state is TradeState.CLOSES for state in states], bool)
+    executed = np.array([state is TradeState.EXECUTED for state in states], bool)
+    sides = np.array([*trade_sides, *sides_of(positions)], np.int64)[order]
+    traded_volume = np.concatenate((volumes(trades, "trades", 0), np.zeros(len(positions), np.int64)))[order]
+    closes, executed = (np.concatenate((flags, np.zeros(len(positions), bool)))[order] for flags in (closes, executed))
     unrealized = np.concatenate((np.zeros(len(trades), np.int64), unrealized))[order]
     volume = np.concatenate((np.zeros(len(trades), np.int64), volume))[order]
 
@@ -103,7 +106,9 @@ def vectorized_series(
         groups = named[last_row]
 
     # The value of the position after each event. A change takes the old value out and puts the new one in.
-    closings = closed_volume[by_ticket]
+    position_sides = _position_sides(np.where(closes, 0, sides)[by_ticket], is_row, first)
+    is_opposite = executed[by_ticket] & (position_sides != 0) & (sides[by_ticket] == -position_sides)
+    closings = np.where(closes[by_ticket] | is_opposite, traded_volume[by_ticket], 0)
     closed = np.cumsum(closings)
     value = _remaining(unrealized[by_ticket][last_row], volume[by_ticket][last_row], closed - closed[last_row])
     value[~has_row] = 0
@@ -157,8 +162,27 @@ def _remaining(unrealized: Money, volume: Money, closed: Money) -> Money:
     partly = (closed > 0) & (volume != 0)
     share = (volume[partly] - closed[partly]) / volume[partly]
     remaining[partly] = np.rint(unrealized[partly] * share).astype(np.int64)
-    remaining[(volume == 0) | (closed >= volume - VOLUME_TOLERANCE)] = 0
+    remaining[is_covered(volume, closed)] = 0
     return remaining
+
+
+def _position_sides(sides: Integers, is_row: Flags, first: Integers) -> Integers:
+    """Return the side of each event's position at that event: by its newest row, before that by its first trade.
+
+    Parameters
+    ----------
+    sides
+        The side of the position according to each event, 0 if unknown.
+    is_row
+        Whether the event is a row of positions; otherwise it is a trade.
+    first
+        The index of the first event of the same ticket.
+    """
+    known = sides != 0
+    known_before = np.cumsum(known) - known
+    names_side = known & (is_row | (known_before == known_before[first]))
+    last = np.maximum.accumulate(np.where(names_side, np.arange(len(sides)), -1))
+    return np.where(last >= first, sides[last], 0)
 
 
 def _group_codes(trades: pd.Series[Any], positions: pd.Series[Any] | None) -> tuple[list[Any], Integers, Integers]:

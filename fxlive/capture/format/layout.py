@@ -5,6 +5,7 @@
         _unfinished/                                     files that are being written; ignored by readers
         channel=market-data/date=2014-05-08/000000000-000004095.parquet
         channel=_rejected/...   channel=_gaps/...        rejected messages, and times in which rows may be missing
+        channel=_confirmed/...                           positions and orders that are still there after a gap
 
 A part is a Parquet file with consecutive rows of one channel. Its name gives the numbers of its first and last row,
 counted per channel from the start of the capture. Its date is the day on which the rows were received.
@@ -50,6 +51,15 @@ A gap that has not ended is written without an `end`. When it ends it is written
 then the row with the end counts. `lost_rows` is known only for rows that the recorder itself had to drop.
 """
 
+CONFIRMED = Channel("_confirmed", columns=(Column("of_channel", Kind.TEXT), Column("key", Kind.TEXT)))
+"""Positions and orders that a message confirmed after a gap, without a row: it had been received before.
+
+`timestamp` is the time of receipt.
+"""
+
+OWN_CHANNELS = (GAPS, REJECTED, CONFIRMED)
+"""The recorder's own channels, whose names begin with an underscore."""
+
 _PART = re.compile(r"(\d{9,18})-(\d{9,18})\.parquet")
 _DATE = re.compile(r"date=(-?\d{4,6}-\d\d-\d\d)")
 _MAX_NAME = 120  # file systems allow 255 bytes; the name of a channel may be of any length
@@ -90,7 +100,7 @@ def channel_folder(channel: Channel) -> str:
     >>> channel_folder(Channel("market-data")), channel_folder(Channel("../_x")), channel_folder(GAPS)
     ('channel=market-data', 'channel=%2E%2E%2F_x', 'channel=_gaps')
     """
-    if channel is GAPS or channel is REJECTED:
+    if channel in OWN_CHANNELS:
         return f"channel={channel.name}"
     raw = channel.name.encode("utf-8", "surrogatepass")
     safe = [_encode_byte(byte, index) for index, byte in enumerate(raw)]
@@ -145,9 +155,9 @@ def parts(capture: str | Path, channel: str | None = None) -> list[Part]:
     capture
         The capture's folder.
     channel
-        Only the parts of this channel: its name on the wire, or ``_gaps`` or ``_rejected``.
+        Only the parts of this channel: its name on the wire, or that of one of the `OWN_CHANNELS`.
     """
-    own = {own.name: own for own in (GAPS, REJECTED)}
+    own = {own.name: own for own in OWN_CHANNELS}
     pattern = "channel=*" if channel is None else channel_folder(own.get(channel, Channel(channel)))
     current: list[Part] = []
     for date in sorted(Path(capture).glob(f"{pattern}/date=*")):

@@ -1,4 +1,4 @@
-"""Rejections and gaps as rows of the recorder's own channels, ``_rejected`` and ``_gaps``."""
+"""Rejections, gaps and confirmations as rows of the recorder's own channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from fxlive.capture.format.chunk import Chunk, DroppedRows, to_chunk
-from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.capture.format.layout import CONFIRMED, GAPS, REJECTED
 from fxlive.capture.format.manifest import GapEntry, to_iso
 from fxlive.core.timestamps import NAT
 from fxlive.wire.batch import MAX_RAW_CHARS, Rejection, Rows
@@ -64,6 +64,12 @@ def rejected_rows(rejected: Sequence[Rejection]) -> Chunk:
     stamps = [r.received_at for r in rejected]
     values = {"reason": [r.reason for r in rejected], "raw": [r.raw for r in rejected]}
     return _rows_of(REJECTED, stamps, stamps, values)
+
+
+def confirmed_rows(channel: str, keys: Sequence[Any], received_at: int) -> Chunk:
+    """Return positions or orders that were confirmed without a row as rows of ``_confirmed``."""
+    stamps = [received_at] * len(keys)
+    return _rows_of(CONFIRMED, stamps, stamps, {"of_channel": [channel] * len(keys), "key": list(map(str, keys))})
 
 
 def _rows_of(channel: Channel, timestamp: list[int], received_at: list[int], values: dict[str, Any]) -> Chunk:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from fxlive.capture.format.chunk import Chunk
-from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.capture.format.layout import OWN_CHANNELS
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts
@@ -46,7 +46,7 @@ def schema(channel: Channel) -> Any:
     """Return the Arrow schema of a channel's files. Its metadata names the channel and the format version."""
     fields = [pa.field("timestamp", TIME), pa.field("received_at", TIME)]
     fields += [pa.field(column.name, TYPES[column.kind]) for column in channel.columns]
-    if channel not in (GAPS, REJECTED):
+    if channel not in OWN_CHANNELS:
         fields += [pa.field("arrival", pa.int64()), pa.field("extra", pa.string())]
     metadata = {"fxlive.channel": channel.name.encode("utf-8", "replace"), "fxlive.format": str(FORMAT_VERSION)}
     return pa.schema(fields, metadata=metadata)

@@ -348,7 +348,7 @@ class Folder:
                 warnings.warn(self.incomplete[-1], stacklevel=2)
 
 
-_OWN_CHANNELS = {layout.channel_folder(channel): channel for channel in (GAPS, REJECTED)}
+_OWN_CHANNELS = {layout.channel_folder(channel): channel for channel in layout.OWN_CHANNELS}
 
 
 def unreadable(file: str, error: Exception) -> CaptureError:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from fxlive.capture.format import manifest
-from fxlive.capture.format.layout import GAPS, REJECTED, channel_folder
+from fxlive.capture.format.layout import GAPS, OWN_CHANNELS, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.rows import ChannelReader, part_files_of
@@ -88,6 +88,6 @@ def _between(folders: Sequence[Folder]) -> list[Gap]:
         end = former.manifest.end if former.manifest is not None else None
         end_us = manifest.to_micros(end) if end is not None else max(received, default=former.start_us)
         if end_us < following.start_us:
-            channels = tuple(channel.name for channel in former.channels() if channel not in (GAPS, REJECTED))
+            channels = tuple(channel.name for channel in former.channels() if channel not in OWN_CHANNELS)
             gaps.append(Gap(end_us, following.start_us, "not recorded: between two recordings", channels))
     return gaps

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from fxlive.capture.format.layout import CONFIRMED
+from fxlive.capture.format.notes import Gap
+from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
-from fxlive.tables.store import VOLUME_TOLERANCE, merged_closing
+from fxlive.capture.reading.rows import ChannelReader
+from fxlive.tables.closings import Closings
 from fxlive.tables.vocabulary import Vocabulary
-from fxlive.wire.channels import Channel
+from fxlive.wire.channels import CHANNELS, Channel
+from fxlive.wire.statuses import side_of
 from fxlive.wire.undocumented import UndocumentedColumns
 
 
@@ -50,31 +57,65 @@ def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     """Return the newest rows without ended ones, such as closed positions, if the channel's `latest` omits them."""
     if not channel.leaves or channel.ends is None:
         return newest
-    column, ends = channel.ends
-    return newest[~newest[column].isin(ends).to_numpy()]
+    column, has_ended = channel.ends
+    return newest[~np.array([has_ended(value) for value in newest[column].tolist()], bool)]
 
 
-def without_covered(positions: pd.DataFrame, closings: pd.DataFrame) -> pd.DataFrame:
-    """Return the newest rows of positions without those whose volume is covered by later closing trades.
+def without_covered(positions: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest rows of positions without those that later trades have closed (see `Closings`).
 
     Parameters
     ----------
     positions
         One row per ticket.
-    closings
-        The trades with status CLOSED, in the order of arrival. If an execution comes more than once, `merged_closing`
-        says which volume and time count.
+    trades
+        All trades of these tickets, in the order of arrival.
     """
-    if positions.empty or closings.empty:
+    if positions.empty or trades.empty:
         return positions
-    closed: dict[int, dict[str, tuple[Any, float]]] = {}
-    relevant = closings[closings["ticket"].isin(positions["ticket"]).to_numpy()]
-    columns = (relevant[name].tolist() for name in ("ticket", "execution_id", "volume"))
-    for at, ticket, execution, volume in zip(relevant.index, *columns, strict=True):
-        executions = closed.setdefault(ticket, {})
-        executions[execution] = merged_closing(executions.get(execution), at, volume)
+    closings: dict[int, Closings] = {}  # one for each ticket, because all of them are needed
+    columns = (trades[name].tolist() for name in ("ticket", "execution_id", "volume"))
+    texts = (trades[name].astype(object).where(trades[name].notna(), None).tolist() for name in ("status", "action"))
+    for at, ticket, execution, volume, status, action in zip(trades.index, *columns, *texts, strict=True):
+        closings.setdefault(ticket, Closings()).add(ticket, execution, at, volume, status, action)
+    rows = zip(positions.index, *(positions[name].tolist() for name in ("ticket", "volume", "type")), strict=True)
     covered = [
-        ticket in closed and sum(v for at, v in closed[ticket].values() if at > row_at) >= volume - VOLUME_TOLERANCE
-        for row_at, ticket, volume in zip(positions.index, positions["ticket"], positions["volume"], strict=True)
+        ticket in closings and closings[ticket].cover(ticket, at, volume, side_of(side) if isinstance(side, str) else 0)
+        for at, ticket, volume, side in rows
     ]
     return positions[~np.array(covered, bool)]
+
+
+def end_of_last_gap(gaps: Sequence[Gap]) -> int | None:
+    """Return the time of receipt (microseconds) after which a message confirms its position; None without gaps.
+
+    No row is received while the connection is away; but some are while the recorder drops rows.
+    """
+    return max((gap.start if gap.lost_rows is None or gap.end is None else gap.end for gap in gaps), default=None)
+
+
+def are_certain(newest: pd.DataFrame, channel: Channel, after_us: int) -> npt.NDArray[np.bool_]:
+    """Return whether each position or order has ended, or its newest row was received after a time."""
+    assert channel.ends is not None
+    column, has_ended = channel.ends
+    certain = received_us(newest) > after_us
+    doubtful = np.flatnonzero(~certain)
+    certain[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
+    return certain
+
+
+def received_us(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return when rows were received, in microseconds since 1970 UTC."""
+    return pd.DatetimeIndex(rows["received_at"]).asi8
+
+
+def confirmations_of(folders: Sequence[Folder], until_us: int | None = None) -> list[tuple[int, str, Any]]:
+    """Return the recorded confirmations without a row: time of receipt (microseconds), channel and key."""
+    rows = ChannelReader(CONFIRMED, folders, until_us).table()
+    times = rows.column("received_at").to_numpy().astype(np.int64).tolist()
+    names = (rows.column(name).to_pylist() for name in ("of_channel", "key"))
+    return [
+        (at, name, int(key) if CHANNELS[name].key == ("ticket",) else key)
+        for at, name, key in zip(times, *names, strict=True)
+        if name in CHANNELS
+    ]

@@ -15,10 +15,11 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.capture.format.layout import CONFIRMED, GAPS, OWN_CHANNELS, REJECTED
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.gaps import gaps_of, recorded_gaps
+from fxlive.capture.reading.latest import confirmations_of
 from fxlive.capture.reading.part_file import PartFile
 from fxlive.capture.reading.rows import ChannelReader, part_files_of, read_batches
 from fxlive.core.timestamps import NAT, Micros
@@ -213,6 +214,8 @@ class Playback:
         The names of the channels.
     disconnections
         The recorded gaps in which the session was disconnected. They do not overlap.
+    confirmations
+        Positions and orders that messages without a row confirmed: time of receipt (microseconds), channel and key.
     losses
         The other gaps: rows that the recorder dropped or the files lack, and the times between captures.
 
@@ -225,7 +228,11 @@ class Playback:
     def __init__(self, folders: Sequence[Folder]) -> None:
         self._folders = folders
         by_folder = [
-            {channel: part_files_of(folder, channel) for channel in folder.channels() if channel is not GAPS}
+            {
+                channel: part_files_of(folder, channel)
+                for channel in folder.channels()
+                if channel not in (GAPS, CONFIRMED)
+            }
             for folder in folders
         ]
         self._stops = [{c: p[-1].part.stop if p else 0 for c, p in channels.items()} for channels in by_folder]
@@ -236,10 +243,11 @@ class Playback:
         disconnections = [gap for gap in recorded_gaps(folders) if gap.lost_rows is None]
         self.disconnections = without_overlaps(disconnections)
         self.losses = [gap for gap in gaps_of(folders) if gap not in set(disconnections)]
+        self.confirmations = confirmations_of(folders)
         self._known_problems = sum(len(folder.incomplete) for folder in folders)
         for folder in folders:
             folder.log_only = True
-        self.channels = list(dict.fromkeys(c.name for f in folders for c in f.channels() if c not in (GAPS, REJECTED)))
+        self.channels = list(dict.fromkeys(c.name for f in folders for c in f.channels() if c not in OWN_CHANNELS))
 
     def take_new_losses(self) -> list[Gap]:
         """Return the gaps found since the last call. Some damage is found only when the rows are read."""

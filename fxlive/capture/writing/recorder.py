@@ -23,7 +23,7 @@ from typing import Any
 from fxlive.capture.format import manifest, notes
 from fxlive.capture.format.chunk import Chunk, to_chunk
 from fxlive.capture.format.disk import Disk
-from fxlive.capture.format.layout import GAPS, REJECTED, capture_name
+from fxlive.capture.format.layout import GAPS, OWN_CHANNELS, REJECTED, capture_name
 from fxlive.capture.format.manifest import ChannelEntry, Manifest, to_iso, without_secrets
 from fxlive.capture.writing.channel_writer import ChannelWriter
 from fxlive.capture.writing.merging import Merger, merging_share
@@ -152,6 +152,8 @@ class Recorder:
                     self._queue.put(to_chunk(rows))
             if batch.rejected:
                 self._queue.put(notes.rejected_rows(batch.rejected))
+            for name, keys in batch.confirmed.items():
+                self._queue.put(notes.confirmed_rows(name, keys, batch.received_at))
             if batch.control:
                 self._control.extend(message for message in batch.control if isinstance(message, Connection))
         except Exception:  # a bug here must not stop the feed
@@ -351,7 +353,7 @@ class Recorder:
                 writer.folder, writer.rows, to_iso(writer.first_received_at or 0), to_iso(writer.last_received_at or 0)
             )
             for writer in self._writers.values()
-            if writer.rows and writer.channel not in _OWN_CHANNELS
+            if writer.rows and writer.channel not in OWN_CHANNELS
         }
         rejected = self._writers.get(REJECTED)
         content.rejected = 0 if rejected is None else rejected.rows
@@ -366,13 +368,12 @@ class Recorder:
         self._rate.add(self._rows)
 
 
-_OWN_CHANNELS = (GAPS, REJECTED)
 _TOO_MANY_CHANNELS = f"more than {MAX_UNDOCUMENTED_CHANNELS} undocumented channels"
 
 
 def _writer_key(channel: Channel) -> Channel | str:
     """Return the key of a channel's writer: the name of an undocumented one, whose Channel differs in each batch."""
-    return channel if channel in _OWN_CHANNELS or CHANNELS.get(channel.name) is channel else channel.name
+    return channel if channel in OWN_CHANNELS or CHANNELS.get(channel.name) is channel else channel.name
 
 
 def _make_folder(parent: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
+from fxlive.analytics.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason, with_reason
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
 from fxlive.sessions.reading.source import Reader, Source
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from fxlive.core.instruments import Instruments
 
 
-def pnl(self: Reader, by: By | None = None) -> pd.DataFrame:
+def pnl(self: Reader, by: By | None = None, *, unconfirmed: Unconfirmed = "include") -> pd.DataFrame:
     """Return profit and loss over time, in the account currency.
 
     Parameters
     ----------
     by
         None for the whole account, or ``"symbol"``, ``"strategy_id"`` or ``"connection_id"`` for a series per group.
+    unconfirmed
+        Whether open positions count that no message has confirmed since the last gap. ``"include"``: with their last
+        known value. ``"exclude"``: as 0 from their last message on. ``attrs["reasons"]`` names them either way.
 
     Returns
     -------
@@ -44,6 +48,8 @@ def pnl(self: Reader, by: By | None = None) -> pd.DataFrame:
     ------
     SubscriptionError
         If positions or trades are not subscribed and have no rows.
+    UnknownOption
+        If an option has another value.
 
     Examples
     --------
@@ -54,19 +60,24 @@ def pnl(self: Reader, by: By | None = None) -> pd.DataFrame:
     from fxlive.analytics.pnl import pnl
 
     self._source.check_subscribed("positions", "trades")
-    frames = _account_frames(self._source)
+    frames, text = _account_frames(self._source, unconfirmed)
     series = pnl(frames["all positions"], frames["trades"], by)
     series.attrs["known_since"] = _known_since(self._source, frames)
-    return series
+    return with_reason(series, text, ("unrealized", "total", "peak", "drawdown"))
 
 
-def explain(self: Reader, start: Any = None, end: Any = None) -> pd.Series[float]:
+def explain(
+    self: Reader, start: Any = None, end: Any = None, *, unconfirmed: Unconfirmed = "include"
+) -> pd.Series[float]:
     """Return what caused the change of P&L between two times.
 
     Parameters
     ----------
     start, end
         Times; without a zone they are UTC. Default: the first and the last that are known.
+    unconfirmed
+        Whether open positions count that no message has confirmed since the last gap. ``"include"``: with their last
+        known value. ``"exclude"``: as 0 from their last message on. ``attrs["reasons"]`` names them either way.
 
     Returns
     -------
@@ -89,12 +100,12 @@ def explain(self: Reader, start: Any = None, end: Any = None) -> pd.Series[float
     from fxlive.analytics.explain import explain
 
     self._source.check_subscribed("positions", "trades")
-    frames = _account_frames(self._source)
+    frames, text = _account_frames(self._source, unconfirmed)
     causes = explain(frames["all positions"], frames["trades"], start, end)
     last = max((frame.index.max() for frame in frames.values() if len(frame)), default=None)
     if start is not None and last is not None and utc(start) > last:  # five zeros would mean that nothing changed
         raise UnknownOption("start", start, (f"a time up to the last row, {last}",))
-    return causes
+    return with_reason(causes, text, ("price", "new_trades", "change"))
 
 
 @overload
@@ -166,19 +177,23 @@ def performance(
 
     derived_periods = derived_from(freq)  # also checks freq
     self._source.check_subscribed("trades")
-    metrics = performance(self._source.rows("trades"), by)
+    trades = self._source.rows("trades")
+    metrics = performance(trades, by, positions=_positions_without_opening(self._source, trades))
     if capital is None:
         return metrics
     if by is not None:
         raise UnknownOption("capital", capital, ("None with by, because a group has no capital of its own",))
-    returns = period_returns(pnl(self)["total"], capital, freq)
+    series = pnl(self)
+    returns = period_returns(series["total"], capital, freq)
     risk_metrics = risk(returns, derived_periods if periods_per_year is None else periods_per_year)
     renamed = {name: f"equity_{name}" for name in risk_metrics.index if name in metrics.index}
     combined = pd.concat([metrics, risk_metrics.rename(renamed)])
     for key in ("samples", "reasons"):
         of_risk = {renamed.get(name, name): value for name, value in risk_metrics.attrs[key].items()}
         combined.attrs[key] = {**metrics.attrs[key], **of_risk}
-    return combined
+    text = series.attrs.get("reasons", {}).get("total")
+    unexplained = [name for name in combined.index[len(metrics) :] if name not in combined.attrs["reasons"]]
+    return with_reason(combined, text, unexplained)
 
 
 def execution(
@@ -272,6 +287,7 @@ def exposure(
     shocks_pct: Sequence[float] = SHOCKS_PCT,
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
+    unconfirmed: Unconfirmed = "include",
 ) -> Exposure:
     """Return the exposure of the open positions by symbol and by currency, and the effect of market moves on equity.
 
@@ -285,6 +301,9 @@ def exposure(
         The margin level at which the platform makes a margin call, in percent.
     instruments
         Pips, contract sizes and account currency. Default: the market's conventions, and USD.
+    unconfirmed
+        Whether positions count that no message has confirmed since the last gap: ``"include"`` or ``"exclude"``. The
+        result names them either way.
 
     Returns
     -------
@@ -306,22 +325,28 @@ def exposure(
 
     self._source.check_subscribed("positions", "market-data")
     return exposure(
-        self._source.latest("positions"),
+        _open_positions(self._source),
         self._source.latest("market-data"),
         equity=equity,
         shocks_pct=shocks_pct,
         margin_call_pct=margin_call_pct,
         instruments=instruments,
+        unconfirmed=unconfirmed,
     )
 
 
-def reconcile(self: Reader, *, instruments: Instruments | None = None) -> pd.DataFrame:
+def reconcile(
+    self: Reader, *, instruments: Instruments | None = None, unconfirmed: Unconfirmed = "include"
+) -> pd.DataFrame:
     """Compare the platform's figures with ours: its performance metrics, and the profit of each open position.
 
     Parameters
     ----------
     instruments
         Pips, contract sizes and account currency. Default: the market's conventions, and USD.
+    unconfirmed
+        Whether to compare positions that no message has confirmed since the last gap: ``"include"``, with a note, or
+        ``"exclude"``.
 
     Returns
     -------
@@ -336,7 +361,7 @@ def reconcile(self: Reader, *, instruments: Instruments | None = None) -> pd.Dat
     """
     from fxlive.analytics.reconcile import reconcile
 
-    frames, open_positions = self._source.snapshot(), self._source.latest("positions")
+    frames, open_positions = self._source.snapshot(), _open_positions(self._source)
     return reconcile(
         frames["analytics"],
         frames["trades"],
@@ -344,21 +369,45 @@ def reconcile(self: Reader, *, instruments: Instruments | None = None) -> pd.Dat
         frames["market-data"],
         known_since=_known_since(self._source, frames),
         instruments=instruments,
+        unconfirmed=unconfirmed,
     )
 
 
-def _account_frames(source: Source) -> dict[str, pd.DataFrame]:
-    """Return the frames of one moment, and ``"all positions"``: with open positions whose row has left the window."""
-    latest, frames = source.latest("positions"), source.snapshot()
+def _open_positions(source: Source) -> pd.DataFrame:
+    """Return `latest` of positions, with the last gap in its `attrs`."""
+    latest = source.latest("positions")
+    latest.attrs = dict(source.attrs("positions", latest))
+    return latest
+
+
+def _account_frames(source: Source, unconfirmed: Unconfirmed) -> tuple[dict[str, pd.DataFrame], str | None]:
+    """Return the frames of one moment, and which open positions are unconfirmed, in words; None if all are confirmed.
+
+    ``"all positions"`` includes open positions whose row has left the window. Unconfirmed positions that are excluded
+    end there with a row of volume 0.
+    """
+    check_unconfirmed(unconfirmed)
+    latest, frames = _open_positions(source), source.snapshot()
     window = frames["positions"]
-    older = latest[~latest.index.isin(window["ticket"])]
-    frames["all positions"] = window
-    if len(older):
-        rows = older.reset_index().set_index("timestamp")[window.columns.intersection(["ticket", *older.columns])]
+    rows = latest.reset_index().set_index("timestamp")[list(window.columns)]
+    parts = [window]
+    older = ~rows["ticket"].isin(window["ticket"]).to_numpy(bool)
+    if older.any():
         # Dated to the window's first receipt: from then on all open positions are known.
         received_at = window["received_at"].iloc[0] if len(window) else rows["received_at"].max()
-        frames["all positions"] = pd.concat([rows.assign(received_at=received_at), window])
-    return frames
+        parts.insert(0, rows[older].assign(received_at=received_at))
+    excluded = are_unconfirmed(latest)
+    if unconfirmed == "exclude" and excluded.any():
+        parts.append(rows[excluded].assign(volume=0.0, profit=0.0, unrealized_pnl=0.0))
+    frames["all positions"] = pd.concat(parts) if len(parts) > 1 else window
+    return frames, reason(latest, unconfirmed)
+
+
+def _positions_without_opening(source: Source, trades: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows of the positions whose first trade has a profit: it may close a position opened before."""
+    first = trades[trades["ticket"].notna()].drop_duplicates("ticket")
+    tickets = first.loc[(first["profit"].fillna(0.0) != 0.0).to_numpy(), "ticket"].tolist()
+    return source.rows("positions", where={"ticket": tickets}) if tickets else None
 
 
 def _known_since(source: Source, frames: dict[str, pd.DataFrame]) -> str | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fxlive.capture.format.layout import GAPS, REJECTED
+from fxlive.analytics.unconfirmed import unconfirmed_attrs
+from fxlive.capture.format.layout import OWN_CHANNELS, REJECTED
 from fxlive.core.arguments import micros_of, rows_or_duration, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
@@ -21,11 +22,11 @@ from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 # Arrow's datasets are imported when a capture is read: they are a quarter of fxlive's import time.
 if TYPE_CHECKING:
+    from fxlive.capture.format.notes import Gap as RecordedGap
     from fxlive.capture.reading.files import Files
     from fxlive.capture.reading.folder import Folder
     from fxlive.capture.reading.rows import ChannelReader
 
-_INTERNAL = (GAPS, REJECTED)
 _CONTENTS = ["rows", "first_received_at", "last_received_at", "files", "bytes"]
 
 
@@ -138,7 +139,7 @@ class CaptureSource:
         return list(self._channels())
 
     def _channels(self) -> dict[str, Channel]:
-        recorded = {c.name: c for folder in self.folders for c in folder.channels() if c not in _INTERNAL}
+        recorded = {c.name: c for folder in self.folders for c in folder.channels() if c not in OWN_CHANNELS}
         return {**CHANNELS, **recorded}
 
     def channel(self, name: str) -> Channel:
@@ -241,11 +242,42 @@ class CaptureSource:
         recorded = self.recorded(definition)
         rows = recorded.rows(latest.columns(definition), lambda scanned: latest.newest_rows(scanned, definition))
         newest = latest.without_ended(self._frame(rows, definition), definition)
+        trades = None
         if definition is CHANNELS["positions"]:
-            closings = self.rows("trades", where={"status": "CLOSED"})
-            is_closed = (closings["status"] == "CLOSED").to_numpy()  # with regard to case, as in a live session
-            newest = latest.without_covered(newest, closings[is_closed])
+            trades = self.rows("trades", where={"ticket": newest["ticket"].tolist()})
+            newest = latest.without_covered(newest, trades)
+        if definition.ends is not None:
+            newest = newest.assign(confirmed=self._are_confirmed(newest, definition, trades))
         return index_by_key(newest, definition)
+
+    def _are_confirmed(self, newest: pd.DataFrame, channel: Channel, trades: pd.DataFrame | None) -> Any:
+        """Return whether each position or order has ended, or was confirmed after the last gap.
+
+        Its newest row, an older row that came late, a trade of its ticket, or a message that was received before
+        confirms it.
+        """
+        from fxlive.capture.reading import latest
+
+        after_us = latest.end_of_last_gap(self._gaps_of(channel.name))
+        if after_us is None:
+            return np.ones(len(newest), np.bool_)
+        key = channel.key[0]
+        confirmed = latest.are_certain(newest, channel, after_us)
+        if not confirmed.all():
+            late = self.rows(channel.name, where={key: newest.loc[~confirmed, key].tolist()})
+            for rows in (late, trades):
+                if rows is not None:
+                    confirmed |= newest[key].isin(rows.loc[latest.received_us(rows) > after_us, key]).to_numpy(np.bool_)
+            notes = latest.confirmations_of(self.folders, self.until_us)
+            recent = [key for at, name, key in notes if name == channel.name and at > after_us]
+            confirmed |= newest[key].isin(recent).to_numpy(np.bool_)
+        return confirmed
+
+    def _gaps_of(self, channel: str) -> list[RecordedGap]:
+        """Return the gaps of a channel, sorted by start."""
+        from fxlive.capture.reading.gaps import gaps_of
+
+        return [gap for gap in gaps_of(self.folders, self.until_us) if not gap.channels or channel in gap.channels]
 
     def gaps(self) -> pd.DataFrame:
         from fxlive.capture.reading.gaps import gaps_of
@@ -284,9 +316,9 @@ class CaptureSource:
         is_latest = frame.index.name != "timestamp"
         if is_latest and self.channel(channel).ends:
             attrs["known_since"] = self.start.isoformat()  # what was open at the start is here once it changed
-            starts = self.gaps()["start"]
-            if len(starts):
-                attrs["unconfirmed"] = frame.index[frame["received_at"] <= starts.iloc[-1]].tolist()
+            gaps = self._gaps_of(channel)
+            if gaps:
+                attrs |= unconfirmed_attrs(frame, gaps[-1].start, gaps[-1].end)
         return attrs
 
     def check_subscribed(self, *channels: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.analytics.unconfirmed import unconfirmed_attrs
 from fxlive.core.dtypes import STR
 from fxlive.errors import SubscriptionError
 from fxlive.pipeline.pipeline import Pipeline
@@ -65,11 +66,10 @@ class LiveSource:
 
     def attrs(self, channel: str, frame: pd.DataFrame) -> dict[Hashable, Any]:
         attrs: dict[Hashable, Any] = {"state": self._pipeline.state, "stale": self._pipeline.stale(channel)}
-        gaps = self._pipeline.store.gaps
+        gap = self._pipeline.store.last_gap(channel)
         is_latest = frame.index.name != "timestamp"
-        if is_latest and channel in CHANNELS and CHANNELS[channel].ends and gaps:
-            unconfirmed = frame["received_at"] <= pd.Timestamp(gaps[-1].start, unit="us", tz="UTC")
-            attrs["unconfirmed"] = frame.index[unconfirmed].tolist()
+        if gap is not None and is_latest and channel in CHANNELS and CHANNELS[channel].ends:
+            attrs |= unconfirmed_attrs(frame, gap.start, gap.end)
         return attrs
 
     def check_subscribed(self, *channels: str) -> None:

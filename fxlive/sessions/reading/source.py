@@ -39,7 +39,10 @@ class Source(Protocol):
         """Return the selected rows of a channel in the order of arrival; arguments as of `Readable.frame`."""
 
     def latest(self, channel: str) -> pd.DataFrame:
-        """Return the newest row of each key of a channel, indexed and sorted by the key."""
+        """Return the newest row of each key of a channel, indexed and sorted by the key.
+
+        Of positions and orders, `confirmed` (bool) is whether a message about the key came after the last gap.
+        """
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return all rows of every channel, as of one moment."""

@@ -35,6 +35,8 @@ class Client:
         self.claims = claims
         self.session_id = session_id
         self.requests = requests
+        self.snapshot_share = 1.0
+        """The share of a channel's current rows that it receives when it subscribes."""
         self.subscriptions: dict[str, Filter | None] = {}
         self.link = Link(self, backlog_bytes)
         self._closing: asyncio.TimerHandle | None = None

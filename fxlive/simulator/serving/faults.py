@@ -32,9 +32,17 @@ class Faults:
     fields also apply to clients that connect later, until they are ended or until calm().
     """
 
-    def __init__(self, clients: Callable[[], Collection[Client]], next_number: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        clients: Callable[[], Collection[Client]],
+        next_number: Callable[[], int],
+        restart_ids: Callable[[int], None],
+    ) -> None:
+        self.snapshot_share = 1.0
+        """The share of a channel's current rows that a new subscriber receives."""
         self._clients = clients
         self._next_number = next_number
+        self._restart_ids = restart_ids
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._refusals: deque[tuple[int, float | None]] = deque()
@@ -112,8 +120,21 @@ class Faults:
 
         self._do(unknown_fields)
 
+    def snapshot(self, share: float = 0.0) -> None:
+        """Send new subscribers only this share of the current rows of a channel, the newest; 0 leaves the snapshot out.
+
+        It lasts until calm(), or until ``snapshot(1.0)``.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"share must be from 0 to 1, got {share}")
+        self.snapshot_share = share
+
+    def restart_ids(self, first_id: int = 1) -> None:
+        """Number the next messages from `first_id` on, as a restarted platform may: their ids have been used before."""
+        self._do(lambda: self._restart_ids(first_id))
+
     def calm(self) -> None:
-        """End every lasting fault: silence, slow sending, unknown fields, refusals."""
+        """End every lasting fault: silence, slow sending, unknown fields, refusals, incomplete snapshots."""
 
         def calm() -> None:
             self._refusals.clear()
@@ -123,6 +144,7 @@ class Faults:
         self._do(calm)
         self.slow()
         self.unknown_fields()
+        self.snapshot(1.0)
 
     # Messages
 

@@ -90,13 +90,18 @@ class Simulator:
         Apply random faults with this seed to all clients (default: no faults).
     first_id
         Number of the first message id. A server that restarts at the same URL must not repeat ids.
+    reconnect_snapshot
+        The share of a channel's current rows that a client receives when it subscribes on a connection after the first:
+        1 for all, 0.5 for the newer half, 0 for none, as if the platform sent no snapshot after a reconnect.
+    reconnect_restarts_ids
+        Whether message ids begin again at `first_id` with every connection after the first.
 
     Raises
     ------
     TicksError
         If the tick file does not exist.
     ValueError
-        If a symbol cannot be simulated, or `speed` is not above 0.
+        If a symbol cannot be simulated, `speed` is not above 0, or `reconnect_snapshot` is not from 0 to 1.
     """
 
     def __init__(
@@ -122,11 +127,15 @@ class Simulator:
         connections_per_minute: int | None = 10,
         random_faults_seed: int | None = None,
         first_id: int = 1,
+        reconnect_snapshot: float = 1.0,
+        reconnect_restarts_ids: bool = False,
     ) -> None:
         if isinstance(ticks, (str, PathLike)) and not Path(ticks).is_file():
             raise TicksError(f"Tick file not found: {os.fspath(ticks)}")
         if speed is not None and not speed > 0:
             raise ValueError(f"speed must be above 0, or None for as fast as the clients read, got {speed}")
+        if not 0.0 <= reconnect_snapshot <= 1.0:
+            raise ValueError(f"reconnect_snapshot must be from 0 to 1, got {reconnect_snapshot}")
         self.host = host
         self.port = port
         self.speed = speed
@@ -162,7 +171,10 @@ class Simulator:
         self._done = 0
         self._server: Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.faults = Faults(self._clients.values, self._platform.next_number)
+        self._first_id = first_id
+        self._reconnect_snapshot = reconnect_snapshot
+        self._reconnect_restarts_ids = reconnect_restarts_ids
+        self.faults = Faults(self._clients.values, self._platform.next_number, self._platform.restart_ids)
         self._handshake = Handshake(PATH, secret, connections_per_minute, self.faults)
 
     # Public queries
@@ -326,8 +338,14 @@ class Simulator:
     async def _serve(self, connection: ServerConnection) -> None:
         claims = self._handshake.claims(connection)
         self.accepted += 1
+        snapshot_share = 1.0
+        if self.accepted > 1:
+            snapshot_share = self._reconnect_snapshot
+            if self._reconnect_restarts_ids:
+                self._platform.restart_ids(self._first_id)
         requests = Window(self._messages_per_s, 1.0)
         client = Client(connection, claims, f"session_{self.accepted}", requests, _BACKLOG_BYTES[self.speed is None])
+        client.snapshot_share = snapshot_share
         self._clients[connection] = client
         self.faults.admit(client)
         loop = asyncio.get_running_loop()
@@ -379,7 +397,8 @@ class Simulator:
         client.answer(wire.frame(wire.subscription(granted, _now_ms())))
         client.subscriptions.update(request.channels)
         for name, _ in request.channels:
-            client.send(client.select(self._platform.snapshot(name), self.sent))
+            share = min(client.snapshot_share, self.faults.snapshot_share)
+            client.send(client.select(_newest(self._platform.snapshot(name), share), self.sent))
         if "market-data" in client.subscriptions:
             self._subscribed.set()
 
@@ -387,6 +406,11 @@ class Simulator:
         client.answer(
             wire.frame(wire.error(error.name, error.message, error.channel, _now_ms(), self._platform.next_number()))
         )
+
+
+def _newest(messages: list[Message], share: float) -> list[Message]:
+    """Return the newest messages, up to a share of all."""
+    return messages[len(messages) - round(len(messages) * share) :]
 
 
 def _end_of_due(block: Sequence[Quote], start: int, stop: int, now_ms: float) -> int:

@@ -93,6 +93,10 @@ class Platform:
         self._number += 1
         return self._number
 
+    def restart_ids(self, first_id: int = 1) -> None:
+        """Number the next messages from `first_id` on, as a restarted platform may; tickets and other ids go on."""
+        self._number = first_id - 1
+
     def quotes(self, quotes: Iterable[Quote]) -> list[Message]:
         """Process quotes and return their messages: each quote, followed by the account's updates at that quote."""
         messages: list[Message] = []

@@ -247,7 +247,7 @@ class LiveChart(LiveWidget):
             ],
             "badge": vars(self._badge),
             "gaps": self._gaps,
-            "price_lines": [vars(line) for line in self._price_lines],
+            "price_lines": [line.content() for line in self._price_lines],
             "pickers": self._choices or [],
             "window_ms": contents.window_ms,
             "bar_ms": contents.bar_ms,
@@ -278,7 +278,7 @@ class LiveChart(LiveWidget):
         if gaps != self._gaps:
             self._gaps = content["gaps"] = gaps
         if price_lines is not None and price_lines != self._price_lines:
-            self._price_lines, content["price_lines"] = price_lines, [vars(line) for line in price_lines]
+            self._price_lines, content["price_lines"] = price_lines, [line.content() for line in price_lines]
         choices = self._pickers and self._pickers.choices()
         if choices != self._choices:
             self._choices = content["pickers"] = choices

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from fxlive.analytics.unconfirmed import unconfirmed_text
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.table import RollingTable
 
@@ -143,16 +144,25 @@ _FREE = 256
 
 @dataclass(frozen=True)
 class PriceLine:
-    """A horizontal line at a value, such as the price of an open position."""
+    """A horizontal line at a value, such as the price of an open position; fainter if it is not confirmed."""
 
     y: float
     text: str
     role: Literal["buy", "sell", "stop_loss", "take_profit"]
+    confirmed: bool = True
+
+    def content(self) -> dict[str, Any]:
+        """Return the line as sent to the page."""
+        line = {"y": self.y, "text": self.text, "role": self.role}
+        return line if self.confirmed else {**line, "confirmed": False}
 
 
 @dataclass(frozen=True)
 class Badge:
-    """Status of the data behind a widget. `since` is in milliseconds since 1970 UTC, `why` is shown as a tooltip."""
+    """Status of the data behind a widget. `since` is in milliseconds since 1970 UTC, `why` is shown as a tooltip.
+
+    A live badge with a reason shows its beginning, too: some figures rest on positions that may have been closed.
+    """
 
     state: Literal["live", "stale", "disconnected", "unsubscribed", "closed", "failed", "seeking", "paused", "ended"]
     since: float | None = None
@@ -200,7 +210,13 @@ class DataStatus:
             if pipeline.stale(channel):
                 last = pipeline.store.counters[channel].last_received_at
                 return Badge("stale", None if last is None else last / 1000.0, f"{channel} is silent")
-        return Badge("live")
+        return Badge("live", why=self._unconfirmed() if "positions" in self._channels else None)
+
+    def _unconfirmed(self) -> str | None:
+        """Return how many positions no message has confirmed since the last gap, in words; None if there are none."""
+        store = self._pipeline.store
+        gap, count = store.last_gap("positions"), store.tables["positions"].unconfirmed_count()
+        return None if gap is None else unconfirmed_text(count, gap.start, gap.end)
 
     def epoch(self) -> int | None:
         """Return how often the channels' tables were cleared; None while they are being filled again."""
@@ -229,11 +245,11 @@ class TableWatcher:
 
     def __init__(self, *tables: Callable[[], RollingTable]) -> None:
         self._tables = tables
-        self._seen: tuple[tuple[int, int], ...] | None = None
+        self._seen: tuple[tuple[int, int, int], ...] | None = None
 
     def changed(self) -> bool:
-        """Return whether rows were added, or a table was cleared, since the last call; True on the first call."""
-        now = tuple((table().stop, table().clearings) for table in self._tables)
+        """Return whether `latest` has changed, or a table was cleared, since the last call; True on the first call."""
+        now = tuple((table().stop, table().clearings, table().changes) for table in self._tables)
         changed, self._seen = now != self._seen, now
         return changed
 

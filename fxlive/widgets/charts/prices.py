@@ -32,6 +32,7 @@ from fxlive.widgets.charts.layers import (
     TableWatcher,
     in_window,
 )
+from fxlive.wire.statuses import is_executed, side_of
 
 QUOTES = "market-data"
 _X = Column("x")
@@ -142,8 +143,8 @@ class FillLayer:
         repeated = False  # an execution that is drawn already was reported again
         for execution, *row in zip(executions, *(values[name] for name in names), strict=True):
             time, symbol, action, status, price, volume = row
-            side = str(action).upper()
-            is_fill = symbol == self._symbol and side == self._action and str(status).upper() not in _NOT_FILLED
+            is_side = action is not None and side_of(action) == side_of(self._action)
+            is_fill = symbol == self._symbol and is_side and is_executed(status)
             repeated |= self._fills.pop(execution, None) is not None
             if is_fill and price == price:  # the price is not NaN
                 self._fills[execution] = (time, price, volume)
@@ -153,18 +154,20 @@ class FillLayer:
             new, self._newest_ms = list(self._fills.values()), -np.inf
         if new:
             times, prices, volumes = np.array(sorted(new)).T
-            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.nan_to_num(volumes))
+            size = 8.0 + 4.0 * np.log10(1.0 + 10.0 * np.abs(np.nan_to_num(volumes)))
             after = np.nextafter(self._newest_ms, np.inf)  # a fill does not replace others of the same time
             self._points.replace(after, (times / 1000.0, prices, size, volumes))
             self._newest_ms = times[-1] / 1000.0
 
 
 _MOST_FILLS = 5_000
-_NOT_FILLED = {"PENDING", "REJECTED", "CANCELLED", "CANCELED", "EXPIRED"}
 
 
 class OpenPositions:
-    """The open positions of one symbol, as lines at their price, stop loss and take profit."""
+    """The open positions of one symbol, as lines at their price, stop loss and take profit.
+
+    Positions that no message has confirmed since the last gap are fainter, and say so.
+    """
 
     def __init__(self, pipeline: Pipeline, symbol: str) -> None:
         tables = pipeline.store.tables
@@ -178,27 +181,31 @@ class OpenPositions:
             return None
         latest = self._table.latest()
         positions = latest[(latest["symbol"] == self._symbol).to_numpy()]
-        names = ("type", "volume", "open_price", "stop_loss", "take_profit")
+        names = ("type", "volume", "open_price", "stop_loss", "take_profit", "confirmed")
         rows = zip(*(positions[name].tolist() for name in names), strict=True)
         return [line for row in rows for line in self._lines(*row)]
 
     def _lines(
-        self, side: str, volume: float, price: float, stop_loss: float, take_profit: float
+        self, side: str, volume: float, price: float, stop_loss: float, take_profit: float, confirmed: bool
     ) -> Iterator[PriceLine]:
         digits = digits_of(self._symbol)
 
         def text(value: float) -> str:
             return f"{value:.10g}" if digits is None else f"{value:.{digits}f}"
 
-        buy = str(side).upper().startswith("BUY")
+        buy, volume = side_of(str(side)) > 0, abs(volume)
+        note = "" if confirmed else ", not confirmed"
         if not math.isnan(price):
             yield PriceLine(
-                price, f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}", "buy" if buy else "sell"
+                price,
+                f"{'Long' if buy else 'Short'} {volume:.10g} from {text(price)}{note}",
+                "buy" if buy else "sell",
+                confirmed,
             )
         if stop_loss > 0:  # False for NaN
-            yield PriceLine(stop_loss, f"SL {text(stop_loss)}", "stop_loss")
+            yield PriceLine(stop_loss, f"SL {text(stop_loss)}{note}", "stop_loss", confirmed)
         if take_profit > 0:
-            yield PriceLine(take_profit, f"TP {text(take_profit)}", "take_profit")
+            yield PriceLine(take_profit, f"TP {text(take_profit)}{note}", "take_profit", confirmed)
 
 
 def price_contents(pipeline: Pipeline, symbol: str, kind: str, freq: Any, window: Any) -> Contents:

@@ -211,7 +211,7 @@ class GridView extends View {
       slot.flashed = false;
     }
     if (slot.values !== row.values || slot.decimals !== this.totalDecimals()) this.writeCells(slot, row);
-    const unconfirmed = this.away !== null && row.receivedAt <= this.away;
+    const unconfirmed = this.away !== null && row.confirmedAt <= this.away;
     const state = `${this.selected.has(row.number)} ${this.cursor === row.number} ${unconfirmed}`;
     if (slot.state === state) return;
     slot.state = state;
@@ -345,7 +345,7 @@ class GridView extends View {
       if (!part) continue;
       const { name, kind } = this.records.columns[part.c];
       target.title = `${name}: ${this.records.fullText(row, part.c)}${kind === "time" ? " UTC" : ""}`;
-      if (this.away !== null && row.receivedAt <= this.away) target.title += "\nNot updated since the last gap: it may have ended";
+      if (this.away !== null && row.confirmedAt <= this.away) target.title += "\nNot confirmed since the last gap: it may have ended";
     }
   }
 

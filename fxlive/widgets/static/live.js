@@ -190,7 +190,8 @@ export class View {
     this.badge.title = badge.why ?? "";
     this.badge.onclick = null;
     const since = badge.since ? ` since ${this.clock(badge.since)}` : "";
-    this.badge.textContent = (badge.text ?? BADGE_TEXTS[badge.state] ?? badge.state) + since;
+    const note = badge.state === "live" && badge.why ? `: ${badge.why.split(" since ")[0]}` : "";
+    this.badge.textContent = (badge.text ?? BADGE_TEXTS[badge.state] ?? badge.state) + since + note;
   }
 
   clock(ms) {

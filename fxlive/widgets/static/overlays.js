@@ -22,7 +22,7 @@ export function gapShapes(gaps) {
 }
 
 export function priceLineShapes(priceLines) {
-  return priceLines.map(({ y, role }) => ({
+  return priceLines.map(({ y, role, confirmed }) => ({
     type: "line",
     xref: "paper",
     yref: "y",
@@ -32,12 +32,13 @@ export function priceLineShapes(priceLines) {
     y1: y,
     layer: "below",
     line: { width: 1, dash: role === "buy" || role === "sell" ? "dash" : "dot", color: COLORS[role] },
+    ...(confirmed === false && { opacity: 0.4 }), // no message since the last gap: the position may be closed
     name: role,
   }));
 }
 
 export function priceLineTexts(priceLines, background) {
-  return priceLines.map(({ y, text, role }) => ({
+  return priceLines.map(({ y, text, role, confirmed }) => ({
     xref: "paper",
     yref: "y",
     x: 0,
@@ -49,5 +50,6 @@ export function priceLineTexts(priceLines, background) {
     font: { size: 10, color: COLORS[role] },
     bgcolor: background,
     borderpad: 1,
+    ...(confirmed === false && { opacity: 0.6 }),
   }));
 }

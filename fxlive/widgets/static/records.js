@@ -34,7 +34,7 @@ export class Records {
       let row = this.byNumber.get(number);
       if (!row) this.byNumber.set(number, (row = { number, values: null, before: null, place: -1 }));
       row.digits = lines[count + i];
-      row.receivedAt = lines[2 * count + i];
+      row.confirmedAt = lines[2 * count + i];
       const values = new Array(columns.length);
       for (let c = 0; c < columns.length; c++) {
         const value = lines[(META + c) * count + i];

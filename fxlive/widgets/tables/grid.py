@@ -204,19 +204,21 @@ class Grid(LiveWidget):
     def _encoded(self, keys: list[Any]) -> list[bytes]:
         """Return rows as buffers for the page (records.js).
 
-        The first is float64, column by column: the rows' numbers, the decimals of their prices, the time of receipt in
-        milliseconds, then each column of the grid. The second has the columns that float64 cannot represent, as JSON.
+        The first is float64, column by column: the rows' numbers, the decimals of their prices, the time of the last
+        message about them in milliseconds (infinite for what has ended: it needs none), then each column of the grid.
+        The second has the columns that float64 cannot represent, as JSON.
         """
         if not keys:
             return []
         known = self._table.columns
         names = dict.fromkeys((*self._columns, "received_at", *(["symbol"] if "symbol" in known else [])))
-        columns = self._table.newest_of(keys, *names)
+        ends = self._table.channel.ends
+        columns = self._table.newest_of(keys, *names, *([] if ends is None else [ends[0]]))
         lines = np.full((3 + len(self._columns), len(keys)), np.nan)
         lines[0] = [self._rows.numbers[key] for key in keys]
         if "symbol" in columns:
             lines[1] = [self._price_digits(symbol) for symbol in columns["symbol"]]
-        lines[2] = _milliseconds(columns["received_at"])
+        lines[2] = self._confirmed_ms(keys, columns)
         texts: dict[int, list[str | None]] = {}
         for index, name in enumerate(self._columns):
             values = columns[name]
@@ -240,6 +242,17 @@ class Grid(LiveWidget):
             return [lines.tobytes()]
         return [lines.tobytes(), json.dumps(texts, separators=(",", ":"), ensure_ascii=False).encode()]
 
+    def _confirmed_ms(self, keys: list[Any], columns: dict[str, list[Any]]) -> Any:
+        """Return when a message last confirmed each row; a row is unconfirmed if that is not after the last gap."""
+        times, away, ends = _milliseconds(columns["received_at"]), self._last_away(), self._table.channel.ends
+        if ends is None:
+            return times
+        if away is not None:
+            confirmed = np.array(self._table.are_confirmed(keys), np.bool_)
+            times = np.where(confirmed, np.fmax(times, away + 0.001), np.fmin(times, away))
+        has_ended = [ends[1](value) for value in columns[ends[0]]]
+        return np.where(has_ended, np.inf, times)
+
     def _price_digits(self, symbol: str | None) -> float:
         if symbol is None:
             return np.nan
@@ -255,7 +268,7 @@ class Grid(LiveWidget):
     def _last_away(self) -> float | None:
         """Return the start of the last gap, in milliseconds; None for channels whose rows do not end.
 
-        A position or order received before it is unconfirmed: its end may have been missed.
+        A position or order is unconfirmed if no message about it came after that: its end may have been missed.
         """
         gaps = self._status.gaps() if self._table.channel.ends is not None else ()
         return gaps[-1][0] if gaps else None

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import fxlive
-from fxlive.widgets.charts.layers import DataStatus
+from fxlive.widgets.charts.layers import Badge, DataStatus, PriceLine
 from fxlive.widgets.charts.prices import FillLayer, OpenPositions, QuoteLayer, price_chart
+from tests.samples import POSITION, message
 from tests.widgets.kernel_side import START, ManualRefresher, Platform
 from tests.widgets.recording_comm import RecordedPage
 
@@ -139,6 +140,32 @@ def test_open_positions_are_lines_with_stop_loss_and_take_profit_until_they_clos
     ]
     platform.send("position", "positions", **{**data, "volume": 0})
     assert positions() == []
+
+
+def test_positions_are_fainter_and_named_until_they_are_confirmed_after_a_gap(platform: Platform) -> None:
+    lines = OpenPositions(platform.pipeline, "EURUSD")
+    platform.put(message(POSITION, {"id": None}, stopLoss=None, takeProfit=None))
+    confirmed = [PriceLine(1.085, "Long 0.1 from 1.08500", "buy")]
+    assert lines() == confirmed
+    platform.run_on_loop(lambda: platform.pipeline.lost(platform.now_us() + 1, "gone"))
+    (line,) = lines() or []
+    assert (line.text, line.confirmed) == ("Long 0.1 from 1.08500, not confirmed", False)
+    assert line.content() == {"y": 1.085, "text": line.text, "role": "buy", "confirmed": False}
+    platform.run_on_loop(lambda: platform.pipeline.connected(platform.now_us() + 2))
+    assert lines() is None
+    platform.put(message(POSITION, {"id": None}, stopLoss=None, takeProfit=None))
+    assert lines() == confirmed
+
+
+def test_the_badge_names_unconfirmed_positions(platform: Platform) -> None:
+    platform.put(message(POSITION))
+    status = DataStatus(platform.pipeline, "positions")
+    assert status.badge() == Badge("live")
+    platform.run_on_loop(lambda: platform.pipeline.lost(platform.now_us() + 1, "gone"))
+    platform.run_on_loop(lambda: platform.pipeline.connected(platform.now_us() + 2))
+    assert (status.badge().why or "").startswith("1 position not confirmed since the gap that ended")
+    platform.put(message(POSITION, {"id": None}))
+    assert status.badge() == Badge("live")
 
 
 def test_the_badge_follows_the_session_and_gaps_are_listed(platform: Platform) -> None:

@@ -58,7 +58,7 @@ class GridView:
         lines = np.frombuffer(numbers).reshape(3 + len(self.columns), -1)
         text_columns = {int(index): column for index, column in json.loads(texts).items()}
         for at in range(lines.shape[1]):
-            row: dict[str, Any] = {"digits": lines[1][at]}
+            row: dict[str, Any] = {"digits": lines[1][at], "confirmed_at": lines[2][at]}
             for index, column in enumerate(self.columns):
                 value = lines[3 + index][at]
                 if index in text_columns:
@@ -292,6 +292,31 @@ def test_badge_and_start_of_the_last_gap_are_sent_when_they_change(platform: Pla
     platform.close()
     shown.tick()
     assert shown.content["badge"]["state"] == "closed"
+
+
+def test_rows_are_unconfirmed_from_a_gap_until_a_message_about_them(platform: Platform, page: RecordedPage) -> None:
+    def unconfirmed(shown: GridView, key: str) -> list[Any]:
+        shown.tick()
+        away = shown.content["away"] or 0.0
+        return sorted(row[key] for row in shown.rows.values() if row["confirmed_at"] <= away)
+
+    platform.now = 1.0
+    repeated, pending = message(POSITION, {"id": "p2"}, ticket=2), message(ORDER, {"id": "o1"}, status="PENDING")
+    done = message(ORDER, {"id": "o2"}, orderId="order_124", status="DONE")
+    platform.put(position(1), repeated, position(3), position(4), pending, done)
+    positions, orders = GridView(platform, page, "positions"), GridView(platform, page, "orders", "b")
+    assert unconfirmed(positions, "ticket") == unconfirmed(orders, "order_id") == []
+    for _ in range(2):
+        platform.now += 5.0
+        platform.run_on_loop(lambda: platform.pipeline.lost(platform.now_us(), "gone", ("positions", "orders")))
+        platform.now += 5.0
+        platform.run_on_loop(lambda: platform.pipeline.connected(platform.now_us()))
+        assert unconfirmed(positions, "ticket") == [1, 2, 3, 4]
+        assert unconfirmed(orders, "order_id") == ["order_123"]  # the other one has ended
+        platform.now += 5.0
+        platform.put(position(1), repeated, pending, message(TRADE, {"id": None}, ticket=3, volume=0.01))
+        assert unconfirmed(positions, "ticket") == [4]
+        assert unconfirmed(orders, "order_id") == []
 
 
 def test_invalid_options_are_errors_that_list_the_valid_ones(platform: Platform, page: RecordedPage) -> None:
