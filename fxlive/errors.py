@@ -6,6 +6,7 @@
     │   │   └── TokenFunctionFailed the user's token function raised, or did not return in time
     │   ├── RateLimitError          too many connections; `retry_after_s` is how long to wait
     │   ├── ServerUnavailable       nothing answers, or the server answers 503 or asks to try again later
+    │   ├── ProxyError              the proxy cannot be reached, or it refuses to connect to the platform
     │   └── ReconnectsExhausted     five reconnects in a row failed
     ├── SubscriptionError           the platform refused a subscription
     │   ├── InvalidChannel          unknown channel
@@ -30,6 +31,7 @@ token.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -75,6 +77,16 @@ class ServerUnavailable(ConnectionFailed):
     ) -> None:
         super().__init__(message, url=url, status=status)
         self.retry_after_s = retry_after_s
+
+
+class ProxyError(ConnectionFailed):
+    """The proxy cannot be reached, or refuses to connect to the platform; `proxy` is its URL without credentials."""
+
+    def __init__(
+        self, message: str, *, url: str | None = None, status: int | None = None, proxy: str | None = None
+    ) -> None:
+        super().__init__(message, url=url, status=status)
+        self.proxy = proxy
 
 
 class ReconnectsExhausted(ConnectionFailed):
@@ -238,3 +250,13 @@ def did_you_mean(name: str, known: Iterable[str], *, near: float = 0.6) -> str:
     """
     nearest = get_close_matches(name, list(known), n=1, cutoff=near)
     return f" Did you mean {nearest[0]}?" if nearest else ""
+
+
+def network_reason(error: Exception) -> str:
+    """Return why a connection failed, in the system's words.
+
+    >>> network_reason(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"))
+    'Connection refused'
+    """
+    number = (error.errno or 0) if isinstance(error, OSError) else 0
+    return os.strerror(number) if number > 0 else getattr(error, "strerror", "") or str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -127,6 +128,8 @@ def clean_slate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pacing, "_connection_limits", {})
     monkeypatch.delenv("FXLIVE_URL", raising=False)
     monkeypatch.delenv("FXLIVE_TOKEN", raising=False)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
     yield
     for session in fxlive.sessions():
         session.close()

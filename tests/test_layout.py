@@ -57,6 +57,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "fsspec": frozenset({"capture/reading/files"}),
     "duckdb": frozenset({"capture/exporting/sql"}),
     "dask": frozenset({"capture/exporting/dask_frames", "sessions/capture"}),
+    "python_socks": frozenset({"feeds/network/socks"}),
     "polars": frozenset({"capture/exporting/polars_frames", "sessions/capture"}),
     "plotly": frozenset({"figures", "widgets/charts"}),
     "anywidget": frozenset({"widgets/base"}),
@@ -82,7 +83,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
 }
 """Where each library may be imported: packages, subpackages or modules, as paths without `.py`."""
 
-OPTIONAL = {"fsspec", "duckdb", "dask", "polars"}
+OPTIONAL = {"fsspec", "duckdb", "dask", "polars", "python_socks"}
 """Libraries that fxlive works without: imported inside functions only."""
 
 COMPUTED = {"analytics/__init__": set[str](), "simulator/__init__": set[str]()}

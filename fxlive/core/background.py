@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -33,7 +34,7 @@ def background_loop() -> asyncio.AbstractEventLoop:
     global _loop
     with _lock:
         if _loop is None:
-            loop = asyncio.new_event_loop()
+            loop = _plain_loop()
             ready = threading.Event()
 
             def serve() -> None:
@@ -45,6 +46,13 @@ def background_loop() -> asyncio.AbstractEventLoop:
             ready.wait()
             _loop = loop
         return _loop
+
+
+def _plain_loop() -> asyncio.AbstractEventLoop:
+    """Return one of asyncio's own loops, whatever policy the process has set (`uvloop.install()`)."""
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()
 
 
 def _forget_loop() -> None:

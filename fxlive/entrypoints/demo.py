@@ -9,10 +9,12 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from fxlive.core.arguments import speed_of, whole
+from fxlive.core.secret import Secret
 from fxlive.errors import ServerUnavailable
 from fxlive.sessions.opening import connect
 from fxlive.sessions.session import Session
@@ -98,17 +100,18 @@ def demo(
             process.kill()
             process.wait()
 
-    line = stdout.readline()
+    line = Secret(stdout.readline())  # with a token
     if not line:
         errors.seek(0)
         reason = errors.read().strip().splitlines()
         end()
         raise ServerUnavailable(f"The simulator did not start: {reason[-1] if reason else 'no reason given'}")
-    address = json.loads(line)
+    address: dict[str, Any] = {name: Secret(text) for name, text in json.loads(line.reveal()).items()}
     try:
         session = connect(
             address["url"],
             address["token"],
+            proxy=False,  # the simulator runs on this machine
             channels=channels,
             window=window,
             max_rows=max_rows,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from websockets.exceptions import InvalidURI
+from websockets.uri import parse_uri
+
 from fxlive.core.arguments import path_of
+from fxlive.core.secret import Secret
 from fxlive.errors import ConnectionFailed, UnknownOption
 
 Auth = Literal["header", "query"]
 
 
 class Address:
-    """The address of a platform: `url` without secrets, and `ssl`, the SSL context (None for ``ws://``).
+    r"""The address of a platform: `url` without secrets, `uri` without its query, and `ssl`, the SSL context.
 
     Parameters
     ----------
@@ -28,56 +32,92 @@ class Address:
     Raises
     ------
     ConnectionFailed
-        If the URL is invalid, or the certificates cannot be read.
+        If the URL is invalid or holds a user or password, or if the certificates cannot be read.
     UnknownOption
         If `auth` or `ca` is invalid.
 
     Examples
     --------
-    >>> address = Address("ws://me:pw@host/api/ws", auth="query", ca=None)
-    >>> address.url, address.with_token("abc")
-    ('ws://host/api/ws', ('ws://me:pw@host/api/ws?token=abc', None))
+    >>> address = Address("ws://host/api/ws?tenant=7", auth="query", ca=None)
+    >>> address.url, address.authorized(b"GET /api/ws HTTP/1.1\r\n\r\n", Secret("abc"))
+    ('ws://host/api/ws', b'GET /api/ws?tenant=7&token=abc HTTP/1.1\r\n\r\n')
     """
 
-    def __init__(self, url: str, *, auth: Auth, ca: str | Path | ssl.SSLContext | None) -> None:
-        given: object = url
-        if not isinstance(given, str):
-            raise ConnectionFailed(f"The URL must be text such as wss://host/api/ws, got {type(given).__name__}.")
-        try:
-            parts = urlsplit(url)
-            self.url = without_secrets(url)
-            valid = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
-        except ValueError:  # such as an invalid port, or half an IPv6 address
-            self.url, valid = "(unreadable)", False
-        if "://" not in url:  # it may be the token, which must not be shown
-            raise ConnectionFailed(
-                "The URL is not valid. It must look like wss://host/api/ws. Are url and token swapped?"
-            )
-        if not valid:
-            scheme = {"http": "ws", "https": "wss"}.get(parts.scheme) if self.url != "(unreadable)" else None
-            suggestion = f" Write {scheme} for {parts.scheme}." if scheme else ""
-            raise ConnectionFailed(
-                f"{self.url!r} is not a WebSocket URL. It must look like wss://host/api/ws.{suggestion}", url=self.url
-            )
+    def __init__(self, url: str | Secret, *, auth: Auth, ca: str | Path | ssl.SSLContext | None) -> None:
+        url = Secret(url)
+        parts = _parts(url)
+        self.url = parts.shown
+        if parts.problem:
+            raise ConnectionFailed(parts.problem, url=None if self.url == "" else self.url)
         if auth not in ("header", "query"):
             shown = auth if len(str(auth)) < 12 else "***"  # it may be the token
             raise UnknownOption("auth", shown, ("header", "query"))
-        self.ssl = _ssl_context(parts.scheme, ca)
-        self._url = url if query_token(url) is None else with_query_token(url, None)
+        self.uri = parse_uri(self.url)
+        self.ssl = _ssl_context(self.uri.secure, ca)
+        self._target = parts.target
         self._auth = auth
 
-    def with_token(self, token: str) -> tuple[str, str | None]:
-        """Return the URL to connect to and the Authorization header; the header is None with ``auth="query"``."""
+    def authorized(self, request: bytes, token: Secret) -> bytes:
+        """Return the bytes of a request for `uri` with the URL's query and the token. Only for the write."""
+        line, rest = request.split(b"\r\n", 1)
+        method, _, version = line.split(b" ")
+        target = self._target.reveal()
         if self._auth == "query":
-            return with_query_token(self._url, token), None
-        return self._url, f"Bearer {token}"
+            target = with_query_token(target, token.reveal())
+        else:
+            rest = b"Authorization: Bearer " + token.reveal().encode() + b"\r\n" + rest
+        return b"%s %s %s\r\n%s" % (method, target.encode(), version, rest)
 
 
-def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | None:
+class _Parts(NamedTuple):
+    """What is shown of a URL, the target of its request, and why it is invalid (None if it is not)."""
+
+    shown: str
+    target: Secret
+    problem: str | None
+
+
+def _parts(url: Secret) -> _Parts:
+    """Take a URL apart. No exception is raised, because its traceback would show the URL."""
+    text: Any = url.reveal()
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        return _invalid("", f"The URL must be text such as wss://host/api/ws, got {kind}.")
+    if "://" not in text:  # it may be the token, which must not be shown
+        return _invalid("", "The URL is not valid. It must look like wss://host/api/ws. Are url and token swapped?")
+    try:
+        parts = urlsplit(text)
+        shown = without_secrets(text)
+        valid = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as an invalid port, or half an IPv6 address
+        return _invalid("(unreadable)", "'(unreadable)' is not a WebSocket URL. It must look like wss://host/api/ws.")
+    problem = f"{shown!r} is not a WebSocket URL. It must look like wss://host/api/ws."
+    if not valid:
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
+        return _invalid(shown, problem + (f" Write {scheme} for {parts.scheme}." if scheme else ""))
+    if parts.username is not None:
+        return _invalid(
+            shown,
+            f"The URL {shown!r} must not hold a user or a password, which are not sent. Leave them out, and pass the "
+            "platform's token as token=...",
+        )
+    try:
+        uri = parse_uri(text if query_token(text) is None else with_query_token(text, None))
+        parse_uri(shown)
+    except (InvalidURI, ValueError):
+        return _invalid(shown, problem)
+    return _Parts(shown, Secret(uri.resource_name), None)
+
+
+def _invalid(shown: str, problem: str) -> _Parts:
+    return _Parts(shown, Secret(""), problem)
+
+
+def _ssl_context(secure: bool, ca: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | None:
     given: object = ca
     if given is not None and not isinstance(given, str | Path | ssl.SSLContext):
         raise UnknownOption("ca", given, ("a file of certificates", "an ssl.SSLContext"))
-    if scheme != "wss":
+    if not secure:
         return None
     if isinstance(ca, ssl.SSLContext):
         return ca
@@ -90,14 +130,14 @@ def _ssl_context(scheme: str, ca: str | Path | ssl.SSLContext | None) -> ssl.SSL
         ) from error
 
 
-def query_token(url: str) -> str | None:
+def query_token(url: str | Secret) -> str | None:
     """Return the `token` parameter in the query of a URL; None if it has none.
 
     >>> query_token("wss://host/api/ws?token=abc"), query_token("wss://host/api/ws?subtoken=1")
     ('abc', None)
     """
     try:
-        return dict(parse_qsl(urlsplit(url).query)).get("token")
+        return dict(parse_qsl(urlsplit(Secret(url).reveal()).query)).get("token")
     except (ValueError, TypeError, AttributeError):  # not a URL, or not text: `Address` raises the error
         return None
 

@@ -11,27 +11,29 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from websockets.client import ClientProtocol
-from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import InvalidMessage
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
 from websockets.protocol import State
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
 from fxlive.core.clock import now_us
 from fxlive.feeds.framing import cut_frames
-from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, read_head
+from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, Refused, explanation, read_head
+from fxlive.feeds.network.dialing import USER_AGENT, dial
+from fxlive.feeds.network.proxies import Proxy
 
 MAX_MESSAGE_BYTES = 64 * 2**20
 _MAX_INTERIM_RESPONSES = 100
 _CLOSE_WAIT_S = 2.0
 
-# At level DEBUG, websockets logs requests with their tokens. This logger never does.
-_quiet = logging.getLogger("fxlive.websockets")
-_quiet.setLevel(logging.WARNING)
+# At level DEBUG, websockets logs what is sent and received. No configuration can reach this logger: it is not one of
+# those that `getLogger` returns, it has no parent and no handler, and it is disabled.
+_silent = logging.Logger("fxlive.websockets")  # noqa: LOG001 - see above
+_silent.disabled = True
 
 Handler = Callable[[list[bytes], int], None]
 
@@ -41,19 +43,19 @@ class Connection(asyncio.Protocol):
 
     Parameters
     ----------
-    url
-        The server's URL, with the token in its query if the server expects it there.
+    uri
+        The server's URL, without secrets.
     handler
         Called with the messages of each read, and their time of receipt in microseconds since 1970 UTC.
     """
 
-    def __init__(self, url: str, handler: Handler) -> None:
+    def __init__(self, uri: WebSocketURI | str, handler: Handler) -> None:
         loop = asyncio.get_running_loop()
         self._protocol = ClientProtocol(
-            parse_uri(url),
+            parse_uri(uri) if isinstance(uri, str) else uri,
             extensions=[ClientPerMessageDeflateFactory(client_max_window_bits=True)],
             max_size=MAX_MESSAGE_BYTES,
-            logger=_quiet,
+            logger=_silent,
         )
         self._handler = handler
         self._transport: asyncio.Transport | None = None
@@ -63,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._interim_responses = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
+        self.fault: Exception | None = None  # an exception of our own code, which ended the connection
         self.silent_ticks = 0  # the feed adds 1 a second; every read resets it
         self.last_received_at = now_us()
 
@@ -87,26 +90,36 @@ class Connection(asyncio.Protocol):
         """The close reason of the server; may be empty."""
         return self._protocol.close_reason or ""
 
-    async def open(self, authorization: str | None, ssl_context: ssl.SSLContext | None) -> None:
+    async def open(
+        self,
+        authorized: Callable[[bytes], bytes],
+        ssl_context: ssl.SSLContext | None,
+        proxy: Proxy | None,
+    ) -> None:
         """Connect, and perform the opening handshake.
+
+        Parameters
+        ----------
+        authorized
+            Adds the secrets to the bytes of the request. Its result is written and stored nowhere.
 
         Raises
         ------
         OSError
             If nothing answers, or the certificate is not trusted.
+        ProxyError
+            If the proxy does not answer or refuses.
+        Refused
+            If the server refuses.
         websockets.exceptions.InvalidHandshake
-            If the server refuses, or is not a WebSocket server.
+            If it is not a WebSocket server.
         """
-        uri = self._protocol.uri
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(
-            lambda: self, uri.host, uri.port, ssl=ssl_context, server_hostname=uri.host if ssl_context else None
-        )
+        await dial(self, self._protocol.uri, ssl_context, proxy)
         request = self._protocol.connect()
-        if authorization is not None:
-            request.headers["Authorization"] = authorization
+        request.headers["User-Agent"] = USER_AGENT  # some firewalls refuse requests without it
         self._protocol.send_request(request)
-        self._flush()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(authorized(b"".join(self._protocol.data_to_send())))
         await self._handshake
 
     def send(self, text: str) -> None:
@@ -140,10 +153,33 @@ class Connection(asyncio.Protocol):
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # by its methods: other loops' are not of this class
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except Exception as error:  # asyncio would log it, and report a lost connection
+            self._fail(error)
+
+    def eof_received(self) -> None:
+        try:
+            self._end_of_stream()
+            self._flush()
+        except Exception as error:
+            self._fail(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        try:
+            if self._protocol.state is not State.CLOSED:
+                self._end_of_stream()
+        except Exception as fault:
+            self._fail(fault)
+        if not self._handshake.done():
+            self._handshake.set_exception(error or ConnectionResetError("the server hung up during the handshake"))
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def _take(self, data: bytes) -> None:
         received_at = now_us()
         self.silent_ticks = 0
         if self._unread:
@@ -158,17 +194,10 @@ class Connection(asyncio.Protocol):
             self.last_received_at = received_at
             self._handler(messages, received_at)
 
-    def eof_received(self) -> None:
-        self._end_of_stream()
-        self._flush()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._protocol.state is not State.CLOSED:
-            self._end_of_stream()
-        if not self._handshake.done():
-            self._handshake.set_exception(error or ConnectionResetError("the server hung up during the handshake"))
-        if not self.closed.done():
-            self.closed.set_result(None)
+    def _fail(self, fault: Exception) -> None:
+        """End the connection because of an exception of our own code."""
+        self.fault = self.fault or fault
+        self._fail_handshake(fault)
 
     def _read(self, data: bytes, messages: list[bytes]) -> None:
         """Append the messages in `data` to `messages`. Keep the beginning of an incomplete one for the next call."""
@@ -195,16 +224,17 @@ class Connection(asyncio.Protocol):
                     at = head.stop
                     continue
                 if head.status != SWITCHING_PROTOCOLS:
-                    self._fail_handshake(InvalidStatus(Response(head.status, "", Headers(head.headers))))
+                    self._fail_handshake(Refused(head, explanation(head, data[head.stop :])))
                     return
                 stop = head.stop  # the library parses the head alone: frames may follow it in the same read
             self._protocol.receive_data(data[at:stop])
             self._take_events(messages)
             at = stop
 
-    def _fail_handshake(self, error: InvalidHandshake) -> None:
+    def _fail_handshake(self, error: Exception) -> None:
         """Fail the handshake and end the connection, without waiting for the response's body."""
-        self._handshake.set_exception(error)
+        if not self._handshake.done():
+            self._handshake.set_exception(error)
         self.abort()
 
     def _take_events(self, messages: list[bytes]) -> None:

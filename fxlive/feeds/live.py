@@ -10,14 +10,15 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from fxlive.core.background import wait_awake
 from fxlive.core.clock import now_us
+from fxlive.core.secret import Secret
 from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
@@ -28,7 +29,6 @@ from fxlive.errors import (
     PermissionDenied,
     RateLimitError,
     ReconnectsExhausted,
-    ServerUnavailable,
     SubscriptionError,
     TokenFunctionFailed,
     TooManySubscriptions,
@@ -37,15 +37,18 @@ from fxlive.feeds.address import Address, Auth, query_token
 from fxlive.feeds.auth import Token, TokenSource, lifetime_s, refresh_in_s, remaining_s, retry_refresh_in_s
 from fxlive.feeds.connection import Connection
 from fxlive.feeds.interface import Filters, Sink
+from fxlive.feeds.network.opening import open_connection
+from fxlive.feeds.network.proxies import Proxies
 from fxlive.feeds.pacing import (
     DEFAULT_ATTEMPTS,
     MAX_SUBSCRIPTIONS,
     MESSAGES_PER_SECOND,
+    STABLE_AFTER_S,
     RateLimit,
     ReconnectAttempts,
     connection_limit,
 )
-from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
+from fxlive.feeds.refusals import TOKEN_ENDED, ended_error, internal_error
 from fxlive.feeds.requests import Requests, subscription_error
 from fxlive.wire import protocol
 from fxlive.wire.batch import Batch, Rejection
@@ -81,25 +84,34 @@ class LiveFeed:
         The limit for connecting, and for each acknowledgement, in seconds.
     reconnect_attempts
         After how many failed reconnects in a row to give up; None: never.
+    proxy
+        None for the proxy of the environment, False for no proxy, or a proxy's URL.
     """
 
     def __init__(
         self,
-        url: str,
-        token: TokenSource | None,
+        url: str | Secret,
+        token: TokenSource | Secret | None,
         channels: Mapping[str, Filters | None],
         *,
         auth: Auth = "header",
         ca: str | Path | ssl.SSLContext | None = None,
         timeout_s: float = 10.0,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
+        proxy: str | bool | Secret | None = None,
     ) -> None:
-        if token is None and (from_query := query_token(url)):
-            token, auth = from_query, "query"
+        url, token = (
+            Secret(url),
+            None if token is None else Secret(token),
+        )  # the caller's texts are in no local variable
+        proxy = proxy if proxy is None or proxy is False else Secret(proxy)
+        if token is None and query_token(url):
+            token, auth = Secret(query_token(url)), "query"
         self._address = Address(url, auth=auth, ca=ca)
         self.url = self._address.url
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
+        self._proxies = Proxies(proxy)
         self._token = Token(token)
         self._timeout_s = timeout_s
         self._attempts = ReconnectAttempts(reconnect_attempts)
@@ -112,7 +124,7 @@ class LiveFeed:
         self._clock_offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
         self._task: asyncio.Task[None] | None = None
         self._abort_reason: str | None = None
-        self._server_error: tuple[int, Control] | None = None  # with its time of receipt
+        self._server_error: tuple[int, FxliveError] | None = None  # with its time of receipt
         self._closing = False
         self._retry_now = asyncio.Event()
         self.reconnect_error: str | None = None
@@ -192,7 +204,7 @@ class LiveFeed:
 
     # One connection.
 
-    async def _connect_with_fresh_token(self) -> tuple[Connection, str]:
+    async def _connect_with_fresh_token(self) -> tuple[Connection, Secret]:
         """Connect. If the token is refused and the source is a function, try once more with a new token."""
         try:
             return await self._connect()
@@ -203,37 +215,27 @@ class LiveFeed:
             log.info("the token was refused; asking for a new one")
         return await self._connect()
 
-    async def _get_token(self) -> str:
+    async def _get_token(self) -> Secret:
         try:
             return await wait_awake(self._token.get(), self._timeout_s)
         except TimeoutError:
             raise TokenFunctionFailed(f"The token function did not return within {self._timeout_s:g} s.") from None
 
-    async def _connect(self, token: str | None = None) -> tuple[Connection, str]:
+    async def _connect(self, token: Secret | None = None) -> tuple[Connection, Secret]:
         # Before any await, or another session could pass the limit at the same time.
         connection_limit(self.url).note(time.monotonic())
         token = token or await self._get_token()
-        url, header = self._address.with_token(token)
         self._server_error = None
+        connection = Connection(self._address.uri, lambda messages, at: self._receive(connection, messages, at))
         try:
-            connection = Connection(url, lambda messages, at: self._receive(connection, messages, at))
-        except InvalidURI:
-            # the text of the original exception contains the URL, and so possibly a token
-            raise ConnectionFailed(f"{self.url!r} is not a WebSocket URL.", url=self.url) from None
-        try:
-            try:
-                await wait_awake(connection.open(header, self._address.ssl), self._timeout_s)
-            except TimeoutError:
-                raise ServerUnavailable(
-                    f"{self.url} did not answer within {self._timeout_s:g} s. Is the address right?", url=self.url
-                ) from None
-            except (OSError, UnicodeError, InvalidHandshake) as error:  # UnicodeError: an invalid host name
-                raise connection_error(error, self.url, token) from shown_cause(error)
+            await open_connection(connection, self._address, token, self._proxies, self._timeout_s)
             async with self._subscription_lock:  # a subscription in progress is in `_filters` afterwards
                 await self._request(connection, "subscribe", self._filters)
                 self._connection = connection
-        except BaseException:
+        except BaseException as error:
             connection.abort()
+            if isinstance(error, FxliveError):
+                self._token.conceal_in(error)
             raise
         return connection, token
 
@@ -259,6 +261,8 @@ class LiveFeed:
             self._requests.remove(answer)
         if not answer.done():
             raise self._closed_error(connection)
+        if isinstance(error := answer.exception(), FxliveError):
+            self._token.conceal_in(error)
         response, received_at = answer.result()
         self._note_offset(response, sent_at, received_at)
 
@@ -269,24 +273,24 @@ class LiveFeed:
     def _receive(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Decode and deliver the messages of one read of the socket."""
         batch = protocol.decode(messages, received_at, self._message_count)
-        if batch.control or batch.rejected:
-            concealed = [self._token.conceal(message) for message in messages]
-            if concealed != messages:  # the platform may repeat the token, which must not be shown
-                batch = protocol.decode(concealed, received_at, self._message_count)
         self._message_count += len(messages)
         for control in batch.control:
             self._handle_control(connection, control, batch)
+        for at, rejection in enumerate(batch.rejected):  # the platform may repeat the token, which must not be shown
+            reason, raw = self._token.conceal(rejection.reason), self._token.conceal(rejection.raw)
+            batch.rejected[at] = replace(rejection, reason=reason, raw=raw)
         self._sink.deliver(batch)
 
     def _handle_control(self, connection: Connection, control: Control, batch: Batch) -> None:
         if isinstance(control, ConnectionMessage):
             if control.status not in (None, "connected"):
-                self._server_error = (batch.received_at, control)
+                self._server_error = (batch.received_at, self._token.conceal_in(subscription_error(control)))
                 connection.abort()
         elif not self._requests.answer(control, batch.received_at) and isinstance(control, Error):
-            self._server_error = (batch.received_at, control)
-            reason = f"error from the platform: {subscription_error(control)}"
-            log.warning(reason)
+            error = self._token.conceal_in(subscription_error(control))
+            self._server_error = (batch.received_at, error)
+            reason = f"error from the platform: {error}"
+            log.warning("%s", reason)
             batch.rejected.append(Rejection(batch.received_at, reason, msgspec.json.encode(control).decode()))
 
     def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
@@ -301,7 +305,7 @@ class LiveFeed:
 
     # One connection after the other.
 
-    async def _run(self, connection: Connection, token: str) -> None:
+    async def _run(self, connection: Connection, token: Secret) -> None:
         self._sink.connected(now_us())
         handed_over = False
         try:
@@ -313,8 +317,13 @@ class LiveFeed:
                     connection, token = replacement
                     continue
                 self._connection = None
-                self._attempts.note_end(time.monotonic() - since)
+                lasted_s = time.monotonic() - since
+                self._attempts.note_end(lasted_s)
                 error = self._closed_error(connection)
+                if connection.fault is not None:
+                    log.error("%s", error, exc_info=connection.fault)
+                    if lasted_s < STABLE_AFTER_S:  # or it would end the next connection, too, and so on for ever
+                        raise error
                 self._sink.lost(connection.last_received_at, self._abort_reason or str(error))
                 self._abort_reason = None
                 self.reconnect_error = None
@@ -323,12 +332,13 @@ class LiveFeed:
         except Exception as error:
             if not isinstance(error, FxliveError):  # a bug of ours must not look like an endless reconnect
                 log.exception("an internal error ended the connection")
-                text = f"An internal error ended the connection: {type(error).__name__}."
-                error = ConnectionFailed(text, url=self.url)
+                error = internal_error(error, self.url)
             self._connection = None
             self._sink.failed(error)
 
-    async def _supervise(self, connection: Connection, token: str, handed_over: bool) -> tuple[Connection, str] | None:
+    async def _supervise(
+        self, connection: Connection, token: Secret, handed_over: bool
+    ) -> tuple[Connection, Secret] | None:
         """Wait until the connection has ended; return None. If its token is replaced, return the new connection."""
         refresh_at = self._refresh_at(refresh_in_s(token, self._platform_time()))
         if handed_over:  # with a wrong clock, a new token may look old
@@ -361,7 +371,7 @@ class LiveFeed:
         offset_s = (self.clock_offset_us or 0) / 1e6
         return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)
 
-    async def _replace_token(self, connection: Connection, token: str) -> tuple[Connection, str] | None:
+    async def _replace_token(self, connection: Connection, token: Secret) -> tuple[Connection, Secret] | None:
         """Connect with a newer token, then close the old connection. None if there is no newer token, or it fails."""
         if connection_limit(self.url).wait_s(time.monotonic()) > 0:
             return None
@@ -380,7 +390,7 @@ class LiveFeed:
             self._sink.connected(now_us())
         return replacement
 
-    async def _reconnect(self, error: FxliveError) -> tuple[Connection, str]:
+    async def _reconnect(self, error: FxliveError) -> tuple[Connection, Secret]:
         """Try until a connection is up and subscribed; raise once the failures are final."""
         if self._closing:
             raise error
@@ -422,11 +432,13 @@ class LiveFeed:
                 ) from last
 
     def _closed_error(self, connection: Connection) -> FxliveError:
-        """Return why a connection ended: an error message in its last read, or else the close code and reason."""
+        """Return why a connection ended: a fault of ours, an error in its last read, or its close code and reason."""
+        if connection.fault is not None:
+            return internal_error(connection.fault, self.url)
         if self._server_error is not None and self._server_error[0] == connection.last_received_at:
-            error = subscription_error(self._server_error[1])
+            error = self._server_error[1]
             return ConnectionFailed(str(error), url=self.url) if type(error) is SubscriptionError else error
-        reason = self._token.conceal(connection.close_reason.encode()).decode()
+        reason = self._token.conceal(connection.close_reason)
         return ended_error(self.url, connection.close_code, reason, connection.protocol_error)
 
 

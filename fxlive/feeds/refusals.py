@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import re
 import ssl
 import time
+from urllib.parse import urljoin
 
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidHandshake
 
+from fxlive.core.secret import Secret
 from fxlive.errors import (
     AuthenticationError,
     ConnectionDenied,
@@ -15,24 +17,53 @@ from fxlive.errors import (
     FxliveError,
     RateLimitError,
     ServerUnavailable,
+    network_reason,
 )
+from fxlive.feeds.address import without_secrets
 from fxlive.feeds.auth import expired
+from fxlive.feeds.handshake import Refused, ResponseHead
+from fxlive.feeds.network.retry_after import MAX_RETRY_AFTER_S, asked_wait_s, http_time
 
 TOKEN_ENDED = 4401
 """The close code of a connection whose token has expired or was revoked."""
 
 _NOT_ALLOWED = 4403
+_POLICY = 1008
 
 
-def shown_cause(error: Exception) -> Exception | None:
-    """Return the error if it may be shown as a cause; None if its text could contain the request with the token."""
-    return error if isinstance(error, OSError) else None
+_MAX_LOCATION_CHARS = 200
+_BUSY_WORDS = ("ping", "pong", "keepalive", "keep-alive", "heartbeat")
+_LIMIT_WORDS = ("rate", "limit", "too many", "quota", "throttl", "flood")
 
 
-def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str, token: str) -> FxliveError:
-    """Return the exception for a failed connection attempt."""
-    if isinstance(error, InvalidStatus):
-        return _status_error(error, url, token)
+def connection_error(error: Exception, url: str, token: Secret, timeout_s: float) -> FxliveError:
+    """Return the exception for a failed connection attempt. Its text may repeat words of the server."""
+    if isinstance(error, FxliveError):
+        if isinstance(error, ConnectionFailed):
+            error.url = error.url or url
+        return error
+    if isinstance(error, Refused):
+        return _status_error(error.head.reveal(), error.explanation.reveal(), url, token)
+    if isinstance(error, TimeoutError) and error.errno is None:  # our own, not that of the network
+        text = f"{url} did not answer within {timeout_s:g} s. Is the address right?"
+        return ServerUnavailable(text, url=url)
+    failure = _failure(error, url)
+    if not isinstance(error, InvalidHandshake):  # its text could contain the server's headers
+        failure.__cause__ = error
+    return failure
+
+
+def internal_error(error: Exception, url: str) -> ConnectionFailed:
+    """Return the exception for a fault of our own, with the fault as its cause."""
+    failure = ConnectionFailed(
+        f"An internal error ended the connection: {type(error).__name__}. Please report it, with the cause above.",
+        url=url,
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def _failure(error: Exception, url: str) -> FxliveError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionFailed(
             f"The certificate of {url} is not trusted: {error.verify_message}. "
@@ -47,15 +78,16 @@ def connection_error(error: OSError | UnicodeError | InvalidHandshake, url: str,
         scheme = url.partition(":")[0]
         return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
     if isinstance(error, OSError):
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__
+        reason = network_reason(error)
         return ServerUnavailable(
             f"Nothing answers at {url} ({reason}). Is the address right, and the server up?", url=url
         )
-    question = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
-    return ConnectionFailed(
-        f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {question}", url=url
-    )
+    if isinstance(error, InvalidHandshake):
+        question = "Does it want wss, or another path?" if url.startswith("ws:") else "Is the path right?"
+        return ConnectionFailed(
+            f"{url} answers, but not as a WebSocket server ({type(error).__name__}). {question}", url=url
+        )
+    return internal_error(error, url)
 
 
 def ended_error(url: str, code: int | None, reason: str, protocol_error: str | None) -> FxliveError:
@@ -71,8 +103,14 @@ def ended_error(url: str, code: int | None, reason: str, protocol_error: str | N
             url=url,
             status=code,
         )
-    if code == 1008:
-        return RateLimitError(f"{message} A rule was broken, such as a rate limit.", url=url, status=code)
+    if code == _POLICY:
+        words = reason.lower()
+        if any(word in words for word in _BUSY_WORDS):
+            message += " Our replies to its pings came too late: the network is slow, or a cell held the interpreter."
+            return ConnectionFailed(message, url=url, status=code)
+        if not words or any(word in words for word in _LIMIT_WORDS):
+            message += " A rule was broken, such as a rate limit."
+        return RateLimitError(message, url=url, status=code)
     if code == 1013:
         return ServerUnavailable(f"{message} Try again later.", url=url, status=code)
     if code == 1006:
@@ -80,29 +118,49 @@ def ended_error(url: str, code: int | None, reason: str, protocol_error: str | N
     return ConnectionFailed(message, url=url, status=code)
 
 
-def _status_error(error: InvalidStatus, url: str, token: str) -> FxliveError:
-    status = error.response.status_code
-    retry_after = error.response.headers.get("Retry-After", "")
-    retry_after_s = float(retry_after) if retry_after.isdecimal() else None
+def _status_error(head: ResponseHead, explanation: str, url: str, token: Secret) -> FxliveError:
+    status = head.status
+    wait = head.headers.get("retry-after", "")
+    asked_s = asked_wait_s(wait, http_time(head.headers.get("date", "")) or time.time())
+    retry_after_s = None if asked_s is None else min(asked_s, MAX_RETRY_AFTER_S)
+    says = f"{url} says {explanation!r}. It" if explanation else url
     if status == 401:
         why = "has expired" if expired(token, time.time()) else "is wrong or has expired"
-        return AuthenticationError(f"{url} refused the token (401): it {why}. Get a new one.", url=url, status=status)
+        return AuthenticationError(f"{says} refused the token (401): it {why}. Get a new one.", url=url, status=status)
     if status == 403:
         return ConnectionDenied(
-            f"{url} does not allow this user in (403). Check the account's permissions.", url=url, status=status
+            f"{says} does not allow this user in (403). Check the account's permissions.", url=url, status=status
         )
+    longer = f" It asks for more, but fxlive waits at most {MAX_RETRY_AFTER_S:.0f} s."
+    longer = longer if asked_s is not None and asked_s > MAX_RETRY_AFTER_S else ""
     if status == 429:
-        wait = f" in {retry_after_s:.0f} s" if retry_after_s else " in a minute"
+        when = f" in {retry_after_s:.0f} s" if retry_after_s else " in a minute"
         return RateLimitError(
-            f"{url} reports too many connections (429). Try again{wait}.",
+            f"{says} reports too many connections (429). Try again{when}.{longer}",
             url=url,
             status=status,
             retry_after_s=retry_after_s,
         )
     if status >= 500:
+        when = f" It asks to wait {retry_after_s:.0f} s." if retry_after_s and not longer else ""
         return ServerUnavailable(
-            f"{url} is not available ({status}). Try again later.", url=url, status=status, retry_after_s=retry_after_s
+            f"{says} is not available ({status}). Try again later.{when}{longer}",
+            url=url,
+            status=status,
+            retry_after_s=retry_after_s,
         )
-    return ConnectionFailed(
-        f"{url} answered with {status} instead of a WebSocket. Is the path right?", url=url, status=status
-    )
+    advice = "Is the path right?"
+    if 300 <= status < 400 and head.headers.get("location"):
+        target = _location(url, head.headers["location"])
+        advice = f"It points to {target}, which fxlive does not follow. Pass that address if you trust it."
+    return ConnectionFailed(f"{says} answered with {status} instead of a WebSocket. {advice}", url=url, status=status)
+
+
+def _location(url: str, location: str) -> str:
+    """Return the address that a redirect points to, as the URL of a WebSocket and without secrets."""
+    try:
+        target = without_secrets(urljoin(url.replace("ws", "http", 1), location))
+    except ValueError:
+        return "an invalid address"
+    shown = re.sub("^http", "ws", target)
+    return shown if len(shown) <= _MAX_LOCATION_CHARS else shown[: _MAX_LOCATION_CHARS - 3] + "..."

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from fxlive.core.secret import with_secrets
 from fxlive.sessions.session import Session, registry
 
 P = ParamSpec("P")
@@ -58,6 +59,7 @@ def connect(*args: Any, **options: Any) -> Session:
     UnknownOption
         If the value of an option is not valid.
     """
+    args, options = with_secrets(args, options)  # a traceback may show local variables
     return Session(*args, **options).open()
 
 
@@ -69,6 +71,7 @@ async def connect_async(*args: Any, **options: Any) -> Session:
     ----------
     (those of Session)
     """
+    args, options = with_secrets(args, options)
     return await Session(*args, **options).open_async()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
 import ssl
 import sys
@@ -17,6 +16,7 @@ import pandas as pd
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
 from fxlive.core.clock import now_us
+from fxlive.core.secret import Secret, secret_of_environment
 from fxlive.errors import ConnectionDenied, ConnectionFailed, FxliveError, RateLimitError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
@@ -78,6 +78,9 @@ class Session(Readable):
         Whether a stale channel makes the session reconnect.
     reconnect_attempts
         How many failed reconnects in a row end the session; None for no limit.
+    proxy
+        None for the proxy of the environment (``HTTPS_PROXY`` and the like, except for hosts in ``no_proxy``), False
+        for no proxy, or a URL such as ``"http://user:password@proxy:3128"`` or ``"socks5h://proxy:1080"``.
     feed
         Where messages come from instead of `url`, for tests and for other sources; then the options of a connection
         are not used.
@@ -106,21 +109,26 @@ class Session(Readable):
         stale_after: Mapping[str, str | float | pd.Timedelta] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
+        proxy: str | Literal[False] | None = None,
         feed: Feed | None = None,
         clock: Callable[[], int] = now_us,
     ) -> None:
+        address, secret = Secret(url), None if token is None else Secret(token)
+        proxy_option = proxy if proxy is None or proxy is False else Secret(proxy)
+        del url, token, proxy  # a traceback may show local variables
         if feed is None:
-            url = url or os.environ.get("FXLIVE_URL")
-            if not url:
+            address = address or secret_of_environment("FXLIVE_URL") or Secret("")
+            if not address:
                 raise ConnectionFailed("No URL given. Pass url=..., set FXLIVE_URL, or try fxlive.demo().")
             feed = LiveFeed(
-                url,
-                token or (None if query_token(url) else os.environ.get("FXLIVE_TOKEN")),
+                address,
+                secret or (None if query_token(address) else secret_of_environment("FXLIVE_TOKEN")),
                 requested_filters(channels),
                 auth=auth,
                 ca=ca,
                 timeout_s=span_s("timeout", timeout),
                 reconnect_attempts=reconnect_attempts,
+                proxy=proxy_option,
             )
         window_us = None if window is None else time_of("window", window) // pd.Timedelta("1us")
         self._pipeline = Pipeline(
@@ -386,6 +394,8 @@ class Session(Readable):
         )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_source"):  # in a traceback that shows local variables: its arguments were invalid
+            return "<fxlive session: invalid arguments>"
         if self._pipeline.never_opened:
             return f"<fxlive session {self.name!r}: never opened, address {self.url}. Call session.open().>"
         return session_text(self.name, self.url, self.health())

@@ -8,6 +8,7 @@ import threading
 import jwt
 import pytest
 
+from fxlive.core.secret import Secret
 from fxlive.errors import AuthenticationError
 from fxlive.feeds.address import with_query_token, without_secrets
 from fxlive.feeds.auth import Token, expired, refresh_in_s
@@ -23,7 +24,7 @@ async def fetch() -> str:
 
 @pytest.mark.parametrize("source", ["fetched", lambda: "fetched", fetch, lambda: fetch(), "  fetched\n"])
 def test_a_token_is_text_or_a_function_or_an_async_function(source: object) -> None:
-    assert asyncio.run(Token(source).get()) == "fetched"  # type: ignore[arg-type]
+    assert asyncio.run(Token(source).get()) == Secret("fetched")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("source", ["", "  \n", lambda: "", lambda: None, lambda: b"bytes", 17])
@@ -51,11 +52,11 @@ def test_the_exception_of_a_token_function_is_the_cause() -> None:
 def test_a_plain_token_function_that_blocks_does_not_block_the_loop() -> None:
     loop_ran = threading.Event()
 
-    async def main() -> str:
+    async def main() -> Secret:
         asyncio.get_running_loop().call_soon(loop_ran.set)
         return await Token(lambda: "yes" if loop_ran.wait(PATIENCE_S) else "no").get()
 
-    assert asyncio.run(main()) == "yes"
+    assert asyncio.run(main()) == Secret("yes")
 
 
 def test_only_a_function_can_return_a_new_token() -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -25,7 +23,8 @@ from aiohttp import web
 
 import fxlive
 from fxlive.simulator.fixture import SimulatorFactory
-from tests.handmade import TOKEN, clean_slate, refused, wait_until  # noqa: F401
+from tests.feeds.servers import nginx_server, on_a_loop, program
+from tests.handmade import TOKEN, clean_slate, refused  # noqa: F401
 
 TIMEOUT_S = 60.0
 BODY = b'{"error": "Your token is of no use here"}'
@@ -52,29 +51,6 @@ def status_and_headers(path: str) -> tuple[int, dict[str, str]]:
     """Return the status and the headers with which a server answers a path."""
     status = 401 if path == "/stalled" else int(path.strip("/"))
     return status, HEADERS.get(status, {})
-
-
-@contextmanager
-def on_a_loop(serving: Callable[[], AbstractAsyncContextManager[str]]) -> Iterator[str]:
-    """Run an asynchronous server on an event loop in a thread; yield its address."""
-    addresses: list[str] = []
-    stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with serving() as address:
-            addresses.append(address)
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: addresses or not thread.is_alive(), "the server's address")
-        yield addresses[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 @asynccontextmanager
@@ -200,14 +176,6 @@ server.listen(0, "127.0.0.1", () => console.log(`127.0.0.1:${server.address().po
 """
 
 
-def program(name: str) -> str:
-    """Return the path of a program; skip the test if it is not installed."""
-    path = shutil.which(name, path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 @contextmanager
 def node_server(upgrades: bool) -> Iterator[str]:
     """Run Node's http server. With `upgrades`, it handles upgrade requests and writes a refusal without a length."""
@@ -219,50 +187,6 @@ def node_server(upgrades: bool) -> Iterator[str]:
             yield process.stdout.readline().strip()
         finally:
             process.kill()
-
-
-NGINX = """
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  server {{
-    listen {address};
-    root {folder};
-    {locations}
-  }}
-}}
-"""
-
-
-@contextmanager
-def nginx_server(folder: Path, locations: str) -> Iterator[str]:
-    executable = program("nginx")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = "{}:{}".format(*free.getsockname())
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, address=address, locations=locations))
-    with subprocess.Popen([executable, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]) as process:
-        try:
-            wait_until(lambda: process.poll() is not None or listens(address), "nginx")
-            assert process.poll() is None, (folder / "error.log").read_text()
-            yield address
-        finally:
-            process.kill()
-
-
-def listens(address: str) -> bool:
-    host, _, port = address.partition(":")
-    with socket.socket() as client:
-        return client.connect_ex((host, int(port))) == 0
 
 
 def nginx_locations(folder: Path) -> str:
