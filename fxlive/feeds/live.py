@@ -46,7 +46,7 @@ from fxlive.feeds.pacing import (
     connection_limit,
 )
 from fxlive.feeds.refusals import TOKEN_ENDED, connection_error, ended_error, shown_cause
-from fxlive.feeds.requests import Requests, subscription_error
+from fxlive.feeds.requests import Requests, subscription_error, succeeded
 from fxlive.wire import protocol
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.messages import Connection as ConnectionMessage
@@ -273,14 +273,14 @@ class LiveFeed:
             concealed = [self._token.conceal(message) for message in messages]
             if concealed != messages:  # the platform may repeat the token, which must not be shown
                 batch = protocol.decode(concealed, received_at, self._message_count)
-        self._message_count += len(messages)
+        self._message_count += batch.count
         for control in batch.control:
             self._handle_control(connection, control, batch)
         self._sink.deliver(batch)
 
     def _handle_control(self, connection: Connection, control: Control, batch: Batch) -> None:
         if isinstance(control, ConnectionMessage):
-            if control.status not in (None, "connected"):
+            if not succeeded(control.status):
                 self._server_error = (batch.received_at, control)
                 connection.abort()
         elif not self._requests.answer(control, batch.received_at) and isinstance(control, Error):

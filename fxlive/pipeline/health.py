@@ -29,6 +29,9 @@ class Health:
     - `clock_offset_ms`: how far the platform's clock is ahead of ours; None if unknown.
     - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
       the last of them.
+    - `heartbeats`: the number of messages that only say that the connection lives.
+    - `unreadable`: the number of values that could not be read, by channel and column. They are missing in their rows;
+      their text is in the column `extra`.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
     - `channels`: one row per channel.
     """
@@ -50,6 +53,8 @@ class Health:
     clock_offset_ms: float | None
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
+    heartbeats: int
+    unreadable: Mapping[str, Mapping[str, int]]
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
@@ -90,6 +95,8 @@ def health_of(pipeline: Pipeline) -> Health:
         clock_offset_ms=None if offset_us is None else offset_us / 1000,
         stale=tuple(name for name in counters if pipeline.stale(name)),
         drift=pipeline.store.drift(),
+        heartbeats=pipeline.store.heartbeats,
+        unreadable=pipeline.store.unreadable(),
         channels=channels,
     )
 
@@ -107,6 +114,7 @@ def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[fl
 
 def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
     p50, p99 = latency_ms(pipeline, counters)
+    unreadable = pipeline.store.tables[name].unreadable if name in pipeline.store.tables else {}
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {
         "subscribed": name in pipeline.feed.subscriptions,
@@ -114,6 +122,7 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,
+        "unreadable": sum(unreadable.values()),
         "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
         "age_s": float("nan") if age_s is None else age_s,
         "stale": pipeline.stale(name),

@@ -34,9 +34,9 @@ class Rows:
 
     `values` maps each column of the channel to its values: a float64 array of numbers, an int64 array of times
     (microseconds, NAT if missing) or of integers that are never missing, and otherwise a list, with None for missing
-    values. `extras` maps the index of a row to its undocumented fields, {column: JSON value}. `arrival` numbers the
-    messages of all channels in order of arrival. `packed` maps columns of texts and codes to their packed values, which
-    the table adds for the recorder.
+    values. `extras` maps the index of a row to its undocumented and its unreadable fields, {column: JSON value}.
+    `arrival` numbers the messages of all channels in order of arrival. `packed` maps columns of texts and codes to
+    their packed values, which the table adds for the recorder.
     """
 
     channel: Channel
@@ -70,9 +70,16 @@ class Rows:
 
 @dataclass(slots=True)
 class Batch:
-    """The content of one read of the socket; `received_at` is in microseconds since 1970 UTC."""
+    """The content of one read of the socket; `received_at` is in microseconds since 1970 UTC.
+
+    `count` is the number of its messages: rows, control messages, rejections and heartbeats. `size_bytes` is the size
+    of its frames.
+    """
 
     received_at: int
     rows: dict[str, Rows] = field(default_factory=dict)
     control: list[Control] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    heartbeats: int = 0
+    count: int = 0
+    size_bytes: int = 0
