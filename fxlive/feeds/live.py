@@ -49,7 +49,7 @@ from fxlive.feeds.pacing import (
     connection_limit,
 )
 from fxlive.feeds.refusals import TOKEN_ENDED, ended_error, internal_error
-from fxlive.feeds.requests import Requests, subscription_error
+from fxlive.feeds.requests import Requests, subscription_error, succeeded
 from fxlive.wire import protocol
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.messages import Connection as ConnectionMessage
@@ -273,7 +273,7 @@ class LiveFeed:
     def _receive(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Decode and deliver the messages of one read of the socket."""
         batch = protocol.decode(messages, received_at, self._message_count)
-        self._message_count += len(messages)
+        self._message_count += batch.count
         for control in batch.control:
             self._handle_control(connection, control, batch)
         for at, rejection in enumerate(batch.rejected):  # the platform may repeat the token, which must not be shown
@@ -283,7 +283,7 @@ class LiveFeed:
 
     def _handle_control(self, connection: Connection, control: Control, batch: Batch) -> None:
         if isinstance(control, ConnectionMessage):
-            if control.status not in (None, "connected"):
+            if not succeeded(control.status):
                 self._server_error = (batch.received_at, self._token.conceal_in(subscription_error(control)))
                 connection.abort()
         elif not self._requests.answer(control, batch.received_at) and isinstance(control, Error):

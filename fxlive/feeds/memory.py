@@ -27,7 +27,7 @@ class MemoryFeed:
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.sink: Sink | None = None
         self.reconnects: list[str] = []
-        self._frame_count = 0
+        self._message_count = 0
 
     async def start(self, sink: Sink) -> None:
         """Start. From now on `put` may be called."""
@@ -37,8 +37,9 @@ class MemoryFeed:
     def put(self, *frames: bytes, at: int = 0) -> None:
         """Decode frames and deliver them as one batch, received at the time `at` (microseconds)."""
         assert self.sink is not None, "the feed has not been started"
-        self.sink.deliver(decode(frames, at, self._frame_count))
-        self._frame_count += len(frames)
+        batch = decode(frames, at, self._message_count)
+        self._message_count += batch.count
+        self.sink.deliver(batch)
 
     async def subscribe(self, channels: Mapping[str, Filters | None]) -> None:
         """Add the channels to the subscriptions."""

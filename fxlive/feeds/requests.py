@@ -8,6 +8,7 @@ request must have one of them.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,15 +22,38 @@ from fxlive.errors import (
     RateLimitError,
     SubscriptionError,
 )
+from fxlive.wire.channels import CHANNELS
 from fxlive.wire.messages import Control, Error, Subscription, Unsubscription
 
 Answer = asyncio.Future[tuple[Control, int]]
 
-_DOCUMENTED: dict[str, type[SubscriptionError]] = {
-    "invalid channel": InvalidChannel,
-    "permission denied": PermissionDenied,
-    "invalid subscription": InvalidSubscription,
+_DOCUMENTED: dict[str, type[FxliveError]] = {
+    "invalidchannel": InvalidChannel,
+    "permissiondenied": PermissionDenied,
+    "invalidsubscription": InvalidSubscription,
+    "authenticationfailed": AuthenticationError,
+    "ratelimit": RateLimitError,
 }
+"""The errors of the platform's document, by their words in lower case without spaces and punctuation."""
+
+_SUCCESS = frozenset(
+    "success successful succeeded ok okay true 200 connected connection active ready open subscribed unsubscribed "
+    "accepted acknowledged ack confirmed done complete completed".split()
+)
+
+
+def _squashed(value: object) -> str:
+    """Return a value as text in lower case without spaces and punctuation, to compare it in any spelling."""
+    return re.sub(r"[\W_]", "", str(value)).lower()
+
+
+def succeeded(status: object) -> bool:
+    """Return whether the status of an answer means success, in any case and spelling; a missing one does.
+
+    >>> succeeded("SUCCESS"), succeeded("Connected"), succeeded(None), succeeded("error")
+    (True, True, True, False)
+    """
+    return status is None or _squashed(status) in _SUCCESS
 
 
 @dataclass
@@ -70,7 +94,7 @@ class Requests:
         request = self._find(kind, set(named))
         if request is None:
             return False
-        refused = control.status not in (None, "success", "ok")
+        refused = _refuses(control)
         for name, subscribed in (named or dict.fromkeys(request.pending, True)).items():
             if refused or not subscribed:
                 request.errors.append(subscription_error(control, name))
@@ -81,11 +105,11 @@ class Requests:
         return True
 
     def _assign_error(self, control: Error, received_at: int) -> bool:
-        named = {control.channel} if isinstance(control.channel, str) else set()
+        named = {canonical_channel(control.channel)} if isinstance(control.channel, str) else set()
         request = self._find(None, named)
         if request is None:
             return False
-        request.errors.append(subscription_error(control, control.channel if named else None))
+        request.errors.append(subscription_error(control, next(iter(named), None)))
         request.pending -= named or set(request.pending)
         self._settle(request, control, received_at)
         return True
@@ -103,16 +127,43 @@ class Requests:
             request.answer.set_result((control, received_at))
 
 
+def canonical_channel(name: str) -> str:
+    """Return the name of a documented channel from any spelling; any other name as it is.
+
+    >>> canonical_channel("MARKET_DATA"), canonical_channel("News")
+    ('market-data', 'News')
+    """
+    return _CHANNEL_OF_SPELLING.get(_squashed(name), name)
+
+
+_CHANNEL_OF_SPELLING = {_squashed(name): name for name in CHANNELS}
+
+
 def _named_channels(control: Subscription | Unsubscription) -> dict[str, bool]:
     """Return the channels that an acknowledgement names, and whether each is subscribed."""
     named: dict[str, bool] = {}
-    channels = control.channels if isinstance(control.channels, list) else [control.channel]
-    for channel in channels:
+    channels: Any = control.channel if control.channels is None else control.channels
+    if isinstance(channels, dict):
+        channels = [channels] if "name" in channels else [{"name": n, "subscribed": v} for n, v in channels.items()]
+    for channel in channels if isinstance(channels, list) else [channels]:
         if isinstance(channel, str):
-            named[channel] = True
-        elif isinstance(channel, dict) and isinstance(channel.get("name"), str):
-            named[channel["name"]] = channel.get("subscribed") is not False or isinstance(control, Unsubscription)
+            named[canonical_channel(channel)] = True
+        elif isinstance(channel, dict):
+            name = next((channel[k] for k in ("name", "channel") if isinstance(channel.get(k), str)), None)
+            if name is not None:
+                refused = _squashed(channel.get("subscribed")) in ("false", "0", "no") or not succeeded(
+                    channel.get("status")
+                )
+                named[canonical_channel(name)] = not refused or isinstance(control, Unsubscription)
     return named
+
+
+def _refuses(control: Control) -> bool:
+    """Return whether an acknowledgement refuses: by its status, or by an error that it names."""
+    if not succeeded(control.status) or (control.error and _squashed(control.error) not in ("none", "false", "null")):
+        return True
+    texts = [control.code] if control.status is not None else [control.code, control.message]
+    return any(documented in _squashed(text) for text in texts for documented in _DOCUMENTED)
 
 
 def subscription_error(control: Control, channel: str | None = None) -> FxliveError:
@@ -122,16 +173,13 @@ def subscription_error(control: Control, channel: str | None = None) -> FxliveEr
     PermissionDenied('alerts: Permission denied (not yours).')
     """
     fields: list[Any] = [control.error, control.message, control.code, control.status]
-    texts = [text.strip() for text in fields if isinstance(text, str) and text.strip() not in ("", "error", "success")]
+    texts = [text.strip() for text in fields if isinstance(text, str)]
+    texts = [text for text in texts if text and text.lower() not in ("error", "success")]
     reason = texts[0] if texts else "refused without a reason"
     detail = next((f" ({text})" for text in texts[1:] if text != reason), "")
     message = f"{channel + ': ' if channel else ''}{reason.rstrip('.')}{detail}."
-    for text in (t.lower().replace("_", " ").replace("-", " ") for t in texts):
+    for text in map(_squashed, texts):
         for documented, error in _DOCUMENTED.items():
             if documented in text:
-                return error(message, channel=channel)
-        if "authentication failed" in text:
-            return AuthenticationError(message)
-        if "rate limit" in text:
-            return RateLimitError(message)
+                return error(message, channel=channel) if issubclass(error, SubscriptionError) else error(message)
     return SubscriptionError(message, channel=channel)

@@ -29,6 +29,9 @@ class Health:
     - `clock_offset_ms`: how far the platform's clock is ahead of ours; None if unknown.
     - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
       the last of them.
+    - `heartbeats`: the number of messages that only say that the connection lives.
+    - `unreadable`: the number of values that could not be read, by channel and column. They are missing in their rows;
+      their text is in the column `extra`.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
     - `unknown_statuses`: the statuses of trades and orders that are neither known as open nor as closed, and how often
       each has come, by channel. Nothing is concluded from them: such an order, and the position of such a trade, stay
@@ -55,6 +58,8 @@ class Health:
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
     unknown_statuses: Mapping[str, Mapping[str, int]]
+    heartbeats: int
+    unreadable: Mapping[str, Mapping[str, int]]
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
@@ -96,6 +101,8 @@ def health_of(pipeline: Pipeline) -> Health:
         stale=tuple(name for name in counters if pipeline.stale(name)),
         drift=pipeline.store.drift(),
         unknown_statuses={n: dict(c.unknown_statuses) for n, c in counters.items() if c.unknown_statuses},
+        heartbeats=pipeline.store.heartbeats,
+        unreadable=pipeline.store.unreadable(),
         channels=channels,
     )
 
@@ -115,6 +122,7 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
     p50, p99 = latency_ms(pipeline, counters)
     table = pipeline.store.tables.get(name)
     kept_rows, kept_dropped = (0, 0) if table is None else table.kept
+    unreadable = {} if table is None else table.unreadable
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {
         "subscribed": name in pipeline.feed.subscriptions,
@@ -124,6 +132,7 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,
+        "unreadable": sum(unreadable.values()),
         "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
         "age_s": float("nan") if age_s is None else age_s,
         "stale": pipeline.stale(name),

@@ -13,6 +13,7 @@ import pandas as pd
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.tables.base_buffer import MIN_CAPACITY, Buffer
+from fxlive.tables.copy_on_write import read_only_array
 from fxlive.tables.text_buffer import TextBuffer
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
@@ -28,6 +29,7 @@ class FixedSizeBuffer(Buffer):
     def __init__(self, first: int, stagger: float, *dtypes: Any) -> None:
         super().__init__(first, stagger)
         self._arrays = [self._new_array(MIN_CAPACITY, np.dtype(dtype)) for dtype in dtypes]
+        self._read_only = [read_only_array(array) for array in self._arrays]
 
     @abstractmethod
     def _encode(self, values: Any) -> tuple[Any, ...]:
@@ -62,23 +64,18 @@ class FixedSizeBuffer(Buffer):
         self.stop += count
 
     def view(self, start: int, stop: int) -> Any:
-        slices = [array[start - self.base : stop - self.base] for array in self._arrays]
-        for array in slices:
-            array.flags.writeable = False
-        return self._wrap(*slices)
+        return self._wrap(*[array[start - self.base : stop - self.base] for array in self._read_only])
 
     def values(self, start: int, stop: int) -> Any:
         """Return rows as a read-only numpy array without a copy: numbers, codes, or times in microseconds."""
-        values = self._arrays[0][start - self.base : stop - self.base]
-        values.flags.writeable = False
-        return values
+        return self._read_only[0][start - self.base : stop - self.base]
 
     def _reallocate(self, first: int, capacity: int) -> None:
         kept = slice(first - self.base, self.stop - self.base)
         for i, array in enumerate(self._arrays):  # one by one, so that only one takes its memory twice
             new = self._new_array(capacity, array.dtype)
             new[: self.stop - first] = array[kept]
-            self._arrays[i] = new
+            self._arrays[i], self._read_only[i] = new, read_only_array(new)
         self.base = first
         self.generation += 1
 
@@ -177,6 +174,7 @@ class CategoryBuffer(FixedSizeBuffer):
         dtype = self.vocabulary.code_dtype
         if self._arrays[0].dtype != dtype:
             self._arrays[0] = self._arrays[0].astype(dtype)
+            self._read_only[0] = read_only_array(self._arrays[0])
             self.generation += 1
 
     def pack(self, values: Any) -> PackedCodes:

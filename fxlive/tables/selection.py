@@ -22,6 +22,8 @@ from fxlive.wire.messages import Kind
 
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 
+_FEW = 4  # a selection of less than one in four rows is copied
+
 
 def index_by_key(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     """Return a frame with one row per key as `latest` returns it: indexed and sorted by the channel's key."""
@@ -91,10 +93,18 @@ def select(
         keep = np.asarray(stamps <= end)
         frame, stamps = frame[keep], stamps[keep]
     if isinstance(span, int):
-        return frame.iloc[max(len(frame) - span, 0) :]
+        return last_rows(frame, span)
     if span is not None and len(frame):
         return frame[np.asarray(stamps >= stamps.max() - span)]
     return frame
+
+
+def last_rows(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the last rows of a frame. A few of many are a copy: a slice would keep the memory of all rows alive."""
+    start = max(len(frame) - count, 0)
+    if count * _FEW < len(frame):
+        return frame.take(np.arange(start, len(frame)))
+    return frame.iloc[start:]
 
 
 def _mask(name: str, column: pd.Series, value: Any) -> Any:

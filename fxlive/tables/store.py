@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pandas as pd
 
-from fxlive.core.dtypes import STR
 from fxlive.tables.closings import Closings
 from fxlive.tables.counters import Counters, quantiles_ms
-from fxlive.tables.gaps import Gap, gaps_frame, times_array
+from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
@@ -22,9 +21,6 @@ from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.statuses import side_of
 
 log = logging.getLogger("fxlive")
-
-MAX_REJECTED = 10_000
-"""The most rejections kept."""
 
 MAX_UNDOCUMENTED_CHANNELS = 256
 """The most undocumented channels with a table. Messages of further channels are rejected."""
@@ -50,8 +46,8 @@ class Store:
         self._symbols = Vocabulary()
         self.tables = {channel.name: self._new_table(channel) for channel in CHANNELS.values()}
         self.counters = {name: Counters() for name in self.tables}
-        self.rejected: deque[Rejection] = deque(maxlen=MAX_REJECTED)
-        self.rejections = 0
+        self.rejected = RejectionLog()
+        self.heartbeats = 0
         self.gaps: list[Gap] = []
         self._closings = Closings()
 
@@ -79,6 +75,7 @@ class Store:
                     log.exception("Could not store messages of %s", name)
                     _reject_rows(batch, name, f"internal error: {type(error).__name__}: {error}")
             self.reject(batch.rejected)
+            self.heartbeats += batch.heartbeats
             self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
 
     def _table(self, name: str) -> RollingTable | None:
@@ -93,8 +90,8 @@ class Store:
 
     def reject(self, rejections: list[Rejection]) -> None:
         """Record rejected messages."""
-        self.rejected.extend(rejections)
-        self.rejections += len(rejections)
+        with self.lock:
+            self.rejected.extend(rejections)
 
     def _close_positions(self, positions: Rows | None, trades: Rows | None) -> None:
         """Remove the positions from `latest` whose volume is covered by closing trades later than their newest row.
@@ -171,7 +168,7 @@ class Store:
                 table.clear()
             self.counters = {name: Counters() for name in self.tables}
             self.rejected.clear()
-            self.rejections = 0
+            self.heartbeats = 0
             self.gaps = []
             self._closings.clear()
 
@@ -193,6 +190,11 @@ class Store:
         return rejected_frame(rejected)
 
     @property
+    def rejections(self) -> int:
+        """The number of all rejected messages, including those that are no longer kept."""
+        return self.rejected.total
+
+    @property
     def symbols(self) -> list[str]:
         """The symbols of all channels, in order of arrival."""
         return list(self._symbols.names)
@@ -206,20 +208,14 @@ class Store:
         """Return the dtypes of undocumented columns, by channel and column."""
         return {name: dict(table.drift) for name, table in self.tables.items() if table.drift}
 
+    def unreadable(self) -> dict[str, dict[str, int]]:
+        """Return the number of unreadable values in documented columns, by channel and column."""
+        counts = {name: table.unreadable for name, table in self.tables.items()}
+        return {name: columns for name, columns in counts.items() if columns}
+
 
 def _reject_rows(batch: Batch, name: str, reason: str) -> None:
     """Move the rows of a channel to the rejections of the batch."""
     raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in batch.rows[name].messages)
     batch.rejected += [Rejection(batch.received_at, reason, text) for text in raw]
     del batch.rows[name]
-
-
-def rejected_frame(rejected: Sequence[Rejection]) -> pd.DataFrame:
-    """Return rejections as a frame, indexed by `received_at`: `reason` and `raw`."""
-    return pd.DataFrame(
-        {
-            "reason": pd.array([r.reason for r in rejected], dtype=STR),
-            "raw": pd.array([r.raw for r in rejected], dtype=STR),
-        },
-        index=pd.DatetimeIndex(times_array([r.received_at for r in rejected]), name="received_at"),
-    )

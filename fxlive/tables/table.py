@@ -102,6 +102,11 @@ class RollingTable:
         kinds = tuple(self._undocumented.kinds.items())  # an atomic copy, because the feed may be adding to it
         return {name: kind.value for name, kind in kinds}
 
+    @property
+    def unreadable(self) -> dict[str, int]:
+        """The number of unreadable values in documented columns so far, by column."""
+        return dict(self._undocumented.unreadable)
+
     # Writing.
 
     def append(self, rows: Rows) -> None:
@@ -189,6 +194,7 @@ class RollingTable:
             self.first = self.stop
             self._newest_timestamp = self._gap_until_us = _LONG_AGO
             self._latest.clear()
+            self._undocumented.unreadable.clear()
             self.clearings += 1
 
     def remove_from_latest(self, key: Any) -> None:

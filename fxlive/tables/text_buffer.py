@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,21 @@ import pyarrow as pa
 
 from fxlive.core.dtypes import STR
 from fxlive.tables.base_buffer import MIN_CAPACITY, Buffer
+from fxlive.tables.copy_on_write import read_only_buffer
 from fxlive.wire.packing import PackedTexts
 
 _BYTES_PER_ROW = 16  # the size of the first buffer, and of the least slack
+
+
+def read_only_texts(texts: Sequence[str | None]) -> Any:
+    """Return texts as a pandas array over memory that cannot be written.
+
+    >>> read_only_texts(["a", None])[:1].tolist()
+    ['a']
+    """
+    buffer = TextBuffer()
+    buffer.append(texts, 0)
+    return buffer.view(0, len(texts))
 
 
 class TextBuffer(Buffer):
@@ -79,7 +92,7 @@ class TextBuffer(Buffer):
             self.generation += 1
 
     def view(self, start: int, stop: int) -> Any:
-        valid = None if self._valid is None else pa.py_buffer(self._valid)
+        valid = None if self._valid is None else read_only_buffer(self._valid)
         # Arrow reuses a null count of 0 or of all rows for every slice. For an array that extends beyond the last row
         # written, a count of 1 makes it count again in each slice. With -1 it counts now.
         null_count = 0 if valid is None else 1 if stop > self.stop else -1
@@ -87,8 +100,8 @@ class TextBuffer(Buffer):
             self._ends[stop - self.base] = len(self._bytes)
         array = pa.LargeStringArray.from_buffers(
             stop - start,
-            pa.py_buffer(self._ends),
-            pa.py_buffer(self._bytes),
+            read_only_buffer(self._ends),
+            read_only_buffer(self._bytes),
             valid,
             null_count,
             start - self.base,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.core.dtypes import STR
+from fxlive.tables.text_buffer import read_only_texts
 
 
 class Vocabulary:
@@ -42,7 +43,7 @@ class Vocabulary:
     def dtype(self) -> pd.CategoricalDtype:
         """The pandas dtype with the values seen so far."""
         if len(self._dtype.categories) != len(self.names):
-            self._dtype = pd.CategoricalDtype(pd.Index(self.names, dtype=STR))
+            self._dtype = pd.CategoricalDtype(pd.Index(read_only_texts(self.names), copy=False))
         return self._dtype
 
     @property

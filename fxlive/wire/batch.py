@@ -34,9 +34,9 @@ class Rows:
 
     `values` maps each column of the channel to its values: a float64 array of numbers, an int64 array of times
     (microseconds, NAT if missing) or of integers that are never missing, and otherwise a list, with None for missing
-    values. `extras` maps the index of a row to its undocumented fields, {column: JSON value}. `arrival` numbers the
-    messages of all channels in order of arrival. `packed` maps columns of texts and codes to their packed values, which
-    the table adds for the recorder.
+    values. `extras` maps the index of a row to its undocumented and its unreadable fields, {column: JSON value}.
+    `arrival` numbers the messages of all channels in order of arrival. `packed` maps columns of texts and codes to
+    their packed values, which the table adds for the recorder.
     """
 
     channel: Channel
@@ -74,6 +74,8 @@ class Batch:
 
     `confirmed` lists by channel the keys of positions and orders that are confirmed after a gap by messages that were
     received before, and are therefore not in `rows`.
+    `count` is the number of its messages: rows, control messages, rejections and heartbeats. `size_bytes` is the size
+    of its frames.
     """
 
     received_at: int
@@ -81,3 +83,6 @@ class Batch:
     control: list[Control] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     confirmed: dict[str, list[Any]] = field(default_factory=dict)
+    heartbeats: int = 0
+    count: int = 0
+    size_bytes: int = 0

@@ -1,41 +1,27 @@
 """The protocol, without I/O and without a clock: decode frames into typed batches, and encode requests.
 
 One call decodes a message whose fields are all documented into its struct, and one pass for each channel turns the
-structs of a batch into columns. A message that this fast path refuses is decoded again by a slow path. It contains
-undocumented fields, belongs to an undocumented channel, or is invalid. `decode` never raises.
+structs of a batch into columns. A frame that this fast path refuses is decoded again by `slow_path.py`. `decode` never
+raises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, Union, get_type_hints
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from fxlive.core.timestamps import parse_times
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
-from fxlive.wire.channels import CHANNEL_OF_TYPE, CHANNELS, Channel, Column, column_name, nested_fields
-from fxlive.wire.messages import CONTROL_MESSAGES, DATA_MESSAGES, Control, Fields, Kind, Message, Undocumented, camel
-
-Raw = bytes | bytearray | memoryview
-AnyMessage = Message | Undocumented | Control
-
-MAX_DEPTH = 64
-"""The most levels of nesting in undocumented fields. Deeper messages are rejected."""
+from fxlive.wire.channels import CHANNELS, Channel, Column
+from fxlive.wire.lenient import InvalidMessage
+from fxlive.wire.messages import Control, Kind, Message, Undocumented, camel
+from fxlive.wire.slow_path import AnyMessage, Raw, decode_frame, decode_typed
 
 MAX_REASON_CHARS = 500
-
-_decode_typed = msgspec.json.Decoder(Union[(*DATA_MESSAGES, *CONTROL_MESSAGES)], strict=False).decode
-_decode_any = msgspec.json.Decoder().decode
-_CONTROL_OF_TYPE = {str(message.__struct_config__.tag): message for message in CONTROL_MESSAGES}
-_RESERVED = {"timestamp", "received_at", "extra", "id"}
-_RESERVED_BY_CHANNEL = {name: _RESERVED.union(c.name for c in channel.columns) for name, channel in CHANNELS.items()}
-
-
-class _InvalidMessage(Exception):
-    """The reason why a message is rejected."""
 
 
 def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
@@ -48,7 +34,7 @@ def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
     received_at
         The time of receipt, in microseconds since 1970 UTC.
     arrival
-        The number of messages received before these.
+        The number of messages received before these: the sum of `Batch.count` so far.
 
     Examples
     --------
@@ -56,13 +42,14 @@ def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
     >>> len(batch.control), batch.rejected[0].raw
     (1, 'what?')
     """
-    batch = Batch(received_at)
+    batch = Batch(received_at, count=len(frames), size_bytes=sum(map(len, frames)))
     extras: dict[int, dict[str, Any]] = {}
     messages: Sequence[AnyMessage | None]
+    sources: Sequence[Raw] = frames
     try:
-        messages = list(map(_decode_typed, frames))
+        messages = list(map(decode_typed, frames))
     except Exception:  # decode one by one to find the messages that the fast path refuses
-        messages = [_decode_one(index, frame, batch, extras) for index, frame in enumerate(frames)]
+        messages, sources = _decode_one_by_one(frames, batch, extras)
     by_channel: dict[str, _ChannelMessages] = {}
     if len(set(map(type, messages))) == 1 and isinstance(messages[0], Message):  # the usual case: a read of quotes
         indices = range(len(messages))
@@ -80,7 +67,7 @@ def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
     for name, group in by_channel.items():
         channel = CHANNELS.get(name) or Channel(name, columns=_UNDOCUMENTED)
         rows, invalid = _to_rows(channel, group, received_at, arrival)
-        batch.rejected += [_rejection(received_at, reason, frames[index]) for index, reason in invalid]
+        batch.rejected += [_rejection(received_at, reason, sources[index]) for index, reason in invalid]
         if len(rows):
             batch.rows[name] = rows
     return batch
@@ -105,139 +92,39 @@ def unsubscribe(channels: Sequence[str]) -> str:
     return msgspec.json.encode({"type": "unsubscribe", "channels": list(channels)}).decode()
 
 
-# The slow path: undocumented fields, undocumented channels, and the reasons of rejections.
+def _decode_one_by_one(
+    frames: Sequence[Raw], batch: Batch, extras: dict[int, dict[str, Any]]
+) -> tuple[list[AnyMessage | None], list[Raw]]:
+    """Return the messages of frames, and the bytes of each; None for a rejected message and for a heartbeat.
 
-
-def _decode_one(index: int, frame: Raw, batch: Batch, extras: dict[int, dict[str, Any]]) -> AnyMessage | None:
-    """Return a message and add its undocumented fields to `extras`; None if it is rejected, and added to `batch`."""
-    try:
-        message: AnyMessage = _decode_typed(frame)
-        return message
-    except Exception:
+    Adds the undocumented and unreadable fields of messages to `extras`, by index.
+    """
+    messages: list[AnyMessage | None] = []
+    sources: list[Raw] = []
+    for frame in frames:
         try:
-            message, undocumented = _decode_slowly(frame)
-        except Exception as error:
-            batch.rejected.append(_rejection(batch.received_at, error, frame))
-            return None
-    if undocumented:
-        extras[index] = undocumented
-    return message
-
-
-def _decode_slowly(frame: Raw) -> tuple[AnyMessage, dict[str, Any]]:
-    message = _decode_any(frame)
-    if not isinstance(message, dict):
-        raise _InvalidMessage("not a JSON object")
-    kind = message.get("type")
-    if not isinstance(kind, str):
-        raise _InvalidMessage("type is missing or not text")
-    if kind in _CONTROL_OF_TYPE:
-        return msgspec.convert(message, _CONTROL_OF_TYPE[kind], strict=False), {}
-    name = message.get("channel")
-    if not isinstance(name, str):
-        raise _InvalidMessage("channel is missing or not text")
-    if not isinstance(message.get("timestamp"), str):
-        raise _InvalidMessage("timestamp is missing or not text")
-    if "data" not in message:
-        raise _InvalidMessage("data is missing")
-    by_type, channel = CHANNEL_OF_TYPE.get(kind), CHANNELS.get(name)
-    if by_type is not None and by_type is not channel:
-        raise _InvalidMessage(f"type {kind!r} does not belong on channel {name!r}")
-    envelope = {k: message[k] for k in ("type", "channel", "data", "timestamp")}
-    envelope["id"] = _text_id(message.get("id"))
-    extras = _Extras(channel)
-    for field, value in message.items():
-        if field not in envelope:
-            extras.add((field,), value)
-    if channel is None or channel.message is None:
-        extras.add(("type",), kind)
-        extras.add_all(envelope["data"], ())
-        return msgspec.convert(envelope, Undocumented), extras.values
-    envelope["data"] = _split(envelope["data"], _SHAPES[channel.name], (), extras)
-    if by_type is None:
-        extras.add(("type",), kind)
-        envelope["type"] = channel.type
-    return msgspec.convert(envelope, channel.message, strict=False), extras.values
-
-
-def _text_id(value: Any) -> str | None:
-    """Return an id as text; a number is accepted."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if value is None or isinstance(value, str):
-        return value
-    raise _InvalidMessage("id is neither text nor a number")
-
-
-Shape = dict[str, "Shape | None"]
-
-
-def _shape(fields: type[Fields]) -> Shape:
-    """Return the documented field names of an object on the wire, with the shapes of nested objects."""
-    nested = {f.encode_name: nested_fields(f.type) for f in msgspec.structs.fields(fields)}
-    return {name: None if inner is None else _shape(inner) for name, inner in nested.items()}
-
-
-_SHAPES = {name: _shape(get_type_hints(channel.message)["data"]) for name, channel in CHANNELS.items()}
-
-
-def _split(data: Any, shape: Shape, path: tuple[str, ...], extras: _Extras) -> Any:
-    """Return the documented fields of `data`, and add the others to `extras`."""
-    if not isinstance(data, dict):
-        return data
-    documented = {}
-    for name, value in data.items():
-        if name not in shape:
-            extras.add((*path, name), value)
-            continue
-        nested = shape[name]
-        documented[name] = value if nested is None else _split(value, nested, (*path, name), extras)
-    return documented
-
-
-class _Extras:
-    """The undocumented fields of one message, flattened, with names that differ from the channel's columns."""
-
-    def __init__(self, channel: Channel | None) -> None:
-        self._reserved = _RESERVED if channel is None else _RESERVED_BY_CHANNEL[channel.name]
-        self.values: dict[str, Any] = {}
-
-    def add_all(self, data: Any, path: tuple[str, ...]) -> None:
-        if isinstance(data, dict):
-            for name, value in data.items():
-                self.add((*path, name), value)
-        else:
-            self.add((*path, "data"), data)
-
-    def add(self, path: tuple[str, ...], value: Any) -> None:
-        if len(path) > MAX_DEPTH or (isinstance(value, list) and _is_too_deep(value)):
-            raise _InvalidMessage(f"nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict) and value:
-            for name, inner in value.items():
-                self.add((*path, name), inner)
-            return
-        name = column_name(path)
-        while name in self._reserved or name in self.values:
-            name += "_"
-        self.values[name] = value
-
-
-def _is_too_deep(value: list[Any]) -> bool:
-    """Return whether a list has more than `MAX_DEPTH` levels. Encoding it as JSON again could then fail."""
-    level: list[Any] = [value]
-    for _ in range(MAX_DEPTH):
-        inner = [v for outer in level for v in (outer.values() if isinstance(outer, dict) else outer)]
-        level = [v for v in inner if isinstance(v, dict | list)]
-        if not level:
-            return False
-    return True
+            messages.append(decode_typed(frame))
+            sources.append(frame)
+        except Exception:
+            for raw, message, fields, error in decode_frame(frame):
+                if error is not None:
+                    batch.rejected.append(_rejection(batch.received_at, error, raw))
+                elif message is None:
+                    batch.heartbeats += 1
+                if fields:
+                    extras[len(messages)] = fields
+                messages.append(message)
+                sources.append(raw)
+    batch.count = len(messages)
+    return messages, sources
 
 
 def _rejection(received_at: int, cause: Exception | str, frame: Raw) -> Rejection:
-    is_message = isinstance(cause, str | _InvalidMessage | msgspec.MsgspecError)
+    is_message = isinstance(cause, str | InvalidMessage | msgspec.MsgspecError)
     reason = str(cause) if is_message else f"{type(cause).__name__}: {cause}"
     raw = bytes(memoryview(frame)[: 4 * MAX_RAW_CHARS]).decode("utf-8", "replace")
-    return Rejection(received_at, reason[:MAX_REASON_CHARS], raw[:MAX_RAW_CHARS])
+    cut = f" (the first {MAX_RAW_CHARS:,} characters of {len(frame):,} bytes)" if len(raw) > MAX_RAW_CHARS else ""
+    return Rejection(received_at, reason[: MAX_REASON_CHARS - len(cut)] + cut, raw[:MAX_RAW_CHARS])
 
 
 # From structs to columns.
@@ -256,7 +143,10 @@ class _ChannelMessages(NamedTuple):
 def _to_rows(
     channel: Channel, group: _ChannelMessages, received_at: int, arrival: int
 ) -> tuple[Rows, list[tuple[int, str]]]:
-    """Return the rows of a channel's messages, and the index and reason of each message with an invalid time."""
+    """Return the rows of a channel's messages, and the index and reason of each with an invalid envelope time.
+
+    An invalid time of `data` is missing in its row, and its text becomes one of the row's extra fields.
+    """
     messages = group.messages
     count = len(messages)
     texts = [m.timestamp for m in messages]
@@ -276,7 +166,7 @@ def _to_rows(
                     continue
                 values[column.name], invalid = parse_times(times)
                 for i in invalid:
-                    reasons[i] = f"{'.'.join(column.path)}: not an ISO 8601 time: {times[i]!r}"
+                    group.extras.setdefault(i, {})[column.name] = times[i]
             else:
                 values[column.name] = list(raw)
     numbers = np.array(group.indices, np.int64) + arrival

@@ -5,16 +5,20 @@ Rolling tables and captures share this rule, so that their frames have the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from fxlive.wire.channels import MAX_COLUMNS, Channel
+from fxlive.wire.extra_fields import documented_names
 from fxlive.wire.messages import Kind
 
 EXTRA = "extra"
 MAX_EXACT_INTEGER = 2**53
+MAX_NAME_CHARS = 256
+"""The longest name of an undocumented column. Fields with longer names go to `extra`."""
+
 _KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 
 
@@ -40,6 +44,9 @@ class UndocumentedColumns:
 
     def __init__(self, channel: Channel) -> None:
         self.kinds: dict[str, Kind] = {}
+        self.unreadable: dict[str, int] = {}
+        """The number of unreadable values by documented column. `fit` counts them."""
+        self._documented = documented_names(channel)
         self._max_columns = MAX_COLUMNS - 2 - len(channel.columns)
 
     def expect(self, dtypes: Mapping[str, str]) -> None:
@@ -51,39 +58,101 @@ class UndocumentedColumns:
     def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, one for each row, and add the columns that are new.
 
-        A value that does not fit its column goes to the column `extra`, as JSON.
+        A value that does not fit its column goes to the column `extra`, as JSON, and so does an unreadable one of a
+        documented column.
 
         Parameters
         ----------
         extras
-            The undocumented fields of rows, by the index of the row.
+            The undocumented and the unreadable fields of rows, by the index of the row.
         count
             The number of rows.
         """
-        columns: dict[str, list[Any]] = {}
+        layouts: dict[tuple[str, ...], list[int]] = {}
         for index, fields in extras.items():
-            misfits = {}
+            layouts.setdefault(tuple(fields), []).append(index)
+        if len(layouts) * 4 > len(extras) + 4:  # hardly a row has the fields of another
+            return self._fit_rows(extras, count)
+        columns: dict[str, list[Any]] = {}
+        misfits: dict[int, dict[str, Any]] = {}
+        for names, indices in layouts.items():
+            for name, values in zip(names, zip(*[extras[i].values() for i in indices], strict=True), strict=True):
+                kind = self.kinds.get(name)
+                if kind is None and self._new_kind(name, values) is not None:
+                    return self._fit_rows(extras, count)  # the order of rows decides on new columns
+                if kind is None or not _all_fit(values, kind):
+                    for index, value in zip(indices, values, strict=True):
+                        if value is not None and (kind is None or _kind(value) is not kind):
+                            misfits.setdefault(index, {})[name] = value
+                    values = tuple(value if kind is not None and _kind(value) is kind else None for value in values)
+                    if not any(value is not None for value in values):
+                        continue
+                if len(indices) == count:
+                    columns[name] = list(values)
+                else:
+                    column = columns.setdefault(name, [None] * count)
+                    for index, value in zip(indices, values, strict=True):
+                        column[index] = value
+        if misfits:
+            columns[EXTRA] = self._extra(misfits, count)
+        return columns
+
+    def _fit_rows(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
+        """Do the work of `fit` row by row. Slower, for rows that add columns and for rows with different fields."""
+        columns: dict[str, list[Any]] = {}
+        misfits: dict[int, dict[str, Any]] = {}
+        for index, fields in extras.items():
+            row_misfits = {}
             for name, value in fields.items():
                 if value is None:
                     continue
-                kind = _kind(value)
-                column_kind = self.kinds.get(name)
-                if column_kind is None and kind is not None and len(self.kinds) < self._max_columns:
-                    self.kinds[name] = column_kind = kind
+                kind, column_kind = _kind(value), self.kinds.get(name)
+                if column_kind is None and (new := self._new_kind(name, (value,))) is not None:
+                    self.kinds[name] = column_kind = new
                 if kind is None or kind is not column_kind:
-                    misfits[name] = value
+                    row_misfits[name] = value
                 else:
                     columns.setdefault(name, [None] * count)[index] = value
-            if misfits:
+            if row_misfits:
                 self.kinds.setdefault(EXTRA, Kind.TEXT)
-                columns.setdefault(EXTRA, [None] * count)[index] = msgspec.json.encode(misfits).decode()
+                misfits[index] = row_misfits
+        if misfits:
+            columns[EXTRA] = self._extra(misfits, count)
         return columns
+
+    def _new_kind(self, name: str, values: Sequence[Any]) -> Kind | None:
+        """Return the kind of the column that the first of these values adds; None if none of them adds a column."""
+        if name in self._documented or len(name) > MAX_NAME_CHARS or len(self.kinds) >= self._max_columns:
+            return None
+        return next(filter(None, map(_kind, values)), None)
+
+    def _extra(self, misfits: Mapping[int, Mapping[str, Any]], count: int) -> list[str | None]:
+        """Return the values of the column `extra`, and count the unreadable values of documented columns."""
+        self.kinds.setdefault(EXTRA, Kind.TEXT)
+        column: list[str | None] = [None] * count
+        for index, fields in misfits.items():
+            for name in fields.keys() & self._documented:
+                self.unreadable[name] = self.unreadable.get(name, 0) + 1
+            column[index] = msgspec.json.encode(fields).decode()
+        return column
+
+
+_KIND_OF_TYPE = {bool: Kind.FLAG, int: Kind.NUMBER, float: Kind.NUMBER, str: Kind.TEXT}
+_TYPES = {
+    Kind.FLAG: frozenset({bool, type(None)}),
+    Kind.NUMBER: frozenset({int, float, type(None)}),
+    Kind.TEXT: frozenset({str, type(None)}),
+}
+
+
+def _all_fit(values: Sequence[Any], kind: Kind) -> bool:
+    types = set(map(type, values))
+    return types <= _TYPES[kind] and (int not in types or all(_kind(v) is kind for v in values if v is not None))
 
 
 def _kind(value: Any) -> Kind | None:
     """Return the kind of column for an undocumented value; None if it can only go to `extra`."""
-    if isinstance(value, bool):
-        return Kind.FLAG
-    if isinstance(value, int | float):
-        return Kind.NUMBER if abs(value) <= MAX_EXACT_INTEGER or isinstance(value, float) else None
-    return Kind.TEXT if isinstance(value, str) else None
+    kind = _KIND_OF_TYPE.get(type(value))
+    if type(value) is int and not -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
+        return None
+    return kind

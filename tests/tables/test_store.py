@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from fxlive.tables.counters import Counters
-from fxlive.tables.store import MAX_REJECTED, MAX_UNDOCUMENTED_CHANNELS, Store
+from fxlive.tables.rejections import MAX_REJECTED, MAX_REJECTED_BYTES
+from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Rejection
 from tests.samples import COLUMNS, DATA, POSITION, QUOTE, T0, T0_US, TRADE, message, stamp, wire
 from tests.tables.rows import Feed
@@ -137,11 +138,22 @@ def test_the_newest_rejections_are_kept_and_all_are_counted(feed: Feed) -> None:
     assert frame.index[0] == pd.Timestamp(T0_US + 500, unit="us", tz="UTC")
 
 
+def test_rejected_messages_are_bounded_in_bytes_and_all_are_counted(feed: Feed) -> None:
+    page = b"<html>" + "é".encode() * 40_000
+    for start in range(0, 6_000, 500):
+        feed.send(*[b"%d%s" % (number, page) for number in range(start, start + 500)])
+
+    assert feed.store.rejections == 6_000
+    assert feed.store.rejected.bytes <= MAX_REJECTED_BYTES
+    assert sum(len(rejection.raw) for rejection in feed.store.rejected) > MAX_REJECTED_BYTES / 4
+    assert list(feed.store.rejected)[-1].raw.startswith("5999<html>")
+
+
 def test_an_invalid_message_does_not_affect_the_others_of_its_batch(feed: Feed) -> None:
-    feed.send(wire(QUOTE), b"?", wire(message(QUOTE, bid=[])), wire(TRADE))
+    feed.send(wire(QUOTE), b"?", wire(message(QUOTE, symbol=[])), wire(TRADE))
 
     assert len(feed.store.tables["market-data"]) == len(feed.store.tables["trades"]) == 1
-    assert feed.store.rejected[0].raw == "?"
+    assert next(iter(feed.store.rejected)).raw == "?"
     assert feed.store.rejections == 2
 
 

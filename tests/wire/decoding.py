@@ -21,6 +21,13 @@ def accepted(sample: Any) -> Rows:
     return rows
 
 
+def unreadable(sample: Any) -> dict[str, Any]:
+    """Decode one message and return its fields that go to the column `extra`: the row stays."""
+    rows = accepted(sample)
+    extras: dict[str, Any] = rows.extras.get(0, {})
+    return extras
+
+
 def rejected(sample: Any) -> str:
     """Decode one message and return the reason why it is rejected."""
     raw = sample if isinstance(sample, bytes) else wire(sample)

