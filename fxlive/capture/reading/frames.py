@@ -209,7 +209,12 @@ def _fields(text: str, documented: set[str]) -> dict[str, Any]:
         return {EXTRA: text}
     if documented.isdisjoint(fields):
         return fields
-    return {f"{name}_" if name in documented else name: value for name, value in fields.items()}
+    renamed: dict[str, Any] = {}
+    for name, value in fields.items():
+        while name in documented or name in renamed:  # as in a live session
+            name += "_"
+        renamed[name] = value
+    return renamed
 
 
 def _scatter(kind: Kind, rows: Any, values: list[Any] | None, count: int) -> Any:
