@@ -50,9 +50,10 @@ class UndocumentedColumns:
         self._max_columns = MAX_COLUMNS - 2 - len(channel.columns)
 
     def expect(self, dtypes: Mapping[str, str]) -> None:
-        """Add columns before their first value, given their dtypes; other dtypes are ignored."""
+        """Add columns before their first value, given their dtypes. Documented names and other dtypes are ignored."""
         for name, dtype in dtypes.items():
-            if dtype in _KINDS and len(self.kinds) < self._max_columns:
+            invalid = name in self._documented or dtype not in _KINDS or (name == EXTRA and dtype != Kind.TEXT.value)
+            if not invalid and len(self.kinds) < self._max_columns:
                 self.kinds.setdefault(name, _KINDS[dtype])
 
     def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import fxlive
+from fxlive.capture.exporting.csv_text import guarded, unguarded
 from fxlive.capture.exporting.export import write_frame
 from fxlive.core.background import call
 from fxlive.simulator.fixture import SimulatorFactory
@@ -168,12 +173,15 @@ def test_an_export_that_cannot_be_written_names_the_file(session: fxlive.Session
     assert os.listdir(tmp_path / "export") == ["trades.parquet"]  # no temporary file is left
 
 
-def test_reading_another_file_than_parquet_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_reading_a_file_that_export_did_not_write_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("no")
     invalid = "is not a Parquet file that can be read"
-    (tmp_path / "trades.csv").write_text("timestamp,symbol\n")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     messages = {
-        "trades.csv": r"is not a Parquet file\. Read a CSV file with pandas\.read_csv\.$",
+        "other.csv": r"is not a CSV file of export\(\): no timestamp\. Read it with pandas\.read_csv\.$",
+        "binary.csv": r"is not a CSV file of export\(\): .* Read it with pandas\.read_csv\.$",
+        "missing.csv": "no such file",
         "no.parquet": invalid,
         "missing.parquet": "there is no such file",
         ".": invalid,
@@ -181,3 +189,82 @@ def test_reading_another_file_than_parquet_is_an_error_that_says_so(tmp_path: Pa
     for name, message in messages.items():
         with pytest.raises(fxlive.CaptureError, match=message):
             fxlive.read_export(tmp_path / name)
+
+
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1+2",
+    "-1.5",
+    "@SUM(A1)",
+    " =1",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "\0=1",
+    "\x85=1",
+    "\xa0=1",
+    "\ufeff=1",
+    "\u3000=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠1",
+    "'=1",
+    "''=1",
+    "\t",
+]
+HARMLESS = ["EURUSD", "a=b", "'quoted'", "'", "", "1.5", "(1)", "e-5", '"=1"', "<b>", "~"]
+
+
+def test_csv_guards_every_text_that_a_spreadsheet_would_calculate_and_reads_it_back(
+    session: fxlive.Session, tmp_path: Path
+) -> None:
+    texts = [*FORMULAS, *HARMLESS]
+    alerts = [
+        message("alert", "alerts", n, alertId=f"a{n}", title=text, severity=text, threshold=-1.5, odd=text)
+        for n, text in enumerate(texts)
+    ]
+    bring(session, *alerts, quote(1, change=-0.5, **{"=1+1": 2, "@note": "-1"}))
+    files = session.export(tmp_path, ["alerts", "market-data"], format="csv")
+    cells = pd.read_csv(files["alerts"], keep_default_na=False, lineterminator="\n")
+    for column in ("title", "severity", "odd"):
+        for cell, text in zip(cells[column], texts, strict=True):
+            assert cell.replace("\r", "") == (f"'{text}" if text in FORMULAS else text).replace("\r", "")
+    assert set(cells["threshold"]) == {-1.5}
+    back = fxlive.read_export(files["alerts"])
+    for column in ("title", "severity", "odd"):
+        assert back[column].tolist() == texts
+    assert back["threshold"].tolist() == [-1.5] * len(texts)
+    assert back.index.equals(session["alerts"].index)
+    quotes = fxlive.read_export(files["market-data"])
+    assert "'=1+1" in files["market-data"].read_text().splitlines()[0]
+    assert (quotes["=1+1"].tolist(), quotes["@note"].tolist(), quotes["change"].tolist()) == ([2], ["-1"], [-0.5])
+
+
+def test_csv_and_the_copy_of_a_grid_guard_the_same_texts() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js")
+    texts = [*FORMULAS, *HARMLESS]
+    records = Path(fxlive.__file__).parent / "widgets" / "static" / "records.js"
+    function = re.search(r"export (function harmless.*?\n})", records.read_text(encoding="utf-8"), re.DOTALL)
+    assert function is not None
+    script = f"{function[1]}; console.log(JSON.stringify({json.dumps(texts)}.map(harmless)))"
+    done = subprocess.run([node, "-e", script], capture_output=True, check=True)
+    assert json.loads(done.stdout) == guarded(pa.array(texts)).to_pylist()
+    assert unguarded(guarded(pa.array(texts))).to_pylist() == texts
+
+
+def test_a_csv_file_reads_back_with_the_values_of_the_frame(fx_simulator: SimulatorFactory, tmp_path: Path) -> None:
+    simulator = fx_simulator(speed=None, quotes=2_000, wait_for_subscriber=True)
+    with fxlive.connect(simulator.url, simulator.token()) as session:
+        simulator.wait_finished(60)
+        wait_until(lambda: all(len(session[c]) for c in CHANNELS if c != "alerts"))
+        session.close()
+        for channel, file in session.export(tmp_path, format="csv").items():
+            back, frame = fxlive.read_export(file), session[channel]
+            assert back.index.equals(frame.index)
+            for name, column in frame.items():
+                expected = column.astype("str") if str(column.dtype) == "category" else column
+                pd.testing.assert_series_equal(back[name], expected, check_dtype=len(frame) > 0, check_freq=False)

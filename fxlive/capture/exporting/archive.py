@@ -15,9 +15,11 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, fs
 
+from fxlive.capture.exporting.csv_text import guarded
 from fxlive.capture.format.layout import MANIFEST
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.rows import retry_while_merging
+from fxlive.core.names import column_names
 from fxlive.errors import CaptureError
 
 Progress = Callable[[str, int, int], None]
@@ -30,7 +32,8 @@ _MAX_OPEN_FILES = 500  # systems often limit a process to about a thousand
 def write_csv(frames: Iterable[pd.DataFrame], file: Path) -> None:
     """Write frames one after the other to one CSV file. The file appears under its name when it is complete.
 
-    Times are ISO 8601 in UTC, lists are JSON, and missing values are empty.
+    Times are ISO 8601 in UTC, lists are JSON, and missing values are empty. A text that a spreadsheet would take for a
+    formula gets an apostrophe in front, which `read_export` removes.
 
     Raises
     ------
@@ -51,6 +54,7 @@ def write_csv(frames: Iterable[pd.DataFrame], file: Path) -> None:
 def _csv_table(frame: pd.DataFrame) -> Any:
     """Return a frame as an Arrow table with the same types in every chunk: text for codes, lists and empty columns."""
     frame = frame.reset_index()
+    frame = frame.set_axis(column_names(map(str, frame.columns)), axis="columns")
     lists = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, np.dtype) and dtype.kind == "O"]
     for name in lists:
         frame[name] = [None if v is None else json.dumps(v, ensure_ascii=False) for v in frame[name]]
@@ -58,7 +62,9 @@ def _csv_table(frame: pd.DataFrame) -> Any:
     fields = [
         pa.field(f.name, pa.large_string() if f.name in lists or _is_text(f.type) else f.type) for f in rows.schema
     ]
-    return rows.cast(pa.schema(fields))
+    rows = rows.cast(pa.schema(fields))
+    columns = [guarded(c) if pa.types.is_large_string(c.type) else c for c in rows.columns]
+    return pa.table(columns, names=guarded(pa.array(rows.column_names, pa.string())).to_pylist())
 
 
 def _is_text(kind: Any) -> bool:

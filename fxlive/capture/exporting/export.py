@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fxlive.core.arguments import path_of
+from fxlive.core.names import column_names, file_names
 from fxlive.errors import CaptureError
 
 _CATEGORIES = "categories of columns without a value"
+_COLUMNS = "names of columns"
 
 
 def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[str, Path]:
@@ -23,15 +24,8 @@ def files_for(channels: Iterable[str], folder: str | Path, suffix: str) -> dict[
     ['trades.csv', 'depth_L2.csv', 'depth_L2-2.csv']
     """
     folder = path_of(folder, "a folder")
-    files: dict[str, Path] = {}
-    taken: set[str] = set()
-    for channel in channels:
-        safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in channel)[:60] or "_"
-        candidates = chain([safe], (f"{safe}-{number}" for number in count(2)))
-        name = next(candidate for candidate in candidates if candidate.lower() not in taken)
-        taken.add(name.lower())
-        files[channel] = folder / f"{name}.{suffix}"
-    return files
+    channels = list(channels)
+    return {c: folder / f"{name}.{suffix}" for c, name in zip(channels, file_names(channels), strict=True)}
 
 
 def write_frame(frame: pd.DataFrame, file: Path) -> None:
@@ -45,7 +39,7 @@ def write_frame(frame: pd.DataFrame, file: Path) -> None:
     unfinished = file.with_suffix(".parquet.unfinished")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _with_categories(frame).to_parquet(unfinished, engine="pyarrow", compression="zstd")
+        _for_parquet(frame).to_parquet(unfinished, engine="pyarrow", compression="zstd")
         unfinished.replace(file)
     except OSError as error:
         with suppress(OSError):
@@ -53,25 +47,32 @@ def write_frame(frame: pd.DataFrame, file: Path) -> None:
         raise CaptureError(f"{file} could not be written: {error.strerror or error}. Choose another folder.") from error
 
 
-def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the categories of columns without a value in its `attrs`; Parquet would lose them."""
+def _for_parquet(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with what Parquet would lose in its `attrs`.
+
+    That is the categories of columns without a value, and the names of columns that other readers may not accept.
+    """
     copy = frame.copy(deep=False)
     categorical = {name: column for name, column in frame.items() if isinstance(column.dtype, pd.CategoricalDtype)}
     empty = {name: list(column.cat.categories) for name, column in categorical.items() if column.isna().all()}
     copy.attrs = {**frame.attrs, _CATEGORIES: empty}
+    names, safe = list(map(str, frame.columns)), column_names([str(frame.index.name), *map(str, frame.columns)])[1:]
+    if names != safe:
+        copy.columns, copy.attrs[_COLUMNS] = pd.Index(safe), names
     return copy
 
 
 def read_frame(file: str | Path) -> pd.DataFrame:
-    """Read a Parquet file that `export` wrote, and return the frame that was written.
+    """Read a file that `export` wrote. Of a Parquet file, return an equal frame.
 
-    ``pandas.read_parquet`` reads it, too, but returns lists as arrays instead of tuples. Read a CSV file with
-    ``pandas.read_csv``.
+    ``pandas.read_parquet`` reads it, too, but returns lists as arrays instead of tuples. Of a CSV file, return the same
+    index, texts, numbers, times and lists. Codes are text, and undocumented columns have the dtype that their values
+    suggest. (In the file itself, a text that a spreadsheet would take for a formula has an apostrophe in front.)
 
     Raises
     ------
     CaptureError
-        If the file does not exist or is not a readable Parquet file.
+        If the file does not exist or is not one that `export` wrote.
 
     Examples
     --------
@@ -83,15 +84,18 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     True
     """
     file = path_of(file, "a file of export()")
+    if file.suffix.lower() == ".csv":
+        from fxlive.capture.exporting.csv_text import read_csv
+
+        return read_csv(file)
     try:
         frame = pd.read_parquet(file, engine="pyarrow")
     except FileNotFoundError as error:
         raise CaptureError(f"{file} cannot be read: there is no such file.") from error
     except (OSError, ValueError) as error:
-        if file.suffix.lower() == ".csv":
-            raise CaptureError(f"{file} is not a Parquet file. Read a CSV file with pandas.read_csv.") from error
         raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
     categories = frame.attrs.pop(_CATEGORIES, {})
+    frame.columns = pd.Index(frame.attrs.pop(_COLUMNS, frame.columns))
     for name in frame.columns:
         dtype = frame[name].dtype
         if isinstance(dtype, pd.CategoricalDtype) and dtype.categories.empty:  # pandas gives them the dtype object

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,87 +11,96 @@ import pandas as pd
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
+from fxlive.capture.reading.folder import Folder, first_line
 from fxlive.capture.reading.part_file import PartFile
 from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 from fxlive.core.dtypes import STR
-from fxlive.errors import UnknownOption
+from fxlive.core.names import column_names, sql_names
+from fxlive.errors import CaptureError, UnknownOption
 from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
+Table = Callable[[], pd.DataFrame | str]
+"""Returns the content of a table when a query needs it: a frame, or the text of the view's own query."""
 
-def view_name(channel: str) -> str:
-    """Return the name of a channel in SQL.
-
-    >>> view_name("market-data")
-    'market_data'
-    """
-    return channel.replace("-", "_")
+_LISTS_TABLES = re.compile(r"\bshow\b|\bdescribe\b|information_schema|duckdb_|sqlite_|pg_", re.IGNORECASE)
 
 
 def query(
     sql: str,
-    channels: Mapping[str, tuple[ChannelReader, UndocumentedColumns]],
-    frames: Mapping[str, pd.DataFrame],
-    files: Files,
-    tables: Iterable[str],
+    channels: Mapping[str, Table],
+    others: Mapping[str, Table],
+    *,
+    files: Files | None = None,
+    folders: Sequence[Folder] = (),
 ) -> pd.DataFrame:
-    """Return the result of a query.
+    """Return the result of a query. Only the tables whose names are in its text are made; one that fails, fails alone.
 
     Parameters
     ----------
     sql
         The query.
     channels
-        Recorded channels. Each is a view that scans its Parquet files, so only the rows and columns that the query
-        needs are read.
-    frames
-        Frames, each as a table.
-    files
-        The files of the capture.
-    tables
-        The names of all tables and views, for error messages.
+        The table of each channel, the documented ones first: `sql_names` gives an undocumented channel whose name in
+        SQL is in use another name.
+    others
+        Further tables by their names in SQL.
+    files, folders
+        The files and the captures that views read; None and empty for frames.
 
     Raises
     ------
     CaptureError
-        If DuckDB is not installed.
+        If DuckDB is not installed, or if a table that the query uses cannot be made.
     UnknownOption
         If the text contains no query. Errors in a query are those of DuckDB, with a note that lists the tables.
     """
     with optional_library("duckdb", "duckdb"):
         import duckdb
 
-    folders = next((reader.folders for reader, _ in channels.values()), [])
-    tables = list(tables)
+    names = dict(zip(sql_names(channels, taken=others), channels, strict=True))
+    tables = {name: channels[channel] for name, channel in names.items()} | dict(others)
+    text = str(sql).casefold()
+    if _LISTS_TABLES.search(text):
+        needed = tables
+    else:
+        needed = {name: table for name, table in tables.items() if name.replace('"', '""').casefold() in text}
     try:
-        return retry_while_merging(folders, lambda: _result(duckdb, sql, channels, frames, files), duckdb.Error)
+        return retry_while_merging(folders, lambda: _result(duckdb, sql, needed, files), duckdb.Error, CaptureError)
     except (duckdb.CatalogException, duckdb.ParserException, duckdb.BinderException) as error:
-        error.add_note(f"The tables are: {', '.join(tables)}.")  # DuckDB itself suggests its system tables
-        for name in tables:
-            if "_" in name and name.replace("_", "-") in sql.lower():
-                error.add_note(f"In SQL {name.replace('_', '-')} is {name}.")
+        for note in _notes(text, names, others):
+            error.add_note(note)  # DuckDB itself suggests its system tables
         raise
 
 
-def _result(
-    duckdb: Any,
-    sql: str,
-    channels: Mapping[str, tuple[ChannelReader, UndocumentedColumns]],
-    frames: Mapping[str, pd.DataFrame],
-    files: Files,
-) -> pd.DataFrame:
+def _notes(text: str, channels: Mapping[str, str], others: Iterable[str]) -> list[str]:
+    """Return the names of all tables, and how the channels that the text of a query contains are called in SQL."""
+    shown = [n if n == c.replace("-", "_") else f"{n} (channel {c[:60]!r})" for n, c in channels.items()]
+    notes = [f"The tables are: {', '.join([*shown, *others])}."]
+    dashed = {name: name.replace("_", "-") for name in channels if "_" in name}
+    return notes + [f"In SQL {channel} is {name}." for name, channel in dashed.items() if channel.casefold() in text]
+
+
+def _result(duckdb: Any, sql: str, tables: Mapping[str, Table], files: Files | None) -> pd.DataFrame:
     with duckdb.connect(":memory:") as connection:
         connection.execute("set TimeZone = 'UTC'")
-        if not files.local:
+        connection.execute("set python_enable_replacements = false")  # Python's variables are not tables
+        if files is not None and not files.local:
             connection.register_filesystem(files.storage())
-        views: set[str] = set()
-        for name, (reader, drift) in channels.items():
-            view = view_name(name)
-            if view.lower() not in views:  # names in SQL are case-insensitive
-                views.add(view.lower())
-                connection.execute(f"create view {_identifier(view)} as {_select(reader, drift, files)}")
-        for name, frame in frames.items():
-            connection.register(name, frame)
-        relation = connection.sql(sql)
+        failed = {}
+        for name, table in tables.items():
+            try:
+                _create(connection, name, table())
+            except Exception as error:
+                failed[name] = error
+        try:
+            relation = connection.sql(sql)
+        except duckdb.CatalogException as error:
+            for name, cause in failed.items():
+                if f"Table with name {name} ".casefold() in str(error).casefold():
+                    raise CaptureError(
+                        f"The table {name} could not be made: {first_line(cause)}. Leave it out of the query."
+                    ) from cause
+            raise
         if relation is None and not connection.extract_statements(sql):
             raise UnknownOption("query", sql, ("a SQL query, such as 'select * from trades'",))
         if relation is None:
@@ -102,8 +112,30 @@ def _result(
         return result
 
 
-def _select(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> str:
-    """Return the query of a channel's view."""
+def _create(connection: Any, name: str, content: pd.DataFrame | str) -> None:
+    if isinstance(content, str):
+        connection.execute(f"create view {_identifier(name)} as {content}")
+    else:
+        connection.register(name, content)
+
+
+def frame_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame, with its index as a column, in dtypes and column names that DuckDB reads as intended.
+
+    Categories become text, so that they sort as text, and tuples become lists.
+    """
+    converted = {}
+    for index, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, pd.CategoricalDtype):
+            converted[frame.columns[index]] = frame.iloc[:, index].astype(STR)
+        elif str(dtype) == "object":
+            converted[frame.columns[index]] = frame.iloc[:, index].map(list, na_action="ignore")
+    table = frame.assign(**converted).reset_index()
+    return table.set_axis(column_names(map(str, table.columns)), axis="columns")
+
+
+def view_query(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> str:
+    """Return the query of a channel's view, which scans its files: only the needed rows and columns are read."""
     channel = reader.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
     part_files = reader.part_files()
@@ -111,8 +143,13 @@ def _select(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> 
         empty = schema(channel)
         typed = ", ".join(f"null::{_TYPES.get(str(empty.field(n).type), 'varchar')} as {_identifier(n)}" for n in names)
         return f"select {typed} where false"
+    undocumented = {name: kind.value for name, kind in drift.kinds.items() if name != EXTRA}
+    safe = column_names([*names, EXTRA, *undocumented])[len(names) + 1 :]
     columns = [_identifier(name) for name in names]
-    columns += [_undocumented_column(name, kind.value) for name, kind in drift.kinds.items() if name != EXTRA]
+    columns += [
+        f"{_undocumented_value(name, dtype)} as {_identifier(shown)}"
+        for (name, dtype), shown in zip(undocumented.items(), safe, strict=True)
+    ]
     paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
     until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
     scan = f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
@@ -128,29 +165,28 @@ _TYPES = {
 """The SQL types of Arrow types; all others are text."""
 
 
-def _undocumented_column(name: str, dtype: str) -> str:
+def _undocumented_value(name: str, dtype: str) -> str:
     """Return the expression of an undocumented column. As in a frame, values of another type are only in `extra`.
 
     There is one exception: DuckDB reads an integer of more than 64 bits as a double, so the column contains it.
     """
-    path = _literal("/" + name.replace("~", "~0").replace("/", "~1"))
+    pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+    path = "(" + " || chr(0) || ".join(map(_literal, pointer.split("\0"))) + ")"  # a literal cannot contain NUL
     kind, text = f"json_type({EXTRA}, {path})", f"json_extract_string({EXTRA}, {path})"
     if dtype == "float64":
         exact = f"{kind} in ('BIGINT', 'UBIGINT') and abs({text}::hugeint) <= {MAX_EXACT_INTEGER}"
-        value = f"case when {kind} = 'DOUBLE' or ({exact}) then {text}::double end"
-    elif dtype == "boolean":
-        value = f"case when {kind} = 'BOOLEAN' then {text}::boolean end"
-    else:
-        value = f"case when {kind} = 'VARCHAR' then {text} end"
-    return f"{value} as {_identifier(name)}"
+        return f"case when {kind} = 'DOUBLE' or ({exact}) then {text}::double end"
+    if dtype == "boolean":
+        return f"case when {kind} = 'BOOLEAN' then {text}::boolean end"
+    return f"case when {kind} = 'VARCHAR' then {text} end"
 
 
 def _identifier(name: str) -> str:
-    return '"' + name.replace("\0", "").replace('"', '""') + '"'
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("\0", "").replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _address(part_file: PartFile, files: Files) -> str:

@@ -70,7 +70,8 @@ class Files:
         self.shown = text
         if self.local:
             self.filesystem = fs.LocalFileSystem()
-            self.root = path_of(text).absolute().as_posix()
+            absolute = path_of(text).absolute()
+            self.root = (absolute.resolve() if absolute.name == ".." else absolute).as_posix()  # it names exports
             return
         try:
             from fsspec.core import url_to_fs

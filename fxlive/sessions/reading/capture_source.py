@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -300,12 +301,13 @@ class CaptureSource:
         from fxlive.capture.exporting import sql
 
         self.refresh()
-        channels = {
-            name: (self.recorded(channel), self.undocumented(name, complete=True))
-            for name, channel in self._channels().items()
-        }
-        frames = {"gaps": self.gaps(), "rejected": self.rejected().reset_index()}
-        return sql.query(query, channels, frames, self.files, [*map(sql.view_name, channels), *frames])
+
+        def view(name: str, channel: Channel) -> str:
+            return sql.view_query(self.recorded(channel), self.undocumented(name, complete=True), self.files)
+
+        channels = {name: partial(view, name, channel) for name, channel in self._channels().items()}
+        others = {"gaps": self.gaps, "rejected": lambda: self.rejected().reset_index()}
+        return sql.query(query, channels, others, files=self.files, folders=self.folders)
 
     # About frames.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from fxlive.analytics.unconfirmed import unconfirmed_attrs
-from fxlive.core.dtypes import STR
 from fxlive.errors import SubscriptionError
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.selection import select
@@ -55,14 +55,14 @@ class LiveSource:
         return self._pipeline.store.rejected_frame()
 
     def sql(self, query: str) -> pd.DataFrame:
-        from fxlive.capture.exporting.sql import query as run
-        from fxlive.capture.exporting.sql import view_name
-        from fxlive.capture.reading.files import Files
+        from fxlive.capture.exporting import sql
 
-        frames = {view_name(channel): frame for channel, frame in self.snapshot().items()}
-        frames |= {"gaps": self.gaps().set_index("start"), "rejected": self.rejected()}
-        mentioned = {name: _sql_table(frame) for name, frame in frames.items() if name.lower() in str(query).lower()}
-        return run(query, {}, mentioned, Files("."), frames)
+        channels = {name: partial(sql.frame_table, frame) for name, frame in self.snapshot().items()}
+        others = {
+            "gaps": lambda: sql.frame_table(self.gaps().set_index("start")),
+            "rejected": lambda: sql.frame_table(self.rejected()),
+        }
+        return sql.query(query, channels, others)
 
     def attrs(self, channel: str, frame: pd.DataFrame) -> dict[Hashable, Any]:
         attrs: dict[Hashable, Any] = {"state": self._pipeline.state, "stale": self._pipeline.stale(channel)}
@@ -83,14 +83,3 @@ class LiveSource:
 
     def has_evicted(self, channel: str) -> bool:
         return self._pipeline.store.tables[channel].first > 0
-
-
-def _sql_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame in dtypes that DuckDB reads as intended: categories sort as text, tuples become lists."""
-    converted: dict[str, Any] = {}
-    for column, dtype in frame.dtypes.items():
-        if isinstance(dtype, pd.CategoricalDtype):
-            converted[str(column)] = frame[column].astype(STR)
-        elif str(dtype) == "object":
-            converted[str(column)] = frame[column].map(list, na_action="ignore")
-    return frame.assign(**converted).reset_index()

@@ -144,9 +144,9 @@ function time(ms) {
   return new Date(ms).toISOString().replace("T", " ").replace("Z", "");
 }
 
-// An apostrophe before a text that a spreadsheet would take for a formula.
+// An apostrophe before a text that a spreadsheet would take for a formula, as in CSV files (csv_text.py).
 export function harmless(text) {
-  return /^(\s*[=+\-@＝＋－＠]|[\t\r\n])/.test(text) ? `'${text}` : text;
+  return /^'*([\s\0\x85]*[=+\-@＝＋－＠]|[\t\r\n])/.test(text) ? `'${text}` : text;
 }
 
 // Lines of cells as tab-separated text, which every spreadsheet accepts.
