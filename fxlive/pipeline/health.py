@@ -30,6 +30,8 @@ class Health:
     - `callback_errors`, `callback_error`: the number of exceptions that callbacks and alerts raised, and a text with
       the last of them.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
+    - `duplicates`: the messages dropped because the same id had come before with the same content. `reused_ids`: the
+      messages kept although their id had come before, because their content differs.
     - `channels`: one row per channel.
     """
 
@@ -51,6 +53,7 @@ class Health:
     stale: tuple[str, ...]
     drift: Mapping[str, Mapping[str, str]]
     channels: pd.DataFrame = field(compare=False)
+    reused_ids: int = 0
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
@@ -91,6 +94,7 @@ def health_of(pipeline: Pipeline) -> Health:
         stale=tuple(name for name in counters if pipeline.stale(name)),
         drift=pipeline.store.drift(),
         channels=channels,
+        reused_ids=int(channels["reused_ids"].sum()),
     )
 
 
@@ -114,6 +118,7 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,
+        "reused_ids": counters.reused_ids,
         "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
         "age_s": float("nan") if age_s is None else age_s,
         "stale": pipeline.stale(name),

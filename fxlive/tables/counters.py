@@ -15,10 +15,14 @@ _RATE_SECONDS = 10
 
 @dataclass
 class Counters:
-    """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds)."""
+    """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds).
+
+    `reused_ids` counts the messages with an id that another message had, and with other content.
+    """
 
     messages: int = 0
     duplicates: int = 0
+    reused_ids: int = 0
     last_received_at: int | None = None
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _first_received_at: int | None = None
