@@ -32,6 +32,8 @@ class Health:
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
     - `duplicates`: the messages dropped because the same id had come before with the same content. `reused_ids`: the
       messages kept although their id had come before, because their content differs.
+    - `time_outliers`: the messages kept whose timestamp is far ahead of the channel's others. They are left out of
+      `latest`, `last=`, bars and charts.
     - `channels`: one row per channel.
     """
 
@@ -54,6 +56,7 @@ class Health:
     drift: Mapping[str, Mapping[str, str]]
     channels: pd.DataFrame = field(compare=False)
     reused_ids: int = 0
+    time_outliers: int = 0
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
@@ -95,6 +98,7 @@ def health_of(pipeline: Pipeline) -> Health:
         drift=pipeline.store.drift(),
         channels=channels,
         reused_ids=int(channels["reused_ids"].sum()),
+        time_outliers=int(channels["time_outliers"].sum()),
     )
 
 
@@ -119,6 +123,7 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,
         "reused_ids": counters.reused_ids,
+        "time_outliers": pipeline.store.tables[name].outliers if name in pipeline.store.tables else 0,
         "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
         "age_s": float("nan") if age_s is None else age_s,
         "stale": pipeline.stale(name),
