@@ -47,7 +47,8 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
 
 def _codes(keys: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return a number for each row, equal for equal keys."""
-    return keys.groupby(list(keys), observed=True, sort=False, dropna=False).ngroup().to_numpy(np.int64)
+    codes: npt.NDArray[np.int64] = keys.groupby(list(keys), observed=True, sort=False, dropna=False).ngroup().to_numpy()
+    return codes.astype(np.int64, copy=False)
 
 
 def _rank(stamps: Micros, keys: npt.NDArray[np.int64], outlier: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
