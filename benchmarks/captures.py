@@ -20,7 +20,7 @@ from benchmarks.report import Figure
 from benchmarks.socket_rate import flood_server, time_session
 from fxlive.capture.format import layout
 from fxlive.capture.writing.recorder import Recorder
-from fxlive.pipeline.duplicates import RecentIds
+from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -63,13 +63,13 @@ def _tight_loop() -> list[Figure]:
 
 def _time_feed(raw: list[bytes], folder: str | None) -> tuple[float, float]:
     """Decode and store all messages like the pipeline; return the seconds and the feed thread's processor time."""
-    store, seen = Store(), RecentIds()
+    store, recent = Store(), RecentMessages()
     recorder = None if folder is None else Recorder(folder, name="bench", url="memory:", store=store)
     start, thread_start = time.perf_counter(), time.thread_time()
     for first in range(0, len(raw), BATCH):
         batch = decode(raw[first : first + BATCH], time.time_ns() // 1000, first)
         for rows in batch.rows.values():
-            seen.duplicates(rows.values["id"])
+            recent.find(rows)
         store.add(batch)
         if recorder is not None:
             recorder.put(batch)

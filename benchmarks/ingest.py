@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.data import messages
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import RecentIds
+from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -47,11 +47,11 @@ def measure() -> list[Figure]:
 
 
 def _fxlive(raw: list[bytes], batch: int = BATCH) -> pd.DataFrame:
-    store, seen = Store(), RecentIds()
+    store, recent = Store(), RecentMessages()
     for start in range(0, len(raw), batch):
         decoded = decode(raw[start : start + batch], 0, start)
         for rows in decoded.rows.values():
-            assert not seen.duplicates(rows.values["id"])
+            assert recent.find(rows) == ([], 0)
         store.add(decoded)
     frame = store.tables["market-data"].frame()
     assert len(frame) == len(raw)

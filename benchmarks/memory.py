@@ -11,7 +11,7 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import run_in_process
 from benchmarks.report import Figure
-from fxlive.pipeline.duplicates import RecentIds
+from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -34,19 +34,19 @@ def _window(count: int) -> tuple[float, float]:
     """Return the bytes per row of a window at the end of `count` messages, and the highest value meanwhile."""
     raw = messages(50_000)
     process = psutil.Process()
-    _store(Store(), RecentIds(), raw, 0, 50_000)  # so that modules and caches do not count as the window's memory
+    _store(Store(), RecentMessages(), raw, 0, 50_000)  # so that modules and caches do not count as the window's memory
     gc.collect()
     before = process.memory_info().rss
-    store, seen, highest = Store(max_rows=ROWS), RecentIds(), 0
+    store, recent, highest = Store(max_rows=ROWS), RecentMessages(), 0
     for start in range(0, count, 50_000):
-        _store(store, seen, raw, start, 50_000)
+        _store(store, recent, raw, start, 50_000)
         store.tables["market-data"].frame()
         highest = max(highest, process.memory_info().rss)
     assert len(store.tables["market-data"]) == min(count, ROWS)
     return (process.memory_info().rss - before) / ROWS, (highest - before) / ROWS
 
 
-def _store(store: Store, seen: RecentIds, raw: list[bytes], start: int, count: int) -> None:
+def _store(store: Store, recent: RecentMessages, raw: list[bytes], start: int, count: int) -> None:
     """Decode messages in batches, with new ids from `start` on, and add them to the store."""
     for first in range(0, count, BATCH):
         batch = [
@@ -54,7 +54,7 @@ def _store(store: Store, seen: RecentIds, raw: list[bytes], start: int, count: i
             for number, message in enumerate(raw[first : first + BATCH])
         ]
         decoded = decode(batch, 0, start + first)
-        seen.duplicates(decoded.rows["market-data"].values["id"])
+        recent.find(decoded.rows["market-data"])
         store.add(decoded)
 
 

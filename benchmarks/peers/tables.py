@@ -25,7 +25,7 @@ import psutil
 from benchmarks.data import messages
 from benchmarks.isolate import run_in_process
 from benchmarks.report import Comparison
-from fxlive.pipeline.duplicates import RecentIds
+from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 
@@ -77,13 +77,13 @@ class Fxlive:
     """The steps that a session performs with a read, from its bytes on."""
 
     def __init__(self) -> None:
-        self._store, self._seen, self._count = Store(max_rows=WINDOW), RecentIds(), 0
+        self._store, self._recent, self._count = Store(max_rows=WINDOW), RecentMessages(), 0
 
     def add(self, read: list[bytes]) -> None:
         """Decode, validate, check for duplicates, store."""
         batch = decode(read, 0, self._count)
         self._count += len(read)
-        assert not self._seen.duplicates(batch.rows["market-data"].values["id"])
+        assert self._recent.find(batch.rows["market-data"]) == ([], 0)
         self._store.add(batch)
 
     def frame(self) -> pd.DataFrame:

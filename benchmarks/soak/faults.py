@@ -30,10 +30,11 @@ from benchmarks.soak.outcome import (
     wait_for_end,
 )
 from fxlive.core.background import background_loop
-from fxlive.pipeline.duplicates import REMEMBERED_IDS, RecentIds
+from fxlive.pipeline.duplicates import REMEMBERED, RecentMessages
 from fxlive.simulator import DEFAULT_SECRET, make_token
 from fxlive.simulator.serving.server import Simulator
 from fxlive.wire.channels import CHANNELS
+from fxlive.wire.protocol import decode
 
 # A minute for the platform's limit of ten connections, then two attempts: the longest wait with jitter, and a timeout.
 OUTAGE_BOUND_S = 60.0 + 2 * (16.0 * 1.2 + 10.0)
@@ -174,6 +175,12 @@ class Ledger:
             del order[next(iter(order))]
 
 
+def _numbered_messages() -> list[bytes]:
+    """Return as many messages as a channel remembers, each with its own id."""
+    envelope = b'{"type":"numbered","channel":"numbered","data":{},"timestamp":"2024-01-01T00:00:00Z","id":"old %d"}'
+    return [envelope % number for number in range(REMEMBERED)]
+
+
 def random_faults(minutes: float, seed: int) -> Outcome:
     """Keep one session open while the platform applies random faults."""
     outcome = Outcome()
@@ -187,8 +194,8 @@ def random_faults(minutes: float, seed: int) -> Outcome:
             name="soak",
         )
         for name in CHANNELS:  # full from the start, because their growth during the run would look like a leak
-            session._pipeline._recent_ids[name] = seen = RecentIds()
-            seen.duplicates([f"{name} {number}" for number in range(REMEMBERED_IDS)])
+            session._pipeline._recent[name] = recent = RecentMessages()
+            recent.find(decode(_numbered_messages(), 0).rows["numbered"])
         ledger = Ledger(session)
         handle = session.on("trades", lambda trade: None)
         session.open()

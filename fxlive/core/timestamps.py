@@ -45,7 +45,7 @@ def parse_time(text: str) -> int:
     Raises
     ------
     ValueError
-        If `text` is not an ISO 8601 date and time.
+        If `text` is not an ISO 8601 date and time, or is outside the years 1 to 9999 in UTC.
 
     >>> parse_time("1970-01-01T00:00:01.500Z"), parse_time("1970-01-01T01:00:00+01:00")
     (1500000, 0)
@@ -53,7 +53,10 @@ def parse_time(text: str) -> int:
     time = datetime.fromisoformat(text[:-1] + "Z" if text.endswith("z") else text)
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    since = time - _EPOCH
+    try:
+        since = time.astimezone(UTC) - _EPOCH
+    except OverflowError:
+        raise ValueError(f"outside the years 1 to 9999 in UTC: {text!r}") from None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

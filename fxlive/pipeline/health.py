@@ -33,6 +33,10 @@ class Health:
     - `unreadable`: the number of values that could not be read, by channel and column. They are missing in their rows;
       their text is in the column `extra`.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
+    - `duplicates`: the messages dropped because the same id had come before with the same content. `reused_ids`: the
+      messages kept although their id had come before, because their content differs.
+    - `time_outliers`: the messages kept whose timestamp is far ahead of the channel's others. They are left out of
+      `latest`, `last=`, bars and charts.
     - `unknown_statuses`: the statuses of trades and orders that are neither known as open nor as closed, and how often
       each has come, by channel. Nothing is concluded from them: such an order, and the position of such a trade, stay
       in `latest`.
@@ -61,6 +65,8 @@ class Health:
     heartbeats: int
     unreadable: Mapping[str, Mapping[str, int]]
     channels: pd.DataFrame = field(compare=False)
+    reused_ids: int = 0
+    time_outliers: int = 0
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
@@ -104,6 +110,8 @@ def health_of(pipeline: Pipeline) -> Health:
         heartbeats=pipeline.store.heartbeats,
         unreadable=pipeline.store.unreadable(),
         channels=channels,
+        reused_ids=int(channels["reused_ids"].sum()),
+        time_outliers=int(channels["time_outliers"].sum()),
     )
 
 
@@ -132,6 +140,8 @@ def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str,
         "messages": counters.messages,
         "rate_per_s": counters.rate(pipeline.now_us()),
         "duplicates": counters.duplicates,
+        "reused_ids": counters.reused_ids,
+        "time_outliers": 0 if table is None else table.outliers,
         "unreadable": sum(unreadable.values()),
         "last_received_at": pd.NaT if last is None else pd.Timestamp(last, unit="us", tz="UTC"),
         "age_s": float("nan") if age_s is None else age_s,

@@ -15,7 +15,7 @@ from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
 from fxlive.pipeline.callbacks import ErrorCounter, Handle
-from fxlive.pipeline.duplicates import RecentIds
+from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.pipeline.mailbox import Mailbox
 from fxlive.pipeline.streams import Stream
 from fxlive.tables.counters import Counters
@@ -80,7 +80,7 @@ class Pipeline:
         self._reconnect_when_stale = reconnect_when_stale
         self._connected_at: int | None = None
         self._silent_s: dict[str, float] = {}
-        self._recent_ids: dict[str, RecentIds] = {}
+        self._recent: dict[str, RecentMessages] = {}
         self._mailboxes: tuple[Mailbox, ...] = ()
         self._handles: tuple[Handle, ...] = ()
         self.callback_errors = ErrorCounter()
@@ -194,15 +194,20 @@ class Pipeline:
         self._notify()
 
     def _without_duplicates(self, name: str, rows: Rows, batch: Batch) -> Rows:
-        recent_ids = self._recent_ids.get(name)
-        if recent_ids is None:
-            if len(self._recent_ids) >= MAX_CHANNELS:  # the store rejects further channels, too
+        recent = self._recent.get(name)
+        if recent is None:
+            if len(self._recent) >= MAX_CHANNELS:  # the store rejects further channels, too
                 return rows
-            recent_ids = self._recent_ids[name] = RecentIds()
-        duplicates = set(recent_ids.duplicates(rows.values["id"]))
-        if not duplicates:
+            recent = self._recent[name] = RecentMessages()
+        found, reused_ids = recent.find(rows)
+        if not found and not reused_ids:
             return rows
-        self.store.counters.setdefault(name, Counters()).duplicates += len(duplicates)
+        counters = self.store.counters.setdefault(name, Counters())
+        counters.duplicates += len(found)
+        counters.reused_ids += reused_ids
+        if not found:
+            return rows
+        duplicates = set(found)
         confirmed = self.store.confirm(rows.take(sorted(duplicates)))
         if confirmed:
             batch.confirmed[name] = confirmed
@@ -253,7 +258,7 @@ class Pipeline:
     def rewound(self, at: int) -> None:
         """Clear all tables: the feed goes on from another moment."""
         self.store.clear()
-        self._recent_ids.clear()
+        self._recent.clear()
         self._silent_s.clear()
         self._connected_at = at
         self._set_state("connected")

@@ -21,12 +21,13 @@ _FURTHER = "(further values)"
 class Counters:
     """The number of messages and duplicates of one channel, their time of receipt and latency (microseconds).
 
-    `unknown_statuses` counts the statuses of trades and orders that are neither known as open nor as closed, up to 100
-    different ones.
+    `reused_ids` counts the messages with an id that another message had, and with other content. `unknown_statuses`
+    counts the statuses of trades and orders that are neither known as open nor as closed, up to 100 different ones.
     """
 
     messages: int = 0
     duplicates: int = 0
+    reused_ids: int = 0
     last_received_at: int | None = None
     unknown_statuses: dict[str, int] = field(default_factory=dict)
     latencies: deque[int] = field(default_factory=lambda: deque(maxlen=_LATENCIES))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
 from fxlive.tables.base_buffer import Buffer
 from fxlive.tables.kept_rows import KeptRows
 from fxlive.wire.batch import Rows
@@ -23,7 +24,7 @@ MAX_ENDED = 10_000
 MAX_REMOVED = 10_000
 """The most removed keys that `moves` can list. A reader further behind gets all keys."""
 
-_LONG_AGO = int(np.iinfo(np.int64).min)
+_LOOK_BACK = 1_000  # after a correction of the time, older rows of a key are searched among so many
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ class Moves:
 class LatestRows:
     """The newest row of each key of a channel; of rows with equal timestamps the last.
 
+    A row later than the end of the channel's time (`Progress.end`) is an outlier. It gives way to any other row of its
+    key, and replaces such a row only if the key's next rows are outliers, too, or when the end has reached it.
+
     The row of an open position or working order is kept when it leaves the window, until it ends. A row older than the
     end of its key does not reopen it.
 
@@ -79,24 +83,57 @@ class LatestRows:
         self.changes = 0
         """Grows with each change that is not a new row: a removal, a confirmation, the begin of a gap."""
         self._ended_at: OrderedDict[Any, int] = OrderedDict()  # removed keys, and the timestamp of their end
+        self._waiting: dict[Any, tuple[int, int]] = {}  # outliers in a row of a key: how many, and the newest row
+        self._end = LONG_AGO
         self._removed: deque[Any] = deque(maxlen=MAX_REMOVED)  # the keys removed last
         self._removals = 0  # the number of removals so far
 
     # Writing.
 
-    def add(self, rows: Rows, start: int, newest_timestamp: int) -> None:
-        """Add rows, which the columns hold from row `start` on, given the newest timestamp of the rows before them."""
+    def add(
+        self,
+        rows: Rows,
+        start: int,
+        outlier: npt.NDArray[np.bool_],
+        former_end: int,
+        end: int,
+        *,
+        revised_from: int | None = None,
+    ) -> None:
+        """Add rows, which the columns hold from row `start` on.
+
+        Parameters
+        ----------
+        rows, start
+            The rows, and the number of the first.
+        outlier
+            Which of them are outliers.
+        former_end, end
+            The end of the channel's time before and after these rows.
+        revised_from
+            The first row of the window, if rows that were trusted have become outliers or the other way round.
+        """
+        self._end = end
         stamps, numbers = rows.timestamp, range(start, start + len(rows))
-        in_order = stamps[0] >= newest_timestamp and (len(rows) == 1 or bool((stamps[1:] >= stamps[:-1]).all()))
+        in_order = stamps[0] >= former_end and (len(rows) == 1 or bool((stamps[1:] >= stamps[:-1]).all()))
+        in_order = in_order and revised_from is None and not self._waiting and not outlier.any()
         if in_order:
             newest = dict(zip(self._keys(rows), numbers, strict=True))
         else:  # some rows are late: the newest of each key counts, of equal timestamps the last
+            chosen = {} if revised_from is None else self._revise(max(revised_from, start - _LOOK_BACK), start)
             keys = list(self._keys(rows))
-            newest = {keys[i]: numbers[i] for i in np.argsort(stamps, kind="stable").tolist()}
-            late = [key for key, row in newest.items() if stamps[row - start] < self._timestamp_of(key)]
-            for key in late:
-                del newest[key]
-            self.confirm(late)
+            trusted = np.flatnonzero(~outlier)
+            trusted = trusted[np.argsort(stamps[trusted], kind="stable")].tolist()
+            newest = {keys[i]: numbers[i] for i in trusted}
+            newest = {key: row for key, row in newest.items() if stamps[row - start] >= self._timestamp_of(key)}
+            last = {keys[i]: i for i in sorted(trusted)} if self._waiting or len(trusted) < len(rows) else {}
+            for key in self._waiting.keys() & last.keys():
+                del self._waiting[key]
+            if len(trusted) < len(rows):
+                others = np.flatnonzero(outlier).tolist()
+                newest |= self._outliers([(keys[i], numbers[i]) for i in others if i > last.get(keys[i], -1)], newest)
+            newest = chosen | newest
+            self.confirm(key for key in keys if key not in newest)
         if not in_order or len(newest) < len(rows):  # a repeated key is at the place of its first row
             newest = dict(sorted(newest.items(), key=itemgetter(1)))
         for key, row in newest.items():
@@ -110,9 +147,58 @@ class LatestRows:
                 if self._ended(row):
                     self._record_end(key, self._row.pop(key))
                     self._record_removal(key)
+        if revised_from is not None:
+            self._row = dict(sorted(self._row.items(), key=itemgetter(1)))
+            self._removals += MAX_REMOVED + 1  # every reader starts again
+            self.changes += 1
+
+    def _outliers(self, rows: list[tuple[Any, int]], newest: Mapping[Any, int]) -> dict[Any, int]:
+        """Return the newest rows of keys that have only outliers, or several of them in a row."""
+        followed: dict[Any, int] = {}
+        for key, row in rows:
+            stamp = self._columns["timestamp"].raw(row)
+            current = followed.get(key, self._row.get(key))
+            only_outliers = key not in newest and self._timestamp_of(key) == LONG_AGO
+            if only_outliers and (current is None or stamp >= self._columns["timestamp"].raw(current)):
+                followed[key] = row
+            elif not only_outliers:
+                count, best = self._waiting.get(key, (0, row))
+                best = row if stamp >= self._columns["timestamp"].raw(best) else best
+                self._waiting[key] = (count + 1, best)
+                if count + 1 >= CONFIRMATIONS:
+                    followed[key] = best
+        for key in followed:
+            self._waiting.pop(key, None)
+        return followed
+
+    def _revise(self, first: int, stop: int) -> dict[Any, int]:
+        """Choose the newest row of a key again where the former choice is an outlier now, or an outlier is none now."""
+        stamp_of = self._columns["timestamp"].raw
+        chosen: dict[Any, int] = {}
+        for key, (_, row) in tuple(self._waiting.items()):
+            if self._end - NEAR_US <= stamp_of(row) <= self._end:
+                del self._waiting[key]
+                if stamp_of(row) >= self._timestamp_of(key):
+                    chosen[key] = row
+        ahead = {key for key, row in self._row.items() if stamp_of(row) > self._end}
+        for row in reversed(range(first, stop)) if ahead else ():
+            key = self._key_at(row)
+            stamp = stamp_of(row)
+            if stamp <= self._end and key in ahead and (key not in chosen or stamp > stamp_of(chosen[key])):
+                chosen[key] = row
+        self._row |= chosen
+        return chosen
+
+    def _key_at(self, row: int) -> Any:
+        if self._channel.single:
+            return None
+        values = tuple(self._columns[name].raw(row) for name in self._channel.key)
+        return values if len(values) > 1 else values[0]
 
     def evict_before(self, first: int) -> None:
         """Remove the keys whose row is before row `first`; keep the values of those that have not ended."""
+        if self._waiting:
+            self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting[1] >= first}
         kept: dict[Any, int] = {}
         while self._row:
             key = next(iter(self._row))
@@ -133,6 +219,7 @@ class LatestRows:
     def remove(self, key: Any) -> None:
         """Remove a key that has ended without a row that says so."""
         self._row.pop(key, None)
+        self._waiting.pop(key, None)
         self.kept.remove(key)
         self._record_removal(key)
 
@@ -152,17 +239,21 @@ class LatestRows:
 
     def clear(self) -> None:
         """Remove all keys."""
-        for keys in (self._row, self.kept, self._ended_at, self._confirmed):
+        for keys in (self._row, self._waiting, self.kept, self._ended_at, self._confirmed):
             keys.clear()
         self._confirmed_from = 0
         self._removals += MAX_REMOVED + 1  # more than are remembered, so that every reader starts again
 
     def _timestamp_of(self, key: Any) -> int:
-        """Return the timestamp of a key's newest row or of its end; the smallest integer for an unknown key."""
+        """Return the timestamp of a key's newest row or of its end; `LONG_AGO` if it is unknown or an outlier."""
         row = self._row.get(key)
         if row is not None:
-            return int(self._columns["timestamp"].raw(row))
-        return int(self.kept.value(key, "timestamp")) if key in self.kept else self._ended_at.get(key, _LONG_AGO)
+            stamp = int(self._columns["timestamp"].raw(row))
+        elif key in self.kept:
+            stamp = int(self.kept.value(key, "timestamp"))
+        else:
+            stamp = self._ended_at.get(key, LONG_AGO)
+        return LONG_AGO if stamp > self._end else stamp
 
     def _record_end(self, key: Any, row: int) -> None:
         self._ended_at.pop(key, None)

@@ -46,6 +46,7 @@ def select(
     until: Any = None,
     where: Mapping[str, Any] | None = None,
     options: Sequence[str] = ("last", "since", "until"),
+    end_us: int | None = None,
 ) -> pd.DataFrame:
     """Return the rows of a frame that match all conditions, in their order.
 
@@ -57,13 +58,15 @@ def select(
         The name of the channel in errors.
     last
         A number of rows: return the last ones of those that match the other conditions. Or a duration such as "5min":
-        return those of the last five minutes before the newest `timestamp` among them.
+        return those of the last five minutes up to the newest `timestamp` among them.
     since, until
         The first and the last timestamp, both included; UTC unless they have a zone.
     where
         Values by column, as `comparison_values` accepts them.
     options
         The user's keywords that are not columns, for errors.
+    end_us
+        The end of the channel's time in microseconds (see `Progress`). With a duration, `last` leaves later rows out.
 
     Raises
     ------
@@ -95,7 +98,9 @@ def select(
     if isinstance(span, int):
         return last_rows(frame, span)
     if span is not None and len(frame):
-        return frame[np.asarray(stamps >= stamps.max() - span)]
+        trusted = stamps if end_us is None else stamps[stamps <= pd.Timestamp(end_us, unit="us", tz="UTC")]
+        newest = trusted.max() if len(trusted) else stamps.max()
+        return frame[np.asarray((stamps >= newest - span) & (stamps <= newest))]
     return frame
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fxlive.core.progress import LONG_AGO, Progress
 from fxlive.tables.base_buffer import Buffer
 from fxlive.tables.buffers import CategoryBuffer, FixedSizeBuffer, new_buffer
 from fxlive.tables.copy_on_write import share_columns
@@ -27,8 +28,6 @@ from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import UndocumentedColumns
-
-_LONG_AGO = int(np.iinfo(np.int64).min)
 
 
 class RollingTable:
@@ -69,11 +68,10 @@ class RollingTable:
         self._undocumented = UndocumentedColumns(channel)
         self._max_rows = max_rows
         self._window_us = window_us
-        self._newest_timestamp = _LONG_AGO
-        self._gap_until_us = _LONG_AGO
-        self._open_rows: tuple[tuple[int, ...], pd.DataFrame] | None = (
-            None  # `latest` of positions or orders, and its state
-        )
+        self._progress = Progress()
+        self._gap_until_us = LONG_AGO
+        self._open_rows: tuple[tuple[int, ...], pd.DataFrame] | None = None
+        """`latest` of positions or orders, and the state it was made of."""
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
         self._columns: dict[str, Buffer] = {}
@@ -120,12 +118,23 @@ class RollingTable:
                 raise
             start, self.stop = self.stop, self.stop + len(rows)
             if len(rows):
-                if self.channel.key:
-                    self._latest.add(rows, start, self._newest_timestamp)
-                self._newest_timestamp = max(self._newest_timestamp, int(rows.timestamp.max()))
+                self._follow_time(rows, start)
                 if int(rows.received_at[-1]) <= self._gap_until_us:
                     self._latest.begin_gap(self.stop)
             self._evict()
+
+    def _follow_time(self, rows: Rows, start: int) -> None:
+        progress = self._progress
+        former_end, former_revisions, former_count = progress.end, progress.revisions, progress.count
+        progress.add(rows.timestamp, rows.received_at)
+        outlier = rows.timestamp > progress.end
+        outlier[[number - former_count for number in progress.contradicted if number >= former_count]] = True
+        progress.contradicted.clear()
+        revised = progress.revisions != former_revisions
+        self.clearings += revised  # readers that left out outliers begin again
+        if self.channel.key:
+            first = self.first if revised else None
+            self._latest.add(rows, start, outlier, former_end, progress.end, revised_from=first)
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
@@ -165,21 +174,29 @@ class RollingTable:
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
-            first = self._first_since(first, self._newest_timestamp - self._window_us)
+            first = self._first_since(first, self._progress.settled - self._window_us)
         if first == self.first:
             return
         self._latest.evict_before(first)
         self.first = first
 
     def _first_since(self, first: int, cutoff: int) -> int:
-        """Return the number of the first row from `first` on whose timestamp is not before `cutoff`."""
-        column = self._columns["timestamp"]
-        while first < self.stop:
-            stamps = column.view(first, min(first + 1024, self.stop)).asi8
-            in_window = stamps >= cutoff
+        """Return the number of the first row from `first` on whose timestamp is not before `cutoff`.
+
+        Outliers leave the window with the row before which they arrived.
+        """
+        column, end = self._columns["timestamp"], self._progress.end
+        if first < self.stop and cutoff <= column.raw(first) <= end:
+            return first
+        for start in range(first, self.stop, 1024):
+            stamps = column.view(start, min(start + 1024, self.stop)).asi8
+            trusted = stamps <= end
+            in_window = trusted & (stamps >= cutoff)
+            before = np.flatnonzero(trusted[: in_window.argmax()] if in_window.any() else trusted)
+            if len(before):
+                first = start + int(before[-1]) + 1
             if in_window.any():
-                return first + int(in_window.argmax())
-            first += len(stamps)
+                break
         return first
 
     def expect(self, drift: Mapping[str, str]) -> None:
@@ -192,7 +209,8 @@ class RollingTable:
         """Remove all rows. Row numbers continue."""
         with self._lock:
             self.first = self.stop
-            self._newest_timestamp = self._gap_until_us = _LONG_AGO
+            self._progress = Progress()
+            self._gap_until_us = LONG_AGO
             self._latest.clear()
             self._undocumented.unreadable.clear()
             self.clearings += 1
@@ -207,7 +225,7 @@ class RollingTable:
         if self.channel.ends is not None:
             with self._lock:
                 self._latest.begin_gap(self.stop)
-                self._gap_until_us = _LONG_AGO if until_us is None else until_us
+                self._gap_until_us = LONG_AGO if until_us is None else until_us
 
     def confirm(self, keys: Iterable[Any], received_at: int) -> list[Any]:
         """Confirm positions or orders without a new row; return those that were not confirmed before."""
@@ -274,6 +292,16 @@ class RollingTable:
         if not isinstance(buffer, CategoryBuffer):
             return str(value)
         return None if value < 0 else buffer.vocabulary.names[value]
+
+    @property
+    def end(self) -> int:
+        """The newest timestamp that the stream supports, in microseconds (see `Progress`). Later rows are outliers."""
+        return self._progress.end
+
+    @property
+    def outliers(self) -> int:
+        """How many rows have, or had, a timestamp that the stream does not support."""
+        return self._progress.outliers
 
     def columns_of(self, *kinds: Kind) -> list[str]:
         """Return the names of the columns of these kinds."""

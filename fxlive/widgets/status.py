@@ -140,6 +140,7 @@ class StatusBar(LiveWidget):
             "gap": self._last_gap(now),
             "rejected": store.rejections,
             "duplicates": sum(counted.duplicates for _, counted in counters),
+            "reused_ids": sum(counted.reused_ids for _, counted in counters),
             "dropped": pipeline.dropped,
             "callback_errors": pipeline.callback_errors.count,
             "stale": [name for name, _ in counters if pipeline.stale(name)],

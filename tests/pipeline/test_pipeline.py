@@ -13,14 +13,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from websockets.sync.server import ServerConnection
 
 import fxlive
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.duplicates import RecentIds
 from fxlive.pipeline.health import health_of, latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.simulator.fixture import SimulatorFactory
@@ -79,25 +76,7 @@ def iso(micros: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)).isoformat()
 
 
-# Duplicates
-
-
-@given(
-    st.lists(st.lists(st.one_of(st.none(), st.just(""), st.integers(0, 12).map(str)), max_size=8), max_size=20),
-    st.integers(1, 6),
-)
-def test_an_id_is_a_duplicate_while_it_is_among_the_last_ones(batches: list[list[str | None]], size: int) -> None:
-    recent_ids, model = RecentIds(size), []  # type: ignore[var-annotated]
-    for batch in batches:
-        expected = []
-        for position, name in enumerate(batch):
-            if not name:
-                continue
-            if name in model:
-                expected.append(position)
-            else:
-                model = [*model, name][-size:]
-        assert recent_ids.duplicates(batch) == expected
+# Duplicates (more of them in test_duplicates.py)
 
 
 def test_duplicates_are_dropped_within_and_across_batches_and_messages_without_id_are_kept(
@@ -109,6 +88,22 @@ def test_duplicates_are_dropped_within_and_across_batches_and_messages_without_i
     assert bench.store.tables["market-data"].frame()["bid"].tolist() == [1.0, 2.0, 3.0, 7.0, 7.0]
     assert bench.health.duplicates == 2
     assert bench.health.channels.loc["market-data", "duplicates"] == 2
+
+
+def test_ids_that_begin_again_after_a_reconnect_are_rows_and_health_counts_them(bench: Bench) -> None:
+    def quotes(first_bid: int) -> list[str]:
+        messages = [json.loads(quote(first_bid + number)) for number in range(1000)]
+        return [json.dumps({**message, "id": f"msg_{number}"}) for number, message in enumerate(messages)]
+
+    bench.send(*quotes(0))
+    bench.do(bench.pipeline.lost, bench.now, "restart of the platform")
+    bench.do(bench.pipeline.connected, bench.now)
+    bench.send(*quotes(5000))
+    bench.send(*quotes(5000))
+    table = bench.store.tables["market-data"]
+    assert (len(table), table.latest()["bid"].tolist()) == (2000, [5999.0])
+    assert (bench.health.reused_ids, bench.health.duplicates, bench.health.rejected) == (1000, 1000, 0)
+    assert bench.health.channels.loc["market-data", "reused_ids"] == 1000
 
 
 def test_the_same_id_on_two_channels_is_two_messages(bench: Bench) -> None:

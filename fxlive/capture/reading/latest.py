@@ -13,7 +13,8 @@ from fxlive.capture.format.layout import CONFIRMED
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
-from fxlive.capture.reading.rows import ChannelReader
+from fxlive.capture.reading.rows import ChannelReader, followed
+from fxlive.core.progress import CONFIRMATIONS, Micros
 from fxlive.tables.closings import Closings
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, Channel
@@ -24,6 +25,8 @@ from fxlive.wire.undocumented import UndocumentedColumns
 def newest_rows(rows: Any, channel: Channel) -> Any:
     """Return the indices of each key's newest row: the one with the latest `timestamp`, of equal ones the last.
 
+    Outliers (rows after the end of the channel's time) give way to other rows, as in `tables.latest.LatestRows`.
+
     Parameters
     ----------
     rows
@@ -32,13 +35,36 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
         The channel of the rows.
     """
     stamps = rows.column("timestamp").to_numpy().astype(np.int64)
-    order = np.arange(len(rows))
-    if len(stamps) and (stamps[1:] < stamps[:-1]).any():
+    progress = followed(rows)
+    outlier = stamps > progress.end
+    outlier[progress.contradicted] = True
+    keys = None if channel.single else _keys(rows, channel)
+    if outlier.any():
+        order = _rank(stamps, np.zeros(len(rows), np.int64) if keys is None else _codes(keys), outlier)
+    elif (stamps[1:] < stamps[:-1]).any():
         order = np.argsort(stamps, kind="stable")
-    if channel.single:
+    else:
+        order = np.arange(len(rows))
+    if keys is None:
         return order[-1:]
-    keys = _keys(rows, channel).iloc[order]
-    return np.sort(order[~keys.duplicated(keep="last").to_numpy()])
+    return np.sort(order[~keys.iloc[order].duplicated(keep="last").to_numpy()])
+
+
+def _codes(keys: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return a number for each row, equal for equal keys."""
+    codes: npt.NDArray[np.int64] = keys.groupby(list(keys), observed=True, sort=False, dropna=False).ngroup().to_numpy()
+    return codes.astype(np.int64, copy=False)
+
+
+def _rank(stamps: Micros, keys: npt.NDArray[np.int64], outlier: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Return the rows, the newest last; `keys` are the codes of their keys."""
+    # A key whose last rows are all outliers follows them.
+    last_trusted = np.full(keys.max(initial=0) + 1, -1)
+    last_trusted[keys[~outlier]] = np.flatnonzero(~outlier)  # of several, the last stays
+    since = outlier & (np.arange(len(keys)) > last_trusted[keys])
+    in_a_row = np.bincount(keys[since], minlength=len(last_trusted))
+    is_followed = since & (in_a_row[keys] >= CONFIRMATIONS)
+    return np.lexsort((stamps, np.where(is_followed, 2, np.where(outlier, 0, 1))))
 
 
 def columns(channel: Channel) -> list[str]:

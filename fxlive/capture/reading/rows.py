@@ -14,12 +14,14 @@ import pyarrow.dataset as ds
 from fxlive.capture.format.schema import TIME, schema
 from fxlive.capture.reading.folder import Folder, unreadable
 from fxlive.capture.reading.part_file import FORMAT, PartFile
+from fxlive.core.progress import Progress
 from fxlive.errors import CaptureError
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import EXTRA
 
 T = TypeVar("T")
 
+_ROWS_FOR_END = 100_000
 _MAX_RETRIES = 20  # a recorder may merge and delete a part before it is opened, but hardly that often in a row
 
 
@@ -95,6 +97,17 @@ class ChannelReader:
             return make(self._dataset(fragments).to_batches(columns=self._columns(part_files)), count)
 
         return self._retry(read)
+
+    def end_us(self) -> int | None:
+        """Return the end of the channel's time by its last 100,000 rows, as `Progress`; None if there are no rows."""
+
+        def read(part_files: list[PartFile]) -> Any:
+            fragments = _fragments(part_files) if self._until is not None else _tail(part_files, _ROWS_FOR_END)
+            return self._dataset(fragments).to_table(columns=["timestamp", "received_at"], filter=self._until)
+
+        rows = self._retry(read)
+        rows = rows.slice(max(0, len(rows) - _ROWS_FOR_END))
+        return followed(rows).end if len(rows) else None
 
     def _columns(self, part_files: Sequence[PartFile]) -> list[str]:
         names = self._names()
@@ -205,6 +218,19 @@ class ChannelReader:
                 except (OSError, pa.ArrowException) as error:
                     changed = folder.exclude_if_damaged(part_file.part, self.channel, error) or changed
         return changed
+
+
+def followed(rows: Any) -> Progress:
+    """Return how far the timestamps of rows have come.
+
+    Parameters
+    ----------
+    rows
+        An Arrow table with `timestamp` and `received_at`, in the order of arrival.
+    """
+    progress = Progress()
+    progress.add(*(rows.column(name).cast(pa.int64()).to_numpy() for name in ("timestamp", "received_at")))
+    return progress
 
 
 def _fragments(part_files: Sequence[PartFile]) -> list[Any]:

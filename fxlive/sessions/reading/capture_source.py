@@ -205,9 +205,9 @@ class CaptureSource:
         definition = self.channel(channel)
         recorded = self.recorded(definition)
         span = None if last is None else rows_or_duration(last)
-        if isinstance(span, pd.Timedelta) and not where and until is None and self.until_us is None:
-            newest = max((part_file.span("timestamp")[1] for part_file in recorded.part_files()), default=0)
-            start = to_timestamp(newest) - span
+        end_us = recorded.end_us() if isinstance(span, pd.Timedelta) else None
+        if isinstance(span, pd.Timedelta) and end_us is not None and not where and until is None:
+            start = to_timestamp(end_us) - span
             since = start if since is None else max(utc(since), start)
         drift = self.undocumented(channel)
         frame = recorded.build(
@@ -215,7 +215,7 @@ class CaptureSource:
             where=condition(definition, since, until, where),
             last=span if isinstance(span, int) and not where else None,
         )
-        return select(frame, channel, last=last, since=since, until=until, where=where)
+        return select(frame, channel, last=last, since=since, until=until, where=where, end_us=end_us)
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         from fxlive.capture.reading.frames import note_symbols

@@ -39,8 +39,10 @@ class LiveSource:
         until: Any = None,
         where: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
-        window = self._pipeline.store.tables[channel].frame()
-        return select(window, channel, last=last, since=since, until=until, where=where)
+        table = self._pipeline.store.tables[channel]
+        window = table.frame()
+        end_us = table.end if len(window) else None
+        return select(window, channel, last=last, since=since, until=until, where=where, end_us=end_us)
 
     def latest(self, channel: str) -> pd.DataFrame:
         return self._pipeline.store.tables[channel].latest()

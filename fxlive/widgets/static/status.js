@@ -215,7 +215,9 @@ class StatusView extends View {
     const gapTitle = gap ? `The last: since ${this.clock(gap.start)}, ${gapLength}: ${gap.why}` : "";
     figures.gaps.show(...count(s.gaps, lastGap, gapTitle));
     figures.rejected.show(...count(s.rejected, "", "Messages that could not be read: see rejected()"));
-    figures.duplicates.show(whole(s.duplicates), "", false, "Messages with an id that was received before; they are left out");
+    const reused = s.reused_ids ? `. ${whole(s.reused_ids)} messages with a re-used id and other content were kept` : "";
+    const duplicates = `Messages that were received before, with the same id and content; they are left out${reused}`;
+    figures.duplicates.show(whole(s.duplicates), "", false, duplicates);
     const droppedNote = s.callback_errors ? `${whole(s.callback_errors)} errors` : "by callbacks";
     figures.dropped.show(...count(s.dropped, droppedNote, "Messages not delivered because callbacks or streams were too slow"));
     figures.stale.show(...count(s.stale.length, s.stale.join(", "), s.stale.join(", ")));

@@ -1,0 +1,196 @@
+"""How far the timestamps of a channel have come: the newest one that the messages around it support.
+
+The timestamps of a platform are evidence, not proof. One message with a timestamp far ahead must not become the newest
+row, move a window or end a chart. `Progress` follows the timestamps in the order of arrival and decides which to trust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Micros = npt.NDArray[np.int64]
+
+NEAR_US = 60_000_000
+"""Timestamps at most this far apart support each other."""
+
+CONFIRMATIONS = 3
+"""So many messages in a row confirm a jump of a channel that had at least as many before."""
+
+LONG_AGO = int(np.iinfo(np.int64).min)
+"""The end of a channel without messages."""
+
+_PACE_S = 5  # the pace of the timestamps is measured over at least so many seconds
+_BLOCK, _FEW = 16_384, 128
+
+
+@dataclass
+class _Track:
+    """Messages whose timestamps follow each other: the newest timestamp, and how many support it."""
+
+    end: int
+    support: int
+    received_at: int  # the last receipt
+
+
+class Progress:
+    """Follows the timestamps of one channel, in the order of arrival.
+
+    `end` is the newest trusted timestamp. Rows with a later one are outliers. The rules, in which near means within a
+    minute:
+
+    - A timestamp near `end` is trusted.
+    - One further ahead is an outlier until messages after it come near it: as many as the channel had before the jump,
+      at most three in a row. A jump that is as long as the time since the last message, or that such a market makes
+      (one that runs faster than time, as the timestamps before it have shown), is followed at once.
+    - Timestamps further back are late rows. But if the messages that brought `end` forward are few, and more in a row
+      than these, and at least three, contradict them, `end` goes back: so a wrong first message is corrected.
+
+    Times are in microseconds since 1970 UTC.
+
+    Examples
+    --------
+    >>> progress = Progress()
+    >>> minute = 60_000_000
+    >>> progress.add(np.array([0, 1, 2, 600 * minute, 3, 4]), np.arange(6))
+    >>> progress.end, progress.outliers
+    (4, 1)
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many messages there were."""
+        self._pending: list[int] = []  # the numbers of the rival's messages, if they are ahead
+        self.contradicted: list[int] = []
+        """The numbers of the outliers that others have contradicted, counted from 0. Readers may clear the list."""
+        self._track: _Track | None = None
+        self._rival: _Track | None = None  # messages in a row that are far from the track
+        self._outliers = 0
+        self._pace = 1.0  # how much faster than time the timestamps run
+        self._pace_from = (0, 0)  # the timestamp and the receipt from which the pace is measured
+        self._carried = False  # whether the rival has messages of former calls of `add`
+        self.revisions = 0
+        """How often messages of former calls of `add` became outliers, or were outliers and are none any more."""
+
+    @property
+    def end(self) -> int:
+        """The newest trusted timestamp; `LONG_AGO` without messages."""
+        return LONG_AGO if self._track is None else self._track.end
+
+    @property
+    def settled(self) -> int:
+        """The end, or that before the last jump, until a second message has confirmed the jump."""
+        if self._track is None or self._rival is None:
+            return self.end
+        return min(self._track.end, self._rival.end)
+
+    @property
+    def outliers(self) -> int:
+        """How many messages were, or are, ahead of the end."""
+        rival, track = self._rival, self._track
+        ahead = rival is not None and track is not None and rival.end > track.end
+        return self._outliers + (rival.support if ahead and rival is not None else 0)
+
+    def add(self, timestamps: Micros, received_at: Micros) -> None:
+        """Follow messages, given their timestamps and receipts in the order of arrival."""
+        count = len(timestamps)
+        if not count:
+            return
+        self._carried = self._track is not None and self._rival is not None and self._rival.end > self._track.end
+        index = 0
+        if self._track is None:
+            self._begin(int(timestamps[0]), int(received_at[0]))
+            self.count = index = 1
+        while index < count:
+            if self._rival is None:
+                index += self._follow(timestamps[index : index + _BLOCK], received_at[index : index + _BLOCK])
+            if index >= count or (self._is_near(int(timestamps[index])) and self._rival is None):
+                continue
+            some = slice(index, index + _FEW)  # where one is far from the others, more may be
+            for at, received in zip(timestamps[some].tolist(), received_at[some].tolist(), strict=True):
+                self._add_one(at, received)
+                self.count += 1
+            index += _FEW
+
+    def _begin(self, at: int, received_at: int) -> None:
+        self._track = _Track(at, 1, received_at)
+        self._pace, self._pace_from = 1.0, (at, received_at)
+
+    def _is_near(self, at: int) -> bool:
+        return self._track is not None and abs(at - self._track.end) <= NEAR_US
+
+    def _follow(self, timestamps: Micros, received_at: Micros) -> int:
+        """Take the timestamps before the first that is not near the end; return their number."""
+        track = self._track
+        assert track is not None
+        count = len(timestamps)
+        if not count:
+            return 0
+        highest = int(timestamps.max())
+        if highest > track.end + NEAR_US or int(timestamps.min()) < max(highest, track.end) - NEAR_US:
+            ends = np.maximum.accumulate(np.concatenate([[track.end], timestamps]))
+            far = np.abs(timestamps - ends[:-1]) > NEAR_US
+            if far.any():
+                count = int(far.argmax())
+                if not count:
+                    return 0
+            highest = int(ends[count])
+        self._extend(highest, count, int(received_at[count - 1]))
+        self.count += count
+        return count
+
+    def _extend(self, at: int, count: int, received_at: int) -> None:
+        track = self._track
+        assert track is not None
+        track.end = max(track.end, at)
+        track.support += count
+        track.received_at = received_at
+        self._measure_pace()
+
+    def _measure_pace(self) -> None:
+        assert self._track is not None
+        elapsed = self._track.received_at - self._pace_from[1]
+        if elapsed >= _PACE_S * 1_000_000:
+            self._pace = max(1.0, (self._track.end - self._pace_from[0]) / elapsed)
+        if not 0 <= elapsed < _PACE_S * 1_000_000:
+            self._pace_from = (self._track.end, self._track.received_at)
+
+    def _add_one(self, at: int, received_at: int) -> None:
+        track, rival = self._track, self._rival
+        assert track is not None
+        if self._is_near(at):
+            self._drop_rival()
+            self._extend(at, 1, received_at)
+            return
+        if rival is None or abs(at - rival.end) > NEAR_US:
+            self._drop_rival()
+            rival = self._rival = _Track(at, 0, received_at)
+        rival.end, rival.received_at = max(rival.end, at), received_at
+        rival.support += 1
+        if rival.end > track.end:
+            self._pending.append(self.count)
+        if rival.end < track.end:
+            if rival.support >= max(CONFIRMATIONS, track.support + 1):
+                self._outliers += track.support
+                self._track, self._rival = rival, None
+                self._pace, self._pace_from = 1.0, (rival.end, received_at)
+                self.revisions += 1
+            return
+        elapsed = max(0, received_at - track.received_at)
+        expected = at - track.end <= NEAR_US + 2 * self._pace * elapsed
+        if expected or rival.support >= min(CONFIRMATIONS, track.support):
+            self.revisions += self._carried
+            self._pending.clear()
+            self._track = rival
+            # A single message may still be wrong: the messages before it are remembered until another supports it.
+            track.support = min(track.support, CONFIRMATIONS - 1)
+            self._rival = track if rival.support == 1 else None
+            self._measure_pace()
+
+    def _drop_rival(self) -> None:
+        self._outliers = self.outliers
+        self.contradicted += self._pending
+        self._pending.clear()
+        self._rival, self._carried = None, False

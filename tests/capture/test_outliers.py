@@ -1,0 +1,93 @@
+"""Timestamps far ahead of the stream: a capture gives the same result as the live session, and so does its replay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fxlive
+from tests.capture.recordings import MAY_8
+from tests.capture.sessions import SECOND, bring, equal, path_of, recorded
+from tests.samples import ORDER, QUOTE, SYSTEM, message, wire
+
+HOUR, YEAR = 3_600 * SECOND, 31_536_000 * SECOND
+
+
+def stamp(micros: int) -> str:
+    """Return the time so many microseconds after May 8."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=MAY_8 + micros)).isoformat()
+
+
+def quote(second: int, bid: float, symbol: str = "EURUSD", ahead: int = 0) -> bytes:
+    envelope = {"timestamp": stamp(second * SECOND + ahead), "id": f"{second} {symbol} {bid}"}
+    return wire(message(QUOTE, envelope, symbol=symbol, bid=bid))
+
+
+def assert_alike(session: fxlive.Session, source: fxlive.Session | fxlive.Capture, *channels: str) -> None:
+    for channel in channels:
+        equal(source.latest(channel), session.latest(channel))
+        for last in ("5min", "90min"):
+            equal(source.frame(channel, last=last), session.frame(channel, last=last))
+
+
+def replayed(path: Path) -> fxlive.Replay:
+    replay = fxlive.replay(path, speed=None)
+    replay.wait_until_end(timeout=60)
+    return replay
+
+
+def test_last_ignores_a_quote_an_hour_ahead_live_captured_and_replayed(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        for n in range(600):
+            bring(session, quote(n, 1.0 + n), at=MAY_8 + n * SECOND)
+            if n == 0:
+                bring(session, quote(0, 9.99, ahead=HOUR), at=MAY_8)
+    assert session.frame("market-data", last="5min")["bid"].tolist() == [1.0 + n for n in range(299, 600)]
+    assert session.latest("market-data")["bid"].tolist() == [600.0]
+    assert session.health().time_outliers == 1
+    assert session.health().channels.loc["market-data", "time_outliers"] == 1
+    capture = fxlive.open_capture(path_of(session))
+    assert_alike(session, capture, "market-data")
+    assert_alike(session, capture.at(pd.Timestamp(MAY_8 + 700 * SECOND, unit="us", tz="UTC")), "market-data")
+    assert len(capture.frame("market-data")) == 601
+    with replayed(path_of(session)) as replay:
+        assert_alike(session, replay, "market-data")
+        assert replay.health().time_outliers == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_capture_agrees_with_the_session_whatever_the_timestamps(tmp_path: Path, seed: int) -> None:
+    rng = Random(seed)
+    with recorded(tmp_path) as session:
+        bring(session, *(quote(0, 1.0, s) for s in ("EURUSD", "USDJPY", "GBPUSD")), at=MAY_8)
+        for n in range(1, 400):
+            ahead = rng.choice([HOUR, YEAR, 3 * 60 * SECOND]) if rng.random() < 0.1 else 0
+            symbol = rng.choice(["EURUSD", "EURUSD", "USDJPY", "GBPUSD", f"X{n % 40}"])
+            late = rng.choice([0, 0, 0, 5, 4_000])
+            frames = [quote(n - late, n, symbol, ahead)]
+            if symbol == "GBPUSD" and seed % 2:
+                frames = [quote(n, n, symbol, 5 * HOUR)]
+            order = message(ORDER, {"timestamp": stamp(n * SECOND + ahead)}, orderId=f"o{n % 7}", price=n)
+            system = message(SYSTEM, {"timestamp": stamp(n * SECOND + ahead)}, status=f"S{n}")
+            bring(session, *frames, wire(order), wire(system), at=MAY_8 + n * SECOND)
+        bring(session, *(quote(400, 400.0, s) for s in ("EURUSD", "USDJPY")), at=MAY_8 + 400 * SECOND)
+    assert session.health().time_outliers > 0
+    assert_alike(session, fxlive.open_capture(path_of(session)), "market-data", "orders", "system")
+    with replayed(path_of(session)) as replay:
+        assert_alike(session, replay, "market-data", "orders", "system")
+
+
+def test_the_end_of_a_long_capture_needs_only_its_last_rows(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        for start in range(0, 120_000, 20_000):
+            numbers = np.arange(start, start + 20_000)
+            frames = [quote(int(n) // 100, float(n), ahead=YEAR if n == 110_000 else 0) for n in numbers]
+            bring(session, *frames, at=MAY_8 + start // 100 * SECOND)
+    capture = fxlive.open_capture(path_of(session))
+    assert_alike(session, capture, "market-data")
+    assert capture.frame("market-data", last="1s")["bid"].max() == 119_999.0

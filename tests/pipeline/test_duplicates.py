@@ -1,0 +1,221 @@
+"""Duplicates: the same id with the same content. Re-used ids are rows."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fxlive.pipeline import duplicates
+from fxlive.pipeline.duplicates import REMEMBERED, RecentMessages
+from fxlive.wire.batch import Rows
+from fxlive.wire.protocol import decode
+from tests.samples import ALERT, DATA, POSITION, QUOTE, T0_US, TRADE, message, stamp, wire
+
+
+def rows(*messages: bytes | dict[str, Any]) -> Rows:
+    (decoded,) = decode([m if isinstance(m, bytes) else wire(m) for m in messages], T0_US).rows.values()
+    return decoded
+
+
+def quote(name: Any, bid: float = 1.0, timestamp: str = stamp(0), **data: Any) -> dict[str, Any]:
+    return message(QUOTE, {"id": name, "timestamp": timestamp}, bid=bid, **data)
+
+
+def quotes(start: int, stop: int, bid: float = 1.0) -> Rows:
+    return rows(*(quote(f"msg_{number}", bid) for number in range(start, stop)))
+
+
+# What is a duplicate
+
+
+def test_ids_that_a_platform_counts_from_the_start_again_are_rows_and_are_counted() -> None:
+    recent = RecentMessages()
+    assert recent.find(quotes(1, 1001)) == ([], 0)
+    assert recent.find(quotes(1, 1001, bid=2.0)) == ([], 1000)
+    assert recent.find(quotes(1, 1001, bid=2.0)) == (list(range(1000)), 0)
+    assert recent.find(quotes(1, 1001)) == (list(range(1000)), 0)  # the older ones are still known
+
+
+def test_two_trades_with_one_id_are_two_rows_and_the_same_trade_again_is_none() -> None:
+    loss = message(TRADE, {"id": "e"}, profit=-500.0)
+    gain = message(TRADE, {"id": "e"}, profit=20.0)
+    recent = RecentMessages()
+    assert recent.find(rows(loss, gain, loss)) == ([2], 1)
+    assert recent.find(rows(gain, loss)) == ([0, 1], 0)
+
+
+@pytest.mark.parametrize("channel", DATA)
+def test_every_field_of_a_message_is_part_of_its_content(channel: str) -> None:
+    sample = DATA[channel]
+    recent = RecentMessages()
+    recent.find(rows(sample))
+    paths = [(*p, n) for p, d in _objects(sample["data"], ()) for n, v in d.items() if not isinstance(v, dict)]
+    assert paths
+    for count, path in enumerate(paths, 1):
+        changed = json.loads(wire(sample))
+        fields = changed["data"]
+        for name in path[:-1]:
+            fields = fields[name]
+        fields[path[-1]] = _other(fields[path[-1]])
+        assert recent.find(rows(changed)) == ([], 1), path
+        assert recent.find(rows(changed, sample)) == ([0, 1], 0), (count, path)
+    later = message(sample, {"timestamp": stamp(1)})
+    assert recent.find(rows(later)) == ([], 1)
+
+
+def _objects(fields: dict[str, Any], path: tuple[str, ...]) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    nested = [o for n, v in fields.items() if isinstance(v, dict) for o in _objects(v, (*path, n))]
+    return [(path, fields), *nested]
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, str):
+        return stamp(7) if value.endswith("Z") else value + "x"
+    return [*value, "x"] if isinstance(value, list) else value + 1
+
+
+@pytest.mark.parametrize("numbers", [(-1, -2), (0, 2**61 - 1)])
+def test_numbers_that_python_hashes_alike_are_different_content(numbers: tuple[int, int]) -> None:
+    for field in ("profit", "ticket", "undocumented"):
+        messages = [message(TRADE, {"id": "e"}, **{field: number}) for number in numbers]
+        assert RecentMessages().find(rows(*messages)) == ([], 1), field
+
+
+def test_white_space_order_and_spelling_make_no_difference() -> None:
+    first = message(QUOTE, {"id": "m", "timestamp": "2024-01-01T00:00:00.000Z"}, bid=1.10, change=0, x=1, y={"a": 1})
+    again = json.dumps(
+        {
+            "id": "m",
+            "data": {**dict(reversed(first["data"].items())), "bid": "BID", "change": "ZERO", "x": 1.0},
+            "timestamp": "2024-01-01T01:00:00+01:00",
+            "channel": "market-data",
+            "type": "market_data",
+        },
+        indent=2,
+    )
+    again = again.replace('"BID"', "110e-2").replace('"ZERO"', "-0.0")
+    assert RecentMessages().find(rows(first, again.encode())) == ([1], 0)
+    many = [first, *(quote(f"o{i}") for i in range(20)), again.encode()]
+    assert RecentMessages().find(rows(*many)) == ([21], 0)
+
+
+def test_messages_without_id_are_never_duplicates() -> None:
+    recent = RecentMessages()
+    for count in (2, 20):
+        nameless = [quote(None) if i % 2 else quote("") for i in range(count)]
+        assert recent.find(rows(*nameless, quote(f"m{count}"), *nameless, quote(f"m{count}"))) == ([2 * count + 1], 0)
+
+
+# How many are remembered, and what they cost
+
+Letters = st.lists(st.lists(st.tuples(st.sampled_from(["", *"abcdefgh"]), st.integers(0, 2)), max_size=20), max_size=20)
+
+
+@given(Letters, st.integers(20, 40))
+def test_a_message_is_a_duplicate_while_it_is_among_the_last_ones(
+    batches: list[list[tuple[str, int]]], size: int
+) -> None:
+    recent, remembered = RecentMessages(size), []  # type: ignore[var-annotated]
+    for batch in batches:
+        if not batch:
+            continue
+        known, expected, reused = list(remembered), [], 0
+        for position, (name, bid) in enumerate(batch):
+            if not name:
+                continue
+            if (name, bid) in known:
+                expected.append(position)
+            else:
+                reused += name in [n for n, _ in known]
+                known.append((name, bid))
+        if len(batch) <= 8:  # messages are forgotten one by one, otherwise after each batch
+            expected, reused, known = _one_by_one(batch, remembered, size)
+        assert recent.find(rows(*(quote(name, bid) for name, bid in batch))) == (expected, reused)
+        remembered = known[-size:]
+
+
+def _one_by_one(
+    batch: list[tuple[str, int]], remembered: list[tuple[str, int]], size: int
+) -> tuple[list[int], int, list[tuple[str, int]]]:
+    known, expected, reused = list(remembered), [], 0
+    for position, (name, bid) in enumerate(batch):
+        if name and (name, bid) in known:
+            expected.append(position)
+        elif name:
+            reused += name in [n for n, _ in known]
+            known = [*known, (name, bid)][-size:]
+    return expected, reused, known
+
+
+def test_the_last_100_000_messages_are_remembered_also_where_ids_come_again() -> None:
+    recent = RecentMessages()
+    batches = [rows(*(quote(f"m{n % 7_000}", n) for n in range(s, s + 5_000))) for s in range(0, 120_000, 5_000)]
+    for batch in batches:
+        recent.find(batch)
+    for batch in batches[4:]:
+        assert recent.find(batch) == (list(range(5_000)), 0)
+    assert recent.find(batches[3]) == ([], 5_000)
+
+
+def test_a_restart_of_the_positions_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "_MAX_STOP", 5_000)
+    recent = RecentMessages(1_000)
+    for start in range(0, 20_000, 500):
+        assert recent.find(quotes(start, start + 500)) == ([], 0)
+        assert recent.find(quotes(start, start + 500)) == (list(range(500)), 0)
+        assert recent.find(quotes(start, start + 3, bid=2.0)) == ([], 3)
+        assert recent.find(quotes(start, start + 3)) == ([0, 1, 2], 0)
+
+
+@pytest.mark.parametrize("count", [5_000, 60_000, REMEMBERED, 110_000])
+def test_a_message_costs_at_most_32_bytes_whatever_its_id(count: int) -> None:
+    batches = [rows(*(quote(f"{n}{'x' * 200}") for n in range(s, s + 5_000))) for s in range(0, 10_000, 5_000)]
+    recent = RecentMessages()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.take_snapshot()
+        for start in range(0, count, 5_000):
+            batch = batches[start % 10_000 // 5_000]
+            batch.timestamp[:] = start  # other content
+            batch.values["id"][:] = [f"{start} {n}" for n in range(5_000)]
+            recent.find(batch)
+            batch.values["id"][:] = [None] * 5_000
+        grown = sum(s.size_diff for s in tracemalloc.take_snapshot().compare_to(before, "filename"))
+    finally:
+        tracemalloc.stop()
+    assert grown <= 32 * min(count, REMEMBERED)
+    arrays = [a for a in vars(recent._index).values() if isinstance(a, np.ndarray)]
+    assert sum(a.nbytes for a in arrays) <= 32 * min(count, REMEMBERED)
+
+
+def test_one_id_for_all_messages_is_found_in_few_steps() -> None:
+    recent = RecentMessages()
+    for start in range(0, 20_000, 500):
+        recent.find(rows(*(quote("same", n) for n in range(start, start + 500)), quote(f"other {start}")))
+        recent.find(rows(quote("same", -start - 1)))
+    name = hash("same")
+    at, steps = recent._index.find_one(name), 0
+    at = int(recent._index._previous[at % len(recent._index._keys)])
+    while at >= 0:
+        steps += int(recent._index.key_at(at)) == name
+        at = int(recent._index._previous[at % len(recent._index._keys)])
+    assert steps <= 50
+
+
+def test_alerts_with_lists_and_nested_objects_are_compared() -> None:
+    alert = message(ALERT, {"id": "a"})
+    other = message(ALERT, {"id": "a"}, entity={**alert["data"]["entity"], "id": "other"})
+    assert RecentMessages().find(rows(alert, alert, other)) == ([1], 1)
+    assert RecentMessages().find(rows(message(POSITION), message(POSITION, margin=1))) == ([], 1)
+
+
+def test_texts_that_are_no_unicode_are_compared() -> None:
+    broken = wire(message(TRADE, {"id": "t"}, other="SURROGATE")).replace(b"SURROGATE", b"\\ud800")
+    messages = [m for m in (broken, broken) if not decode([m], T0_US).rejected]
+    assert not messages or RecentMessages().find(rows(*messages)) == ([1], 0)
