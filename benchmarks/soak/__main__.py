@@ -1,8 +1,10 @@
-"""Three long runs: ten million messages with flat memory, a hundred kills of a recording, and an hour of random faults.
+"""Long runs: ten million messages with flat memory, a hundred kills of a recording, an hour of random faults of the
+platform, and a thousand faults of the network, the process and the clock.
 
-    python -m benchmarks.soak                                             all, as `make soak` does
-    python -m benchmarks.soak --messages 2000000 --kills 5 --minutes 3    a short version
-    python -m benchmarks.soak --messages 0 --kills 0 --seed 5             only the faults, with another seed
+    python -m benchmarks.soak                                                          all, as `make soak` does
+    python -m benchmarks.soak --messages 2000000 --kills 5 --minutes 3 --chaos 30      a short version
+    python -m benchmarks.soak --messages 0 --kills 0 --chaos 0 --seed 5                one run, with another seed
+    python -m benchmarks.soak --messages 0 --kills 0 --minutes 0 --scale 1             chaos as long as on a bad day
 
 Prints every failed check and exits with 1 if there is one.
 """
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.isolate import run_in_process
+from benchmarks.soak.chaos import chaos
 from benchmarks.soak.faults import random_faults
 from benchmarks.soak.flood import many_messages
 from benchmarks.soak.kills import kills
@@ -27,6 +30,10 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=10_000_000, help="0 skips this run (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=60.0, help="of random faults; 0 skips this run (default 60)")
     parser.add_argument("--kills", type=int, default=100, help="of a recording; 0 skips this run (default %(default)s)")
+    parser.add_argument("--chaos", type=int, default=1_000, help="faults; 0 skips this run (default %(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=0.05, help="of the chaos: 1 stops a process for 60 s (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=7, help="seed of faults and kills (default %(default)s)")
     arguments = parser.parse_args()
     failures: list[str] = []
@@ -34,6 +41,7 @@ def main() -> int:
     runs += [(many_messages, (arguments.messages,))] if arguments.messages else []
     runs += [(kills, (arguments.kills, arguments.seed))] if arguments.kills else []
     runs += [(random_faults, (arguments.minutes, arguments.seed))] if arguments.minutes else []
+    runs += [(chaos, (arguments.chaos, arguments.scale, arguments.seed))] if arguments.chaos else []
     for run, options in runs:
         outcome = run_in_process(run, *options)
         for figure in outcome.figures:
