@@ -1,11 +1,13 @@
-"""The tables of the benchmarks: ranks, verdicts, and their place in a document."""
+"""The tables of the benchmarks (ranks, verdicts, and their place in a document), and a short run of the chaos."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from benchmarks.__main__ import write
+from benchmarks.isolate import run_in_process
 from benchmarks.report import Comparison, Figure
+from benchmarks.soak.chaos import chaos
 
 SPEED = Comparison(
     "ingest",
@@ -62,3 +64,11 @@ def test_only_the_tables_with_new_results_are_replaced(tmp_path: Path) -> None:
     assert "| a day | 1.5 | s | <= 2 | met |" in document.read_text()
     assert document.read_text().count("old") == 0
     assert "| quick | 300 |" in document.read_text()
+
+
+def test_faults_of_the_network_cost_nothing_or_are_in_a_gap_row() -> None:
+    outcome = run_in_process(chaos, 5, 0.02, 1)  # a reset, a black hole, one byte at a time, jitter and a stall
+    assert outcome.failures == []
+    figures = {figure.name: figure.value for figure in outcome.figures}
+    assert figures["chaos: faults"] == 5
+    assert figures["chaos: gap rows"] >= 2

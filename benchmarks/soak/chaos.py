@@ -1,7 +1,7 @@
 """Faults of the network, the server, the client's process and its clock: each costs nothing, or is a row of `gaps()`.
 
-A numbered stream of quotes runs through `ChaosProxy` over TLS. Afterwards the numbers of the session's rows are checked: a
-number that is missing must lie in a gap row, and none may come twice.
+A numbered stream of quotes runs through `ChaosProxy` over TLS. Afterwards the numbers of the session's rows are
+checked: a number that is missing must lie in a gap row, and none may come twice.
 """
 
 from __future__ import annotations
@@ -194,8 +194,7 @@ def _follow(pipe: Pipe, port: int, folder: str, scale: float) -> None:
         except EOFError:
             return
         if request == "hold":
-            for _ in range(max(1, round(value / 0.9))):  # usleep takes less than a second
-                without_release(900_000)
+            without_release(round(value * 1e6))
             pipe.send("held")
         elif request == "step":
             offset_ns = int(value * 1e9)

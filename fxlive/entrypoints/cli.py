@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fxlive._version import __version__
+from fxlive.core.secret import Secret
 from fxlive.entrypoints.commands import add_capture_parsers, plain_warnings
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.sessions.replay import Replay
@@ -83,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (watch, record):
         add = command.add_argument
-        add("url", nargs="?", help="wss://host/api/ws (default: $FXLIVE_URL)")
-        add("--token", help="better set $FXLIVE_TOKEN: other users of the machine can see a command line")
+        add("url", nargs="?", type=Secret, help="wss://host/api/ws (default: $FXLIVE_URL)")
+        add("--token", type=Secret, help="better set $FXLIVE_TOKEN: other users of the machine can see a command line")
         add("--channels", type=lambda text: text.split(","), metavar="A,B", help="default: all seven")
         add(
             "--for",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
 import json
@@ -172,6 +173,20 @@ def test_a_token_that_the_platform_repeats_is_in_no_rejection_log_or_capture(
     for file in tmp_path.rglob("*"):
         if file.is_file():
             assert TOKEN[:8].encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["text", "function", "async function"])
+def test_the_token_is_in_no_repr_of_a_task(kind: str) -> None:
+    async def main() -> str:
+        token = Token(sources(kind))
+        task = asyncio.ensure_future(token.get())
+        before = repr(task)
+        await task
+        return f"{before} {task!r} {token!r} {vars(token)}"
+
+    text = asyncio.run(main())
+    assert "result=***" in text
+    assert TOKEN[:12] not in text
 
 
 # Tracebacks with local variables
