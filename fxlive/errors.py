@@ -26,7 +26,7 @@
         └── IncompleteCapture       a warning: part of the capture is missing or damaged, the rest was read
 
 Each exception keeps its data in attributes. Its text states what happened and ends with what to do. No text contains a
-token.
+token or a control character.
 """
 
 from __future__ import annotations
@@ -35,11 +35,16 @@ import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from fxlive.core.shown_text import printable_lines
+
 _NEAR_COLUMN = 0.7  # the similarity of a suggested column; at 0.6 `columns` would suggest `volume`
 
 
 class FxliveError(Exception):
     """The base class of all exceptions that fxlive raises on purpose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable_lines(a) if isinstance(a, str) else a for a in args))  # it may quote the platform
 
 
 class ConnectionFailed(FxliveError):

@@ -16,6 +16,7 @@ from types import FrameType
 
 from fxlive._version import __version__
 from fxlive.core.secret import Secret
+from fxlive.core.shown_text import counted
 from fxlive.entrypoints.commands import add_capture_parsers, plain_warnings
 from fxlive.errors import CaptureError, FxliveError
 from fxlive.sessions.replay import Replay
@@ -144,9 +145,9 @@ def _watch(arguments: argparse.Namespace) -> int:
         recording = session.recording
     if recording is not None:
         status = recording.status
-        print(f"recorded {status.rows:,} rows in {status.path}", flush=True)
+        print(f"recorded {counted(status.rows, 'row')} in {status.path}", flush=True)
         if status.dropped:
-            raise CaptureError(f"{status.dropped:,} rows were lost: {status.error or 'the disk was too slow'}.")
+            raise CaptureError(f"{counted(status.dropped, 'row')} lost: {status.error or 'the disk was too slow'}.")
     if failure is not None:
         raise failure
     return 0

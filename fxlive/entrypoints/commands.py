@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.core.shown_text import counted, printable
 from fxlive.errors import IncompleteCapture
 from fxlive.sessions.capture import open_capture
 from fxlive.sessions.display import size_text
@@ -49,9 +50,9 @@ def _info(arguments: argparse.Namespace) -> int:
         gaps = capture.gaps()
     for gap in gaps.tail(_SHOWN_GAPS).to_dict("records"):
         until = "the end of the capture" if pd.isna(gap["end"]) else f"{gap['end']:%H:%M:%S}"
-        print(f"  gap from {gap['start']:%Y-%m-%d %H:%M:%S} to {until}: {gap['reason']}")
+        print(f"  gap from {gap['start']:%Y-%m-%d %H:%M:%S} to {until}: {printable(gap['reason'])}")
     if len(gaps) > _SHOWN_GAPS:
-        print(f"  and {len(gaps) - _SHOWN_GAPS:,} gaps before these")
+        print(f"  and {counted(len(gaps) - _SHOWN_GAPS, 'gap')} before these")
     return 0
 
 
@@ -64,7 +65,7 @@ def _export(arguments: argparse.Namespace) -> int:
         files = capture.export(arguments.to, arguments.channels, format=arguments.format, progress=progress)
     progress.end()
     for name, file in files.items():
-        print(f"{name}: {file} ({size_text(Path(file).stat().st_size)})")
+        print(f"{printable(name)}: {file} ({size_text(Path(file).stat().st_size)})")
     if not files:
         print("no rows to export")
     return 0
@@ -96,7 +97,7 @@ class Progress:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + (_TERMINAL_S if self._terminal else _PIPE_S)
-        text = f"{name}: {done:,} of {total:,} ({done / max(total, 1):.0%})"
+        text = f"{printable(name)}: {done:,} of {total:,} ({done / max(total, 1):.0%})"
         print(
             f"\r{text}\x1b[K" if self._terminal else text,
             end="" if self._terminal else "\n",

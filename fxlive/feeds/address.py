@@ -12,6 +12,7 @@ from websockets.uri import parse_uri
 
 from fxlive.core.arguments import path_of
 from fxlive.core.secret import Secret
+from fxlive.core.urls import without_secrets
 from fxlive.errors import ConnectionFailed, UnknownOption
 
 Auth = Literal["header", "query"]
@@ -147,14 +148,3 @@ def with_query_token(url: str, token: str | None) -> str:
     parts = urlsplit(url)
     query = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k != "token"]
     return urlunsplit(parts._replace(query=urlencode(query if token is None else [*query, ("token", token)])))
-
-
-def without_secrets(url: str) -> str:
-    """Return the URL without user, password, query and fragment, to be shown.
-
-    >>> without_secrets("wss://me:pw@host/api/ws?token=abc")
-    'wss://host/api/ws'
-    """
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))

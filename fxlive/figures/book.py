@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fxlive.figures.labels import plotly_label, plotly_text
 from fxlive.figures.style import DOWN, UP, figure
 
 
@@ -21,7 +22,9 @@ def exposure_figure(by_currency: pd.DataFrame, title: str = "Exposure by currenc
     """
     net = by_currency["net_value"]
     colours = np.where(net >= 0, UP, DOWN).tolist()
-    traces = [go.Bar(x=net.index, y=net, marker={"color": colours}, name="net")] if len(net) else []
+    traces = (
+        [go.Bar(x=list(map(plotly_text, net.index)), y=net, marker={"color": colours}, name="net")] if len(net) else []
+    )
     return figure(title, traces, yaxis={"title": {"text": "account currency"}}, showlegend=False)
 
 
@@ -35,7 +38,9 @@ def shock_figure(shocks: pd.DataFrame, title: str = "Profit at shocked rates") -
     title
         The title of the figure.
     """
-    traces = [go.Scatter(x=shocks.index, y=shocks[c], name=c, mode="lines+markers") for c in shocks.columns]
+    traces = [
+        go.Scatter(x=shocks.index, y=shocks[c], name=plotly_label(c), mode="lines+markers") for c in shocks.columns
+    ]
     return figure(title, traces, xaxis={"title": {"text": "move, %"}}, yaxis={"title": {"text": "account currency"}})
 
 
@@ -49,7 +54,7 @@ def correlation_figure(correlation: pd.DataFrame, title: str = "Correlation") ->
     title
         The title of the figure.
     """
-    names = correlation.index.tolist()
+    names = list(map(plotly_text, correlation.index))
     heat = go.Heatmap(
         z=correlation.to_numpy(), x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu", texttemplate="%{z:.2f}"
     )

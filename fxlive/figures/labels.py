@@ -1,4 +1,4 @@
-"""Labels of figures: names as plotly displays them, durations, and the number of lines that are not drawn."""
+"""Labels of figures: texts as plotly displays them, durations, and the number of lines that are not drawn."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ from html import escape
 
 import pandas as pd
 
+from fxlive.core.shown_text import printable
+
 MAX_LINES = 40
 """The most lines in one chart: a reader cannot tell more of them apart."""
 _MAX_NAME_CHARS = 60
 
 
-def plotly_label(name: str) -> str:
-    """Return a name for a title or legend of plotly, which renders HTML: escaped, and cut to 60 characters.
+def plotly_text(text: object) -> str:
+    """Return a text for plotly, which renders HTML in titles, legends, tick labels and hovers: escaped.
+
+    Every text that comes from data passes through here or through `plotly_label`.
+
+    >>> plotly_text("<a href='http://x'>s1</a>")
+    "&lt;a href='http://x'&gt;s1&lt;/a&gt;"
+    """
+    return escape(printable(text), quote=False)
+
+
+def plotly_label(name: object) -> str:
+    """Return a name for a title or legend of plotly: escaped, and cut to 60 characters.
 
     >>> plotly_label("<b>EURUSD</b>")
     '&lt;b&gt;EURUSD&lt;/b&gt;'
     """
-    return escape(name if len(name) <= _MAX_NAME_CHARS else f"{name[: _MAX_NAME_CHARS - 1]}…", quote=False)
+    text = str(name)
+    return plotly_text(text if len(text) <= _MAX_NAME_CHARS else f"{text[: _MAX_NAME_CHARS - 1]}…")
 
 
 def hidden_lines_note(count: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from fxlive.analytics.inputs import texts
 from fxlive.analytics.unconfirmed import are_unconfirmed
+from fxlive.figures.labels import plotly_label
 from fxlive.figures.style import DOWN, SOFT, UP, figure
 from fxlive.wire.statuses import is_executed, side_of
 
@@ -60,7 +60,9 @@ def mark_fills(fig: go.Figure, trades: pd.DataFrame) -> None:
 
 def lines_figure(lines: Mapping[str, pd.Series[float]], title: str) -> go.Figure:
     """Return a line over time for each name; a missing value interrupts its line."""
-    traces = [go.Scatter(x=line.index, y=line, name=name, **_STEPS) for name, line in lines.items() if len(line)]
+    traces = [
+        go.Scatter(x=line.index, y=line, name=plotly_label(name), **_STEPS) for name, line in lines.items() if len(line)
+    ]
     return figure(title, traces, yaxis={"side": "right"}, showlegend=True)
 
 
@@ -71,11 +73,11 @@ def metrics_figure(lines: Mapping[tuple[str, str], pd.Series[float]], title: str
         return figure(title, [])
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
-    titles = [escape(metric.replace("_", " "), quote=False) for metric in metrics]
+    titles = [plotly_label(metric.replace("_", " ")) for metric in metrics]
     fig = make_subplots(rows, columns, subplot_titles=titles)
     for (metric, name), line in lines.items():
         row, column = divmod(metrics.index(metric), columns)
-        trace = go.Scatter(x=line.index, y=line, name=escape(f"{metric} {name}", quote=False), **_STEPS)
+        trace = go.Scatter(x=line.index, y=line, name=plotly_label(f"{metric} {name}"), **_STEPS)
         fig.add_trace(trace, row + 1, column + 1)
     style = figure(title, [go.Scatter()]).layout
     fig.update_layout(
@@ -103,7 +105,7 @@ def mark_positions(fig: go.Figure, positions: pd.DataFrame) -> None:
         buy = side_of(str(side)) > 0
         if price > 0:  # False for NaN
             line = {"width": 1, "color": UP if buy else DOWN, "dash": "dash" if doubtful else None}
-            fig.add_hline(price, line=line, annotation_text=f"{side}{note}")
+            fig.add_hline(price, line=line, annotation_text=f"{plotly_label(side)}{note}")
         for level, text in ((stop_loss, "SL"), (take_profit, "TP")):
             if level > 0:
                 fig.add_hline(level, line={"width": 1, "dash": "dot", "color": SOFT}, annotation_text=f"{text}{note}")

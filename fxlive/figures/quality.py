@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from fxlive.figures.labels import plotly_label
 from fxlive.figures.style import LINE, figure
 
 
@@ -20,7 +21,7 @@ def slippage_figure(fills: pd.DataFrame, title: str = "Slippage") -> go.Figure:
     """
     known = fills.dropna(subset="slippage_pips")
     traces = [
-        go.Histogram(x=group["slippage_pips"].round(6), name=str(symbol))
+        go.Histogram(x=group["slippage_pips"].round(6), name=plotly_label(symbol))
         for symbol, group in known.groupby(known["symbol"].astype("str"))
     ]
     return figure(title, traces, barmode="stack", xaxis={"title": {"text": "pips"}}, yaxis={"title": {"text": "fills"}})
@@ -43,7 +44,10 @@ def markout_figure(fills: pd.DataFrame, by: str = "symbol", title: str = "Markou
     counts = fills.groupby(fills[by].astype("str")).size().to_dict()
     traces = [
         go.Scatter(
-            x=list(names.values()), y=row.to_numpy(), name=f"{group} ({counts[str(group)]})", mode="lines+markers"
+            x=list(names.values()),
+            y=row.to_numpy(),
+            name=f"{plotly_label(group)} ({counts[str(group)]})",
+            mode="lines+markers",
         )
         for group, row in means.iterrows()
     ]
@@ -67,7 +71,8 @@ def latency_figure(latency: pd.DataFrame, title: str = "Latency") -> go.Figure:
     """
     columns = [c for c in latency.columns if c != "count"] if len(latency) else []
     traces = [
-        go.Scatter(x=latency.index, y=latency[c], name=c.removesuffix("_ms"), mode="lines+markers") for c in columns
+        go.Scatter(x=latency.index, y=latency[c], name=plotly_label(c.removesuffix("_ms")), mode="lines+markers")
+        for c in columns
     ]
     return figure(title, traces, yaxis={"title": {"text": "ms"}, "rangemode": "tozero"})
 
@@ -85,7 +90,7 @@ def spread_figure(profile: pd.DataFrame, title: str = "Spreads by the hour") -> 
     traces = []
     for symbol, group in profile.groupby(level="symbol"):
         hours = group.index.get_level_values("hour")
-        traces.append(go.Scatter(x=hours, y=group["median_pips"], name=str(symbol), mode="lines+markers"))
+        traces.append(go.Scatter(x=hours, y=group["median_pips"], name=plotly_label(symbol), mode="lines+markers"))
     return figure(
         title,
         traces,

@@ -7,6 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from fxlive.figures.labels import plotly_text
+
 UP, DOWN, LINE, SOFT = "#26a69a", "#ef5350", "#3367d6", "#9aa0a6"
 COLOURS = ("#3367d6", "#e8710a", "#188038", "#a142f4", "#d93025", "#12b5cb", "#9aa0a6", "#f9ab00")
 NO_UPLOAD = "sendChartToCloud"
@@ -17,7 +19,7 @@ def figure(title: str, traces: list[Any], **layout: Any) -> go.Figure:
     """Return a figure in the common style; without traces it displays "Nothing to show yet"."""
     fig = go.Figure(traces)
     fig.update_layout(
-        title={"text": title},
+        title={"text": plotly_text(title)},
         template="plotly_white",
         margin={"l": 60, "r": 30, "t": 60, "b": 50},
         colorway=list(COLOURS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
+from fxlive.figures.labels import plotly_label, plotly_text
 from fxlive.figures.style import DOWN, LINE, SOFT, UP, figure
 
 
@@ -26,7 +27,7 @@ def bars_figure(bars: pd.DataFrame, title: str = "") -> go.Figure:
                 **{side: bars[side] for side in ("open", "high", "low", "close")},
                 increasing={"line": {"color": UP}},
                 decreasing={"line": {"color": DOWN}},
-                name=title,
+                name=plotly_label(title),
             )
         ]
     return figure(
@@ -49,7 +50,7 @@ def pnl_figure(pnl: pd.DataFrame, title: str = "Profit and loss") -> go.Figure:
     if pnl.index.nlevels > 1:
         for name, group in pnl.groupby(level=0):
             series = group.droplevel(0)["total"]
-            traces.append(go.Scatter(x=series.index, y=series, name=str(name), **steps))
+            traces.append(go.Scatter(x=series.index, y=series, name=plotly_label(name), **steps))
         return figure(title, traces, yaxis={"title": {"text": "total"}})
     if len(pnl):
         for column, colour in (("total", LINE), ("realized", UP), ("unrealized", SOFT)):
@@ -96,7 +97,7 @@ def explain_figure(explained: pd.Series[float], title: str = "Where the change c
         The title of the figure.
     """
     bars = go.Waterfall(
-        x=[str(name).replace("_", " ") for name in explained.index],
+        x=[plotly_text(str(name).replace("_", " ")) for name in explained.index],
         y=explained.to_numpy(),
         measure=["relative"] * (len(explained) - 1) + ["total"],
         increasing={"marker": {"color": UP}},

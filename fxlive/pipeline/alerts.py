@@ -13,6 +13,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.core.arguments import span_s
+from fxlive.core.shown_text import counted
 from fxlive.errors import UnknownOption
 from fxlive.pipeline.callbacks import ErrorCounter, UserFunction
 
@@ -174,7 +175,7 @@ class Watch(UserFunction):
 
     def __repr__(self) -> str:
         state = "cancelled" if self._cancelled.is_set() else "active"
-        return f"<when: {state}, {self.calls} calls, {self._errors}>"
+        return f"<when: {state}, {counted(self.calls, 'call')}, {self._errors}>"
 
     @property
     def ended(self) -> bool:

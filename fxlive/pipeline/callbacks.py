@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from fxlive.core.shown_text import counted, printable
 from fxlive.pipeline.mailbox import MAILBOX_SIZE, AnyMessage, Mailbox
 
 log = logging.getLogger("fxlive")
@@ -29,7 +30,7 @@ class ErrorCounter:
     >>> errors = ErrorCounter()
     >>> errors.note(KeyError("profit"))
     >>> str(errors)
-    "1 errors, the last KeyError: 'profit'"
+    "1 error, the last KeyError: 'profit'"
     """
 
     def __init__(self, total: ErrorCounter | None = None) -> None:
@@ -39,12 +40,12 @@ class ErrorCounter:
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
-        return f"{self.count:,} errors" + (f", the last {self.last}" if self.last else "")
+        return counted(self.count, "error") + (f", the last {self.last}" if self.last else "")
 
     def note(self, error: BaseException) -> None:
         """Count an exception of any type."""
         try:
-            text = (str(error).strip().splitlines() or [""])[0][:200]
+            text = printable((str(error).strip().splitlines() or [""])[0][:200])
         except Exception:  # the __str__ of the user's exception raised
             text = ""
         with self._lock:
@@ -103,8 +104,8 @@ class Handle(UserFunction):
 
     def __repr__(self) -> str:
         state = "cancelled" if self.mailbox.closed else "active"
-        counts = f"{self.calls} calls, {self._errors}, {self.dropped} dropped"
-        return f"<callback on {self.channel}: {state}, {counts}>"
+        counts = f"{counted(self.calls, 'call')}, {self._errors}, {self.dropped} dropped"
+        return f"<callback on {printable(self.channel)}: {state}, {counts}>"
 
     @property
     def dropped(self) -> int:

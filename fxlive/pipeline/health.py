@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.core.shown_text import printable
 from fxlive.feeds.interface import State
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.counters import Counters
@@ -70,15 +71,22 @@ class Health:
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
-        return f"<fxlive health>\n{lines}\n{self.channels.to_string(float_format='{:.1f}'.format)}"
+        return f"<fxlive health>\n{lines}\n{self._shown_channels().to_string(float_format='{:.1f}'.format)}"
 
     def _repr_html_(self) -> str:
         figures = pd.Series({name: str(value) for name, value in self._figures().items()})
-        return f"{figures.to_frame().to_html(header=False)}{self.channels.to_html(float_format='{:.1f}'.format)}"
+        return (
+            f"{figures.to_frame().to_html(header=False)}{self._shown_channels().to_html(float_format='{:.1f}'.format)}"
+        )
 
     def _figures(self) -> dict[str, Any]:
         values = {name.name: getattr(self, name.name) for name in fields(self) if name.name != "channels"}
-        return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}
+        return {
+            name: round(value, 1) if isinstance(value, float) else printable(value) for name, value in values.items()
+        }
+
+    def _shown_channels(self) -> pd.DataFrame:
+        return self.channels.rename(index=printable)
 
 
 def health_of(pipeline: Pipeline) -> Health:

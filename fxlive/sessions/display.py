@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from fxlive.core.shown_text import counted, printable
 from fxlive.pipeline.health import Health
 
 _COLOURS = {
@@ -25,20 +26,22 @@ def session_text(name: str, url: str, health: Health) -> str:
     lines = [f"<fxlive session {name!r}: {_headline(url, health)}>"]
     for channel, row in _listed_channels(health):
         age = _age(row["age_s"]) + ("  stale" if row["stale"] else "")
-        lines.append(f"  {channel:<12} {row['rows']:>10,} rows {row['rate_per_s']:>10,.1f}/s   last message {age}")
+        lines.append(
+            f"  {printable(channel):<12} {row['rows']:>10,} rows {row['rate_per_s']:>10,.1f}/s   last message {age}"
+        )
     return "\n".join(lines)
 
 
 def session_html(name: str, url: str, health: Health) -> str:
     """Return a session as HTML that inherits the colours of its page."""
     rows = "".join(
-        f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{row['rate_per_s']:,.1f}</td>"
+        f"<tr><td>{escape(printable(channel))}</td><td>{row['rows']:,}</td><td>{row['rate_per_s']:,.1f}</td>"
         f"<td>{_age(row['age_s'])}{' <b>stale</b>' if row['stale'] else ''}</td></tr>"
         for channel, row in _listed_channels(health)
     )
     dot = f"<span style='color:{_COLOURS[health.state]}'>&#9679;</span>"
     return (
-        f"<div>{dot} <b>{escape(name)}</b> {escape(_headline(url, health))}</div>"
+        f"<div>{dot} <b>{escape(printable(name))}</b> {escape(_headline(url, health))}</div>"
         "<table><thead><tr><th>channel</th><th>rows</th><th>per second</th><th>last message</th></tr>"
         f"</thead><tbody>{rows}</tbody></table>"
     )
@@ -46,15 +49,16 @@ def session_html(name: str, url: str, health: Health) -> str:
 
 def _headline(url: str, health: Health) -> str:
     parts = [f"{health.state} to {url}" if health.state != "closed" else f"closed, was {url}"]
-    parts.append(f"{health.messages:,} messages, {health.rate_per_s:,.1f}/s")
+    parts.append(f"{counted(health.messages, 'message')}, {health.rate_per_s:,.1f}/s")
     if not math.isnan(health.latency_p50_ms):
         parts.append(f"latency {health.latency_p50_ms:.1f} ms (p99 {health.latency_p99_ms:.1f})")
-    parts += [f"{count:,} {what}" for count, what in ((health.gaps, "gaps"), (health.rejected, "rejected")) if count]
+    parts += [counted(health.gaps, "gap")] if health.gaps else []
+    parts += [f"{health.rejected:,} rejected"] if health.rejected else []
     if health.callback_error:
         parts.append(f"callbacks: {health.callback_error}")
     if health.error:
         parts.append(health.error)
-    return ", ".join(parts)
+    return printable(", ".join(parts))
 
 
 def _listed_channels(health: Health) -> list[tuple[str, dict[Any, Any]]]:
@@ -70,10 +74,10 @@ def capture_text(
     lines = [f"<fxlive capture of {name!r}: {_summary(path, state, contents, gaps)}>"]
     for channel, row in _with_rows(contents):
         lines.append(
-            f"  {channel:<12} {row['rows']:>12,} rows {size_text(row['bytes']):>12}   "
+            f"  {printable(channel):<12} {row['rows']:>12,} rows {size_text(row['bytes']):>12}   "
             f"{_clock(row['first_received_at'])} to {_clock(row['last_received_at'])}"
         )
-    return "\n".join([*lines, *(f"  {problem}" for problem in problems)])
+    return "\n".join([*lines, *(f"  {printable(problem)}" for problem in problems)])
 
 
 def capture_html(
@@ -83,15 +87,17 @@ def capture_html(
     channels = _with_rows(contents)
     start, end = contents["first_received_at"].min(), contents["last_received_at"].max()
     rows = "".join(
-        f"<tr><td>{escape(channel)}</td><td>{row['rows']:,}</td><td>{size_text(row['bytes'])}</td>"
+        f"<tr><td>{escape(printable(channel))}</td><td>{row['rows']:,}</td><td>{size_text(row['bytes'])}</td>"
         f"<td>{_clock(row['first_received_at'])}</td><td>{_clock(row['last_received_at'])}</td>"
         f"<td>{_coverage(channel, row, gaps, start, end)}</td></tr>"
         for channel, row in channels
     )
-    warnings = "".join(f"<div style='color:{_COLOURS['failed']}'>{escape(problem)}</div>" for problem in problems)
+    warnings = "".join(
+        f"<div style='color:{_COLOURS['failed']}'>{escape(printable(problem))}</div>" for problem in problems
+    )
     dot = f"<span style='color:{_COLOURS['connected' if state == 'recorded' else 'connecting']}'>&#9679;</span>"
     return (
-        f"<div>{dot} <b>{escape(name)}</b> {escape(_summary(path, state, contents, gaps))}</div>{warnings}"
+        f"<div>{dot} <b>{escape(printable(name))}</b> {escape(_summary(path, state, contents, gaps))}</div>{warnings}"
         "<table><thead><tr><th>channel</th><th>rows</th><th>size</th><th>first received</th><th>last received</th>"
         f"<th>coverage</th></tr></thead><tbody>{rows}</tbody></table>"
     )
@@ -99,9 +105,9 @@ def capture_html(
 
 def _summary(path: str, state: str, contents: pd.DataFrame, gaps: pd.DataFrame) -> str:
     parts = ["recorded" if state == "recorded" else "unfinished: still being recorded, or cut off"]
-    parts += [f"{contents['rows'].sum():,} rows", f"{contents['files'].sum():,} files"]
-    parts += [f"{len(gaps):,} gaps"] if len(gaps) else []
-    return f"{', '.join(parts)} in {path}"
+    parts += [counted(int(contents["rows"].sum()), "row"), counted(int(contents["files"].sum()), "file")]
+    parts += [counted(len(gaps), "gap")] if len(gaps) else []
+    return printable(f"{', '.join(parts)} in {path}")
 
 
 def _with_rows(contents: pd.DataFrame) -> list[tuple[str, dict[Any, Any]]]:
@@ -119,9 +125,9 @@ def _coverage(channel: str, row: dict[Any, Any], gaps: pd.DataFrame, start: pd.T
         left = min(max((first - start).total_seconds() / whole, 0.0), 1.0) * _WIDTH
         width = min(max((last - start).total_seconds() / whole, 0.0), 1.0) * _WIDTH - left
         rect = f"<rect x='{left:.1f}' y='0' width='{max(width, 1.0):.1f}' height='12' fill='{colour}'>"
-        return f"{rect}<title>{escape(title)}</title></rect>"
+        return f"{rect}<title>{escape(printable(title))}</title></rect>"
 
-    drawn = [bar(row["first_received_at"], row["last_received_at"], _COLOURS["connected"], f"{row['rows']:,} rows")]
+    drawn = [bar(row["first_received_at"], row["last_received_at"], _COLOURS["connected"], counted(row["rows"], "row"))]
     own = gaps.loc[[not names or channel in names for names in gaps["channels"]]]
     until = own["end"].fillna(end)
     pixels = ((own["start"] - start).dt.total_seconds() / whole * _WIDTH).clip(0, _WIDTH).astype(int)

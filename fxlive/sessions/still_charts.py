@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fxlive.figures.market import StillFigure
 
 TIME_BINS = 2_000
+_FIRST, _LAST = pd.Timestamp("0001-01-02", tz="UTC").as_unit("us"), pd.Timestamp("9999-12-30", tz="UTC").as_unit("us")
 
 
 def price_chart(
@@ -132,7 +133,7 @@ def pnl_chart(
     else:
         groups = {str(group): rows.droplevel(0) for group, rows in pnl.groupby(level=0, observed=True)}
         _check_line_count(by, len(groups))
-        lines = {plotly_label(group): _in_zone(_downsampled(rows, ["total"]), tz) for group, rows in groups.items()}
+        lines = {group: _in_zone(_downsampled(rows, ["total"]), tz) for group, rows in groups.items()}
         shown = pd.concat(lines, names=[by, "timestamp"]) if lines else pnl
     figure = pnl_figure(shown, "Profit and loss" + (f" by {by}" if by else ""))
     return _finished(self, figure, name, "positions", times, tz)
@@ -189,8 +190,8 @@ def chart(
         drawn = _in_zone(_downsampled(of_group, names), tz)
         for column in names:
             label = group if group and len(names) == 1 else f"{group} {column}".strip()
-            lines[plotly_label(label)] = drawn[column]
-    title = plotly_label(f"{channel}: {', '.join(names)}" + (f" by {by}" if by else ""))
+            lines[label] = drawn[column]
+    title = f"{channel}: {', '.join(names)}" + (f" by {by}" if by else "")
     return _finished(self, lines_figure(lines, title), name, channel, rows.index, tz)
 
 
@@ -234,9 +235,7 @@ def metrics_chart(
         rows = rows[rows["period"].astype("str").str.upper() == known]
     metrics = [str(name) for name, column in rows.items() if column.dtype == "float64" and column.notna().any()]
     lines = {
-        (plotly_label(metric.removeprefix("metrics_")), plotly_label(" ".join(map(str, key)))): _downsampled(
-            of_period, [metric]
-        )[metric]
+        (metric.removeprefix("metrics_"), " ".join(map(str, key))): _downsampled(of_period, [metric])[metric]
         for key, of_period in rows.groupby(["type", "period"], observed=True)
         for metric in metrics
     }
@@ -343,4 +342,6 @@ def _in_zone(rows: pd.DataFrame, tz: str | None) -> pd.DataFrame:
         zone = datetime.now().astimezone().tzinfo if tz == "local" else ZoneInfo(tz)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise UnknownOption("tz", tz, ("local", "UTC", 'a zone such as "Europe/London"')) from error
-    return rows.set_axis(pd.DatetimeIndex(rows.index).tz_convert(zone))
+    times = pd.DatetimeIndex(rows.index)
+    times = times.where(times >= _FIRST, _FIRST).where(times <= _LAST, _LAST)  # in any zone in the years 1 to 9999
+    return rows.set_axis(times.tz_convert(zone))

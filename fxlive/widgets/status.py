@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.capture.writing.status import RecordingStatus
+from fxlive.core.shown_text import counted
 from fxlive.pipeline.health import latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.base import LiveWidget
@@ -172,7 +173,7 @@ class StatusBar(LiveWidget):
     def _recording(self) -> dict[str, Any] | None:
         recording = self._controls.recording()
         status = None if recording is None else recording.status
-        if status is None or (status.state == "stopped" and not status.dropped):
+        if status is None or (status.state == "stopped" and not (status.dropped or status.vanished)):
             return None
         return {
             "state": status.state,
@@ -182,6 +183,7 @@ class StatusBar(LiveWidget):
             "free_mb": None if status.disk_free_bytes is None else status.disk_free_bytes // 10**6,
             "waiting": status.waiting if status.state == "stalled" else 0,
             "dropped": status.dropped,
+            "vanished": status.vanished,
             "error": None if status.error is None else status.error[:_MAX_TEXT_CHARS],
             "path": short_path(status.path),
         }
@@ -272,9 +274,11 @@ def _folder(request: dict[str, Any], default: str) -> str:
 
 def recording_outcome(status: RecordingStatus) -> str:
     """Return a sentence about a recording that has ended."""
-    text = f"recorded {status.rows:,} rows to {short_path(status.path)}"
+    text = f"recorded {counted(status.rows, 'row')} to {short_path(status.path)}"
     if status.dropped:
-        text += f"; {status.dropped:,} rows were lost"
+        text += f"; {counted(status.dropped, 'row')} lost"
+    if status.vanished:
+        text += f"; {counted(status.vanished, 'row')} vanished"
     return text if status.error is None else f"{text} ({status.error})"
 
 

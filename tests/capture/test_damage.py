@@ -228,7 +228,7 @@ def test_a_missing_channel_folder_is_a_warning_and_a_gap_also_in_a_replay(tmp_pa
     shutil.rmtree(capture / "channel=depth")
     opened = fxlive.open_capture(capture)
 
-    with pytest.warns(fxlive.IncompleteCapture, match=r"channel=(trades|depth) lacks 1 rows"):
+    with pytest.warns(fxlive.IncompleteCapture, match=r"channel=(trades|depth) lacks 1 row,"):
         assert opened.gaps()[["channels", "lost_rows"]].to_numpy().tolist() == [[("depth",), 1], [("trades",), 1]]
     assert len(opened.incomplete) == 2
     assert "depth" in opened.channels
@@ -253,8 +253,8 @@ def test_missing_gaps_are_taken_from_the_manifest_and_missing_rejections_are_rep
     with pytest.warns(fxlive.IncompleteCapture) as warned:
         found = opened.gaps()
     assert len(warned) == 2
-    assert "lacks 1 gaps" in str(warned[0].message)
-    assert "_rejected lacks 1 rows" in str(warned[1].message)
+    assert "lacks 1 gap," in str(warned[0].message)
+    assert "_rejected lacks 1 row," in str(warned[1].message)
     assert sorted(found["channels"]) == [("_rejected",), ("market-data",)]
     pd.testing.assert_frame_equal(found[found["lost_rows"].isna()].reset_index(drop=True), before)
 

@@ -37,7 +37,7 @@ def test_info_shows_the_rows_and_the_gaps_of_a_capture(
     assert main(["info", capture.path]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"market-data +100 rows", shown)
-    assert "1 gaps" in shown
+    assert "1 gap in" in shown
     assert "times of receipt" in shown
     assert re.search(r"gap from 2014-05-08 12:30:\d\d to 12:30:\d\d: the cable", shown)
 

@@ -9,8 +9,9 @@ import jwt
 import pytest
 
 from fxlive.core.secret import Secret
+from fxlive.core.urls import without_secrets
 from fxlive.errors import AuthenticationError
-from fxlive.feeds.address import with_query_token, without_secrets
+from fxlive.feeds.address import with_query_token
 from fxlive.feeds.auth import Token, expired, refresh_in_s
 from tests.handmade import PATIENCE_S
 

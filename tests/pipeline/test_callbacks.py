@@ -72,7 +72,7 @@ def test_a_callback_gets_every_new_message_in_order_on_its_own_thread(offline: O
     assert bids(received) == [float(n) for n in range(3, 1003)]
     assert threads == {"fxlive on market-data: callback"}
     assert (handle.calls, handle.errors, handle.dropped) == (1000, 0, 0)
-    assert repr(handle) == "<callback on market-data: active, 1000 calls, 0 errors, 0 dropped>"
+    assert repr(handle) == "<callback on market-data: active, 1,000 calls, 0 errors, 0 dropped>"
 
 
 def test_a_callback_gets_messages_of_its_channel_only_and_no_duplicates(offline: OfflineSession) -> None:

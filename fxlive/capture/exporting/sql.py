@@ -17,6 +17,7 @@ from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
 from fxlive.core.dtypes import STR
 from fxlive.core.names import column_names, sql_names
 from fxlive.errors import CaptureError, UnknownOption
+from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
 Table = Callable[[], pd.DataFrame | str]
@@ -140,12 +141,11 @@ def view_query(reader: ChannelReader, drift: UndocumentedColumns, files: Files) 
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
     part_files = reader.part_files()
     if not part_files:
-        empty = schema(channel)
-        typed = ", ".join(f"null::{_TYPES.get(str(empty.field(n).type), 'varchar')} as {_identifier(n)}" for n in names)
-        return f"select {typed} where false"
+        return f"select {', '.join(_missing(channel, name) for name in names)} where false"
+    in_files = {name for part_file in part_files for name in part_file.fragment.physical_schema.names}
     undocumented = {name: kind.value for name, kind in drift.kinds.items() if name != EXTRA}
     safe = column_names([*names, EXTRA, *undocumented])[len(names) + 1 :]
-    columns = [_identifier(name) for name in names]
+    columns = [_identifier(name) if name in in_files else _missing(channel, name) for name in names]
     columns += [
         f"{_undocumented_value(name, dtype)} as {_identifier(shown)}"
         for (name, dtype), shown in zip(undocumented.items(), safe, strict=True)
@@ -153,7 +153,14 @@ def view_query(reader: ChannelReader, drift: UndocumentedColumns, files: Files) 
     paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
     until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
     scan = f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
+    if EXTRA not in in_files:
+        scan = f"(select *, null::varchar as {EXTRA} from {scan})"
     return f"select {', '.join([*columns, EXTRA])} from {scan}{until}"
+
+
+def _missing(channel: Channel, name: str) -> str:
+    """Return the expression of a documented column that no file has."""
+    return f"null::{_TYPES.get(str(schema(channel).field(name).type), 'varchar')} as {_identifier(name)}"
 
 
 _TYPES = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable
+from errno import ELOOP
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,12 +45,14 @@ class Disk:
     def unfinished(self) -> Path:
         """Return a new path for a file that is being written. No tool mistakes it for a part of the capture."""
         folder = self.capture / UNFINISHED
+        self._refuse_links(folder)
         folder.mkdir(exist_ok=True)
         return folder / f"{uuid4().hex}.tmp"
 
     def finish(self, unfinished: Path, file: Path) -> int:
         """Sync a complete file to the disk and rename it to `file`; return its size in bytes."""
         size = _sync(unfinished).st_size
+        self._refuse_links(file.parent)
         self._make_folder(file.parent)
         unfinished.replace(file)
         self.sync_folder(file.parent)
@@ -61,9 +65,31 @@ class Disk:
         folder.mkdir(exist_ok=True)
         self.sync_folder(folder.parent)
 
-    def remove(self, file: Path) -> bool:
-        """Delete a file; return whether it is gone."""
+    def _refuse_links(self, folder: Path) -> None:
+        """Raise OSError if a folder of the capture, or one above it in the capture, was replaced by a link."""
+        while True:
+            if folder.is_symlink():
+                raise OSError(ELOOP, f"{folder} is a link, which may lead out of the capture; remove it")
+            if folder == self.capture or folder == folder.parent:
+                return
+            folder = folder.parent
+
+    def stamp(self, file: Path) -> tuple[int, int] | None:
+        """Return size and time of change (nanoseconds) of a regular file, None if there is none.
+
+        A file that another process has deleted, cut or replaced has another stamp than before.
+        """
         try:
+            self._refuse_links(file.parent)
+            found = os.lstat(file)
+        except OSError:
+            return None
+        return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+    def remove(self, file: Path) -> bool:
+        """Delete a file of the capture; return whether it is gone."""
+        try:
+            self._refuse_links(file.parent)
             file.unlink(missing_ok=True)
         except OSError:
             return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,14 +18,25 @@ from fxlive.capture.format.layout import MANIFEST
 from fxlive.capture.format.schema import FORMAT_VERSION
 from fxlive.errors import CaptureError, NewerCapture
 
-_ISO_TIME = re.compile(r"-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
+_MAX_CHARS = 1_000  # of a name
+_MAX_LIST_CHARS = 10**6
+_MANY_SYMBOLS = 2_000
+_OVERHEAD_CHARS = 8  # quotation marks and indentation
+T = TypeVar("T")
+
+MAX_BYTES = 64 * 2**20
+"""A larger file is not read."""
+
+_ISO_TIME = re.compile(r"(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z?", re.ASCII)
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 
 
 class ChannelEntry(msgspec.Struct):
     """A channel of a capture: the name of its folder, the number of rows, and the receipt of the first and the last."""
 
     folder: str
-    rows: int
+    rows: Count
     first_received_at: str
     last_received_at: str
 
@@ -34,7 +48,7 @@ class GapEntry(msgspec.Struct):
     end: str | None
     reason: str
     channels: tuple[str, ...]
-    lost_rows: int | None = None
+    lost_rows: Count | None = None
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -62,11 +76,13 @@ class Manifest(msgspec.Struct, kw_only=True):
         The newest 10,000 gaps.
     symbols
         The symbols of the session, in the order of the categories of its frames.
+    symbols_left_out
+        The number of further symbols. Only the rows have them.
     drift
         The dtypes of the undocumented columns of each channel, in their order.
     """
 
-    format_version: int = FORMAT_VERSION
+    format_version: Annotated[int, msgspec.Meta(ge=1)] = FORMAT_VERSION
     session: str
     url: str
     session_id: str | None = None
@@ -74,23 +90,51 @@ class Manifest(msgspec.Struct, kw_only=True):
     start: str
     end: str | None = None
     channels: dict[str, ChannelEntry] = {}
-    rejected: int = 0
-    dropped: int = 0
+    rejected: Count = 0
+    dropped: Count = 0
     gaps: list[GapEntry] = []
     symbols: list[str] = []
+    symbols_left_out: Count = 0
     drift: dict[str, dict[str, str]] = {}
 
+    @property
+    def lacks_symbols(self) -> bool:
+        """Whether rows may have symbols that are not in `symbols`. A long list is not written at each new symbol."""
+        return self.symbols_left_out > 0 or (self.end is None and len(self.symbols) > _MANY_SYMBOLS)
 
-def write(manifest: Manifest, disk: Disk) -> None:
-    """Write the manifest, replacing the previous one.
+
+def write(manifest: Manifest, disk: Disk) -> int:
+    """Write the manifest, replacing the previous one; return its size in bytes. See `bounded` for what it leaves out.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    disk.publish(disk.capture / MANIFEST, lambda file: _write_bytes(file, text))
+    text = msgspec.json.format(msgspec.json.encode(bounded(manifest)), indent=2)
+    return disk.publish(disk.capture / MANIFEST, lambda file: _write_bytes(file, text))
+
+
+def bounded(manifest: Manifest) -> Manifest:
+    """Return a manifest of at most about 3 MB: the first symbols and columns, and the newest gaps.
+
+    Readers find the other symbols and columns in the rows, the other gaps in ``_gaps``, and the channels with very long
+    names in the folders.
+    """
+    copy = msgspec.structs.replace(manifest, url=manifest.url[:_MAX_CHARS], session=manifest.session[:_MAX_CHARS])
+    copy.channels = {name: entry for name, entry in manifest.channels.items() if len(name) <= _MAX_CHARS}
+    copy.symbols = _first(manifest.symbols, len)
+    copy.symbols_left_out = len(manifest.symbols) - len(copy.symbols)
+    copy.gaps = _first(manifest.gaps[::-1], lambda gap: len(gap.reason) + sum(map(len, gap.channels)) + 100)[::-1]
+    copy.drift = dict(_first(manifest.drift.items(), lambda item: len(item[0]) + sum(map(len, item[1]))))
+    return copy
+
+
+def _first(values: Iterable[T], chars: Callable[[T], int]) -> list[T]:
+    """Return the first values, with a million characters in all."""
+    values = list(values)
+    sizes = accumulate(chars(value) + _OVERHEAD_CHARS for value in values)
+    return [value for value, size in zip(values, sizes, strict=True) if size <= _MAX_LIST_CHARS]
 
 
 def _write_bytes(file: Path, text: bytes) -> None:
@@ -107,6 +151,9 @@ def read(capture: str | Path) -> Manifest:
     """
     file = Path(capture) / MANIFEST
     try:
+        found = os.lstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:  # reading a pipe could wait forever
+            raise CaptureError(f"{file} is not a regular file of at most {MAX_BYTES / 1e6:,.0f} MB. Remove it.")
         return decode(file.read_bytes(), str(file))
     except FileNotFoundError as error:
         raise CaptureError(f"{file} does not exist. Pass the folder of a capture.") from error
@@ -169,7 +216,7 @@ def to_micros(text: str) -> int:
     Raises
     ------
     ValueError
-        If the text is not an ISO 8601 time in UTC, as `to_iso` returns it.
+        If the text is not an ISO 8601 time in UTC of the years 1 to 9999, as `to_iso` returns it.
 
     Examples
     --------
@@ -179,16 +226,3 @@ def to_micros(text: str) -> int:
     if _ISO_TIME.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is not a time")
     return int(np.datetime64(text.removesuffix("Z"), "us").astype(np.int64))
-
-
-def without_secrets(url: str) -> str:
-    """Return a URL without the parts that may hold a token: user, query and fragment.
-
-    >>> without_secrets("wss://me:secret@example.com:8765/api/ws?token=abc")
-    'wss://example.com:8765/api/ws'
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import EFBIG, EINVAL
 from typing import Any, TypeVar
 
 from pyarrow import fs
@@ -17,11 +19,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder: its path in the file system, whether it is a folder, and its size in bytes."""
+    """A file or folder: its path in the file system, whether it is a folder, its size in bytes, whether it is regular.
+
+    Pipes, devices and sockets are not `regular`: opening one can wait forever.
+    """
 
     path: str
     folder: bool
     size_bytes: int
+    regular: bool
 
     @property
     def name(self) -> str:
@@ -87,7 +93,10 @@ class Files:
         """Return the content of a folder, sorted by path, with `deep` also of its subfolders; empty if missing."""
         selector = fs.FileSelector(folder, recursive=deep, allow_not_found=True)
         infos = _with_one_retry(lambda: self.filesystem.get_file_info(selector))
-        entries = [Entry(info.path, info.type == fs.FileType.Directory, info.size or 0) for info in infos]
+        entries = [
+            Entry(info.path, info.type == fs.FileType.Directory, info.size or 0, info.type == fs.FileType.File)
+            for info in infos
+        ]
         return sorted(entries, key=lambda entry: entry.path)
 
     def is_folder(self, path: str) -> bool:
@@ -98,18 +107,35 @@ class Files:
         """Whether a path is a symbolic link, which may lead out of the root folder."""
         return self.local and os.path.islink(path)
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file.
+    def check_regular(self, path: str) -> None:
+        """Raise OSError if a path is a local link, pipe, device, socket or folder. Opening one could wait forever.
 
         Raises
         ------
         FileNotFoundError
             If the file does not exist.
         """
+        if self.local and not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(EINVAL, "it is not a regular file")
+
+    def read(self, path: str, max_bytes: int | None = None) -> bytes:
+        """Return the content of a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file does not exist.
+        OSError
+            If it cannot be read, is not a regular file, or has more than `max_bytes`.
+        """
+        self.check_regular(path)
 
         def read() -> bytes:
             with self.filesystem.open_input_stream(path) as stream:
-                return bytes(stream.read())
+                content = bytes(stream.read() if max_bytes is None else stream.read(max_bytes + 1))
+            if max_bytes is not None and len(content) > max_bytes:
+                raise OSError(EFBIG, f"it has more than {max_bytes / 1e6:,.0f} MB")
+            return content
 
         return _with_one_retry(read)
 

@@ -24,6 +24,7 @@ from fxlive.capture.format.notes import Gap
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Entry, Files
 from fxlive.capture.reading.part_file import FORMAT, PartFile, mismatch
+from fxlive.core.shown_text import counted
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
 from fxlive.wire.channels import CHANNELS, ID, Channel
 
@@ -67,6 +68,7 @@ class Folder:
         self.superseded: list[Part] = []
         self.log_only = False
         self._warned: set[tuple[str, str]] = set()
+        self._names: dict[str, str] = {}  # of channels, by folder
         self._part_files: dict[Path, PartFile] = {}
         self._sizes: dict[Path, int] = {}
         self._excluded: dict[Part, str] = {}  # with the reason
@@ -124,8 +126,13 @@ class Folder:
         """
         if folder in _OWN_CHANNELS:
             return _OWN_CHANNELS[folder].name
-        names = chain([layout.channel_of(folder)], map(self._name_in_metadata, self.parts().get(folder, [])))
-        return next((name for name in names if layout.channel_folder(Channel(name)) == folder), None)
+        if folder not in self._names:
+            names = chain([layout.channel_of(folder)], map(self._name_in_metadata, self.parts().get(folder, [])))
+            name = next((name for name in names if layout.channel_folder(Channel(name)) == folder), None)
+            if name is None:
+                return None
+            self._names[folder] = name
+        return self._names[folder]
 
     def _name_in_metadata(self, part: Part) -> str:
         try:
@@ -150,6 +157,9 @@ class Folder:
         by_date: dict[tuple[str, str], list[Part]] = {}
         for folder in self._entries_in(self.path):
             if folder.folder and folder.name.startswith("channel="):
+                if self.files.is_link(folder.path):
+                    self.warn(folder.path, f"{_IS_LINK}: its rows were left out.")
+                    continue
                 for part in self._parts_in(folder.path):
                     if part not in self._excluded:  # an invalid part must not hide the parts that its name includes
                         by_date.setdefault((part.channel_folder, part.date), []).append(part)
@@ -165,15 +175,29 @@ class Folder:
         return {name: sorted(channel_parts, key=lambda part: part.start) for name, channel_parts in parts.items()}
 
     def _parts_in(self, folder: str) -> Iterator[Part]:
-        for entry in self._entries_in(folder, deep=True):
+        for entry in self._files_of_dates(folder):
             part = None if entry.folder else layout.part_of(Path(entry.path))
             if part is None or Path(entry.path).parents[1].as_posix() != folder:
                 continue
-            if any(self.files.is_link(path) for path in (folder, str(part.file.parent), entry.path)):
-                self.warn(entry.path, "is a link, which may point outside the capture: its rows were left out.")
+            if self.files.is_link(entry.path):
+                self.warn(entry.path, f"{_IS_LINK}: its rows were left out.")
+                continue
+            if not entry.regular:
+                self.warn(entry.path, "is not a regular file: its rows were left out.")
                 continue
             self._sizes[part.file] = entry.size_bytes
             yield part
+
+    def _files_of_dates(self, folder: str) -> Iterator[Entry]:
+        """Yield the files in a channel's folders of dates. Links to other folders are not followed."""
+        if not self.files.local:  # one request for all, because an object storage has no links
+            yield from self._entries_in(folder, deep=True)
+            return
+        for date in self._entries_in(folder):
+            if date.folder and self.files.is_link(date.path):
+                self.warn(date.path, f"{_IS_LINK}: its rows were left out.")
+            elif date.folder:
+                yield from self._entries_in(date.path)
 
     def _entries_in(self, folder: str, *, deep: bool = False) -> list[Entry]:
         try:
@@ -184,7 +208,7 @@ class Folder:
     def _read_manifest(self) -> Manifest | None:
         file = f"{self.path}/{MANIFEST}"
         try:
-            return manifest.decode(self.files.read(file), file)
+            return manifest.decode(self.files.read(file, manifest.MAX_BYTES), file)
         except NewerCapture:
             raise
         except FileNotFoundError:
@@ -212,13 +236,24 @@ class Folder:
             while True:  # excluding a part may uncover others that its name includes
                 parts, excluded = self.parts().get(folder, []), len(self._excluded)
                 for part in parts:
-                    if part.file not in self._part_files:
+                    if self._check_regular(part) and part.file not in self._part_files:
                         self._open(part, channel)
                 if len(self._excluded) == excluded:
                     break
             part_files = [self._part_files[part.file] for part in parts]
             self._find_missing_rows(channel, part_files)
         return part_files
+
+    def _check_regular(self, part: Part) -> bool:
+        """Return whether a part is a regular file; exclude it otherwise, before it is opened."""
+        try:
+            self.files.check_regular(part.file.as_posix())
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self._exclude(part, f"cannot be read ({error.strerror})")
+            return False
+        return True
 
     def _open(self, part: Part, channel: Channel) -> None:
         """Read the footer of a part; exclude the part if it is invalid."""
@@ -236,7 +271,10 @@ class Folder:
                 if last_try:
                     raise unreadable(part.file.as_posix(), error) from error
         if difference is None:
-            self._part_files[part.file] = PartFile(part, fragment, self._sizes.get(part.file, 0))
+            part_file = PartFile(part, fragment, self._sizes.get(part.file, 0))
+            difference = part_file.invalid_times()
+        if difference is None:
+            self._part_files[part.file] = part_file
         else:
             self._exclude(part, difference)
 
@@ -298,11 +336,15 @@ class Folder:
             cause = "no file has these rows" if part is None else f"{part.file.name} {self._excluded[part]}"
             gaps.append(Gap(gap_start, gap_end, f"missing in the capture: {cause}", (channel.name,), stop - start))
             if part is None:
-                self.warn(f"{self.path}/{folder}", f"lacks {stop - start:,} rows: no file has them.")
+                self.warn(f"{self.path}/{folder}", f"lacks {counted(stop - start, 'row')}, which no file has.")
             else:
                 excluded[part] += stop - start
         for part, rows in excluded.items():
-            missing = f"{rows:,} rows are missing" if rows else "its rows are in other files"
+            missing = (
+                f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} missing"
+                if rows
+                else "its rows are in other files"
+            )
             self.warn(part.file.as_posix(), f"{self._excluded[part]}: {missing}.")
         self._missing_rows[folder] = gaps
 
@@ -348,6 +390,7 @@ class Folder:
                 warnings.warn(self.incomplete[-1], stacklevel=2)
 
 
+_IS_LINK = "is a link, which may point outside the capture"
 _OWN_CHANNELS = {layout.channel_folder(channel): channel for channel in layout.OWN_CHANNELS}
 
 

@@ -14,6 +14,7 @@ from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.rows import ChannelReader, part_files_of
 from fxlive.core.arguments import micros_of
+from fxlive.core.shown_text import counted
 
 
 def gaps_of(folders: Sequence[Folder], until_us: int | None = None) -> list[Gap]:
@@ -66,7 +67,7 @@ def _recorded_gaps(folder: Folder) -> dict[tuple[int, str], Gap]:
             missing += 1
     if missing:
         file = f"{folder.path}/{channel_folder(GAPS)}"
-        folder.warn(file, f"lacks {missing:,} gaps: they were taken from the manifest.")
+        folder.warn(file, f"lacks {counted(missing, 'gap')}, which were taken from the manifest.")
     return gaps
 
 

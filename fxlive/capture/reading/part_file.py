@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -19,6 +20,11 @@ FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _REQUIRED = ("timestamp", "received_at", "arrival")
+_FIRST_US, _LAST_US = (
+    int(np.datetime64(time, "us").astype(np.int64)) for time in ("0001-01-01", "9999-12-31T23:59:59.999999")
+)
+_MAX_ROWS = 2**26  # a recorder writes at most 2**22
+_MAX_GROUP_BYTES = 2**30  # uncompressed; a recorder writes about 2**26
 
 
 class PartFile:
@@ -60,11 +66,22 @@ class PartFile:
         bounds = []
         for group in range(self.groups):
             statistics = self._metadata.row_group(group).column(self._index_of(column)).statistics
-            if statistics is None or not statistics.has_min_max:
+            if statistics is None or not statistics.has_min_max or not self._metadata.row_group(group).num_rows:
                 values = self.fragment.to_table(columns=[column]).column(column).cast(pa.int64())
                 return int(pc.min(values).as_py()), int(pc.max(values).as_py())
             bounds += [statistics.min_raw, statistics.max_raw]
         return min(bounds), max(bounds)
+
+    def invalid_times(self) -> str | None:
+        """Return what is wrong with the times of the rows; None if all are within the years 1 to 9999."""
+        for column in ("timestamp", "received_at"):
+            try:
+                first, last = self.span(column)
+            except TypeError:  # all are missing
+                return f"has rows without {column}"
+            if first < _FIRST_US or last > _LAST_US:
+                return f"has a {column} outside the years 1 to 9999"
+        return None
 
     def _index_of(self, column: str) -> int:
         """Return the column's index in the file, -1 if it is missing. Each field has one leaf column, lists too."""
@@ -100,8 +117,14 @@ def mismatch(fragment: Any, part: Part, channel: Channel) -> str | None:
         raise NewerCapture(part.file.as_posix(), int(version), FORMAT_VERSION)
     if metadata.get(b"fxlive.channel") != expected.metadata[b"fxlive.channel"]:
         return "is not a part of this channel"
-    if fragment.metadata.num_rows != len(part):
-        return f"holds {fragment.metadata.num_rows:,} rows instead of {len(part):,}"
+    footer = fragment.metadata
+    if footer.num_rows != len(part):
+        return f"holds {footer.num_rows:,} rows instead of {len(part):,}"
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    if footer.num_rows > _MAX_ROWS or any(group.total_byte_size > _MAX_GROUP_BYTES for group in groups):
+        return "would take more memory than any part that fxlive writes"
+    if sum(group.num_rows for group in groups) != len(part) or any(group.num_rows < 0 for group in groups):
+        return "has row groups that do not add up to its rows"
     for field in expected:
         index = actual.get_field_index(field.name)
         if index < 0 and field.name in _REQUIRED:

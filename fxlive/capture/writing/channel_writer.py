@@ -36,11 +36,13 @@ _FINAL_LEVEL, _INTERIM_LEVEL = 9, 3  # zstd levels of parts that stay, and of pa
 
 @dataclass
 class _WrittenPart:
-    """A part on disk that counts, the number of merges that it is the result of, and its size."""
+    """A part on disk that counts, the number of merges that it is the result of, its size, and its stamp (`Disk`)."""
 
     part: Part
     level: int
     size_bytes: int
+    stamp: tuple[int, int] | None
+    vanished: bool = False
 
 
 @dataclass
@@ -75,6 +77,7 @@ class ChannelWriter:
         self._replaced: list[Path] = []
         self._damaged_dates: set[str] = set()
         self._merged_dates: set[str] = set()
+        self._merging_date: str | None = None
 
     # Writing.
 
@@ -144,7 +147,7 @@ class ChannelWriter:
                 self._disk.remove(file)  # the error may have come after the rename, and the rows are written again
                 raise
             part = Part(file, self.folder, first.date.removeprefix("date="), self.rows, self.rows + rows)
-            self._parts.setdefault(first.date, []).append(_WrittenPart(part, 0, size))
+            self._parts.setdefault(first.date, []).append(_WrittenPart(part, 0, size, self._disk.stamp(file)))
             self._note_received(merged.column("received_at"))
             self.rows += rows
             for _ in group:
@@ -163,7 +166,21 @@ class ChannelWriter:
     @property
     def size_bytes(self) -> int:
         """The size of the parts that count."""
-        return sum(written.size_bytes for written_parts in self._parts.values() for written in written_parts)
+        return sum(w.size_bytes for written_parts in self._parts.values() for w in written_parts if not w.vanished)
+
+    def find_vanished(self) -> list[Part]:
+        """Return the parts that another process has deleted or changed since the last call; they are not merged.
+
+        The parts of a date that is being merged are left out: the merge may have their rows already.
+        """
+        found = []
+        for date, written_parts in self._parts.items():
+            for written in written_parts if date != self._merging_date else ():
+                if not written.vanished and self._disk.stamp(written.part.file) != written.stamp:
+                    written.vanished = True
+                    self._damaged_dates.add(date)
+                    found.append(written.part)
+        return found
 
     # Merging.
 
@@ -197,19 +214,25 @@ class ChannelWriter:
         sources = self._parts[date][which]
         start, stop = sources[0].part.start, sources[-1].part.stop
         target = self._file(date, start, stop)
+        self._merging_date = date
         try:
-            for size in parts.merge([written.part.file for written in sources], target, self._disk, level=level):
+            if any(self._disk.stamp(written.part.file) != written.stamp for written in sources):
+                raise OSError(ENOENT, "a part was deleted or changed")
+            files = [written.part.file for written in sources]
+            for size in parts.merge(files, target, self._disk, level=level, rows=stop - start):
                 if size is not None:
                     # New parts may have been appended in the meantime, so the indices are still valid.
                     merged = Part(target, self.folder, date.removeprefix("date="), start, stop)
                     merges = 1 + max(written.level for written in sources)
-                    self._parts[date][which] = [_WrittenPart(merged, merges, size)]
+                    self._parts[date][which] = [_WrittenPart(merged, merges, size, self._disk.stamp(target))]
                     self._replaced += [written.part.file for written in sources if written.part.file != target]
                 yield
         except (pa.ArrowException, OSError) as error:
             if not isinstance(error, OSError) or error.errno in (None, ENOENT):
                 self._damaged_dates.add(date)  # a part was damaged or deleted: leave the others as they are
             raise
+        finally:
+            self._merging_date = None
         self.remove_replaced()
 
     def remove_replaced(self) -> None:

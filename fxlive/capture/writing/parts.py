@@ -24,7 +24,7 @@ def write(table: Any, file: Path) -> None:
         writer.write_table(table, row_group_size=GROUP_ROWS)
 
 
-def merge(sources: Sequence[Path], target: Path, disk: Disk, *, level: int) -> Iterator[int | None]:
+def merge(sources: Sequence[Path], target: Path, disk: Disk, *, level: int, rows: int) -> Iterator[int | None]:
     """Merge parts into one, a row group per step. The last step yields the size of the finished file in bytes.
 
     The sources are not deleted. If the generator is closed early, no file is left behind.
@@ -39,15 +39,25 @@ def merge(sources: Sequence[Path], target: Path, disk: Disk, *, level: int) -> I
         Creates the file.
     level
         The compression level of zstd: 3 for a part that will be merged again, 9 for one that stays.
+    rows
+        The number of rows that the sources have by their names.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowException
+        If a file cannot be read or written, or if the sources have another number of rows.
     """
     unfinished = disk.unfinished()
-    writer = None
+    writer, merged_rows = None, 0
     try:
         for group in _regrouped(sources):
             if writer is None:
                 writer = _writer(unfinished, group.schema, _encodings(group), level)
             writer.write_table(group, row_group_size=GROUP_ROWS)
+            merged_rows += len(group)
             yield None
+        if merged_rows != rows:
+            raise pa.ArrowInvalid(f"{target.name}: its parts have {merged_rows:,} rows instead of {rows:,}")
         assert writer is not None, "a part has at least one row"
         writer.close()
         yield disk.finish(unfinished, target)

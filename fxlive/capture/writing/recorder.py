@@ -24,13 +24,14 @@ from fxlive.capture.format import manifest, notes
 from fxlive.capture.format.chunk import Chunk, to_chunk
 from fxlive.capture.format.disk import Disk
 from fxlive.capture.format.layout import GAPS, OWN_CHANNELS, REJECTED, capture_name
-from fxlive.capture.format.manifest import ChannelEntry, Manifest, to_iso, without_secrets
+from fxlive.capture.format.manifest import ChannelEntry, Manifest, to_iso
 from fxlive.capture.writing.channel_writer import ChannelWriter
 from fxlive.capture.writing.merging import Merger, merging_share
 from fxlive.capture.writing.queue import WriteQueue
 from fxlive.capture.writing.status import RecordingState, RecordingStatus, RowRate, error_text
 from fxlive.core.arguments import path_of
 from fxlive.core.clock import now_us
+from fxlive.core.urls import without_secrets
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
@@ -42,6 +43,8 @@ log = logging.getLogger("fxlive")
 MAX_QUEUED_ROWS = 1_000_000
 MAX_QUEUED_BYTES = 256 * 2**20
 MANIFEST_EVERY_S = 5.0
+MANIFEST_BYTES_PER_S = 64 * 1024
+CHECK_PARTS_EVERY_S = 5.0
 SILENT_DISK_S = 5.0
 _GAP_RESERVE = 1_000  # rows and kilobytes by which gaps may exceed the bounds of the queue
 
@@ -120,7 +123,8 @@ class Recorder:
         except OSError as error:
             reason = error_text(error)
             raise CaptureError(f"{self.path} cannot be written to: {reason}. Choose another folder.") from error
-        self._manifest_due = 0.0
+        self._manifest_due = self._manifest_allowed = 0.0
+        self._in_manifest: tuple[int, dict[str, dict[str, str]]] = (0, {})
         self._store = store
         self._gaps = notes.GapLog()
         self._writers: dict[Channel | str, ChannelWriter] = {}
@@ -132,7 +136,9 @@ class Recorder:
         self._state: RecordingState = "recording"
         self._error: str | None = None
         self._failures = 0
-        self._rows = self._bytes = 0
+        self._rows = self._bytes = self._vanished = 0
+        self._vanished_files: str | None = None
+        self._parts_checked_at = 0.0
         self._free_bytes = self._disk.free_bytes()
         self._busy_since: float | None = None
         self._stop_at: float | None = None
@@ -191,13 +197,14 @@ class Recorder:
         return RecordingStatus(
             path=self.path,
             state=state,
-            rows=self._rows,
+            rows=self._rows - self._vanished,
             bytes=self._bytes,
             rows_per_s=0.0 if state == "stopped" else self._rate.per_s(self._rows),
             waiting=self._queue.waiting_rows,
             dropped=self._queue.dropped,
             disk_free_bytes=self._free_bytes,
-            error=error,
+            error=error or self._vanished_files,
+            vanished=self._vanished,
         )
 
     def stop(self, timeout: float = 30.0) -> RecordingStatus:
@@ -275,6 +282,7 @@ class Recorder:
                     self._queue.release(rows, size)
                     self._rows += rows
             self._record_dropped_rows()
+            self._find_vanished(urgent=closing)
             self._write_manifest(urgent=closing)
         except Exception as error:
             if not isinstance(error, OSError):
@@ -336,14 +344,34 @@ class Recorder:
             log.warning("%s rows were %s", gap.lost_rows, gap.reason)
             self._queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
 
-    def _write_manifest(self, *, urgent: bool) -> None:
-        content = self._manifest
-        if self._store is not None:
-            symbols, drift = list(map(notes.clean, self._store.symbols)), self._store.drift()
-            urgent = urgent or (symbols, drift) != (content.symbols, content.drift)  # frames depend on both
-            content.symbols, content.drift = symbols, drift
-        if not urgent and time.monotonic() < self._manifest_due:
+    def _find_vanished(self, *, urgent: bool) -> None:
+        """Report the parts that another process has deleted or changed. Readers report their rows as missing."""
+        if not urgent and time.monotonic() < self._parts_checked_at + CHECK_PARTS_EVERY_S:
             return
+        found = [part for writer in list(self._writers.values()) for part in writer.find_vanished()]
+        if found:
+            self._vanished += sum(map(len, found))
+            more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+            self._vanished_files = f"{found[0].file.relative_to(self.path)}{more} deleted or changed by another process"
+            log.error("%d rows of %s have vanished: %s", sum(map(len, found)), self.path, self._vanished_files)
+        self._parts_checked_at = time.monotonic()
+
+    def _write_manifest(self, *, urgent: bool) -> None:
+        """Write the manifest if it is due, or at once if it lacks symbols or columns, on which frames depend.
+
+        A large manifest is written less often: what it lacks after a crash can be read from the rows.
+        """
+        content, now = self._manifest, time.monotonic()
+        if self._store is not None and not urgent and now >= self._manifest_allowed:
+            known = len(self._store.symbols), self._store.drift()
+            if known != self._in_manifest:
+                self._manifest_due = 0.0
+        if not urgent and now < max(self._manifest_due, self._manifest_allowed):
+            return
+        if self._store is not None:
+            symbols, drift = self._store.symbols, self._store.drift()
+            self._in_manifest = len(symbols), drift
+            content.symbols, content.drift = list(map(notes.clean, symbols)), drift
         while self._control:
             message = self._control.popleft()
             content.session_id = _id(message.session_id) or content.session_id
@@ -359,8 +387,9 @@ class Recorder:
         content.rejected = 0 if rejected is None else rejected.rows
         content.dropped = self._queue.dropped
         content.gaps = self._gaps.entries()
-        manifest.write(content, self._disk)
-        self._manifest_due = time.monotonic() + MANIFEST_EVERY_S
+        size = manifest.write(content, self._disk)
+        self._manifest_due = now + MANIFEST_EVERY_S
+        self._manifest_allowed = now + size / MANIFEST_BYTES_PER_S
 
     def _note_progress(self) -> None:
         self._bytes = sum(writer.size_bytes for writer in self._writers.values())

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fxlive.core.shown_text import counted, printable
+
 RATE_PERIOD_S = 10.0
 
 RecordingState = Literal["recording", "stalled", "stopped"]
@@ -35,7 +37,10 @@ class RecordingStatus:
     disk_free_bytes
         The free space on the disk; None if it cannot be determined.
     error
-        The reason why the recording is stalled, or the last error of a stopped one; None if there was no error.
+        The reason why the recording is stalled, or the last error of a stopped one, or which file has vanished; None if
+        there was no error.
+    vanished
+        The rows that were on disk and whose files another process has deleted or changed since.
     """
 
     path: Path
@@ -47,13 +52,15 @@ class RecordingStatus:
     dropped: int
     disk_free_bytes: int | None
     error: str | None
+    vanished: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.rows:,} rows", f"{self.bytes / 1e6:,.1f} MB", f"{self.rows_per_s:,.0f} rows/s"]
-        parts += [f"{self.dropped:,} rows lost"] if self.dropped else []
+        parts = [counted(self.rows, "row"), f"{self.bytes / 1e6:,.1f} MB", f"{self.rows_per_s:,.0f} rows/s"]
+        parts += [f"{counted(self.dropped, 'row')} lost"] if self.dropped else []
+        parts += [f"{counted(self.vanished, 'row')} vanished"] if self.vanished else []
         parts += [f"{self.disk_free_bytes / 1e9:,.1f} GB left"] if self.disk_free_bytes is not None else []
         parts += [self.error] if self.error else []
-        return f"{self.state}: {', '.join(parts)} in {self.path}"
+        return printable(f"{self.state}: {', '.join(parts)} in {self.path}")
 
 
 class RowRate:

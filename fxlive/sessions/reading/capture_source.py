@@ -19,6 +19,7 @@ from fxlive.tables.gaps import Gap, gaps_frame
 from fxlive.tables.selection import index_by_key, select
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
+from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 
 # Arrow's datasets are imported when a capture is read: they are a quarter of fxlive's import time.
@@ -152,9 +153,17 @@ class CaptureSource:
         self.refresh()
         for folder in self.folders:
             self.vocabulary.encode([] if folder.manifest is None else folder.manifest.symbols)
-        if any(folder.manifest is None for folder in self.folders):  # then only the rows have the symbols
-            self.snapshot()
+        if any(folder.manifest is None or folder.manifest.lacks_symbols for folder in self.folders):
+            self._note_recorded_symbols()
         return sorted(self.vocabulary.names)
+
+    def _note_recorded_symbols(self) -> None:
+        from fxlive.capture.reading.frames import note_symbols
+
+        for channel in self._channels().values():
+            columns = [column.name for column in channel.columns if column.kind is Kind.SYMBOL]
+            if columns:
+                note_symbols(self.recorded(channel).table(columns=columns), channel, self.vocabulary)
 
     def undocumented(self, channel: str, *, complete: bool = False) -> UndocumentedColumns:
         """Return the undocumented columns of a channel, and add the manifests' symbols to the vocabulary.

@@ -238,6 +238,7 @@ class StatusView extends View {
       add(`The recording is stalled: ${recording.error}; ${whole(recording.waiting)} rows wait.`, "bad");
     }
     if (recording?.dropped) add(`The recording has lost ${whole(recording.dropped)} rows.`, "bad");
+    if (recording?.vanished) add(`${whole(recording.vanished)} recorded rows vanished: ${recording.error}.`, "bad");
     const text = JSON.stringify(lines);
     if (text === this.drawnWarnings) return;
     this.drawnWarnings = text;
