@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fxlive.tables.base_buffer import Buffer
-from fxlive.tables.kept_rows import KeptRows
+from fxlive.tables.open_rows.kept_rows import KeptRows
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 
@@ -144,6 +144,8 @@ class LatestRows:
 
     def confirm(self, keys: Iterable[Any]) -> list[Any]:
         """Confirm keys without a new row; return those that were not confirmed before."""
+        if not self._confirmed_from:
+            return []
         confirmed = [key for key in dict.fromkeys(keys) if self.is_confirmed(key) is False]
         self._confirmed.update(dict.fromkeys(confirmed))
         self._confirmations += len(confirmed)

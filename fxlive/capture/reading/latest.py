@@ -14,7 +14,7 @@ from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.rows import ChannelReader
-from fxlive.tables.closings import Closings
+from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.statuses import side_of
