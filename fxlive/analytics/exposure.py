@@ -13,10 +13,10 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
 from fxlive.analytics.inputs import Floats, floats, texts
-from fxlive.analytics.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
+from fxlive.tables.open_rows.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
 MARGIN_CALL_PCT = 100.0

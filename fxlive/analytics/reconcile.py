@@ -13,16 +13,16 @@ from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_sign
 from fxlive.analytics.inputs import check_columns, floats, index_us, texts, times_us
 from fxlive.analytics.performance import performance
 from fxlive.analytics.profit.events import check_trades
-from fxlive.analytics.unconfirmed import (
+from fxlive.core.arguments import utc
+from fxlive.core.dtypes import STR
+from fxlive.core.instruments import Instruments
+from fxlive.tables.open_rows.unconfirmed import (
     Unconfirmed,
     are_unconfirmed,
     check_unconfirmed,
     reason,
     with_reason,
 )
-from fxlive.core.arguments import utc
-from fxlive.core.dtypes import STR
-from fxlive.core.instruments import Instruments
 
 METRICS = ("total_trades", "win_rate", "net_profit", "current_drawdown")
 _PERIODS = {"DAY": "day", "WEEK": "week", "MONTH": "month"}

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fxlive.analytics.inputs import texts
-from fxlive.analytics.unconfirmed import are_unconfirmed
 from fxlive.figures.labels import plotly_label
 from fxlive.figures.style import DOWN, SOFT, UP, figure
+from fxlive.tables.open_rows.unconfirmed import are_unconfirmed
 from fxlive.wire.statuses import is_executed, side_of
 
 MAX_SHAPES = 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -110,6 +110,7 @@ def _pnl(source: ReportSource) -> Iterator[str]:
     pnl = source.pnl()
     since = pnl.attrs["known_since"]
     yield f"<p class='note'>{f'Known since {escape(since)}' if since else 'No data yet'}.</p>"
+    yield _reasons(pnl.attrs.get("reasons", {}))
     yield as_html(pnl_figure(_downsampled(pnl)))
     yield as_html(pnl_figure(_downsampled_groups(source.pnl("strategy_id")), "Total by strategy"))
     explained = source.explain(pnl.index[0] if len(pnl) else None)
@@ -131,6 +132,7 @@ def _exposure(source: ReportSource, instruments: Instruments) -> Iterator[str]:
     if exposure.missing:
         symbols = escape(", ".join(exposure.missing))
         yield f"<p class='note'>Not counted, because quotes or entries in `instruments` are missing: {symbols}.</p>"
+    yield _reasons(exposure.reasons)
     yield _table(exposure.totals.rename("value").to_frame())
     yield _table(exposure.by_symbol) + _table(exposure.by_currency)
     yield as_html(exposure_figure(exposure.by_currency)) + as_html(shock_figure(exposure.shocks))
@@ -177,6 +179,11 @@ def _downsampled(pnl: pd.DataFrame) -> pd.DataFrame:
 def _downsampled_groups(pnl: pd.DataFrame) -> pd.DataFrame:
     groups = {name: _downsampled(group.droplevel(0)) for name, group in pnl.groupby(level=0)}
     return pd.concat(groups, names=pnl.index.names) if groups else pnl
+
+
+def _reasons(reasons: Mapping[str, str]) -> str:
+    """Return what limits the figures of a section."""
+    return "".join(f"<p class='note'>{escape(text)}.</p>" for text in dict.fromkeys(reasons.values()))
 
 
 def _table(frame: pd.DataFrame) -> str:

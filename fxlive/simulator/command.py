@@ -90,6 +90,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
     # Refused and cut connections are expected of a simulator and should not be logged in the terminal.
     logging.getLogger("fxlive.simulator.websockets").setLevel(logging.CRITICAL)
+    limits: dict[str, Any] = {"connections_per_minute": None, "messages_per_s": None} if arguments.no_limits else {}
     try:
         simulator = Simulator(
             host=arguments.host,
@@ -105,7 +106,7 @@ def simulate(arguments: argparse.Namespace) -> int:
             random_faults_seed=arguments.fault_seed if arguments.faults == "random" else None,
             # Ids start at the current microsecond, so that no id is repeated after a restart.
             first_id=int((time.time() - _ID_EPOCH_S) * 1e6),
-            **({"connections_per_minute": None, "messages_per_s": None} if arguments.no_limits else {}),
+            **limits,
         )
         return asyncio.run(_simulate(simulator, arguments))
     except KeyboardInterrupt:

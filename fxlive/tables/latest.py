@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
 from fxlive.tables.base_buffer import Buffer
-from fxlive.tables.kept_rows import KeptRows
+from fxlive.tables.open_rows.kept_rows import KeptRows
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 
@@ -231,6 +231,8 @@ class LatestRows:
 
     def confirm(self, keys: Iterable[Any]) -> list[Any]:
         """Confirm keys without a new row; return those that were not confirmed before."""
+        if not self._confirmed_from:
+            return []
         confirmed = [key for key in dict.fromkeys(keys) if self.is_confirmed(key) is False]
         self._confirmed.update(dict.fromkeys(confirmed))
         self._confirmations += len(confirmed)

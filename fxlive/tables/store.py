@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from fxlive.tables.closings import Closings
 from fxlive.tables.counters import Counters, quantiles_ms
 from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
 from fxlive.tables.vocabulary import Vocabulary
@@ -105,12 +105,11 @@ class Store:
             stamped = zip(positions.values["ticket"].tolist(), positions.timestamp.tolist(), strict=True)
             tickets.update(ticket for ticket, at in stamped if closings.may_cover(ticket, at))
         if trades is not None:
-            columns = (trades.values[name] for name in ("ticket", "execution_id", "volume", "status", "action"))
-            for at, ticket, execution, volume, status, action in zip(trades.timestamp.tolist(), *columns, strict=True):
-                closings.add(ticket, execution, at, volume, status, action)
-                if ticket is not None:
-                    tickets.add(ticket)
-            table.confirm(tickets, int(trades.received_at[-1]))
+            values, traded = trades.values, trades.values["ticket"]
+            stamps, volumes = trades.timestamp.tolist(), values["volume"].tolist()
+            rows = zip(traded, values["execution_id"], stamps, volumes, values["status"], values["action"], strict=True)
+            tickets.update(row[0] for row in rows if closings.add(*row))
+            table.confirm(traded, int(trades.received_at[-1]))
         for ticket in tickets:
             newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:

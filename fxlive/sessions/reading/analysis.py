@@ -13,10 +13,10 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
-from fxlive.analytics.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason, with_reason
 from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
 from fxlive.sessions.reading.source import Reader, Source
+from fxlive.tables.open_rows.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason, with_reason
 
 if TYPE_CHECKING:
     from fxlive.analytics.exposure import Exposure

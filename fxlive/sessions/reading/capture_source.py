@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.unconfirmed import unconfirmed_attrs
 from fxlive.capture.format.layout import OWN_CHANNELS, REJECTED
 from fxlive.core.arguments import micros_of, rows_or_duration, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import index_by_key, select
 from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from fxlive.analytics.unconfirmed import unconfirmed_attrs
 from fxlive.errors import SubscriptionError
 from fxlive.pipeline.pipeline import Pipeline
+from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import select
 from fxlive.wire.channels import CHANNELS
 

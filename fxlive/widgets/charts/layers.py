@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from fxlive.analytics.unconfirmed import unconfirmed_text
 from fxlive.pipeline.pipeline import Pipeline
+from fxlive.tables.open_rows.unconfirmed import unconfirmed_text
 from fxlive.tables.table import RollingTable
 
 Floats = npt.NDArray[np.float64]

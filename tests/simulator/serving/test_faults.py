@@ -310,6 +310,62 @@ def test_unknown_fields_are_added_to_the_data_until_they_are_ended(sim: Simulato
         client.until(lambda m: m["type"] == "market_data" and "liquidity" not in m["data"])
 
 
+def snapshot_of(sim: SimulatorThread) -> list[str]:
+    """Return the symbols of the market-data snapshot of a new client, whose market stands still."""
+    with Listener(sim, "market-data") as client:
+        sim.faults.error("Invalid channel", "the end of the snapshot")
+        client.until_type("error")
+        return [m["data"]["symbol"] for m in client.messages if m["type"] == "market_data"]
+
+
+@pytest.fixture
+def ended(fx_simulator: SimulatorFactory) -> SimulatorThread:
+    """A simulator of four pairs whose market has ended, so that a client receives the snapshot alone."""
+    sim = fx_simulator(speed=None, quotes=200, account=False, symbols=["EURUSD", "USDJPY", "GBPUSD", "AUDUSD"])
+    wait_until(lambda: sim.progress[0] == 200)
+    return sim
+
+
+def test_the_snapshot_is_left_out_or_sent_in_part_until_calm(ended: SimulatorThread) -> None:
+    whole = snapshot_of(ended)
+    assert len(whole) == 4
+    ended.faults.snapshot(0.5)
+    assert snapshot_of(ended) == whole[2:]
+    ended.faults.snapshot()
+    assert snapshot_of(ended) == []
+    ended.faults.calm()
+    assert snapshot_of(ended) == whole
+    with pytest.raises(ValueError, match="share must be from 0 to 1, got 2"):
+        ended.faults.snapshot(2)
+
+
+def test_connections_after_the_first_get_an_incomplete_snapshot_if_the_simulator_is_told_so(
+    fx_simulator: SimulatorFactory,
+) -> None:
+    sim = fx_simulator(speed=None, quotes=200, account=False, symbols=["EURUSD", "USDJPY"], reconnect_snapshot=0.5)
+    wait_until(lambda: sim.progress[0] == 200)
+    assert [len(snapshot_of(sim)) for _ in range(3)] == [2, 1, 1]
+    with pytest.raises(ValueError, match="reconnect_snapshot must be from 0 to 1, got -1"):
+        fx_simulator(reconnect_snapshot=-1)
+
+
+def test_message_ids_begin_again_on_demand_or_with_every_reconnect(fx_simulator: SimulatorFactory) -> None:
+    sim = fx_simulator(speed=None, quotes=200, account=False, reconnect_restarts_ids=True)
+
+    def next_number() -> int:
+        sim.faults.error("Permission denied")
+        return number(client.until_type("error"))
+
+    with Listener(sim, "market-data") as client:
+        wait_until(lambda: sim.progress[0] == 200)
+        assert next_number() > 200
+        sim.faults.restart_ids(5)
+        assert [next_number(), next_number()] == [5, 6]
+    for _ in range(2):
+        with Listener(sim, "market-data") as client:
+            assert next_number() == 1
+
+
 def test_calm_ends_all_lasting_faults(sim: SimulatorThread) -> None:
     with Listener(sim, "market-data") as client:
         sim.faults.silence()

@@ -20,8 +20,7 @@ _MIN_SPARE_ROWS = 1_024
 class KeptRows:
     """The newest rows of keys that have not ended, copied from the table when they leave its window.
 
-    The buffers hold a row twice at most: rows of keys that were removed meanwhile are dropped by copying the others
-    once they are fewer than half.
+    Rows of keys that were removed stay in the buffers until they are a fifth of them. Then the others are copied.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ class KeptRows:
         for key in dropped:
             del self._row[key]
         self.dropped += excess
-        if self._rows > 2 * len(self._row) + _MIN_SPARE_ROWS:
+        if self._rows > 1.25 * len(self._row) + _MIN_SPARE_ROWS:
             self._compact()
         return dropped
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fxlive.tables.closings import MAX_CLOSED_TICKETS
+from fxlive.tables.open_rows.closings import MAX_CLOSED_TICKETS
 from fxlive.tables.store import Store
 from tests.samples import POSITION, TRADE, message, stamp
 from tests.tables.rows import Feed

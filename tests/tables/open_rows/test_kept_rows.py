@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fxlive.tables import kept_rows
+from fxlive.tables.open_rows import kept_rows
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
 from tests.samples import ORDER, message, stamp
@@ -45,7 +45,7 @@ def test_rows_of_ended_keys_take_no_memory_for_long() -> None:
     table.append(orders(*range(1_000, 1_010), at=10_000_000))
     kept = table._latest.kept
     assert len(kept) == 1
-    assert kept._rows <= 2 * len(kept) + 1_024 + 500
+    assert kept._rows <= 1.25 * len(kept) + 1_024 + 500
     assert "o999999" in table.latest().index
 
 
