@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from fxlive.feeds.interface import State
+from fxlive.pipeline.bounds import bounds_frame, bounds_of
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.counters import Counters
 from fxlive.tables.store import Store
@@ -32,6 +33,8 @@ class Health:
     - `heartbeats`: the number of messages that only say that the connection lives.
     - `unreadable`: the number of values that could not be read, by channel and column. They are missing in their rows;
       their text is in the column `extra`.
+    - `bounds`: one row per buffer that the platform can fill: what it holds in bytes and items, its limits, the share
+      of a limit that is used, and how much was dropped. Of several of one kind, the fullest.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
     - `channels`: one row per channel.
     """
@@ -55,18 +58,21 @@ class Health:
     drift: Mapping[str, Mapping[str, str]]
     heartbeats: int
     unreadable: Mapping[str, Mapping[str, int]]
+    bounds: pd.DataFrame = field(compare=False)
     channels: pd.DataFrame = field(compare=False)
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
-        return f"<fxlive health>\n{lines}\n{self.channels.to_string(float_format='{:.1f}'.format)}"
+        tables = "\n".join(table.to_string(float_format="{:.1f}".format) for table in (self.channels, self.bounds))
+        return f"<fxlive health>\n{lines}\n{tables}"
 
     def _repr_html_(self) -> str:
         figures = pd.Series({name: str(value) for name, value in self._figures().items()})
-        return f"{figures.to_frame().to_html(header=False)}{self.channels.to_html(float_format='{:.1f}'.format)}"
+        tables = "".join(table.to_html(float_format="{:.1f}".format) for table in (self.channels, self.bounds))
+        return f"{figures.to_frame().to_html(header=False)}{tables}"
 
     def _figures(self) -> dict[str, Any]:
-        values = {name.name: getattr(self, name.name) for name in fields(self) if name.name != "channels"}
+        values = {name.name: getattr(self, name.name) for name in fields(self) if name.compare}
         return {name: round(value, 1) if isinstance(value, float) else value for name, value in values.items()}
 
 
@@ -97,6 +103,7 @@ def health_of(pipeline: Pipeline) -> Health:
         drift=pipeline.store.drift(),
         heartbeats=pipeline.store.heartbeats,
         unreadable=pipeline.store.unreadable(),
+        bounds=bounds_frame(bounds_of(pipeline)),
         channels=channels,
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.capture.writing.status import RecordingStatus
+from fxlive.pipeline.bounds import near_limits
 from fxlive.pipeline.health import latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.base import LiveWidget
@@ -142,6 +143,7 @@ class StatusBar(LiveWidget):
             "duplicates": sum(counted.duplicates for _, counted in counters),
             "dropped": pipeline.dropped,
             "callback_errors": pipeline.callback_errors.count,
+            "near": near_limits(pipeline),
             "stale": [name for name, _ in counters if pipeline.stale(name)],
             **self._new_columns(),
             "recording": self._recording(),
