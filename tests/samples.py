@@ -249,7 +249,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "current": NUMBER,
         "created_at": TIME,
         "entity_type": CODE,
-        "entity_id": CODE,
+        "entity_id": TEXT,
         "actions": "object",
         "id": TEXT,
     },

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fxlive.core.shown_text import printable
 from fxlive.feeds.interface import State
+from fxlive.pipeline.bounds import bounds_frame, bounds_of
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.counters import Counters
 from fxlive.tables.store import Store
@@ -33,6 +34,8 @@ class Health:
     - `heartbeats`: the number of messages that only say that the connection lives.
     - `unreadable`: the number of values that could not be read, by channel and column. They are missing in their rows;
       their text is in the column `extra`.
+    - `bounds`: one row per buffer that the platform can fill: what it holds in bytes and items, its limits, the share
+      of a limit that is used, and how much was dropped. Of several of one kind, the fullest.
     - `drift`: the undocumented fields of each channel, with the dtypes of their columns.
     - `duplicates`: the messages dropped because the same id had come before with the same content. `reused_ids`: the
       messages kept although their id had come before, because their content differs.
@@ -65,28 +68,29 @@ class Health:
     unknown_statuses: Mapping[str, Mapping[str, int]]
     heartbeats: int
     unreadable: Mapping[str, Mapping[str, int]]
+    bounds: pd.DataFrame = field(compare=False)
     channels: pd.DataFrame = field(compare=False)
     reused_ids: int = 0
     time_outliers: int = 0
 
     def __repr__(self) -> str:
         lines = "\n".join(f"  {name:<17} {value}" for name, value in self._figures().items())
-        return f"<fxlive health>\n{lines}\n{self._shown_channels().to_string(float_format='{:.1f}'.format)}"
+        tables = "\n".join(table.to_string(float_format="{:.1f}".format) for table in self._tables())
+        return f"<fxlive health>\n{lines}\n{tables}"
 
     def _repr_html_(self) -> str:
         figures = pd.Series({name: str(value) for name, value in self._figures().items()})
-        return (
-            f"{figures.to_frame().to_html(header=False)}{self._shown_channels().to_html(float_format='{:.1f}'.format)}"
-        )
+        tables = "".join(table.to_html(float_format="{:.1f}".format) for table in self._tables())
+        return f"{figures.to_frame().to_html(header=False)}{tables}"
 
     def _figures(self) -> dict[str, Any]:
-        values = {name.name: getattr(self, name.name) for name in fields(self) if name.name != "channels"}
+        values = {name.name: getattr(self, name.name) for name in fields(self) if name.compare}
         return {
             name: round(value, 1) if isinstance(value, float) else printable(value) for name, value in values.items()
         }
 
-    def _shown_channels(self) -> pd.DataFrame:
-        return self.channels.rename(index=printable)
+    def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return self.channels.rename(index=printable), self.bounds.rename(index=printable)
 
 
 def health_of(pipeline: Pipeline) -> Health:
@@ -117,6 +121,7 @@ def health_of(pipeline: Pipeline) -> Health:
         unknown_statuses={n: dict(c.unknown_statuses) for n, c in counters.items() if c.unknown_statuses},
         heartbeats=pipeline.store.heartbeats,
         unreadable=pipeline.store.unreadable(),
+        bounds=bounds_frame(bounds_of(pipeline)),
         channels=channels,
         reused_ids=int(channels["reused_ids"].sum()),
         time_outliers=int(channels["time_outliers"].sum()),

@@ -188,7 +188,7 @@ class Pipeline:
             self.recording.put(recorded)
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
-                mailbox.put(batch.rows[mailbox.channel].messages)
+                mailbox.put(batch.rows[mailbox.channel].messages, batch.size_of(mailbox.channel))
         for name in batch.rows:
             self._silent_s[name] = 0.0
         self._notify()
@@ -399,6 +399,11 @@ class Pipeline:
     def connected_s(self) -> float | None:
         """The seconds since it connected; None while it is not connected."""
         return None if self._connected_at is None else max(0.0, (self._clock() - self._connected_at) / 1e6)
+
+    @property
+    def mailboxes(self) -> tuple[Mailbox, ...]:
+        """The queues of callbacks and streams."""
+        return self._mailboxes
 
     @property
     def dropped(self) -> int:

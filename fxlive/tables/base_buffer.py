@@ -67,6 +67,11 @@ class Buffer(ABC):
     def update_dtype(self) -> None:  # noqa: B027 - most dtypes never change
         """Convert the buffer to the dtype that a view must have now."""
 
+    @property
+    def overflowed(self) -> bool:
+        """Whether the buffer cannot hold new values, so that its column must continue as text."""
+        return False
+
     def _next_capacity(self, first: int, count: int) -> int:
         """Return the capacity after a reallocation that keeps the rows from `first` on, before `count` more rows."""
         kept = self.stop - first

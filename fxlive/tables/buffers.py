@@ -170,6 +170,16 @@ class CategoryBuffer(FixedSizeBuffer):
         super().__init__(first, stagger, vocabulary.code_dtype)
         self.vocabulary = vocabulary
 
+    @property
+    def overflowed(self) -> bool:
+        return self.vocabulary.full
+
+    def as_text(self, first: int) -> TextBuffer:
+        """Return a buffer of text with the rows from `first` on."""
+        buffer = TextBuffer(first, self._stagger)
+        buffer.append(self.vocabulary.texts(self.values(first, self.stop)), first)
+        return buffer
+
     def update_dtype(self) -> None:
         dtype = self.vocabulary.code_dtype
         if self._arrays[0].dtype != dtype:

@@ -31,11 +31,12 @@ class _ObjectMemory:
     """The owner of an array of objects, as numpy sees it. It has no reference to the writable array."""
 
     __slots__ = ("__array_interface__", "__weakref__")
+    __array_interface__: dict[str, Any]
 
 
 def read_only_buffer(array: npt.NDArray[Any]) -> Any:
     """Return the memory of an array as an Arrow buffer that cannot be written."""
-    return pa.py_buffer(memoryview(array).toreadonly())
+    return pa.py_buffer(memoryview(array).toreadonly())  # type: ignore[arg-type]
 
 
 def read_only_array(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -26,6 +26,12 @@ MAX_UNDOCUMENTED_CHANNELS = 256
 """The most undocumented channels with a table. Messages of further channels are rejected."""
 
 
+MAX_LARGE_BYTES = 2**30
+USUAL_BYTES = 1_024
+"""The windows of all channels hold at most 1 GB of what messages have beyond 1,024 bytes each. Then the channel with
+most of it loses its oldest rows early."""
+
+
 class Store:
     """The rolling tables of all channels, and the gaps, rejections and counters of a session.
 
@@ -48,6 +54,8 @@ class Store:
         self.counters = {name: Counters() for name in self.tables}
         self.rejected = RejectionLog()
         self.heartbeats = 0
+        self.evicted_early = 0
+        """The number of rows that left their window because messages were too large."""
         self.gaps: list[Gap] = []
         self._closings = Closings()
 
@@ -71,12 +79,27 @@ class Store:
                         continue
                     table.append(rows)
                     self.counters[name].count(rows)
+                    self._note_size(table, batch.size_of(name) - USUAL_BYTES * len(rows))
                 except Exception as error:  # an internal error must not affect the other channels
                     log.exception("Could not store messages of %s", name)
                     _reject_rows(batch, name, f"internal error: {type(error).__name__}: {error}")
             self.reject(batch.rejected)
             self.heartbeats += batch.heartbeats
             self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
+
+    def _note_size(self, table: RollingTable, large_bytes: int) -> None:
+        """Count what the messages of a table have beyond their usual size, and evict rows if it is too much."""
+        if large_bytes <= 0:
+            return
+        table.note_large(large_bytes)
+        if self.large_bytes > MAX_LARGE_BYTES:
+            largest = max(self.tables.values(), key=lambda table: table.large_bytes)
+            self.evicted_early += largest.evict_large(largest.large_bytes // 2)
+
+    @property
+    def large_bytes(self) -> int:
+        """What the messages in all windows have beyond 1,024 bytes each."""
+        return sum(table.large_bytes for table in self.tables.values())
 
     def _table(self, name: str) -> RollingTable | None:
         """Return the table of a channel, a new one at its first message; None if there are too many channels."""
@@ -167,7 +190,7 @@ class Store:
                 table.clear()
             self.counters = {name: Counters() for name in self.tables}
             self.rejected.clear()
-            self.heartbeats = 0
+            self.heartbeats = self.evicted_early = 0
             self.gaps = []
             self._closings.clear()
 
@@ -187,6 +210,11 @@ class Store:
         with self.lock:
             rejected = list(self.rejected)
         return rejected_frame(rejected)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The symbols of all channels, as the categories of their columns."""
+        return self._symbols
 
     @property
     def rejections(self) -> int:

@@ -11,6 +11,7 @@ as shared, so that the write goes to a copy.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -74,8 +75,11 @@ class RollingTable:
         """`latest` of positions or orders, and the state it was made of."""
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
+        self.large_bytes = 0
+        self._large: deque[tuple[int, int]] = deque()  # of the rows before each number
         self._columns: dict[str, Buffer] = {}
         self._kinds: dict[str, Kind] = {}
+        self._codes: dict[str, CategoryBuffer] = {}  # of columns that had too many categories and continue as text
         for name, kind in (("timestamp", Kind.TIME), ("received_at", Kind.TIME)):
             self._add_column(name, kind)
         for column in channel.columns:
@@ -113,7 +117,7 @@ class RollingTable:
             try:
                 self._append_columns(rows)
             except BaseException:  # such as a MemoryError: take back the rows from the columns that have them
-                for column in self._columns.values():
+                for column in (*self._columns.values(), *self._codes.values()):
                     column.stop = self.stop
                 raise
             start, self.stop = self.stop, self.stop + len(rows)
@@ -141,8 +145,12 @@ class RollingTable:
         extras = self._undocumented_values(rows) if rows.extras else {}
         for name, column in self._columns.items():
             if name in values:
-                rows.packed[name] = packed = column.pack(values[name])
-                column.append(packed, self.first)
+                packed = column.pack(values[name])
+                if column.overflowed:
+                    packed = self._append_as_text(name, values[name], packed)
+                else:
+                    column.append(packed, self.first)
+                rows.packed[name] = packed
             elif name == "timestamp":
                 column.append(rows.timestamp, self.first)
             elif name == "received_at":
@@ -151,6 +159,23 @@ class RollingTable:
                 column.append(extras[name], self.first)
             else:
                 column.append_missing(count, self.first)
+
+    def _append_as_text(self, name: str, values: Sequence[str | None], codes: Any) -> Any:
+        """Append to a column that has too many categories, and return the packed texts."""
+        text = self._continue_as_text(name)
+        packed = text.pack(values)
+        text.append(packed, self.first)
+        self._codes[name].append(codes, self.first)
+        return packed
+
+    def _continue_as_text(self, name: str) -> Buffer:
+        """Convert a categorical column to text. Its codes are kept for `values`: those of a new text are -1."""
+        column = self._columns[name]
+        if isinstance(column, CategoryBuffer):
+            self._codes[name] = column
+            self._columns[name] = column.as_text(self.first)
+            self._kinds[name] = Kind.TEXT
+        return self._columns[name]
 
     def _undocumented_values(self, rows: Rows) -> dict[str, list[Any]]:
         """Return the values of the undocumented columns, and add the columns that are new."""
@@ -171,14 +196,35 @@ class RollingTable:
         self._columns[name] = column
         self._kinds[name] = kind
 
+    def note_large(self, size_bytes: int) -> None:
+        """Note that the rows appended last came in large messages: `large_bytes` counts what exceeds the usual size."""
+        self._large.append((self.stop, size_bytes))
+        self.large_bytes += size_bytes
+
+    def evict_large(self, most_bytes: int) -> int:
+        """Evict the oldest rows until at most so many bytes of large messages are left; return the number of rows."""
+        with self._lock:
+            before = first = self.first
+            large = self.large_bytes
+            for stop, size in self._large:
+                if large <= most_bytes:
+                    break
+                first, large = stop, large - size
+            self._evict_before(max(first, before))
+            return self.first - before
+
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
             first = self._first_since(first, self._progress.settled - self._window_us)
-        if first == self.first:
-            return
+        if first > self.first:
+            self._evict_before(first)
+
+    def _evict_before(self, first: int) -> None:
         self._latest.evict_before(first)
         self.first = first
+        while self._large and self._large[0][0] <= first:
+            self.large_bytes -= self._large.popleft()[1]
 
     def _first_since(self, first: int, cutoff: int) -> int:
         """Return the number of the first row from `first` on whose timestamp is not before `cutoff`.
@@ -208,7 +254,7 @@ class RollingTable:
     def clear(self) -> None:
         """Remove all rows. Row numbers continue."""
         with self._lock:
-            self.first = self.stop
+            self._evict_before(self.stop)
             self._progress = Progress()
             self._gap_until_us = LONG_AGO
             self._latest.clear()
@@ -276,19 +322,19 @@ class RollingTable:
 
     def code(self, column: str, value: str) -> int | None:
         """Return the code of a category in `values`; None if it has not been seen."""
-        buffer = self._columns[column]
+        buffer = self._codes.get(column) or self._columns[column]
         assert isinstance(buffer, CategoryBuffer), f"{column} has no categories"
         return buffer.vocabulary.code(value)
 
     def categories(self, column: str) -> Sequence[str]:
         """Return the categories of a column seen so far, in order of arrival."""
-        buffer = self._columns[column]
+        buffer = self._codes.get(column) or self._columns[column]
         assert isinstance(buffer, CategoryBuffer), f"{column} has no categories"
         return buffer.vocabulary.names
 
     def label(self, column: str, value: int) -> str | None:
         """Return a value of `values` as text: the name of a category (None if missing), or the number."""
-        buffer = self._columns[column]
+        buffer = self._codes.get(column) or self._columns[column]
         if not isinstance(buffer, CategoryBuffer):
             return str(value)
         return None if value < 0 else buffer.vocabulary.names[value]
@@ -303,12 +349,18 @@ class RollingTable:
         """How many rows have, or had, a timestamp that the stream does not support."""
         return self._progress.outliers
 
+    def vocabularies(self) -> dict[str, Vocabulary]:
+        """Return the categories of each column that has or had some, without the symbols."""
+        columns = {**self._columns, **self._codes}
+        buffers = {name: column for name, column in columns.items() if isinstance(column, CategoryBuffer)}
+        return {name: column.vocabulary for name, column in buffers.items() if column.vocabulary is not self._symbols}
+
     def columns_of(self, *kinds: Kind) -> list[str]:
         """Return the names of the columns of these kinds."""
         return [name for name, kind in self._kinds.items() if kind in kinds]
 
     def _fixed_size(self, name: str) -> FixedSizeBuffer:
-        buffer = self._columns[name]
+        buffer = self._codes.get(name) or self._columns[name]
         assert isinstance(buffer, FixedSizeBuffer), f"{name} is a column of text"
         return buffer
 
@@ -418,13 +470,19 @@ class RollingTable:
 
     def _current_buffer_frame(self) -> pd.DataFrame:
         """Return a frame over the buffers of all columns. It is reused until a buffer, a dtype or a column changes."""
-        for column in self._columns.values():
-            column.update_dtype()
+        for name, column in self._columns.items():
+            (self._continue_as_text(name) if column.overflowed else column).update_dtype()
         # While the buffer frame extends beyond the last row, its null counts are guesses (`TextBuffer.view`). A frame
         # of all its rows would reuse them, so there is a new buffer frame when the last row has been written.
         full = self.stop == self._buffer_frame_stop
         columns = self._columns.values()
-        state = (full, len(self._symbols), *(c.generation for c in columns), *self._vocabulary_sizes())
+        state = (
+            full,
+            len(self._symbols),
+            len(self._codes),
+            *(c.generation for c in columns),
+            *self._vocabulary_sizes(),
+        )
         if self._buffer_frame is None or state != self._buffer_frame_state or self.stop > self._buffer_frame_stop:
             self._buffer_frame_state = state
             self._buffer_frame_first = max(column.base for column in columns)

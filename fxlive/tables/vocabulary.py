@@ -11,12 +11,21 @@ import pandas as pd
 from fxlive.core.dtypes import STR
 from fxlive.tables.text_buffer import read_only_texts
 
+MAX_CATEGORIES = 50_000
+MAX_CATEGORY_BYTES = 16 * 2**20
+
 
 class Vocabulary:
-    """The distinct values of a categorical column, numbered in order of arrival. The number is the code."""
+    """The distinct values of a categorical column, numbered in order of arrival. The number is the code.
+
+    At most 50,000 values, and 16 MB of text. If there are more, it is `full`: nothing is added any more, and its
+    columns continue as text.
+    """
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.bytes = 0
+        self.full = False
         self._codes: dict[str | None, int] = {None: -1}
         self._dtype = pd.CategoricalDtype(pd.Index([], dtype=STR))
 
@@ -24,16 +33,29 @@ class Vocabulary:
         return len(self.names)
 
     def encode(self, values: Sequence[str | None]) -> list[int]:
-        """Return the code of each value, -1 if missing; new values get new codes."""
+        """Return the code of each value, -1 if missing; new values get new codes, or -1 if the vocabulary is full."""
         codes = self._codes
         try:
             return [codes[value] for value in values]
         except KeyError:
             for value in values:
-                if value not in codes:
-                    codes[value] = len(self.names)
-                    self.names.append(value)  # type: ignore[arg-type]
-            return [codes[value] for value in values]
+                if value is not None and value not in codes and not self.full:
+                    self._add(value)
+            return [codes.get(value, -1) for value in values]
+
+    def _add(self, value: str) -> None:
+        size = len(value.encode())
+        if len(self.names) >= MAX_CATEGORIES or self.bytes + size > MAX_CATEGORY_BYTES:
+            self.full = True
+            return
+        self._codes[value] = len(self.names)
+        self.names.append(value)
+        self.bytes += size
+
+    def texts(self, codes: Any) -> list[str | None]:
+        """Return the values of codes, None for -1."""
+        names = self.names
+        return [None if code < 0 else names[code] for code in codes.tolist()]
 
     def code(self, value: str) -> int | None:
         """Return the code of a value; None if it has not been seen."""

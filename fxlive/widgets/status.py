@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.capture.writing.status import RecordingStatus
 from fxlive.core.shown_text import counted
+from fxlive.pipeline.bounds import near_limits
 from fxlive.pipeline.health import latency_ms
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.widgets.base import LiveWidget
@@ -140,10 +141,11 @@ class StatusBar(LiveWidget):
             "gaps": len(store.gaps),
             "gap": self._last_gap(now),
             "rejected": store.rejections,
-            "duplicates": sum(counted.duplicates for _, counted in counters),
-            "reused_ids": sum(counted.reused_ids for _, counted in counters),
+            "duplicates": sum(counts.duplicates for _, counts in counters),
+            "reused_ids": sum(counts.reused_ids for _, counts in counters),
             "dropped": pipeline.dropped,
             "callback_errors": pipeline.callback_errors.count,
+            "near": near_limits(pipeline),
             "stale": [name for name, _ in counters if pipeline.stale(name)],
             **self._new_columns(),
             "recording": self._recording(),

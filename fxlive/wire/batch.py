@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fxlive.core.timestamps import Micros
@@ -17,6 +18,8 @@ from fxlive.wire.messages import Control, Message, Undocumented
 
 MAX_RAW_CHARS = 65_536
 """The most characters kept of a rejected message's text."""
+
+_LARGE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -86,3 +89,10 @@ class Batch:
     heartbeats: int = 0
     count: int = 0
     size_bytes: int = 0
+
+    def size_of(self, channel: str) -> int:
+        """Return the approximate size in bytes of a channel's messages: exact if the batch is large, else its share."""
+        messages = self.rows[channel].messages
+        if self.size_bytes <= _LARGE_BYTES:
+            return self.size_bytes * len(messages) // max(1, self.count)
+        return sum(len(msgspec.json.encode(message)) for message in messages)

@@ -158,7 +158,7 @@ class Quote(Message, frozen=True, tag="market_data"):
 
 class Entity(Fields, frozen=True):
     type: Code = None
-    id: Code = None
+    id: Text = None
 
 
 class AlertData(Fields, frozen=True):

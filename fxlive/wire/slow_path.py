@@ -31,7 +31,7 @@ from fxlive.wire.splitting import is_heartbeat, split_frame, strip_frame
 Raw = bytes | bytearray | memoryview
 AnyMessage = Message | Undocumented | Control
 
-MAX_CHANNEL_CHARS = 256
+MAX_CHANNEL_CHARS = 1_024
 """The longest name of a channel. Messages of channels with longer names are rejected."""
 
 decode_typed = msgspec.json.Decoder(Union[(*DATA_MESSAGES, *CONTROL_MESSAGES)], strict=False).decode

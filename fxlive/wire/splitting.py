@@ -30,9 +30,8 @@ _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _scan = json.JSONDecoder(strict=False).raw_decode
 _SEPARATORS = re.compile(r"[\s,\[\]\x00\x1e\ufeff]*")
 _NEXT_OBJECT = re.compile(r"\}[\s,\[\]\x00\x1e\ufeff]*(?=\{)")
-_LINES = re.compile(rb"[^\r\n]+")
-_LINE_BREAK = re.compile(rb"[^\r\n][\r\n]")
-_LINE_OF_JSON = re.compile(rb"(?:^|[\r\n])[\t ]*(?:\{[^\r\n]*\}|\[[^\r\n]*\]|\"?[A-Za-z_-]{4,10}\"?)[\t ]*(?:[\r\n]|$)")
+_LINES = re.compile(rb"[^\n]+")  # a carriage return alone is white space
+_LINE_OF_JSON = re.compile(rb"(?:^|\n)[\t\r ]*(?:\{[^\n]*\}|\[[^\n]*\]|\"?[A-Za-z_-]{4,10}\"?)[\t\r \0]*(?:\n|$)")
 
 
 def is_heartbeat(text: Any) -> bool:
@@ -76,7 +75,7 @@ def _parts(content: bytes) -> Iterator[bytes]:
             for element in map(bytes, elements):
                 yield from _parts(element) if element[:2] == b"[{" else (element,)
             return
-    if _LINE_BREAK.search(content) and _LINE_OF_JSON.search(content):
+    if b"\n" in content and _LINE_OF_JSON.search(content):
         for line in _LINES.finditer(content):
             part = strip_frame(line[0])
             if part:

@@ -44,6 +44,8 @@ def outcome(frame: bytes) -> tuple[list[str], list[str]]:
         b"\xef\xbb\xbf" + ONE + b"\n\xef\xbb\xbf" + TWO + b"\x00\x00",
         ONE + b"\x00\n" + TWO + b"\x00",
         ONE + b"\x00" + TWO,
+        ONE + b"\r" + TWO,
+        ONE.replace(b", ", b",\r") + b"\n" + TWO,
     ],
 )
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

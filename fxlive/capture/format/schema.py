@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from fxlive.capture.format.chunk import Chunk
 from fxlive.capture.format.layout import OWN_CHANNELS
-from fxlive.wire.channels import Channel
+from fxlive.wire.channels import Channel, Column
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts
 
@@ -40,12 +40,19 @@ TYPES: dict[Kind, Any] = {
     Kind.LIST: pa.list_(pa.string()),
 }
 
+_DICTIONARY_ENCODED_TEXTS = frozenset({"entity_id"})
+"""Columns of text that format version 1 writes as dictionaries."""
+
+
+def _file_type(column: Column) -> Any:
+    return CODES if column.name in _DICTIONARY_ENCODED_TEXTS else TYPES[column.kind]
+
 
 @lru_cache(512)
 def schema(channel: Channel) -> Any:
     """Return the Arrow schema of a channel's files. Its metadata names the channel and the format version."""
     fields = [pa.field("timestamp", TIME), pa.field("received_at", TIME)]
-    fields += [pa.field(column.name, TYPES[column.kind]) for column in channel.columns]
+    fields += [pa.field(column.name, _file_type(column)) for column in channel.columns]
     if channel not in OWN_CHANNELS:
         fields += [pa.field("arrival", pa.int64()), pa.field("extra", pa.string())]
     metadata = {"fxlive.channel": channel.name.encode("utf-8", "replace"), "fxlive.format": str(FORMAT_VERSION)}
@@ -67,7 +74,7 @@ def table(channel: Channel, chunks: Sequence[Chunk]) -> Any:
         "extra": pa.array(_extras(chunks), pa.string()),
     }
     for column in channel.columns:
-        columns[column.name] = _column(column.kind, [chunk.values[column.name] for chunk in chunks])
+        columns[column.name] = _column(column, [chunk.values[column.name] for chunk in chunks])
     target = schema(channel)
     return pa.table([columns[name] for name in target.names], schema=target)
 
@@ -83,8 +90,9 @@ def split_by_date(rows: Any) -> list[tuple[int, Any]]:
     return [(int(days[first]), rows.slice(first, stop - first)) for first, stop in pairwise(bounds)]
 
 
-def _column(kind: Kind, values: list[Any]) -> Any:
+def _column(column: Column, values: list[Any]) -> Any:
     """Return the values of several chunks as one Arrow column."""
+    kind, file_type = column.kind, _file_type(column)
     if kind is Kind.TIME:
         return _times(values)
     if kind is Kind.NUMBER:
@@ -94,13 +102,14 @@ def _column(kind: Kind, values: list[Any]) -> Any:
     if kind is Kind.KEY_INTEGER:
         return pa.array(_concatenate(values), pa.int64())
     if all(isinstance(packed, PackedTexts) for packed in values):
-        return _texts(values)
+        texts = _texts(values)
+        return texts.dictionary_encode() if file_type is CODES else texts
     if all(isinstance(packed, PackedCodes) for packed in values) and len({id(packed.names) for packed in values}) == 1:
         return _codes(_concatenate([packed.codes for packed in values]), values[0].names)
     flat = values[0] if len(values) == 1 else list(chain.from_iterable(values))
-    if TYPES[kind] is CODES:
+    if file_type is CODES:
         return pa.array(list(flat), pa.string()).dictionary_encode()
-    return pa.array(list(flat), TYPES[kind])
+    return pa.array(list(flat), file_type)
 
 
 def _texts(values: list[PackedTexts]) -> Any:

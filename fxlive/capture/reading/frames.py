@@ -119,9 +119,18 @@ class _CategoricalColumn:
     def __init__(self, count: int, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._codes = np.empty(count, vocabulary.code_dtype)
+        self._filled = 0
+        self._texts: list[Any] = []  # if there are too many categories
 
     def fill(self, start: int, column: Any) -> None:
+        if self._texts:
+            self._texts.append(column.cast(pa.large_string()))
+            return
         codes = self._vocabulary.encode(column.dictionary.to_pylist())
+        if self._vocabulary.full:
+            self._texts = [self._filled_as_text(), column.cast(pa.large_string())]
+            return
+        self._filled = start + len(column)
         self._widen()
         indices = column.indices
         places = (indices.fill_null(len(codes)) if indices.null_count else indices).to_numpy()
@@ -132,7 +141,13 @@ class _CategoricalColumn:
         if self._codes.dtype != self._vocabulary.code_dtype:
             self._codes = self._codes.astype(self._vocabulary.code_dtype)
 
+    def _filled_as_text(self) -> Any:
+        return pa.array(self._vocabulary.texts(self._codes[: self._filled]), pa.large_string())
+
     def array(self) -> Any:
+        if self._vocabulary.full:  # also if another column with the same vocabulary has filled it
+            texts = pa.chunked_array(self._texts or [self._filled_as_text()], pa.large_string())
+            return pd.arrays.ArrowStringArray(texts, dtype=STR)  # type: ignore[call-arg]
         self._widen()
         return pd.Categorical.from_codes(self._codes, dtype=self._vocabulary.dtype, validate=False)
 

@@ -30,8 +30,8 @@ class WriteQueue:
     def __init__(self, max_rows: int, max_bytes: int, on_backlog: Callable[[], None] = lambda: None) -> None:
         self.dropped = 0
         """The number of rows that were dropped so far."""
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
         self._on_backlog = on_backlog
         self._lock = threading.Lock()
         self._chunks: list[Chunk] = []
@@ -42,6 +42,11 @@ class WriteQueue:
     def waiting_rows(self) -> int:
         """The number of rows that are not on disk yet."""
         return self._rows
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The estimated memory of these rows."""
+        return self._bytes
 
     def put(self, chunk: Chunk, *, reserve: int = 0) -> bool:
         """Add rows, and return whether they fit; otherwise they are dropped. Never waits for the disk.
@@ -56,7 +61,7 @@ class WriteQueue:
         count = len(chunk)
         with self._lock:
             rows, size = self._rows + count, self._bytes + chunk.size_bytes
-            if rows > self._max_rows + reserve or size > self._max_bytes + reserve * 1024:
+            if rows > self.max_rows + reserve or size > self.max_bytes + reserve * 1024:
                 self._drop(chunk, count)
                 return False
             self._rows, self._bytes = rows, size

@@ -130,7 +130,7 @@ class Recorder:
         self._writers: dict[Channel | str, ChannelWriter] = {}
         self._wake = threading.Event()
         self._merger = Merger(self.path, self._writers.values, self._wake.is_set)
-        self._queue = WriteQueue(max_queued_rows, max_queued_bytes, on_backlog=self._wake.set)
+        self.queue = WriteQueue(max_queued_rows, max_queued_bytes, on_backlog=self._wake.set)
         self._control: deque[Any] = deque(maxlen=100)
         self._rate = RowRate()
         self._state: RecordingState = "recording"
@@ -155,16 +155,16 @@ class Recorder:
         try:
             for rows in batch.rows.values():
                 if len(rows):
-                    self._queue.put(to_chunk(rows))
+                    self.queue.put(to_chunk(rows))
             if batch.rejected:
-                self._queue.put(notes.rejected_rows(batch.rejected))
+                self.queue.put(notes.rejected_rows(batch.rejected))
             for name, keys in batch.confirmed.items():
-                self._queue.put(notes.confirmed_rows(name, keys, batch.received_at))
+                self.queue.put(notes.confirmed_rows(name, keys, batch.received_at))
             if batch.control:
                 self._control.extend(message for message in batch.control if isinstance(message, Connection))
         except Exception:  # a bug here must not stop the feed
             log.exception("a batch could not be recorded")
-            self._queue.dropped += sum(map(len, batch.rows.values()))
+            self.queue.dropped += sum(map(len, batch.rows.values()))
 
     def gap(self, start_us: int, end_us: int | None, reason: str, channels: Iterable[str]) -> None:
         """Record a time in which messages may have been lost.
@@ -181,7 +181,7 @@ class Recorder:
         """
         if self._stop_at is None:
             gap = notes.Gap(start_us, end_us, reason, tuple(channels))
-            self._queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
+            self.queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
 
     # Called by users.
 
@@ -200,8 +200,8 @@ class Recorder:
             rows=self._rows - self._vanished,
             bytes=self._bytes,
             rows_per_s=0.0 if state == "stopped" else self._rate.per_s(self._rows),
-            waiting=self._queue.waiting_rows,
-            dropped=self._queue.dropped,
+            waiting=self.queue.waiting_rows,
+            dropped=self.queue.dropped,
             disk_free_bytes=self._free_bytes,
             error=error or self._vanished_files,
             vanished=self._vanished,
@@ -251,13 +251,13 @@ class Recorder:
     def _take(self) -> None:
         """Encode the rows that have arrived, which frees their Python objects; the next flush writes them."""
         try:
-            self._encode(self._queue.take())
+            self._encode(self.queue.take())
         except Exception as error:
             log.exception("the recorder failed")
             self._note_failure(error)
 
     def _finish(self, deadline: float) -> None:
-        while not self._flush() or self._queue.waiting_rows:  # a flush may add a gap to the queue
+        while not self._flush() or self.queue.waiting_rows:  # a flush may add a gap to the queue
             remaining_s = deadline - time.monotonic()
             if remaining_s <= 0:
                 break
@@ -265,8 +265,8 @@ class Recorder:
                 time.sleep(min(retry_after_s(self._failures), remaining_s))
         if not self._failures:
             self._merger.finish(deadline - time.monotonic())
-        lost = self._queue.waiting_rows
-        self._queue.dropped += lost
+        lost = self.queue.waiting_rows
+        self.queue.dropped += lost
         self._manifest.end = to_iso(self._clock())
         if not self._flush(closing=True) and lost:
             self._error = f"{self._error}; the last {lost} rows were lost"
@@ -276,10 +276,10 @@ class Recorder:
         """Write all rows that have arrived, and the manifest if it is due; return whether that succeeded."""
         self._busy_since = time.monotonic()
         try:
-            self._encode(self._queue.take())
+            self._encode(self.queue.take())
             for writer in list(self._writers.values()):
                 for rows, size in writer.write():
-                    self._queue.release(rows, size)
+                    self.queue.release(rows, size)
                     self._rows += rows
             self._record_dropped_rows()
             self._find_vanished(urgent=closing)
@@ -321,11 +321,11 @@ class Recorder:
                 size -= writer.waiting_bytes - before
             else:
                 rejected = [r for rows in channel_chunks for r in notes.as_rejections(rows, _TOO_MANY_CHANNELS)]
-            self._queue.release(len(rejected), size)
+            self.queue.release(len(rejected), size)
             rejections += rejected
         if rejections:
-            self._queue.put(notes.rejected_rows(rejections))
-            self._encode(self._queue.take())
+            self.queue.put(notes.rejected_rows(rejections))
+            self._encode(self.queue.take())
 
     def _writer(self, key: Channel | str, channel: Channel) -> ChannelWriter | None:
         writer = self._writers.get(key)
@@ -338,11 +338,11 @@ class Recorder:
         return writer
 
     def _record_dropped_rows(self) -> None:
-        dropped = self._queue.take_dropped()
+        dropped = self.queue.take_dropped()
         if dropped is not None:
             gap = notes.gap_of_dropped_rows(dropped, self._error)
             log.warning("%s rows were %s", gap.lost_rows, gap.reason)
-            self._queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
+            self.queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
 
     def _find_vanished(self, *, urgent: bool) -> None:
         """Report the parts that another process has deleted or changed. Readers report their rows as missing."""
@@ -385,7 +385,7 @@ class Recorder:
         }
         rejected = self._writers.get(REJECTED)
         content.rejected = 0 if rejected is None else rejected.rows
-        content.dropped = self._queue.dropped
+        content.dropped = self.queue.dropped
         content.gaps = self._gaps.entries()
         size = manifest.write(content, self._disk)
         self._manifest_due = now + MANIFEST_EVERY_S

@@ -225,7 +225,7 @@ class StatusView extends View {
   }
 
   drawWarnings() {
-    const { gap, error, state, recording, paused, replay, halt, stale } = this.s;
+    const { gap, error, state, recording, paused, replay, halt, stale, near } = this.s;
     const lines = [];
     const add = (text, severity = "warn") => lines.push([text, severity]);
     if (state === "failed" && error) add(error, "bad");
@@ -234,6 +234,7 @@ class StatusView extends View {
       add(`Disconnected for ${span(gap.s)}, since ${this.clock(gap.start)}: ${gap.why}`);
     }
     for (const name of stale ?? []) add(`${name} is silent.`);
+    for (const text of near ?? []) add(text);
     if (recording?.state === "stalled") {
       add(`The recording is stalled: ${recording.error}; ${whole(recording.waiting)} rows wait.`, "bad");
     }
