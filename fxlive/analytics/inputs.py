@@ -82,6 +82,17 @@ def index_us(index: Any, name: str) -> Micros:
     return micros
 
 
+def received_us(frame: pd.DataFrame) -> Micros:
+    """Return when the rows were received, in microseconds since 1970 UTC; the smallest int64 where it is unknown."""
+    if "received_at" not in frame.columns:
+        return np.full(len(frame), NAT, np.int64)
+    try:
+        received: Micros = pd.DatetimeIndex(pd.to_datetime(frame["received_at"], utc=True)).as_unit("us").asi8
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame("column 'received_at'", f"must contain timestamps: {error}") from error
+    return received
+
+
 def floats(frame: pd.DataFrame, column: str) -> Floats:
     """Return a column as float64, NaN for missing values; raises InvalidFrame if a value is not a number."""
     try:
