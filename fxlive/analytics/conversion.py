@@ -84,10 +84,10 @@ class QuoteLookup:
             stops = indices + 1
             starts = np.searchsorted(quoted, times, side="left")
             indices = starts - 1
-            receipts = self._received
-            for i in np.flatnonzero(starts < stops) if receipts is not None else ():
-                earlier = np.flatnonzero(receipts[rows[starts[i] : stops[i]]] < received[i])
-                indices[i] = starts[i] + earlier[-1] if len(earlier) else indices[i]
+            if self._received is not None:
+                for i in np.flatnonzero(starts < stops):
+                    earlier = np.flatnonzero(self._received[rows[starts[i] : stops[i]]] < received[i])
+                    indices[i] = starts[i] + earlier[-1] if len(earlier) else indices[i]
         exists, rows = indices >= 0, rows[indices]
         bid, ask = (np.where(exists, side[rows], np.nan) for side in (self._bid, self._ask))
         return bid, ask, np.where(exists, quoted[indices], 0)
