@@ -6,6 +6,7 @@ show the same bars.
 A quote counts if it has the selected price. It belongs to the bar of its message timestamp. Within a bar the earliest
 quote is the open and the latest the close; of equal timestamps the first and the last to arrive. A bar is complete, and
 final, when a quote of a later bar has arrived: a quote that arrives for it afterwards is dropped and counted as late.
+Quotes with a timestamp far ahead of the others (`time_outliers` in `health()`) do not count, if `received_at` is known.
 Rows are processed in the order of arrival, which is the order of a session's frames. Sort other frames first:
 ``quotes.sort_index(kind="stable")``.
 """
@@ -29,6 +30,7 @@ from fxlive.analytics.inputs import (
     resolve_instruments,
     single_symbol,
     times_us,
+    without_outliers,
 )
 from fxlive.analytics.time_grid import TimeGrid
 from fxlive.core.arguments import number, whole
@@ -124,6 +126,7 @@ def bars(
     """
     last_column = ["last"] if price == "last" else []
     stream = BarStream(freq, price, pip=_pip_of(quotes, instruments, *last_column), day_start=day_start)
+    quotes = without_outliers(quotes, "quotes")
     last = floats(quotes, "last") if last_column else None
     computed = _update_in_parts(stream, times_us(quotes, "quotes"), floats(quotes, "bid"), floats(quotes, "ask"), last)
     frame = (_fill(computed, stream.grid) if fill and len(computed.start) else computed).frame()
@@ -393,6 +396,7 @@ def _priced_quotes(
     if price not in PRICES:
         raise UnknownOption("price", price, PRICES)
     pip = _pip_of(quotes, instruments, *(["last"] if price == "last" else []))
+    quotes = without_outliers(quotes, "quotes")
     times, bid, ask = times_us(quotes, "quotes"), floats(quotes, "bid"), floats(quotes, "ask")
     prices = (bid + ask) / 2 if price == "mid" else floats(quotes, price)
     priced = ~np.isnan(prices)

@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.analytics.inputs import MILLION, Floats, Micros, check_columns, floats, resolve_instruments, texts, times_us
+from fxlive.analytics.inputs import (
+    MILLION,
+    Floats,
+    Micros,
+    check_columns,
+    floats,
+    received_us,
+    resolve_instruments,
+    texts,
+    times_us,
+)
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
 from fxlive.core.volumes import are_zero
@@ -45,6 +55,7 @@ class QuoteLookup:
         if positions is not None and {"timestamp", "current_price"} <= set(positions.columns):
             quotes = _with_position_prices(quotes, positions)
         self._bid, self._ask = floats(quotes, "bid"), floats(quotes, "ask")
+        self._received = received_us(quotes) if "received_at" in quotes.columns else None
         self._quotes = self._by_symbol(quotes["symbol"].array, times_us(quotes, "quotes"))
         self._paths: dict[str, Path | None] = {}
 
@@ -60,13 +71,25 @@ class QuoteLookup:
         except KeyError:
             return None
 
-    def at(self, symbol: str, times: Micros) -> tuple[Floats, Floats, Micros]:
-        """Return bid, ask and timestamp of a symbol's last quote at or before each time; NaN, NaN and 0 if none."""
+    def at(self, symbol: str, times: Micros, *, received: Micros | None = None) -> tuple[Floats, Floats, Micros]:
+        """Return bid, ask and timestamp of a symbol's last quote at or before each time; NaN, NaN and 0 if none.
+
+        If the times are those of messages, given by their receipts, a quote of the same time counts only if it was
+        received before the message. Otherwise it may be the later of the two.
+        """
         if symbol not in self._quotes:
             missing = np.full(len(times), np.nan)
             return missing, missing, np.zeros(len(times), np.int64)
         quoted, rows = self._quotes[symbol]
         indices = np.searchsorted(quoted, times, side="right") - 1
+        if received is not None:
+            stops = indices + 1
+            starts = np.searchsorted(quoted, times, side="left")
+            indices = starts - 1
+            if self._received is not None:
+                for i in np.flatnonzero(starts < stops):
+                    earlier = np.flatnonzero(self._received[rows[starts[i] : stops[i]]] < received[i])
+                    indices[i] = starts[i] + earlier[-1] if len(earlier) else indices[i]
         exists, rows = indices >= 0, rows[indices]
         bid, ask = (np.where(exists, side[rows], np.nan) for side in (self._bid, self._ask))
         return bid, ask, np.where(exists, quoted[indices], 0)
@@ -82,14 +105,17 @@ class QuoteLookup:
         newest = self._quotes[symbol][1][-1]
         return float((self._bid[newest] + self._ask[newest]) / 2)
 
-    def rates(self, currency: str, times: Micros) -> Floats:
-        """Return the value of one unit of a currency in the account's currency at each time; NaN if unknown."""
+    def rates(self, currency: str, times: Micros, *, received: Micros | None = None) -> Floats:
+        """Return the value of one unit of a currency in the account's currency at each time; NaN if unknown.
+
+        By the quotes of `at`.
+        """
         path = self.path(currency)
         if path is None:
             return np.full(len(times), np.nan)
         rate = np.ones(len(times))
         for symbol, forward in path:
-            bid, ask, _ = self.at(symbol, times)
+            bid, ask, _ = self.at(symbol, times, received=received)
             mid = (bid + ask) / 2
             rate = rate * mid if forward else rate / mid
         return rate

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, side_signs, to_seconds
-from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, texts, times_us
+from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, received_us, texts, times_us
 from fxlive.analytics.time_grid import DAY_US
 from fxlive.core.arguments import as_list
 from fxlive.core.dtypes import STR, UTC
@@ -38,8 +38,10 @@ def execution(
 ) -> pd.DataFrame:
     """Return each fill compared with the market: slippage, effective and realized spread, and markouts.
 
-    The market at a time is the last quote of the symbol at or before it. If that quote is older than `max_quote_age`,
-    or the quotes end before that time, the figure is NaN. Below, s is 1 for a buy and -1 for a sell, and a pip is the
+    The market at a fill is the symbol's last quote before it. A quote with the timestamp of the fill counts only if it
+    was received before the fill (`received_at` of both): else it may show what the fill did to the market. The market
+    at a time after the fill is the last quote at or before that time. If that quote is older than `max_quote_age`, or
+    the quotes end before that time, the figure is NaN. Below, s is 1 for a buy and -1 for a sell, and a pip is the
     instrument's.
 
     Parameters
@@ -94,7 +96,8 @@ def execution(
     Examples
     --------
     >>> when = pd.to_datetime(["2024-01-01T00:00Z"])
-    >>> quotes = pd.DataFrame({"symbol": "EURUSD", "bid": [1.0850], "ask": [1.0851]}, index=when)
+    >>> quoted = when - pd.Timedelta("1s")
+    >>> quotes = pd.DataFrame({"symbol": "EURUSD", "bid": [1.0850], "ask": [1.0851]}, index=quoted)
     >>> trades = pd.DataFrame(
     ...     {"execution_id": "e1", "ticket": 7, "symbol": "EURUSD", "action": "BUY", "volume": 0.1,
     ...      "open_price": 1.08512, "status": "FILLED", "executed_at": when, "strategy_id": "s1",
@@ -110,12 +113,15 @@ def execution(
     spans[realised_after] = _span_us("realised_after", realised_after)
     max_age_us = _span_us("max_quote_age", max_quote_age)
     lookup = QuoteLookup(quotes, instruments)
-    reports = trades.assign(reported_at=times_us(trades, "trades"))
+    reports = trades.assign(
+        reported_at=times_us(trades, "trades"), first_received=_first_receipts(trades, "execution_id")
+    )
     last = reports.sort_values("reported_at", kind="stable").drop_duplicates("execution_id", keep="last")
     executed = _column_us(last["executed_at"])
     last = last.assign(at=np.where(executed == NAT, last["reported_at"], executed)).sort_values("at", kind="stable")
     at, side = last["at"].to_numpy(np.int64), side_signs(last, "action")
     price, volume = floats(last, "open_price"), np.abs(floats(last, "volume"))
+    received = last["first_received"].to_numpy(np.int64)
 
     mid_after = {name: np.full(len(last), np.nan) for name in spans}
     bid, ask, rate = (np.full(len(last), np.nan) for _ in range(3))
@@ -123,14 +129,14 @@ def execution(
     quoted = np.zeros(len(last), np.int64)
     for symbol, rows in _rows_by_symbol(last["symbol"]).items():
         pair, times = lookup.instrument(symbol), at[rows]
-        bid[rows], ask[rows], quoted[rows] = _quote_at(lookup, symbol, times, max_age_us)
+        bid[rows], ask[rows], quoted[rows] = _quote_at(lookup, symbol, times, max_age_us, received=received[rows])
         for name, span in spans.items():
             bid_after, ask_after, _ = _quote_at(lookup, symbol, times + span, max_age_us)
             covered = times + span <= lookup.last_time(symbol)
             mid_after[name][rows] = np.where(covered, (bid_after + ask_after) / 2, np.nan)
         if pair is not None:
             pip[rows], contract_size[rows] = pair.pip, pair.contract_size
-            rate[rows] = lookup.rates(pair.quote, times)
+            rate[rows] = lookup.rates(pair.quote, times, received=received[rows])
     mid = (bid + ask) / 2
     slippage = side * (price - np.where(side > 0, ask, bid))
     figures = {
@@ -175,9 +181,9 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
           ``datetime64[us, UTC]``. `ended` (bool): whether its status is final.
         - `time_to_fill_s` (float64): filled_at - placed_at; 0 for an order whose first report is its fill.
         - `filled_share` (float64): filled volume / volume.
-        - `distance_pips` (float64): how far the market was from the order's price when it was placed: ask - price for a
-          buy limit, price - bid for a sell limit, price - ask for a buy stop, bid - price for a sell stop, NaN for
-          other orders. Negative: the market had passed the price.
+        - `distance_pips` (float64): how far the market was from the order's price by the last quote before it was
+          placed: ask - price for a buy limit, price - bid for a sell limit, price - ask for a buy stop, bid - price for
+          a sell stop, NaN for other orders. Negative: the market had passed the price.
 
     Raises
     ------
@@ -189,7 +195,8 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
     Examples
     --------
     >>> when = pd.to_datetime(["2024-01-01T00:00:00Z", "2024-01-01T00:00:05Z"])
-    >>> quotes = pd.DataFrame({"symbol": "EURUSD", "bid": [1.0850], "ask": [1.0851]}, index=when[:1])
+    >>> quoted = when[:1] - pd.Timedelta("1s")
+    >>> quotes = pd.DataFrame({"symbol": "EURUSD", "bid": [1.0850], "ask": [1.0851]}, index=quoted)
     >>> orders = pd.DataFrame(
     ...     {"order_id": "o1", "ticket": pd.array([None, 7], "Int64"), "symbol": "EURUSD", "order_type": "BUY_LIMIT",
     ...      "volume": 0.1, "price": 1.0848, "status": ["PENDING", "FILLED"], "filled_at": [pd.NaT, when[1]],
@@ -200,16 +207,19 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
     """
     check_columns(orders, "orders", *_ORDERS)
     lookup = QuoteLookup(quotes, instruments)
-    reports = orders.assign(reported_at=times_us(orders, "orders")).sort_values("reported_at", kind="stable")
+    reports = orders.assign(
+        reported_at=times_us(orders, "orders"), first_received=_first_receipts(orders, "order_id")
+    ).sort_values("reported_at", kind="stable")
     first, last = reports.drop_duplicates("order_id"), reports.drop_duplicates("order_id", keep="last")
     last = last.set_index("order_id").loc[first["order_id"]]
     placed, filled = first["reported_at"].to_numpy(np.int64), _column_us(last["filled_at"])
+    received = first["first_received"].to_numpy(np.int64)
     order_type = last["order_type"].astype(STR).fillna("")
     side, price = side_signs(last, "order_type"), floats(last, "price")
     bid, ask, pip = (np.full(len(last), np.nan) for _ in range(3))
     for symbol, rows in _rows_by_symbol(last["symbol"]).items():
         pair = lookup.instrument(symbol)
-        bid[rows], ask[rows], _ = lookup.at(symbol, placed[rows])
+        bid[rows], ask[rows], _ = lookup.at(symbol, placed[rows], received=received[rows])
         pip[rows] = np.nan if pair is None else pair.pip
     distance = np.where(side > 0, ask - price, price - bid)
     is_limit, is_stop = (order_type.str.endswith(kind).to_numpy(bool) for kind in ("_LIMIT", "_STOP"))
@@ -263,11 +273,20 @@ def _orders_of(fills: pd.DataFrame, at: Micros, side: Floats, orders: pd.DataFra
     return columns.astype({"order_id": STR, "order_type": STR})
 
 
-def _quote_at(lookup: QuoteLookup, symbol: str, times: Micros, max_age_us: int) -> tuple[Floats, Floats, Micros]:
+def _quote_at(
+    lookup: QuoteLookup, symbol: str, times: Micros, max_age_us: int, *, received: Micros | None = None
+) -> tuple[Floats, Floats, Micros]:
     """Return bid, ask and timestamp of the quote at each time; the prices are NaN if the quote is too old."""
-    bid, ask, quoted = lookup.at(symbol, times)
+    bid, ask, quoted = lookup.at(symbol, times, received=received)
     stale = times - quoted > max_age_us
     return np.where(stale, np.nan, bid), np.where(stale, np.nan, ask), quoted
+
+
+def _first_receipts(reports: pd.DataFrame, key: str) -> Micros:
+    """Return, for each row, when its key was received first, in microseconds."""
+    receipts = pd.DataFrame({"key": reports[key].array, "received": received_us(reports)})
+    first: Micros = receipts.groupby("key", dropna=False, observed=True)["received"].transform("min").to_numpy(np.int64)
+    return first
 
 
 def _rows_by_symbol(symbols: pd.Series[str]) -> Mapping[str, npt.NDArray[np.intp]]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.core.instruments import Instruments
+from fxlive.core.progress import Progress
 from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
 
@@ -80,6 +81,31 @@ def index_us(index: Any, name: str) -> Micros:
     if len(micros) and micros.min() == NAT:
         raise InvalidFrame(name, "has rows without a timestamp: drop them with frame[frame.index.notna()]")
     return micros
+
+
+def without_outliers(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return rows without those whose timestamp is far ahead of the others, as a session decides it.
+
+    Rows without `received_at` are returned as they are: whether a jump is plausible depends on the time of receipt.
+    """
+    if "received_at" not in frame.columns or not len(frame):
+        return frame
+    times, progress = times_us(frame, name), Progress()
+    progress.add(times, received_us(frame))
+    outlier = times > progress.end
+    outlier[progress.contradicted] = True
+    return frame[~outlier] if outlier.any() else frame
+
+
+def received_us(frame: pd.DataFrame) -> Micros:
+    """Return when the rows were received, in microseconds since 1970 UTC; the smallest int64 where it is unknown."""
+    if "received_at" not in frame.columns:
+        return np.full(len(frame), NAT, np.int64)
+    try:
+        received: Micros = pd.DatetimeIndex(pd.to_datetime(frame["received_at"], utc=True)).as_unit("us").asi8
+    except (ValueError, TypeError) as error:
+        raise InvalidFrame("column 'received_at'", f"must contain timestamps: {error}") from error
+    return received
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:

@@ -300,6 +300,8 @@ class LiveFeed:
         except (ValueError, OverflowError):
             return
         round_trip = received_at - sent_at
+        if round_trip < 0:  # the wall clock was set back in between
+            return
         if self._clock_offset is None or round_trip <= self._clock_offset[0]:
             self._clock_offset = (round_trip, platform_us - (sent_at + received_at) // 2)
 

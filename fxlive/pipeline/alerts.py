@@ -138,7 +138,7 @@ class Watch(UserFunction):
     hold_s, every_s
         How long the condition must hold, and the time between two checks, in seconds.
     clock
-        Returns the time in microseconds. The clock of a replay follows the replay's speed and pauses.
+        Returns the time in microseconds, for durations. The clock of a replay follows the replay's speed and pauses.
     ended
         Returns True once the watch has nothing left to check.
     paused

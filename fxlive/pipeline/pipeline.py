@@ -58,6 +58,9 @@ class Pipeline:
         Whether to reconnect when a channel is stale.
     clock
         Returns the time in microseconds since 1970 UTC. A replay has a clock of its own.
+    monotonic
+        A clock for durations, in microseconds, that nobody sets: ages, staleness and the length of gaps are measured
+        with it. Default: `clock`, for a feed whose messages come from another time.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Pipeline:
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
         clock: Callable[[], int] = now_us,
+        monotonic: Callable[[], int] | None = None,
     ) -> None:
         self.feed = feed
         self.store = store
@@ -76,6 +80,10 @@ class Pipeline:
         self.reconnects = 0
         self.recording: Recording | None = None
         self._clock = clock
+        self._monotonic = monotonic
+        self._heard_at: dict[str, int] = {}  # by channel; these times are readings of the clock for durations
+        self._last_heard_at = 0
+        self._lost_at: int | None = None
         self._stale_after_s = dict(stale_after_s)
         self._reconnect_when_stale = reconnect_when_stale
         self._connected_at: int | None = None
@@ -189,9 +197,15 @@ class Pipeline:
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages, batch.size_of(mailbox.channel))
-        for name in batch.rows:
+        self._last_heard_at = self._duration_clock(batch.received_at)
+        for name, rows in batch.rows.items():
             self._silent_s[name] = 0.0
+            self._heard_at[name] = self._duration_clock(int(rows.received_at[-1]))
         self._notify()
+
+    def _duration_clock(self, at: int) -> int:
+        """Return the present on the clock for durations; if that is `clock`, it is `at`."""
+        return at if self._monotonic is None else self._monotonic()
 
     def _without_duplicates(self, name: str, rows: Rows, batch: Batch) -> Rows:
         recent = self._recent.get(name)
@@ -224,10 +238,14 @@ class Pipeline:
         """Close the gap, and set the state to connected."""
         if self.state == "reconnecting":
             self.reconnects += 1
-        gap = self.store.close_gap(at)
+        open_gap_us = self.open_gap_us
+        if open_gap_us is not None and self._monotonic is None:
+            open_gap_us = max(0, at - self.store.gaps[-1].start)
+        gap = None if open_gap_us is None else self.store.close_gap(self.store.gaps[-1].start + open_gap_us)
         if gap is not None and self.recording is not None:
-            self.recording.gap(gap.start, at, gap.reason, gap.channels)
-        self._connected_at = at
+            self.recording.gap(gap.start, gap.end, gap.reason, gap.channels)
+        self._connected_at = self._last_heard_at = self._duration_clock(at)
+        self._lost_at = None
         self._silent_s.clear()
         self._set_state("connected")
 
@@ -239,6 +257,7 @@ class Pipeline:
         if self.recording is not None:
             self.recording.gap(at, None, reason, channels)
         self._connected_at = None
+        self._lost_at = at if self._monotonic is None else self._last_heard_at
         self._set_state("reconnecting")
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
@@ -260,7 +279,8 @@ class Pipeline:
         self.store.clear()
         self._recent.clear()
         self._silent_s.clear()
-        self._connected_at = at
+        self._heard_at.clear()
+        self._connected_at = self._last_heard_at = self._duration_clock(at)
         self._set_state("connected")
 
     def failed(self, error: FxliveError) -> None:
@@ -367,12 +387,21 @@ class Pipeline:
         """Return the present in microseconds since 1970 UTC. For a replay that is the replay's time."""
         return self._clock()
 
+    def steady_us(self) -> int:
+        """Return the reading, in microseconds, of the clock for durations: only differences have a meaning."""
+        return self._clock() if self._monotonic is None else self._monotonic()
+
+    @property
+    def open_gap_us(self) -> int | None:
+        """How long the open gap lasts, in microseconds; None if there is none."""
+        if self._lost_at is None or not self.store.gaps or self.store.gaps[-1].end is not None:
+            return None
+        return max(0, self.steady_us() - self._lost_at)
+
     def age_s(self, channel: str) -> float | None:
         """Return the seconds since the last message of a channel; None if there was none."""
-        counters = self.store.counters.get(channel)
-        if counters is None or counters.last_received_at is None:
-            return None
-        return max(0.0, (self._clock() - counters.last_received_at) / 1e6)
+        heard_at = self._heard_at.get(channel)
+        return None if heard_at is None else max(0.0, (self.steady_us() - heard_at) / 1e6)
 
     def asked_for(self, channel: str) -> bool:
         """Return whether a channel is subscribed or has sent messages. True for all channels if none is subscribed."""
@@ -384,8 +413,9 @@ class Pipeline:
         limit = self._stale_after_s.get(channel)
         if limit is None or self.state in ("connecting", "closed") or channel not in self.feed.subscriptions:
             return False
-        last = max(self.store.counters[channel].last_received_at or 0, self._connected_at or 0)
-        return self._clock() - last > limit * 1e6
+        heard_at, connected_at = self._heard_at.get(channel), self._connected_at
+        known = [at for at in (heard_at, connected_at) if at is not None]
+        return not known or self.steady_us() - max(known) > limit * 1e6
 
     @property
     def problem(self) -> str | None:
@@ -398,7 +428,7 @@ class Pipeline:
     @property
     def connected_s(self) -> float | None:
         """The seconds since it connected; None while it is not connected."""
-        return None if self._connected_at is None else max(0.0, (self._clock() - self._connected_at) / 1e6)
+        return None if self._connected_at is None else max(0.0, (self.steady_us() - self._connected_at) / 1e6)
 
     @property
     def mailboxes(self) -> tuple[Mailbox, ...]:

@@ -155,7 +155,7 @@ def when(
             _check_callable("callback", callback, "value"),
             hold_s=hold_s,
             every_s=every_s,
-            clock=self._pipeline.now_us,
+            clock=self._pipeline.steady_us,
             ended=lambda: self._pipeline.state == "closed",
             paused=lambda: self._pipeline.state == "failed",  # until a reconnect
             errors=ErrorCounter(self._pipeline.callback_errors),

@@ -15,7 +15,7 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
-from fxlive.core.clock import now_us
+from fxlive.core.clock import monotonic_us, now_us
 from fxlive.core.secret import Secret, secret_of_environment
 from fxlive.errors import ConnectionDenied, ConnectionFailed, FxliveError, RateLimitError, UnknownOption
 from fxlive.feeds.address import query_token
@@ -137,6 +137,7 @@ class Session(Readable):
             stale_after_s=_limits_s(stale_after),
             reconnect_when_stale=reconnect_when_stale,
             clock=clock,
+            monotonic=monotonic_us if isinstance(feed, LiveFeed) and clock is now_us else None,
         )
         super().__init__(LiveSource(self._pipeline, name))
         self._on_close: list[Callable[[], None]] = []

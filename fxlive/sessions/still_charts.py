@@ -76,8 +76,10 @@ def price_chart(
     span = time_of("window", window)
     newest = self.latest("market-data")["timestamp"]
     symbol = known_symbol(symbol, [str(quoted) for quoted in newest.index])
-    since = newest.get(symbol, pd.NaT) - span  # NaT without quotes
-    quotes = self.frame("market-data", symbol=symbol, since=None if pd.isna(since) else since)
+    until = newest.get(symbol, pd.NaT)  # NaT without quotes
+    since = until - span
+    bounds = {} if pd.isna(until) else {"since": since, "until": until}  # without outliers
+    quotes = self.frame("market-data", symbol=symbol, **bounds)
     quotes = quotes.sort_index(kind="stable")
     if kind == "line":
         figure = market.quotes_figure(_in_zone(_downsampled(quotes, ["bid", "ask"]), tz))

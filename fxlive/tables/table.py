@@ -344,6 +344,12 @@ class RollingTable:
         """The newest timestamp that the stream supports, in microseconds (see `Progress`). Later rows are outliers."""
         return self._progress.end
 
+    def drawn_until(self, key: Any = None) -> int:
+        """Return the newest timestamp to draw (microseconds): the end, or a key's row in `latest` if it is later."""
+        with self._lock:
+            newest = None if key is None else self._row_of(key)
+            return max(self.end, self.end if newest is None else self._columns["timestamp"].raw(newest))
+
     @property
     def outliers(self) -> int:
         """How many rows have, or had, a timestamp that the stream does not support."""

@@ -133,13 +133,13 @@ class StatusBar(LiveWidget):
         p50, p99 = latency_ms(pipeline)
         connected_s = pipeline.connected_s
         return {
-            "messages": sum(counted.messages for _, counted in counters),
-            "rate_per_s": round(sum(counted.rate(now) for _, counted in counters), 1),
+            "messages": sum(counts.messages for _, counts in counters),
+            "rate_per_s": round(sum(counts.rate(now) for _, counts in counters), 1),
             "p50_ms": None if math.isnan(p50) else round(p50, 1),
             "p99_ms": None if math.isnan(p99) else round(p99, 1),
             "connected_s": None if connected_s is None else int(connected_s),
             "gaps": len(store.gaps),
-            "gap": self._last_gap(now),
+            "gap": self._last_gap(),
             "rejected": store.rejections,
             "duplicates": sum(counts.duplicates for _, counts in counters),
             "reused_ids": sum(counts.reused_ids for _, counts in counters),
@@ -151,15 +151,17 @@ class StatusBar(LiveWidget):
             "recording": self._recording(),
         }
 
-    def _last_gap(self, now: int) -> dict[str, Any] | None:
+    def _last_gap(self) -> dict[str, Any] | None:
         gaps = self._pipeline.store.gaps
         if not gaps:
             return None
-        gap = gaps[-1]
+        gap, lasts_us = gaps[-1], self._pipeline.open_gap_us
+        if gap.end is not None or lasts_us is None:
+            lasts_us = (gap.start if gap.end is None else gap.end) - gap.start
         return {
             "start": gap.start / 1000.0,
             "lasts": gap.end is None,
-            "s": round(((now if gap.end is None else gap.end) - gap.start) / 1e6, 1 if gap.end is not None else None),
+            "s": round(lasts_us / 1e6, 1 if gap.end is not None else None),
             "why": gap.reason[:_MAX_TEXT_CHARS],
         }
 

@@ -237,7 +237,9 @@ class MetricTiles(LiveWidget):
         for key in sorted(set(keys.tolist())):
             codes = (key >> 32, key & 0xFFFFFFFF)
             if self._period is None or self._names(codes)[1].upper() == self._period:
-                yield codes, in_window(stamps, np.flatnonzero(keys == key), self._window_us)
+                rows = in_window(stamps, np.flatnonzero(keys == key), self._window_us, self._table.drawn_until())
+                if len(rows):
+                    yield codes, rows
 
     def _names(self, codes: tuple[int, int]) -> tuple[str, str]:
         kind, period = (self._table.label(name, code) or "" for name, code in zip(_KEY, codes, strict=True))

@@ -63,6 +63,7 @@ def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Pla
     played.quotes = pd.DataFrame(
         {"symbol": pd.Categorical(symbols), "bid": bids, "ask": asks}, index=index([t * 1000 for t in times])
     )
+    played.quotes["received_at"] = played.quotes.index  # before the fills, as the simulator sends them
     assert played.quotes.index.dtype == UTC
     return played
 

@@ -297,3 +297,14 @@ def test_bars_of_a_symbol_without_a_known_pip_have_prices_but_no_spread() -> Non
         range_bars(frame, 1)
     gold = Instruments({"XAUUSD": Instrument("XAUUSD", "XAU", "USD", pip=0.1, contract_size=100)})
     assert bars(frame, "1s", instruments=gold)["spread_pips"].tolist() == pytest.approx([3, 3])
+
+
+@pytest.mark.parametrize("ahead", [2 * 60 * S, 3600 * S, 31_536_000 * S])
+def test_a_quote_far_ahead_of_the_others_makes_no_bar_and_makes_no_other_quote_late(ahead: int) -> None:
+    rows = [(n, 1.0 + n, 1.0 + n) for n in range(10)]
+    expected = bars(quotes(rows), "1s", fill=True)
+    frame = quotes([*rows[:5], (4 + ahead / S, 9.99, 9.99), *rows[5:]])
+    frame["received_at"] = index([T0 + n * S for n in (0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9)])
+    pd.testing.assert_frame_equal(bars(frame, "1s", fill=True), expected)
+    assert len(tick_bars(frame, 1)) == 10
+    assert range_bars(frame, 1)["high"].max() == 10.0

@@ -50,15 +50,36 @@ def test_figures_of_a_buy_and_a_sell_computed_by_hand() -> None:
     )
     buy, sell = result.iloc[0], result.iloc[1]
     assert (buy["bid"], buy["ask"], buy["quote_age_s"]) == (1.0850, 1.0852, 1.0)
-    assert sell["bid"] == 1.0849  # the quote with the same timestamp
+    assert (sell["bid"], sell["quote_age_s"]) == (1.0853, 2.5)  # not the quote with the same timestamp
     expected = {
-        "spread_pips": (2.0, 2.0), "slippage_pips": (1.0, -1.0), "slippage": (2.0, -1.0),
-        "effective_spread_pips": (4.0, 0.0), "realised_spread_pips": (6.0, 0.0),
+        "spread_pips": (2.0, 2.0), "slippage_pips": (1.0, 3.0), "slippage": (2.0, 3.0),
+        "effective_spread_pips": (4.0, 8.0), "realised_spread_pips": (6.0, 0.0),
         "markout_1s_pips": (1.0, 0.0), "markout_5s_pips": (-3.0, 0.0), "markout_30s_pips": (-3.0, 0.0),
         "markout_5min_pips": (-3.0, 0.0),
     }  # fmt: skip
     for name, values in expected.items():
         assert [round(buy[name], 6), round(sell[name], 6)] == [pytest.approx(v, abs=1e-6) for v in values], name
+
+
+def test_the_quotes_of_the_millisecond_of_a_fill_are_not_used_for_its_slippage() -> None:
+    market = quotes([(0, 1.0850, 1.0852), (5, 1.0860, 1.0862), (5, 1.0870, 1.0872)])
+    fill = execution(fills((5, {"action": "BUY", "open_price": 1.0853})), None, market).iloc[0]
+    assert (fill["ask"], fill["quote_age_s"], round(fill["slippage_pips"], 6)) == (1.0852, 5.0, 1.0)
+    first = execution(fills((0, {"action": "BUY", "open_price": 1.0853})), None, market).iloc[0]
+    assert math.isnan(first["slippage_pips"])  # no quote came before it
+
+
+def test_a_quote_of_the_millisecond_of_a_fill_is_used_if_it_was_received_before_the_fill() -> None:
+    market = quotes([(0, 1.0850, 1.0852), (5, 1.0860, 1.0862), (5, 1.0870, 1.0872), (5, 1.0880, 1.0882)])
+    market = market.assign(received_at=[at(0.1), at(5.1), at(5.2), at(5.3)])
+    for received, ask in ((5.05, 1.0852), (5.1, 1.0852), (5.15, 1.0862), (5.3, 1.0872), (9, 1.0882)):
+        trades = fills((5, {}), (5, {})).assign(received_at=[at(received), at(99)])
+        assert execution(trades, None, market)["ask"].tolist() == [ask]
+
+
+def test_of_quotes_with_equal_timestamps_before_a_fill_the_last_to_arrive_counts() -> None:
+    market = quotes([(4, 1.0860, 1.0862), (4, 1.0850, 1.0852), (6, 1.0, 1.0)])
+    assert execution(fills((5, {})), None, market)["ask"].tolist() == [1.0852]
 
 
 def test_figures_before_the_first_and_after_the_last_quote_are_nan() -> None:
@@ -153,18 +174,18 @@ def test_the_quotes_of_fills_equal_a_search_row_by_row(ticks: Any, filled: Any) 
     ]
     result = execution(fills(*rows), None, frame).set_index("execution_id")
 
-    def mid(symbol: str, half_seconds: float, covered: bool = False) -> float:
+    def mid(symbol: str, half_seconds: float, covered: bool = False, before: bool = False) -> float:
         price, newest = math.nan, -math.inf
         for t, s, p in sorted(ticks, key=lambda tick: tick[0]):
             if s == symbol:
                 newest = t
-                if t <= half_seconds:
+                if t < half_seconds or (t == half_seconds and not before):
                     price = p / 100 + 0.005
         return math.nan if covered and newest < half_seconds else price
 
     for n, (t, symbol, action) in enumerate(filled):
         row, side, pip = result.loc[f"e{n}"], 1 if action == "BUY" else -1, 0.01 if symbol == "USDJPY" else 0.0001
-        assert row["mid"] == pytest.approx(mid(symbol, t), nan_ok=True)
+        assert row["mid"] == pytest.approx(mid(symbol, t, before=True), nan_ok=True)
         for name, seconds in (("1s", 1), ("5s", 5)):
             expected = side * (mid(symbol, t + 2 * seconds, covered=True) - 0.5) / pip
             assert row[f"markout_{name}_pips"] == pytest.approx(expected, nan_ok=True, abs=1e-6)
@@ -188,7 +209,7 @@ def test_the_life_of_orders_of_each_type() -> None:
     assert result.index.tolist() == ["o1", "o2", "o3", "o4", "o5"]
     assert result["time_to_fill_s"].fillna(-1).tolist() == [4.0, -1, 0.0, -1, -1]
     assert result["filled_share"].round(9).fillna(-1).tolist() == [0.4, 0.0, 1.0, 0.0, -1]
-    assert result["distance_pips"].round(6).fillna(-1).tolist() == [4.0, 10.0, -1, 5.0, 13.0]
+    assert result["distance_pips"].round(6).fillna(-1).tolist() == [-1, 10.0, -1, 5.0, 13.0]  # o1: no quote before
     assert result["ended"].tolist() == [False, True, True, False, False]
     assert result["status"].tolist()[0] == "PARTIALLY_FILLED"
 

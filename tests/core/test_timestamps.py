@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from fxlive.core.timestamps import NAT, parse_time, parse_times
 from tests.samples import T0, T0_US
 
+FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)  # also with an offset
 MANY = 30  # more than a small batch, which is parsed one by one
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 quick = settings(max_examples=150, deadline=None)
 
 offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-times = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.one_of(st.just(UTC), offsets, st.none()))
+times = st.datetimes(
+    FIRST.replace(tzinfo=None), LAST.replace(tzinfo=None), timezones=st.one_of(st.just(UTC), offsets, st.none())
+)
 
 
 def micros(time: datetime) -> int:

@@ -52,8 +52,8 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
 
 def _codes(keys: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Return a number for each row, equal for equal keys."""
-    codes: npt.NDArray[np.int64] = keys.groupby(list(keys), observed=True, sort=False, dropna=False).ngroup().to_numpy()
-    return codes.astype(np.int64, copy=False)
+    groups = keys.groupby(list(keys), observed=True, sort=False, dropna=False)
+    return np.asarray(groups.ngroup(), dtype=np.int64)
 
 
 def _rank(stamps: Micros, keys: npt.NDArray[np.int64], outlier: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:

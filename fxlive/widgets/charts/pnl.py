@@ -20,6 +20,7 @@ from fxlive.errors import UnknownOption
 from fxlive.figures.labels import MAX_LINES, hidden_lines_note, plotly_label, short_duration
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
+from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.chart import LiveChart
 from fxlive.widgets.charts.contents import Contents, Pickers
 from fxlive.widgets.charts.layers import DOWN, Column, DataStatus, Layer, Points, RevisablePoints
@@ -86,12 +87,12 @@ class PnlSeries:
         for index, table in enumerate(self._tables):
             frame = table.frame(self._next_rows[index]).iloc[:MOST_ROWS_A_TICK]
             self._next_rows[index] += len(frame)
-            frames.append(frame)
+            frames.append(_until_end(frame, table))
         if any(map(len, frames)):
             self._add(self._stream.update(*frames))
 
     def _recompute(self) -> None:
-        frames = [table.frame() for table in self._tables]
+        frames = [_until_end(table.frame(), table) for table in self._tables]
         self._next_rows = [table.stop for table in self._tables]
         self._clearings = sum(table.clearings for table in self._tables)
         known = known_since(*frames)
@@ -110,6 +111,14 @@ class PnlSeries:
             if name not in self.groups:
                 self.groups[name] = RevisablePoints(len(columns), self.window_ms)
             self.groups[name].replace(new.since / 1000.0, columns)
+
+
+def _until_end(frame: pd.DataFrame, table: RollingTable) -> pd.DataFrame:
+    """Return rows of a table; amounts with a timestamp far ahead count at the end of the channel's time."""
+    end = pd.Timestamp(table.end, unit="us", tz="UTC") if len(frame) else None
+    if end is None or frame.index.max() <= end:
+        return frame
+    return frame.set_axis(frame.index.where(frame.index <= end, end).rename(frame.index.name))
 
 
 def _utc_text(time: int | str) -> str:
