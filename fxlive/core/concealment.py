@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from html.entities import html5
+from urllib.parse import urlsplit, urlunsplit
 
 from fxlive.core.secret import Secret
 
@@ -119,3 +120,16 @@ def _html_names() -> dict[str, set[str]]:
         if len(char) == 1 and char.isascii():
             names.setdefault(char, set()).add(name.rstrip(";"))
     return names
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL without user, password, query and fragment, to be shown or stored; empty if it is not a URL.
+
+    >>> without_secrets("wss://me:pw@host:8765/api/ws?token=abc")
+    'wss://host:8765/api/ws'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as half an IPv6 address
+        return ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -11,8 +11,8 @@ from websockets.exceptions import InvalidURI
 from websockets.uri import parse_uri
 
 from fxlive.core.arguments import path_of
+from fxlive.core.concealment import without_secrets
 from fxlive.core.secret import Secret
-from fxlive.core.urls import without_secrets
 from fxlive.errors import ConnectionFailed, UnknownOption
 
 Auth = Literal["header", "query"]

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from websockets.exceptions import InvalidHandshake
 
+from fxlive.core.concealment import without_secrets
 from fxlive.core.secret import Secret
 from fxlive.errors import (
     AuthenticationError,
@@ -19,7 +20,6 @@ from fxlive.errors import (
     ServerUnavailable,
     network_reason,
 )
-from fxlive.feeds.address import without_secrets
 from fxlive.feeds.auth import expired
 from fxlive.feeds.handshake import Refused, ResponseHead
 from fxlive.feeds.network.retry_after import MAX_RETRY_AFTER_S, asked_wait_s, http_time

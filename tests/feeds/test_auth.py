@@ -8,8 +8,8 @@ import threading
 import jwt
 import pytest
 
+from fxlive.core.concealment import without_secrets
 from fxlive.core.secret import Secret
-from fxlive.core.urls import without_secrets
 from fxlive.errors import AuthenticationError
 from fxlive.feeds.address import with_query_token
 from fxlive.feeds.auth import Token, expired, refresh_in_s

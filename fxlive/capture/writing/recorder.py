@@ -31,7 +31,7 @@ from fxlive.capture.writing.queue import WriteQueue
 from fxlive.capture.writing.status import RecordingState, RecordingStatus, RowRate, error_text
 from fxlive.core.arguments import path_of
 from fxlive.core.clock import now_us
-from fxlive.core.urls import without_secrets
+from fxlive.core.concealment import without_secrets
 from fxlive.errors import CaptureError
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
