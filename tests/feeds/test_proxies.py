@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import shutil
 import socket
 import ssl
@@ -10,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +23,7 @@ import trustme
 
 import fxlive
 from fxlive.feeds.network.proxies import Proxies
+from fxlive.feeds.network.racing import raced_socket
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
     TOKEN,
@@ -503,3 +507,28 @@ def test_an_address_family_that_leads_nowhere_does_not_delay_the_connection(
         assert session.state == "connected"
         session.close()
     assert resolved == ["fx.example"]
+
+
+def test_a_connection_that_is_cancelled_leaves_no_socket_open() -> None:
+    async def cancelled_after(iterations: int, port: int) -> None:
+        task = asyncio.ensure_future(raced_socket("127.0.0.1", port))
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            (await task).close()
+        await asyncio.sleep(0)
+
+    with warnings.catch_warnings(), socket.create_server(("127.0.0.1", 0)) as server:
+        warnings.simplefilter("error", ResourceWarning)
+        for iterations in range(40):
+            asyncio.run(cancelled_after(iterations, server.getsockname()[1]))
+            gc.collect()
+
+
+def test_the_error_of_a_name_without_an_answering_address_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    both = [(socket.AF_INET6, *kind, ("::1", 1, 0, 0)), (socket.AF_INET, *kind, ("127.0.0.1", 1))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    error = refused("ws://fx.example:1/")
+    assert str(error).startswith("Nothing answers at ws://fx.example:1/ (Connection refused).")
