@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -510,20 +509,32 @@ def test_an_address_family_that_leads_nowhere_does_not_delay_the_connection(
 
 
 def test_a_connection_that_is_cancelled_leaves_no_socket_open() -> None:
-    async def cancelled_after(iterations: int, port: int) -> None:
-        task = asyncio.ensure_future(raced_socket("127.0.0.1", port))
+    async def cancelled_after(iterations: int, server: socket.socket) -> bytes:
+        task = asyncio.ensure_future(raced_socket(*server.getsockname()))
+        client: socket.socket | None = None
+        while client is None:  # the address has answered
+            with suppress(BlockingIOError):
+                client, _ = server.accept()
+            await asyncio.sleep(0)
         for _ in range(iterations):
             await asyncio.sleep(0)
+        finished = task.done()
         task.cancel()
         with suppress(asyncio.CancelledError):
             (await task).close()
-        await asyncio.sleep(0)
+        with client:
+            assert finished or task.cancelled()
+            client.setblocking(False)
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), PATIENCE_S)
 
-    with warnings.catch_warnings(), socket.create_server(("127.0.0.1", 0)) as server:
-        warnings.simplefilter("error", ResourceWarning)
-        for iterations in range(40):
-            asyncio.run(cancelled_after(iterations, server.getsockname()[1]))
-            gc.collect()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        gc.disable()  # it would close a forgotten socket
+        try:
+            for iterations in range(6):
+                assert asyncio.run(cancelled_after(iterations, server)) == b""  # the client has hung up
+        finally:
+            gc.enable()
 
 
 def test_the_error_of_a_name_without_an_answering_address_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
