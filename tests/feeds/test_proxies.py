@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import shutil
 import socket
 import ssl
@@ -20,6 +22,7 @@ import trustme
 
 import fxlive
 from fxlive.feeds.network.proxies import Proxies
+from fxlive.feeds.network.racing import raced_socket
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
     TOKEN,
@@ -503,3 +506,40 @@ def test_an_address_family_that_leads_nowhere_does_not_delay_the_connection(
         assert session.state == "connected"
         session.close()
     assert resolved == ["fx.example"]
+
+
+def test_a_connection_that_is_cancelled_leaves_no_socket_open() -> None:
+    async def cancelled_after(iterations: int, server: socket.socket) -> bytes:
+        task = asyncio.ensure_future(raced_socket(*server.getsockname()))
+        client: socket.socket | None = None
+        while client is None:  # the address has answered
+            with suppress(BlockingIOError):
+                client, _ = server.accept()
+            await asyncio.sleep(0)
+        for _ in range(iterations):
+            await asyncio.sleep(0)
+        finished = task.done()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            (await task).close()
+        with client:
+            assert finished or task.cancelled()
+            client.setblocking(False)
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), PATIENCE_S)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        gc.disable()  # it would close a forgotten socket
+        try:
+            for iterations in range(6):
+                assert asyncio.run(cancelled_after(iterations, server)) == b""  # the client has hung up
+        finally:
+            gc.enable()
+
+
+def test_the_error_of_a_name_without_an_answering_address_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = (socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+    both = [(socket.AF_INET6, *kind, ("::1", 1, 0, 0)), (socket.AF_INET, *kind, ("127.0.0.1", 1))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    error = refused("ws://fx.example:1/")
+    assert str(error).startswith("Nothing answers at ws://fx.example:1/ (Connection refused).")

@@ -12,10 +12,7 @@ from fxlive.core.secret import Secret
 from fxlive.errors import ProxyError, network_reason
 from fxlive.feeds.handshake import ResponseHead, read_head
 from fxlive.feeds.network.proxies import Proxy
-
-HAPPY_EYEBALLS_DELAY_S = 0.25
-"""How long an address may take before the next one is tried beside it (RFC 8305): an address family that is routed
-nowhere costs this time, not the whole timeout."""
+from fxlive.feeds.network.racing import raced_socket
 
 USER_AGENT = "fxlive"
 
@@ -37,14 +34,8 @@ async def dial(
     loop = asyncio.get_running_loop()
     server_hostname = uri.host if ssl_context else None
     if proxy is None:
-        await loop.create_connection(
-            lambda: protocol,
-            uri.host,
-            uri.port,
-            ssl=ssl_context,
-            server_hostname=server_hostname,
-            happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
-        )
+        sock = await raced_socket(uri.host, uri.port)
+        await loop.create_connection(lambda: protocol, sock=sock, ssl=ssl_context, server_hostname=server_hostname)
     elif proxy.scheme.startswith("socks"):
         from fxlive.feeds.network.socks import connected_socket
 
@@ -72,8 +63,9 @@ async def _tunnel(proxy: Proxy, uri: WebSocketURI) -> asyncio.Transport:
     """Connect to an HTTP proxy, and let it connect to the server; return the transport."""
     context = ssl.create_default_context() if proxy.scheme == "https" else None
     try:
+        sock = await raced_socket(proxy.host, proxy.port)
         transport, answer = await asyncio.get_running_loop().create_connection(
-            _ProxyAnswer, proxy.host, proxy.port, ssl=context, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S
+            _ProxyAnswer, sock=sock, ssl=context, server_hostname=proxy.host if context else None
         )
     except (OSError, UnicodeError) as error:
         raise unreachable(proxy, error) from error
