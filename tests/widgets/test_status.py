@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 import fxlive
+from fxlive.capture.format import layout
+from fxlive.capture.writing import recorder as recorder_module
 from fxlive.core.background import call
 from fxlive.errors import CaptureError, ServerUnavailable
 from fxlive.widgets import status
 from fxlive.widgets.status import Controls, StatusBar, host_of
+from tests.handmade import wait_until
 from tests.widgets.kernel_side import ManualRefresher, open_view
 from tests.widgets.recording_comm import RecordedPage
 
@@ -359,3 +362,24 @@ def test_the_bar_contains_no_token(page: RecordedPage, bar: Bar) -> None:
     bar.tick(1.0)
     assert page.replies()[0].content["host"] == "fx.example"
     assert "hush" not in repr([(tick.data, tick.buffers) for tick in page.sent]) + repr(bar.widget)
+
+
+def test_the_bar_names_a_recorded_file_that_has_vanished(
+    page: RecordedPage, bar: Bar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "CHECK_PARTS_EVERY_S", 0.0)
+    open_view(bar.widget)
+    bar.press("record", folder="mine")
+    recording = bar.session.recording
+    assert recording is not None
+    bar.quotes(20)
+    wait_until(lambda: recording.status.rows == 20)
+    [part] = layout.parts(recording.path)
+    part.file.unlink()
+    wait_until(lambda: recording.status.vanished)
+    bar.tick(1.0)
+    shown = state(page)["recording"]
+    assert (shown["state"], shown["vanished"], shown["rows"]) == ("recording", 20, 0)
+    assert part.file.name in shown["error"]
+    bar.press("stop")
+    assert "20 rows vanished" in bar.outcome[1]

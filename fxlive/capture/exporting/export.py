@@ -84,6 +84,8 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     True
     """
     file = path_of(file, "a file of export()")
+    if file.exists() and not file.is_file():  # reading a pipe could wait forever
+        raise CaptureError(f"{file} is not a file of export() that can be read: it is not a regular file.")
     if file.suffix.lower() == ".csv":
         from fxlive.capture.exporting.csv_text import read_csv
 
