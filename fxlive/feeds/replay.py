@@ -253,7 +253,8 @@ class _GapEvents:
         begins = [(gap.start, 1, gap) for gap in playback.disconnections]
         ends = [(gap.end, 0, gap) for gap in playback.disconnections if gap.end is not None]
         losses = [(gap.start, 2, gap) for gap in playback.losses]
-        confirmations = [(at, 3, names) for at, *names in playback.confirmations]
+        # Before a gap that begins at the time of their receipt.
+        confirmations = [(at, -1, names) for at, *names in playback.confirmations]
         self._events: list[tuple[int, int, Any]] = [*begins, *ends, *losses, *confirmations]
         self._events.sort(key=lambda event: event[:2])
         self._next = 0
@@ -276,7 +277,7 @@ class _GapEvents:
                 self._sink.connected(at)
             elif kind == 1:
                 self._sink.lost(gap.start, gap.reason, gap.channels)
-            elif kind == 3:
+            elif kind == -1:
                 channel, key = gap
                 self._sink.confirmed(channel, [key], at)
             else:

@@ -255,3 +255,26 @@ positions(*({'ticket': n, 'note': note, 'profit': -1} for n, note in enumerate(r
     page.goto(page.url.split("?")[0] + "?reset")
     page.wait_for_function("() => document.querySelectorAll('.fxlive-row').length === 8")
     assert page.locator(".fxlive-still:visible").count() == 0
+
+
+def test_rows_that_a_gap_leaves_unconfirmed_are_dimmed_until_a_message_about_them(notebook: Notebook) -> None:
+    page = notebook.page
+    fill = "positions(*({'ticket': n, 'profit': 10.0 * n, 'unrealizedPnL': 10.0 * n} for n in range(1, 7)))"
+    away = """
+async def away():
+    now = time.time_ns() // 1000
+    session._pipeline.lost(now, "the connection was lost", ("positions",))
+    session._pipeline.connected(now + 1000)
+call(away())
+time.sleep(0.01)
+positions({'ticket': 2, 'profit': 25.0}, {'ticket': 5, 'profit': 55.0})"""
+    notebook.open(START + fill, "fxlive.grid('positions', height=8)", away)
+    run(notebook, 0, 1)
+    page.wait_for_function("() => document.querySelectorAll('.fxlive-row').length === 6")
+    rows = "[...document.querySelectorAll('.fxlive-row[data-unconfirmed=true]')]"
+    dimmed = f"{rows}.map((row) => row.children[0].textContent).sort()"
+    assert page.evaluate(f"() => {dimmed}") == []
+    run(notebook, 2)
+    page.wait_for_function(f'() => JSON.stringify({dimmed}) === \'["1","3","4","6"]\'')
+    page.locator(".fxlive-row[data-unconfirmed=true] .fxlive-cell").first.hover()
+    page.wait_for_function("() => document.querySelector('.fxlive-cell[title*=\"Not confirmed since the last gap\"]')")
