@@ -109,9 +109,9 @@ def _elements(value: Any) -> list[Any]:
     """Return the messages of an array, or the one message that is not an array."""
     if not isinstance(value, list):
         return [value]
-    if not value or any(isinstance(inner, list) for inner in value):
-        raise ValueError("an empty array, or an array of arrays")
-    return value
+    if any(isinstance(inner, list) for inner in value):
+        raise ValueError("an array of arrays")
+    return value if any(isinstance(inner, dict) for inner in value) else [value]
 
 
 def _add(message: Any, content: Content) -> None:
