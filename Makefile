@@ -76,7 +76,7 @@ format: $(VENV)/.ready-dev  ## format the code and apply the linter's safe fixes
 bench: $(VENV)/.ready-bench chromium  ## run the benchmarks, with the alternatives to fxlive
 	$(BIN)/python -m benchmarks
 
-soak: $(VENV)/.ready-bench  ## run ten million messages, a hundred kills, an hour of faults and a thousand of chaos
+soak: $(VENV)/.ready-bench  ## run ten million messages, a million mutations, a hundred kills, an hour of faults, a thousand of chaos
 	$(BIN)/python -m benchmarks.soak
 
 # --------------------------------------------------------------------------------------------------------------- release

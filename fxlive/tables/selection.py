@@ -29,7 +29,9 @@ def index_by_key(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     """Return a frame with one row per key as `latest` returns it: indexed and sorted by the channel's key."""
     if not channel.key:
         return frame
-    return frame.reset_index().set_index(list(channel.key)).sort_index(key=_as_text)
+    # Not reset_index: it warns of performance if there are many columns.
+    with_timestamp = pd.concat([frame.index.to_frame(), frame], axis=1)
+    return with_timestamp.set_index(list(channel.key)).sort_index(key=_as_text)
 
 
 def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:

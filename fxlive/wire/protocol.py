@@ -17,7 +17,6 @@ import numpy as np
 from fxlive.core.timestamps import parse_times
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, Channel, Column
-from fxlive.wire.lenient import InvalidMessage
 from fxlive.wire.messages import Control, Kind, Message, Undocumented, camel
 from fxlive.wire.slow_path import AnyMessage, Raw, decode_frame, decode_typed
 
@@ -106,9 +105,9 @@ def _decode_one_by_one(
             messages.append(decode_typed(frame))
             sources.append(frame)
         except Exception:
-            for raw, message, fields, error in decode_frame(frame):
-                if error is not None:
-                    batch.rejected.append(_rejection(batch.received_at, error, raw))
+            for raw, message, fields, reason in decode_frame(frame):
+                if reason is not None:
+                    batch.rejected.append(_rejection(batch.received_at, reason, raw))
                 elif message is None:
                     batch.heartbeats += 1
                 if fields:
@@ -119,9 +118,7 @@ def _decode_one_by_one(
     return messages, sources
 
 
-def _rejection(received_at: int, cause: Exception | str, frame: Raw) -> Rejection:
-    is_message = isinstance(cause, str | InvalidMessage | msgspec.MsgspecError)
-    reason = str(cause) if is_message else f"{type(cause).__name__}: {cause}"
+def _rejection(received_at: int, reason: str, frame: Raw) -> Rejection:
     raw = bytes(memoryview(frame)[: 4 * MAX_RAW_CHARS]).decode("utf-8", "replace")
     cut = f" (the first {MAX_RAW_CHARS:,} characters of {len(frame):,} bytes)" if len(raw) > MAX_RAW_CHARS else ""
     return Rejection(received_at, reason[: MAX_REASON_CHARS - len(cut)] + cut, raw[:MAX_RAW_CHARS])

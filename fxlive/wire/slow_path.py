@@ -41,13 +41,14 @@ _decode_any = msgspec.json.Decoder().decode
 class Decoded(NamedTuple):
     """One message of a frame: its own bytes, and either the message, or why it is rejected, or neither if a heartbeat.
 
-    `extras` are its undocumented and its unreadable fields, by column.
+    `extras` are its undocumented and its unreadable fields, by column. The reason of a rejection is text: an exception
+    would keep the frames of its traceback, and with them the message, alive.
     """
 
     raw: Raw
     message: AnyMessage | None = None
     extras: dict[str, Any] | None = None
-    error: Exception | None = None
+    reason: str | None = None
 
 
 def decode_frame(frame: Raw) -> Iterator[Decoded]:
@@ -59,24 +60,25 @@ def decode_frame(frame: Raw) -> Iterator[Decoded]:
     try:
         value = _decode_any(frame)
     except Exception as error:
-        yield from _decode_parts(frame, error)
-        return
+        value, reason = None, _reason(error)
+    else:
+        reason = "not a JSON object"
     if isinstance(value, dict):
         yield _decoded(frame, value)
     else:
-        yield from _decode_parts(frame, InvalidMessage("not a JSON object"))
+        yield from _decode_parts(frame, reason)
 
 
-def _decode_parts(frame: Raw, error: Exception) -> Iterator[Decoded]:
+def _decode_parts(frame: Raw, reason: str) -> Iterator[Decoded]:
     """Decode a frame that is not one JSON object."""
     frame = bytes(frame)
     whole = _decode_part(frame)
-    if whole.error is None:
+    if whole.reason is None:
         yield whole
         return
     parts = split_frame(frame)
     if parts == [strip_frame(frame)] or parts == [frame]:
-        yield whole._replace(error=error)
+        yield whole._replace(reason=reason)
         return
     yield from map(_decode_part, parts)
 
@@ -94,13 +96,13 @@ def _decode_part(raw: bytes) -> Decoded:
     try:
         value = _decode_any(content)
     except Exception as error:
-        lenient = True
+        lenient, reason = True, _reason(error)
         try:
             value = decode_leniently(content)
         except Exception:
-            return Decoded(raw, error=error)
+            return Decoded(raw, reason=reason)
         if not isinstance(value, dict):
-            return Decoded(raw, error=error)
+            return Decoded(raw, reason=reason)
     return _decoded(raw, value, lenient=lenient)
 
 
@@ -108,8 +110,13 @@ def _decoded(raw: Raw, value: Any, *, lenient: bool = False) -> Decoded:
     try:
         message, extras = _to_message(value, len(raw), lenient)
     except Exception as error:
-        return Decoded(raw, error=error)
+        return Decoded(raw, reason=_reason(error))
     return Decoded(raw, message, extras)
+
+
+def _reason(error: Exception) -> str:
+    is_about_message = isinstance(error, InvalidMessage | msgspec.MsgspecError)
+    return str(error) if is_about_message else f"{type(error).__name__}: {error}"
 
 
 def _to_message(message: Any, size: int, lenient: bool) -> tuple[AnyMessage | None, dict[str, Any] | None]:

@@ -70,10 +70,11 @@ def _parts(content: bytes) -> Iterator[bytes]:
         except Exception:  # an element is not JSON, or there are several arrays
             elements = None
         if elements is not None:
-            if not elements:
-                yield content
-            for element in map(bytes, elements):
-                yield from _parts(element) if element[:2] == b"[{" else (element,)
+            parts = list(map(bytes, elements))
+            if not any(part.startswith((b"{", b"[{")) for part in parts):
+                parts = [content]  # an array of something else is one invalid message
+            for part in parts:
+                yield from _parts(part) if part.startswith(b"[{") else (part,)
             return
     if b"\n" in content and _LINE_OF_JSON.search(content):
         for line in _LINES.finditer(content):

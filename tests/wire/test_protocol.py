@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import random
+import weakref
 from typing import Any
 
 import msgspec
@@ -263,6 +265,23 @@ def test_a_frame_may_be_any_kind_of_bytes(kind: Any) -> None:
     assert len(batch.control) == 3
     assert [r.raw for r in batch.rejected] == ["what?"]
     assert batch.rows["market-data"].extras == {1: {"foo": 1}}
+
+
+def test_a_rejection_does_not_keep_its_message_alive_until_the_garbage_is_collected() -> None:
+    class Watched(bytearray):
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        for raw in (b"what?" * 1_000, wire(message(QUOTE, symbol=5)), b'[{"type": "x"}, {}]'):
+            frame = Watched(raw)
+            alive = weakref.ref(frame)
+            decode([frame], AT)
+            del frame
+            assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_no_frames_give_an_empty_batch() -> None:

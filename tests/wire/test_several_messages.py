@@ -80,6 +80,11 @@ def test_a_bad_message_of_a_frame_costs_only_itself(frame: bytes, bad: list[str]
     assert outcome(frame) == (["a", "b"], bad)
 
 
+def test_an_array_without_objects_is_one_rejection() -> None:
+    for frame in (b"[1,2,3]", b"[]", b'["a"]', b"[[1],[2]]"):
+        assert outcome(frame) == ([], [frame.decode()])
+
+
 def test_an_unreadable_field_inside_a_frame_of_several_messages_costs_only_itself() -> None:
     bad = wire(message(QUOTE, {"id": "x"}, bid="-"))
     lenient = wire(message(QUOTE, {"id": "y"}, bid="@")).replace(b'"@"', b"NaN")
