@@ -36,7 +36,9 @@ def main() -> int:
         "--scale", type=float, default=0.05, help="of the chaos: 1 stops a process for 60 s (default %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=7, help="seed of all runs (default %(default)s)")
-    parser.add_argument("--only", choices=("messages", "mutations", "kills", "minutes", "chaos"), help="do only this run")
+    parser.add_argument(
+        "--only", choices=("messages", "mutations", "kills", "minutes", "chaos"), help="do only this run"
+    )
     arguments = parser.parse_args()
     failures: list[str] = []
     runs: dict[str, tuple[Callable[..., Outcome], tuple[Any, ...]]] = {

@@ -16,7 +16,7 @@ REMEMBERED = 100_000
 Positions = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
-_FEW = 8  # up to so many messages, a loop is faster than numpy
+_FEW = 24  # up to so many messages, a loop is faster than numpy
 
 
 class RecentMessages:
@@ -91,13 +91,16 @@ class RecentMessages:
         index, names = self._index, hashes[:, 0]
         index.reserve(2 * len(hashes))
         known = index.find(names)
+        in_order = np.sort(names)
+        repeats = bool((in_order[1:] == in_order[:-1]).any())
+        if not repeats and known.max() < 0:  # the usual case
+            index.add_new(hashes.ravel())
+            return np.empty(0, np.intp), 0
         reused, duplicate = known >= 0, np.zeros(len(hashes), np.bool_)
         if reused.any():
             rows = np.flatnonzero(reused)
             at = index.find(hashes[rows, 1])
             duplicate[rows] = (at >= 0) & (index.key_at(at - 1) == names[rows])
-        in_order = np.sort(names)
-        repeats = bool((in_order[1:] == in_order[:-1]).any())
         if repeats:
             reused |= _repeated(names)
             duplicate |= _repeated(hashes[:, 1])
@@ -185,6 +188,13 @@ class _Index:
         self._previous[slot] = self._previous[replaced % capacity] if replaced == following >= 0 else following
         self._newest[bucket] = self.stop
         self.stop += 1
+
+    def add_new(self, keys: Hashes) -> None:
+        """Add keys, for which there is room, and of which none can be found."""
+        positions = np.arange(self.stop, self.stop + len(keys), dtype=np.int32)
+        self._keys[positions % len(self._keys)] = keys
+        self.stop += len(keys)
+        self._link(positions, keys & (len(self._newest) - 1))
 
     def add(self, keys: Hashes, replaced: Positions, indexed: Mask) -> None:
         """Add keys, at most `size`, for which there is room.

@@ -22,6 +22,7 @@ from fxlive.wire.undocumented import EXTRA
 T = TypeVar("T")
 
 _ROWS_FOR_END = 100_000
+_APART_US = 10_000_000  # two sessions receive the same message at most so far apart
 _MAX_RETRIES = 20  # a recorder may merge and delete a part before it is opened, but hardly that often in a row
 
 
@@ -108,6 +109,21 @@ class ChannelReader:
         rows = self._retry(read)
         rows = rows.slice(max(0, len(rows) - _ROWS_FOR_END))
         return followed(rows).end if len(rows) else None
+
+    def overlap_us(self) -> tuple[int, int] | None:
+        """Return the first and the last receipt that may be in two captures, in microseconds; None if there is none."""
+        spans = []
+        for folder in self.folders:
+            received = [part_file.span("received_at") for part_file in part_files_of(folder, self.channel)]
+            if received:
+                spans.append((min(first for first, _ in received), max(last for _, last in received)))
+        spans.sort()
+        overlaps = [
+            (following[0] - _APART_US, former[1] + _APART_US)
+            for former, following in pairwise(spans)
+            if following[0] <= former[1] + _APART_US
+        ]
+        return (min(first for first, _ in overlaps), max(last for _, last in overlaps)) if overlaps else None
 
     def _columns(self, part_files: Sequence[PartFile]) -> list[str]:
         names = self._names()
@@ -202,7 +218,8 @@ class ChannelReader:
                 following.warn(
                     following.path,
                     f"was recorded at the same time as {former.name}, and both have rows of {self.channel.name}: their "
-                    "rows come one after the other, not in the order of receipt, and the same row may come twice.",
+                    "rows come one after the other, not in the order of receipt. Frames have a message that is in both "
+                    "once; SQL and other readers of the files have it twice.",
                 )
 
     def _exclude_damaged(self) -> bool:

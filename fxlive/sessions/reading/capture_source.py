@@ -219,11 +219,13 @@ class CaptureSource:
             start = to_timestamp(end_us) - span
             since = start if since is None else max(utc(since), start)
         drift = self.undocumented(channel)
+        overlap = recorded.overlap_us() if len(self.folders) > 1 else None
         frame = recorded.build(
             lambda batches, rows: to_frame(batches, rows, definition, self.vocabulary, drift),
             where=condition(definition, since, until, where),
-            last=span if isinstance(span, int) and not where else None,
+            last=span if isinstance(span, int) and not where and overlap is None else None,
         )
+        frame = _without_repeats(frame, overlap)
         return select(frame, channel, last=last, since=since, until=until, where=where, end_us=end_us)
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
@@ -240,7 +242,8 @@ class CaptureSource:
     def _frame(self, rows: Any, channel: Channel) -> pd.DataFrame:
         from fxlive.capture.reading.frames import to_frame
 
-        return to_frame(rows.to_batches(), len(rows), channel, self.vocabulary, self.undocumented(channel.name))
+        frame = to_frame(rows.to_batches(), len(rows), channel, self.vocabulary, self.undocumented(channel.name))
+        return _without_repeats(frame, self.recorded(channel).overlap_us() if len(self.folders) > 1 else None)
 
     def latest(self, channel: str) -> pd.DataFrame:
         from fxlive.capture.reading import latest
@@ -337,6 +340,22 @@ class CaptureSource:
 
     def has_evicted(self, channel: str) -> bool:
         return False
+
+
+def _without_repeats(frame: pd.DataFrame, received_us: tuple[int, int] | None) -> pd.DataFrame:
+    """Return rows without those that another capture also received in an interval: with the same id and content.
+
+    When a session is replaced by another, both are recorded for a moment. Rows without an id are kept.
+    """
+    if received_us is None:
+        return frame
+    received, ids = frame["received_at"], frame["id"]
+    both = (received >= to_timestamp(received_us[0])) & (received <= to_timestamp(received_us[1]))
+    both &= ids.notna() & (ids != "").fillna(False)
+    content = frame[both.to_numpy(bool)].drop(columns="received_at").reset_index()
+    keep = np.ones(len(frame), np.bool_)
+    keep[np.flatnonzero(both.to_numpy(bool))[content.duplicated().to_numpy()]] = False
+    return frame if keep.all() else frame[keep]
 
 
 def to_timestamp(micros: int) -> pd.Timestamp:
