@@ -19,7 +19,6 @@ import msgspec
 from fxlive.core.background import wait_awake
 from fxlive.core.clock import now_us
 from fxlive.core.secret import Secret
-from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -49,7 +48,7 @@ from fxlive.feeds.pacing import (
     connection_limit,
 )
 from fxlive.feeds.refusals import TOKEN_ENDED, ended_error, internal_error
-from fxlive.feeds.requests import Requests, subscription_error, succeeded
+from fxlive.feeds.requests import ClockOffset, Requests, subscription_error, succeeded
 from fxlive.wire import protocol
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.messages import Connection as ConnectionMessage
@@ -62,7 +61,6 @@ DEAD_AFTER_TICKS = 40
 """Ticks of one second each, in which nothing was received."""
 
 MIN_HANDOVER_INTERVAL_S = 30.0
-_DAY_S = 86_400.0
 
 
 class LiveFeed:
@@ -100,10 +98,7 @@ class LiveFeed:
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
         proxy: str | bool | Secret | None = None,
     ) -> None:
-        url, token = (
-            Secret(url),
-            None if token is None else Secret(token),
-        )  # the caller's texts are in no local variable
+        url, token = Secret(url), None if token is None else Secret(token)  # no local variable has the caller's texts
         proxy = proxy if proxy is None or proxy is False else Secret(proxy)
         if token is None and query_token(url):
             token, auth = Secret(query_token(url)), "query"
@@ -121,7 +116,7 @@ class LiveFeed:
         self._subscription_lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._message_count = 0
-        self._clock_offset: tuple[int, int] | None = None  # round trip and clock offset, in microseconds
+        self._clock_offset = ClockOffset()
         self._task: asyncio.Task[None] | None = None
         self._abort_reason: str | None = None
         self._server_error: tuple[int, FxliveError] | None = None  # with its time of receipt
@@ -137,7 +132,7 @@ class LiveFeed:
     @property
     def clock_offset_us(self) -> int | None:
         """How far the platform's clock is ahead of ours, in microseconds; None if unknown."""
-        return None if self._clock_offset is None else self._clock_offset[1]
+        return self._clock_offset.us
 
     @property
     def halt(self) -> None:
@@ -264,7 +259,7 @@ class LiveFeed:
         if isinstance(error := answer.exception(), FxliveError):
             self._token.conceal_in(error)
         response, received_at = answer.result()
-        self._note_offset(response, sent_at, received_at)
+        self._clock_offset.note(response, sent_at, received_at)
 
     async def _wait_to_send(self) -> None:
         await asyncio.sleep(self._send_limit.wait_s(time.monotonic()))
@@ -292,18 +287,6 @@ class LiveFeed:
             reason = f"error from the platform: {error}"
             log.warning("%s", reason)
             batch.rejected.append(Rejection(batch.received_at, reason, msgspec.json.encode(control).decode()))
-
-    def _note_offset(self, response: Control, sent_at: int, received_at: int) -> None:
-        """Estimate the clock offset from a request and its answer. The estimate of the shortest round trip is kept."""
-        try:
-            platform_us = parse_time(str(response.timestamp))
-        except (ValueError, OverflowError):
-            return
-        round_trip = received_at - sent_at
-        if round_trip < 0:  # the wall clock was set back in between
-            return
-        if self._clock_offset is None or round_trip <= self._clock_offset[0]:
-            self._clock_offset = (round_trip, platform_us - (sent_at + received_at) // 2)
 
     # One connection after the other.
 
@@ -342,7 +325,7 @@ class LiveFeed:
         self, connection: Connection, token: Secret, handed_over: bool
     ) -> tuple[Connection, Secret] | None:
         """Wait until the connection has ended; return None. If its token is replaced, return the new connection."""
-        refresh_at = self._refresh_at(refresh_in_s(token, self._platform_time()))
+        refresh_at = self._refresh_at(refresh_in_s(token, self._clock_offset.platform_time_s()))
         if handed_over:  # with a wrong clock, a new token may look old
             refresh_at = max(refresh_at, time.monotonic() + min(MIN_HANDOVER_INTERVAL_S, lifetime_s(token) / 2))
         while not connection.closed.done():
@@ -358,20 +341,12 @@ class LiveFeed:
                 replacement = await self._replace_token(connection, token)
                 if replacement is not None:
                     return replacement
-                refresh_at = self._refresh_at(retry_refresh_in_s(token, self._platform_time()))
+                refresh_at = self._refresh_at(retry_refresh_in_s(token, self._clock_offset.platform_time_s()))
         return None
 
     def _refresh_at(self, in_s: float | None) -> float:
         """Return when to replace the token, on the monotonic clock; infinite if it cannot or need not be replaced."""
         return math.inf if in_s is None or not self._token.renewable else time.monotonic() + in_s
-
-    def _platform_time(self) -> float:
-        """Return the seconds since 1970 on the platform's clock, by which tokens expire.
-
-        An offset of a day or more is ignored: such a platform replays an old market.
-        """
-        offset_s = (self.clock_offset_us or 0) / 1e6
-        return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)
 
     async def _replace_token(self, connection: Connection, token: Secret) -> tuple[Connection, Secret] | None:
         """Connect with a newer token, then close the old connection. None if there is no newer token, or it fails."""

@@ -2,17 +2,19 @@
 
 The platform's answers name channels, but not the request. An acknowledgement is assigned to the oldest request of its
 kind (subscribe or unsubscribe), an error to the oldest request of either kind. If the answer names channels, the
-request must have one of them.
+request must have one of them. The times of both also tell how far the platform's clock is ahead of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
     FxliveError,
@@ -26,6 +28,8 @@ from fxlive.wire.channels import CHANNELS
 from fxlive.wire.messages import Control, Error, Subscription, Unsubscription
 
 Answer = asyncio.Future[tuple[Control, int]]
+
+_DAY_S = 86_400.0
 
 _DOCUMENTED: dict[str, type[FxliveError]] = {
     "invalidchannel": InvalidChannel,
@@ -183,3 +187,33 @@ def subscription_error(control: Control, channel: str | None = None) -> FxliveEr
             if documented in text:
                 return error(message, channel=channel) if issubclass(error, SubscriptionError) else error(message)
     return SubscriptionError(message, channel=channel)
+
+
+class ClockOffset:
+    """How far the platform's clock is ahead of ours, estimated from requests and the timestamps of their answers."""
+
+    def __init__(self) -> None:
+        self.us: int | None = None
+        """In microseconds; None if unknown."""
+        self.round_trip_us: int | None = None
+        """Of the request from which it was estimated: the one with the shortest round trip."""
+
+    def note(self, response: Control, sent_at: int, received_at: int) -> None:
+        """Estimate it from an answer and the times (microseconds) at which we sent the request and got the answer."""
+        try:
+            platform_us = parse_time(str(response.timestamp))
+        except (ValueError, OverflowError):
+            return
+        round_trip_us = received_at - sent_at
+        if round_trip_us < 0:  # the wall clock was set back in between
+            return
+        if self.round_trip_us is None or round_trip_us <= self.round_trip_us:
+            self.round_trip_us, self.us = round_trip_us, platform_us - (sent_at + received_at) // 2
+
+    def platform_time_s(self) -> float:
+        """Return the seconds since 1970 on the platform's clock, by which tokens expire.
+
+        An offset of a day or more is ignored: such a platform replays an old market.
+        """
+        offset_s = (self.us or 0) / 1e6
+        return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)

@@ -251,7 +251,7 @@ def test_the_clock_offset_is_positive_when_the_platforms_clock_is_ahead(ahead_s:
 
 def offset_error_ms(session: fxlive.Session) -> float:
     """Return the bound of the clock offset's error: half of the round trip, plus 1 ms of rounding."""
-    round_trip_us, _ = session._pipeline.feed._clock_offset  # type: ignore[attr-defined]
+    round_trip_us = session._pipeline.feed._clock_offset.round_trip_us  # type: ignore[attr-defined]
     return round_trip_us / 2000 + 1.0
 
 
