@@ -419,8 +419,7 @@ def test_duplicates_are_dropped_and_counted_and_the_order_of_arrival_is_kept(fx_
     simulator = fx_simulator(speed=20.0, account=False)
     with open_session(simulator, channels=["market-data"]) as session:
         simulator.faults.duplicate(20)
-        session.wait_for("market-data", rows=60, timeout=PATIENCE_S)
-        assert session.health().duplicates == 20
+        wait_until(lambda: session.health().duplicates == 20, "the duplicates")
         simulator.faults.reorder(5)
         ids = lambda: session["market-data"]["id"].str.extract(r"(\d+)$")[0].astype(int)  # noqa: E731
         wait_until(lambda: not ids().is_monotonic_increasing)
