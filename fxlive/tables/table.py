@@ -393,19 +393,22 @@ class RollingTable:
             kept_rows, kept_numbers = kept.rows()
             kept_frame = kept.frame() if len(kept) else None
             confirmed_from, confirmed_keys = latest.confirmations()
-        newest, numbers = frame.iloc[rows - first], rows
-        if kept_frame is not None:
-            newest = pd.concat([kept_frame.iloc[kept_rows], newest])
+        newest, numbers, key = frame.iloc[rows - first], rows, self.channel.key[0]
+        selected = np.arange(len(rows))
+        if kept_frame is not None:  # copied whole, because selecting rows costs more
+            selected = np.concatenate((kept_rows, selected + len(kept_frame)))
+            newest = pd.concat([kept_frame, newest])
             numbers = np.concatenate((kept_numbers, rows))
-        confirmed = numbers >= confirmed_from
+        order = newest[key].array.take(selected).argsort()
+        newest, confirmed = newest.iloc[selected[order]], numbers[order] >= confirmed_from
         if not confirmed.all():
             column, has_ended = self.channel.ends
-            confirmed |= newest[self.channel.key[0]].isin(confirmed_keys).to_numpy(bool)
+            confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
             doubtful = np.flatnonzero(~confirmed)
             confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
-        newest = index_by_key(newest.assign(confirmed=confirmed), self.channel)
-        self._open_rows = (state, newest)
-        return newest.copy()
+        by_key: pd.DataFrame = newest.assign(confirmed=confirmed).reset_index().set_index(key)
+        self._open_rows = (state, by_key)
+        return by_key.copy()
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of these columns or of all; None if the key is not in `latest`."""
