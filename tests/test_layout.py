@@ -53,7 +53,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "websockets": frozenset({"feeds", "simulator"}),
     "pytest": frozenset({"simulator/fixture"}),
     "jwt": frozenset({"feeds/auth", "simulator/serving"}),
-    "pyarrow": frozenset({"tables/text_buffer", "tables/copy_on_write", "capture", "sessions/capture"}),
+    "pyarrow": frozenset({"tables/columns/text_buffer", "tables/columns/copy_on_write", "capture", "sessions/capture"}),
     "fsspec": frozenset({"capture/reading/files"}),
     "duckdb": frozenset({"capture/exporting/sql"}),
     "dask": frozenset({"capture/exporting/dask_frames", "sessions/capture"}),

@@ -11,8 +11,8 @@ import pandas as pd
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.pipeline.mailbox import MAILBOX_BYTES
 from fxlive.pipeline.pipeline import Pipeline
+from fxlive.tables.columns.vocabulary import MAX_CATEGORIES, MAX_CATEGORY_BYTES, Vocabulary
 from fxlive.tables.store import MAX_LARGE_BYTES, MAX_UNDOCUMENTED_CHANNELS
-from fxlive.tables.vocabulary import MAX_CATEGORIES, MAX_CATEGORY_BYTES, Vocabulary
 from fxlive.wire.channels import CHANNELS, MAX_COLUMNS
 
 NEAR = 0.8

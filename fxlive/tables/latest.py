@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
-from fxlive.tables.base_buffer import Buffer
+from fxlive.tables.columns.base_buffer import Buffer
 from fxlive.tables.open_rows.kept_rows import KeptRows
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel

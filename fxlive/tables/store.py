@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.counters import Counters, quantiles_ms
 from fxlive.tables.gaps import Gap, gaps_frame
 from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
-from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.statuses import side_of

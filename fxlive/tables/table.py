@@ -1,6 +1,6 @@
 """The rolling table of one channel: its newest rows, in columns, available as a DataFrame without a copy.
 
-A frame is a slice of the *buffer frame*, a DataFrame over the whole memory of the column buffers (`buffers.py`). Taking
+A frame is a slice of the *buffer frame*, a DataFrame over the whole memory of the column buffers (`columns/`). Taking
 one therefore costs the same for a thousand rows and for ten million. Rows are numbered in order of arrival. The window
 is the rows from `first` up to `stop`; the rows added since some time are those from the `stop` of that time on.
 
@@ -19,14 +19,15 @@ import numpy as np
 import pandas as pd
 
 from fxlive.core.progress import LONG_AGO, Progress
-from fxlive.tables.base_buffer import Buffer
-from fxlive.tables.buffers import CategoryBuffer, FixedSizeBuffer, new_buffer
-from fxlive.tables.copy_on_write import share_columns
+from fxlive.tables.columns.base_buffer import Buffer
+from fxlive.tables.columns.buffer_frame import BufferFrame, category_counts
+from fxlive.tables.columns.buffers import CategoryBuffer, FixedSizeBuffer, new_buffer
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.latest import LatestCursor, LatestRows, Moves
+from fxlive.tables.open_rows.open_frame import open_frame
 from fxlive.tables.selection import index_by_key
-from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.batch import Rows
-from fxlive.wire.channels import Channel
+from fxlive.wire.channels import Channel, Column
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import UndocumentedColumns
 
@@ -69,7 +70,8 @@ class RollingTable:
         self._undocumented = UndocumentedColumns(channel)
         self._max_rows = max_rows
         self._window_us = window_us
-        self._progress = Progress()
+        self.progress = Progress()
+        """How far the channel's timestamps have come. Rows after `progress.end` are outliers."""
         self._gap_until_us = LONG_AGO
         self._open_rows: tuple[tuple[int, ...], pd.DataFrame] | None = None
         """`latest` of positions or orders, and the state it was made of."""
@@ -80,15 +82,11 @@ class RollingTable:
         self._columns: dict[str, Buffer] = {}
         self._kinds: dict[str, Kind] = {}
         self._codes: dict[str, CategoryBuffer] = {}  # of columns that had too many categories and continue as text
-        for name, kind in (("timestamp", Kind.TIME), ("received_at", Kind.TIME)):
-            self._add_column(name, kind)
-        for column in channel.columns:
+        times = (Column("timestamp", Kind.TIME), Column("received_at", Kind.TIME))
+        for column in (*times, *channel.columns):
             self._add_column(column.name, column.kind)
         self._latest = LatestRows(channel, self._columns)
-        self._buffer_frame: pd.DataFrame | None = None
-        self._buffer_frame_state: tuple[int, ...] = ()  # the buffers' state for which it was made
-        self._buffer_frame_first = self._buffer_frame_stop = 0
-        self._copies = False  # True if pandas cannot protect the buffers; then frames are copies
+        self._buffer_frame = BufferFrame(self._columns)
 
     def __len__(self) -> int:
         return self.stop - self.first
@@ -128,7 +126,7 @@ class RollingTable:
             self._evict()
 
     def _follow_time(self, rows: Rows, start: int) -> None:
-        progress = self._progress
+        progress = self.progress
         former_end, former_revisions, former_count = progress.end, progress.revisions, progress.count
         progress.add(rows.timestamp, rows.received_at)
         outlier = rows.timestamp > progress.end
@@ -142,7 +140,10 @@ class RollingTable:
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
-        extras = self._undocumented_values(rows) if rows.extras else {}
+        others: dict[str, Any] = {"timestamp": rows.timestamp, "received_at": rows.received_at}
+        if rows.extras:
+            others |= self._undocumented.fit(rows.extras, count)
+            self._add_undocumented()
         for name, column in self._columns.items():
             if name in values:
                 packed = column.pack(values[name])
@@ -151,12 +152,8 @@ class RollingTable:
                 else:
                     column.append(packed, self.first)
                 rows.packed[name] = packed
-            elif name == "timestamp":
-                column.append(rows.timestamp, self.first)
-            elif name == "received_at":
-                column.append(rows.received_at, self.first)
-            elif name in extras:
-                column.append(extras[name], self.first)
+            elif name in others:
+                column.append(others[name], self.first)
             else:
                 column.append_missing(count, self.first)
 
@@ -176,12 +173,6 @@ class RollingTable:
             self._columns[name] = column.as_text(self.first)
             self._kinds[name] = Kind.TEXT
         return self._columns[name]
-
-    def _undocumented_values(self, rows: Rows) -> dict[str, list[Any]]:
-        """Return the values of the undocumented columns, and add the columns that are new."""
-        columns = self._undocumented.fit(rows.extras, len(rows))
-        self._add_undocumented()
-        return columns
 
     def _add_undocumented(self) -> None:
         for name, kind in self._undocumented.kinds.items():
@@ -216,7 +207,7 @@ class RollingTable:
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
-            first = self._first_since(first, self._progress.settled - self._window_us)
+            first = self._first_since(first, self.progress.settled - self._window_us)
         if first > self.first:
             self._evict_before(first)
 
@@ -231,7 +222,7 @@ class RollingTable:
 
         Outliers leave the window with the row before which they arrived.
         """
-        column, end = self._columns["timestamp"], self._progress.end
+        column, end = self._columns["timestamp"], self.progress.end
         if first < self.stop and cutoff <= column.raw(first) <= end:
             return first
         for start in range(first, self.stop, 1024):
@@ -255,7 +246,7 @@ class RollingTable:
         """Remove all rows. Row numbers continue."""
         with self._lock:
             self._evict_before(self.stop)
-            self._progress = Progress()
+            self.progress = Progress()
             self._gap_until_us = LONG_AGO
             self._latest.clear()
             self._undocumented.unreadable.clear()
@@ -288,10 +279,10 @@ class RollingTable:
     def frame(self, start: int | None = None) -> pd.DataFrame:
         """Return a snapshot of the window, or of its rows from number `start` on, in order of arrival."""
         with self._lock:
-            buffer_frame, offset = self._current_buffer_frame(), self._buffer_frame_first
+            buffer_frame, offset = self._frame_of_buffers(), self._buffer_frame.first
             first = self.first if start is None else min(max(start, self.first), self.stop)
             frame = buffer_frame.iloc[first - offset : self.stop - offset]
-            return frame.copy() if self._copies else frame
+            return frame.copy() if self._buffer_frame.copies else frame
 
     def values(self, start: int | None, *columns: str) -> tuple[int, list[Any]]:
         """Return raw column values from row `start` on. For pollers that do not need a DataFrame.
@@ -339,21 +330,13 @@ class RollingTable:
             return str(value)
         return None if value < 0 else buffer.vocabulary.names[value]
 
-    @property
-    def end(self) -> int:
-        """The newest timestamp that the stream supports, in microseconds (see `Progress`). Later rows are outliers."""
-        return self._progress.end
-
     def drawn_until(self, key: Any = None) -> int:
         """Return the newest timestamp to draw (microseconds): the end, or a key's row in `latest` if it is later."""
         with self._lock:
             newest = None if key is None else self._row_of(key)
-            return max(self.end, self.end if newest is None else self._columns["timestamp"].raw(newest))
-
-    @property
-    def outliers(self) -> int:
-        """How many rows have, or had, a timestamp that the stream does not support."""
-        return self._progress.outliers
+            return max(
+                self.progress.end, self.progress.end if newest is None else self._columns["timestamp"].raw(newest)
+            )
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         """Return the categories of each column that has or had some, without the symbols."""
@@ -377,36 +360,16 @@ class RollingTable:
         """
         with self._lock:  # only what must be of one moment; the rows are copied and sorted without the lock
             latest, kept = self._latest, self._latest.kept
-            rows, frame, first = latest.rows(), self._current_buffer_frame(), self._buffer_frame_first
+            rows, frame, first = latest.rows(), self._frame_of_buffers(), self._buffer_frame.first
             if self.channel.ends is None:
                 return index_by_key(frame.iloc[rows - first], self.channel)
-            state = (
-                self.first,
-                self.stop,
-                self.clearings,
-                latest.changes,
-                len(self._columns),
-                *self._vocabulary_sizes(),
-            )
+            counts = (len(self._columns), *category_counts(self._columns))
+            state = (self.first, self.stop, self.clearings, latest.changes, *counts)
             if self._open_rows is not None and self._open_rows[0] == state:
                 return self._open_rows[1].copy()
-            kept_rows, kept_numbers = kept.rows()
-            kept_frame = kept.frame() if len(kept) else None
-            confirmed_from, confirmed_keys = latest.confirmations()
-        newest, numbers, key = frame.iloc[rows - first], rows, self.channel.key[0]
-        selected = np.arange(len(rows))
-        if kept_frame is not None:  # copied whole, because selecting rows costs more
-            selected = np.concatenate((kept_rows, selected + len(kept_frame)))
-            newest = pd.concat([kept_frame, newest])
-            numbers = np.concatenate((kept_numbers, rows))
-        order = newest[key].array.take(selected).argsort()
-        newest, confirmed = newest.iloc[selected[order]], numbers[order] >= confirmed_from
-        if not confirmed.all():
-            column, has_ended = self.channel.ends
-            confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
-            doubtful = np.flatnonzero(~confirmed)
-            confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
-        by_key: pd.DataFrame = newest.assign(confirmed=confirmed).reset_index().set_index(key)
+            kept_rows = (kept.frame(), *kept.rows()) if len(kept) else None
+            confirmations = latest.confirmations()
+        by_key = open_frame(frame.iloc[rows - first], rows, kept_rows, self.channel, *confirmations)
         self._open_rows = (state, by_key)
         return by_key.copy()
 
@@ -477,34 +440,8 @@ class RollingTable:
         """Return the kind of a column."""
         return self._kinds[column]
 
-    def _current_buffer_frame(self) -> pd.DataFrame:
-        """Return a frame over the buffers of all columns. It is reused until a buffer, a dtype or a column changes."""
+    def _frame_of_buffers(self) -> pd.DataFrame:
+        """Return a frame over the buffers; `_buffer_frame.first` is the number of its first row."""
         for name, column in self._columns.items():
             (self._continue_as_text(name) if column.overflowed else column).update_dtype()
-        # While the buffer frame extends beyond the last row, its null counts are guesses (`TextBuffer.view`). A frame
-        # of all its rows would reuse them, so there is a new buffer frame when the last row has been written.
-        full = self.stop == self._buffer_frame_stop
-        columns = self._columns.values()
-        state = (
-            full,
-            len(self._symbols),
-            len(self._codes),
-            *(c.generation for c in columns),
-            *self._vocabulary_sizes(),
-        )
-        if self._buffer_frame is None or state != self._buffer_frame_state or self.stop > self._buffer_frame_stop:
-            self._buffer_frame_state = state
-            self._buffer_frame_first = max(column.base for column in columns)
-            self._buffer_frame_stop = min(column.base + column.capacity for column in columns)
-            self._buffer_frame = self._new_buffer_frame(self._buffer_frame_first, self._buffer_frame_stop)
-        return self._buffer_frame
-
-    def _vocabulary_sizes(self) -> list[int]:
-        return [len(c.vocabulary) for c in self._columns.values() if isinstance(c, CategoryBuffer)]
-
-    def _new_buffer_frame(self, first: int, stop: int) -> pd.DataFrame:
-        arrays = {name: column.view(first, stop) for name, column in self._columns.items()}
-        index = pd.DatetimeIndex(arrays.pop("timestamp"), name="timestamp", copy=False)
-        frame = pd.DataFrame(arrays, index=index, copy=False)
-        self._copies = not share_columns(frame)
-        return frame
+        return self._buffer_frame.current(self.stop)

@@ -46,7 +46,7 @@ def test_latest_and_the_window_ignore_a_timestamp_far_ahead_of_the_stream(ahead:
     fill(table, *(quote(n, 1.0 + n) for n in range(60)), quote(60, 9.99, ahead=ahead))
     assert table.latest()["bid"].tolist() == [60.0]
     fill(table, *(quote(n, 1.0 + n) for n in range(61, 601)))
-    assert (len(table), table.outliers, table.latest()["bid"].tolist()) == (601, 1, [601.0])
+    assert (len(table), table.progress.outliers, table.latest()["bid"].tolist()) == (601, 1, [601.0])
     assert table.frame()["bid"].iloc[60] == 9.99  # the row is kept
     fill(table, *(quote(n, 1.0 + n) for n in range(601, 1_500)))
     assert table.frame()["bid"].tolist() == [1.0 + n for n in range(599, 1_500)]  # and leaves with its neighbours
@@ -59,7 +59,7 @@ def test_every_row_of_the_first_15_minutes_is_in_the_window_when_the_first_messa
     fill(table, *(quote(n, 1.0 + n) for n in range(1, 4)))
     assert table.latest()["bid"].tolist() == [4.0]
     fill(table, *(quote(n, 1.0 + n) for n in range(4, 600)))
-    assert (len(table), table.outliers, table.latest()["bid"].tolist()) == (600, 1, [600.0])
+    assert (len(table), table.progress.outliers, table.latest()["bid"].tolist()) == (600, 1, [600.0])
 
 
 def test_a_wrong_first_message_of_one_symbol_gives_way_to_rows_that_came_before_it_was_contradicted() -> None:
@@ -91,7 +91,7 @@ def test_a_symbol_whose_clock_stays_ahead_is_followed_after_three_messages() -> 
     for n in range(10):
         fill(table, quote(n, 1.0 + n, "EURUSD"), quote(n, 1.0 + n, "USDJPY", HOUR if n >= 5 else 0))
         assert table.latest()["bid"].to_dict() == {"EURUSD": 1.0 + n, "USDJPY": 5.0 if n in (5, 6) else 1.0 + n}
-    assert table.outliers == 5
+    assert table.progress.outliers == 5
     fill(table, quote(10, 20.0, "USDJPY"))
     assert table.latest().loc["USDJPY", "bid"] == 20.0
 
@@ -105,7 +105,7 @@ def test_a_confirmed_jump_moves_latest_and_the_window_and_readers_begin_again() 
     assert (table.latest()["bid"].tolist(), table.clearings) == ([1.0, 1.0], clearings)
     fill(table, quote(62, 7.0, "USDJPY", 48 * HOUR))
     assert table.latest()["bid"].to_dict() == {"EURUSD": 5.0, "USDJPY": 7.0}
-    assert (len(table), table.outliers, table.clearings) == (3, 0, clearings + 1)
+    assert (len(table), table.progress.outliers, table.clearings) == (3, 0, clearings + 1)
     moves = table.moves(cursor, 100)
     assert (moves.whole, list(moves.changed)) == (True, ["EURUSD", "USDJPY"])
 
@@ -145,4 +145,4 @@ def test_a_cleared_table_has_no_time() -> None:
     table = fill(quotes(), *(quote(n, 1.0, ahead=YEAR) for n in range(10)))
     table.clear()
     assert fill(table, quote(0, 2.0)).latest()["bid"].tolist() == [2.0]
-    assert table.outliers == 0
+    assert table.progress.outliers == 0

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.table import RollingTable
-from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS
 from tests.samples import ALERT, T0_US, TRADE, message
 from tests.tables.model import RandomMessages, TableModel

@@ -15,7 +15,7 @@ from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.capture.reading.rows import ChannelReader, received_until
-from fxlive.tables.vocabulary import Vocabulary
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
-from fxlive.tables.vocabulary import Vocabulary
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns

@@ -15,8 +15,8 @@ from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.rows import ChannelReader, followed
 from fxlive.core.progress import CONFIRMATIONS, Micros
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.open_rows.closings import Closings
-from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.statuses import side_of
 from fxlive.wire.undocumented import UndocumentedColumns

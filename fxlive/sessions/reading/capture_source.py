@@ -14,10 +14,10 @@ from fxlive.core.arguments import micros_of, rows_or_duration, utc
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.gaps import Gap, gaps_frame
 from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import index_by_key, select
-from fxlive.tables.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import EXTRA, UndocumentedColumns

@@ -41,7 +41,7 @@ class LiveSource:
     ) -> pd.DataFrame:
         table = self._pipeline.store.tables[channel]
         window = table.frame()
-        end_us = table.end if len(window) else None
+        end_us = table.progress.end if len(window) else None
         return select(window, channel, last=last, since=since, until=until, where=where, end_us=end_us)
 
     def latest(self, channel: str) -> pd.DataFrame:

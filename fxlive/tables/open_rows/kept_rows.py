@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.tables.base_buffer import Buffer
+from fxlive.tables.columns.base_buffer import Buffer
 
 MAX_KEPT_ROWS = 100_000
 """The most rows of a channel that outlive the window. Of further ones the oldest are dropped and counted."""

@@ -115,7 +115,7 @@ class PnlSeries:
 
 def _until_end(frame: pd.DataFrame, table: RollingTable) -> pd.DataFrame:
     """Return rows of a table; amounts with a timestamp far ahead count at the end of the channel's time."""
-    end = pd.Timestamp(table.end, unit="us", tz="UTC") if len(frame) else None
+    end = pd.Timestamp(table.progress.end, unit="us", tz="UTC") if len(frame) else None
     if end is None or frame.index.max() <= end:
         return frame
     return frame.set_axis(frame.index.where(frame.index <= end, end).rename(frame.index.name))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.core.dtypes import STR
-from fxlive.tables.text_buffer import read_only_texts
+from fxlive.tables.columns.text_buffer import read_only_texts
 
 MAX_CATEGORIES = 50_000
 MAX_CATEGORY_BYTES = 16 * 2**20

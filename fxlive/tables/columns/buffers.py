@@ -12,10 +12,10 @@ import pandas as pd
 
 from fxlive.core.dtypes import UTC
 from fxlive.core.timestamps import NAT
-from fxlive.tables.base_buffer import MIN_CAPACITY, Buffer
-from fxlive.tables.copy_on_write import read_only_array
-from fxlive.tables.text_buffer import TextBuffer
-from fxlive.tables.vocabulary import Vocabulary
+from fxlive.tables.columns.base_buffer import MIN_CAPACITY, Buffer
+from fxlive.tables.columns.copy_on_write import read_only_array
+from fxlive.tables.columns.text_buffer import TextBuffer
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from fxlive.core.dtypes import STR
-from fxlive.tables.base_buffer import MIN_CAPACITY, Buffer
-from fxlive.tables.copy_on_write import read_only_buffer
+from fxlive.tables.columns.base_buffer import MIN_CAPACITY, Buffer
+from fxlive.tables.columns.copy_on_write import read_only_buffer
 from fxlive.wire.packing import PackedTexts
 
 _BYTES_PER_ROW = 16  # the size of the first buffer, and of the least slack

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import fxlive
-from fxlive.tables import vocabulary
+from fxlive.tables.columns import vocabulary
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
 from tests.capture.sessions import bring, path_of, recorded

@@ -7,7 +7,7 @@ import warnings
 import pandas as pd
 import pytest
 
-from fxlive.tables import copy_on_write
+from fxlive.tables.columns import copy_on_write
 from fxlive.tables.store import Store
 from fxlive.wire.protocol import decode
 from tests.samples import TRADE, wire

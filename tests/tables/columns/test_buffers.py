@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxlive.core.timestamps import NAT
-from fxlive.tables.buffers import CategoryBuffer, new_buffer
-from fxlive.tables.vocabulary import Vocabulary
+from fxlive.tables.columns.buffers import CategoryBuffer, new_buffer
+from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.messages import Kind
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

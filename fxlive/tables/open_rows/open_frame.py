@@ -1,0 +1,54 @@
+"""The frame of `latest` of positions and orders: rows of the window and kept ones, with the column `confirmed`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fxlive.wire.channels import Channel
+
+RowNumbers = npt.NDArray[np.int64]
+
+
+def open_frame(
+    newest: pd.DataFrame,
+    numbers: RowNumbers,
+    kept: tuple[pd.DataFrame, RowNumbers, RowNumbers] | None,
+    channel: Channel,
+    confirmed_from: int,
+    confirmed_keys: Collection[Any],
+) -> pd.DataFrame:
+    """Return one row for each key, indexed and sorted by key.
+
+    `confirmed` (bool) is whether a message about the key has arrived since the last gap.
+
+    Parameters
+    ----------
+    newest, numbers
+        The newest rows of the keys in the window, and their numbers.
+    kept
+        The frame of `KeptRows`, the rows of it that count, and the numbers that they had in the table.
+    channel
+        The channel, with a single column as its key.
+    confirmed_from, confirmed_keys
+        The number of the first row after the last gap, and the keys with an older row confirmed since.
+    """
+    assert channel.ends is not None
+    key, selected = channel.key[0], np.arange(len(newest))
+    if kept is not None:  # its frame is copied whole, because selecting rows costs more
+        kept_frame, kept_rows, kept_numbers = kept
+        selected = np.concatenate((kept_rows, selected + len(kept_frame)))
+        newest = pd.concat([kept_frame, newest])
+        numbers = np.concatenate((kept_numbers, numbers))
+    order = newest[key].array.take(selected).argsort()
+    newest, confirmed = newest.iloc[selected[order]], numbers[order] >= confirmed_from
+    if not confirmed.all():
+        column, has_ended = channel.ends
+        confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
+        doubtful = np.flatnonzero(~confirmed)
+        confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
+    return newest.assign(confirmed=confirmed).reset_index().set_index(key)
