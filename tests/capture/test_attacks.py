@@ -429,7 +429,7 @@ def test_many_new_symbols_do_not_rewrite_the_manifest_at_each_flush(tmp_path: Pa
         assert len(sizes) <= 5
     assert max(sizes) < 3 * 2**20
     opened = fxlive.open_capture(recorder.path)
-    assert len(opened.symbols) == 100_000
+    assert len(opened.symbols) == 50_000  # then the column continues as text
     assert opened["market-data"]["symbol"].nunique() == 100_000
 
 
@@ -437,7 +437,7 @@ def test_the_manifest_is_bounded_whatever_the_platform_sends(tmp_path: Path) -> 
     store = Store()
     with Recorder(tmp_path, name="n" * 10**6, url="memory:", store=store, flush_s=0.02) as recorder:
         frames = [
-            message("x", f"{n}" + "c" * 50_000, {f"{m}" + "f" * 20_000: 1 for m in range(20)}, n) for n in range(12)
+            message("x", f"{n}" + "c" * 1_000, {f"{m}" + "f" * 250: 1 for m in range(200)}, n) for n in range(200)
         ]
         batch = decode(frames, MAY_8)
         store.add(batch)

@@ -101,7 +101,8 @@ class TableModel:
         key = list(self.channel.key)
         frame = self.frame([self.rows[index] for index in self.latest.values()]).reset_index()
         by = frame[key].astype({n: "str" for n in key if n in self.codes}).sort_values(key).index
-        return frame.loc[by].set_index(key)
+        latest = frame.loc[by].set_index(key)
+        return latest if self.channel.ends is None else latest.assign(confirmed=True)  # there are no gaps
 
 
 TEXTS = ["", "a", "Grüße", "日本円 🙂", "null", "x" * 300, "\x00", '"']

@@ -44,7 +44,7 @@ class Vocabulary:
             return [codes.get(value, -1) for value in values]
 
     def _add(self, value: str) -> None:
-        size = len(value.encode())
+        size = len(value.encode("utf-8", "surrogatepass"))
         if len(self.names) >= MAX_CATEGORIES or self.bytes + size > MAX_CATEGORY_BYTES:
             self.full = True
             return
