@@ -147,17 +147,19 @@ class _Index:
         self._keys = np.empty(0, np.int64)
         self._previous = np.empty(0, np.int32)  # the position of the next older key in the same bucket
         self._newest = np.empty(0, np.int32)  # the position of each bucket's newest key
+        self._views = self._new_views()
         self.reserve(min(size, _START_CAPACITY))
 
     def find_one(self, key: int) -> int:
         """Return the position of the newest equal key; -1 if there is none."""
-        keys, oldest = self._keys, max(self.stop - self._size, 0)
-        at = int(self._newest[key & (len(self._newest) - 1)])
+        keys, previous, newest = self._views
+        oldest = max(self.stop - self._size, 0)
+        at: int = newest[key & (len(newest) - 1)]
         while at >= oldest:
             slot = at % len(keys)
             if keys[slot] == key:
                 return at
-            at = int(self._previous[slot])
+            at = previous[slot]
         return _NONE
 
     def find(self, keys: Hashes) -> Positions:
@@ -182,11 +184,12 @@ class _Index:
 
     def add_one(self, key: int, replaced: int) -> None:
         """Add a key, for which there is room. See `add`."""
-        capacity, bucket = len(self._keys), key & (len(self._newest) - 1)
-        slot, following = self.stop % capacity, self._newest[bucket]
-        self._keys[slot] = key
-        self._previous[slot] = self._previous[replaced % capacity] if replaced == following >= 0 else following
-        self._newest[bucket] = self.stop
+        keys, previous, newest = self._views
+        capacity, bucket = len(keys), key & (len(newest) - 1)
+        slot, following = self.stop % capacity, newest[bucket]
+        keys[slot] = key
+        previous[slot] = previous[replaced % capacity] if replaced == following >= 0 else following
+        newest[bucket] = self.stop
         self.stop += 1
 
     def add_new(self, keys: Hashes) -> None:
@@ -243,11 +246,17 @@ class _Index:
             self._previous = np.concatenate([self._previous, np.full(added, _UNLINKED, np.int32)])
             if len(self._newest) != _buckets_for(len(self._keys)):
                 self._rebuild()
+            self._views = self._new_views()
         elif stop >= _MAX_STOP:
             slots = np.arange(self.stop - self._size, self.stop) % capacity
             self._keys, self._previous = self._keys[slots], self._previous[slots]
             self.stop = self._size
             self._rebuild()
+            self._views = self._new_views()
+
+    def _new_views(self) -> tuple[memoryview, memoryview, memoryview]:
+        """Return the arrays as memory views, in which reading and writing one item is several times as fast."""
+        return self._keys.data, self._previous.data, self._newest.data
 
     def _rebuild(self) -> None:
         self._newest = np.full(_buckets_for(len(self._keys)), _NONE, np.int32)
