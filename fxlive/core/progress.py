@@ -28,11 +28,15 @@ _BLOCK, _FEW = 16_384, 128
 
 @dataclass
 class _Track:
-    """Messages whose timestamps follow each other: the newest timestamp, and how many support it."""
+    """Messages whose timestamps follow each other.
+
+    `support` of them are near its end, and `length` have led to it, also over longer steps.
+    """
 
     end: int
     support: int
     received_at: int  # the last receipt
+    length: int = 0
 
 
 class Progress:
@@ -42,11 +46,11 @@ class Progress:
     minute:
 
     - A timestamp near `end` is trusted.
-    - One further ahead is an outlier until messages after it come near it: as many as the channel had before the jump,
-      at most three in a row. A jump that is as long as the time since the last message, or that such a market makes
-      (one that runs faster than time, as the timestamps before it have shown), is followed at once.
-    - Timestamps further back are late rows. But if the messages that brought `end` forward are few, and more in a row
-      than these, and at least three, contradict them, `end` goes back: so a wrong first message is corrected.
+    - One further ahead is an outlier until messages in a row go on from there: as many as the channel had before, at
+      most three. A jump is followed at once if it is as long as the time since the last message, or if such a market
+      makes it: one that runs faster than time, as its former timestamps or its last jump have shown.
+    - Timestamps further back are late rows. But if the messages that led to `end` are few, and more in a row than
+      these, and at least three, contradict them, `end` goes back: so a wrong first message is corrected.
 
     Times are in microseconds since 1970 UTC.
 
@@ -70,6 +74,7 @@ class Progress:
         self._outliers = 0
         self._pace = 1.0  # how much faster than time the timestamps run
         self._pace_from = (0, 0)  # the timestamp and the receipt from which the pace is measured
+        self._last_step = 0  # the last step that was not near, until the messages after it have shown another pace
         self._carried = False  # whether the rival has messages of former calls of `add`
         self.revisions = 0
         """How often messages of former calls of `add` became outliers, or were outliers and are none any more."""
@@ -115,7 +120,7 @@ class Progress:
             index += _FEW
 
     def _begin(self, at: int, received_at: int) -> None:
-        self._track = _Track(at, 1, received_at)
+        self._track = _Track(at, 1, received_at, 1)
         self._pace, self._pace_from = 1.0, (at, received_at)
 
     def _is_near(self, at: int) -> bool:
@@ -146,6 +151,7 @@ class Progress:
         assert track is not None
         track.end = max(track.end, at)
         track.support += count
+        track.length += count
         track.received_at = received_at
         self._measure_pace()
 
@@ -164,30 +170,45 @@ class Progress:
             self._drop_rival()
             self._extend(at, 1, received_at)
             return
-        if rival is None or abs(at - rival.end) > NEAR_US:
+        if rival is None or not self._follows(rival, at, received_at):
             self._drop_rival()
             rival = self._rival = _Track(at, 0, received_at)
         rival.end, rival.received_at = max(rival.end, at), received_at
         rival.support += 1
+        rival.length += 1
         if rival.end > track.end:
             self._pending.append(self.count)
         if rival.end < track.end:
-            if rival.support >= max(CONFIRMATIONS, track.support + 1):
+            # A single message that a silence made plausible is contradicted by the first one near the track before it.
+            against = track.support if rival.length > rival.support else track.length
+            if rival.support >= max(CONFIRMATIONS, against + 1):
                 self._outliers += track.support
                 self._track, self._rival = rival, None
-                self._pace, self._pace_from = 1.0, (rival.end, received_at)
+                self._pace, self._pace_from, self._last_step = 1.0, (rival.end, received_at), 0
                 self.revisions += 1
             return
         elapsed = max(0, received_at - track.received_at)
-        expected = at - track.end <= NEAR_US + 2 * self._pace * elapsed
-        if expected or rival.support >= min(CONFIRMATIONS, track.support):
+        step = at - track.end
+        expected = step <= NEAR_US + 2 * self._pace * elapsed
+        expected = expected or (step <= 2 * self._last_step and track.support <= CONFIRMATIONS)
+        before = self.count + 1 - rival.support
+        if expected or rival.support >= min(CONFIRMATIONS, before):
             self.revisions += self._carried
             self._pending.clear()
-            self._track = rival
+            self._track, self._last_step = rival, step
+            rival.length += track.length if expected else 0
             # A single message may still be wrong: the messages before it are remembered until another supports it.
             track.support = min(track.support, CONFIRMATIONS - 1)
             self._rival = track if rival.support == 1 else None
             self._measure_pace()
+
+    def _follows(self, rival: _Track, at: int, received_at: int) -> bool:
+        """Return whether a timestamp can come after the rival's: near it, or as far as time or the market has run."""
+        assert self._track is not None
+        step, ahead = at - rival.end, rival.end - self._track.end
+        if ahead > 0 and at > self._track.end:  # a market may run faster than time: then its steps are alike
+            return -NEAR_US <= step <= max(NEAR_US, 2 * ahead)
+        return -NEAR_US <= step <= NEAR_US + 2 * self._pace * max(0, received_at - rival.received_at)
 
     def _drop_rival(self) -> None:
         self._outliers = self.outliers

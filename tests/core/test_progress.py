@@ -122,3 +122,31 @@ def test_the_size_of_the_batches_makes_no_difference(steps: list[tuple[int, int]
         messages.append((at + offset, at))
     whole, parts = followed(messages), followed(messages, size)
     assert (whole.end, whole.settled, whole.outliers) == (parts.end, parts.settled, parts.outliers)
+
+
+SPARSE = [(n * 2 * MINUTE, n * 2 * MINUTE) for n in range(500)]  # no message is near another
+FAST = [(n * 300 * SECOND, n * SECOND) for n in range(600)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize(
+    ("messages", "outliers"),
+    [
+        (SPARSE, 0),
+        ([*SPARSE[:60], (YEAR, 120 * MINUTE), *SPARSE[61:]], 1),
+        ([*SPARSE[:60], *[(YEAR, 120 * MINUTE)] * 3, *SPARSE[61:]], 3),
+        ([(YEAR, 0), *SPARSE[1:]], 1),
+        ([*[(0, 0)] * 5, *FAST[1:]], 0),  # a burst, then 300 times as fast as time
+        ([*[(0, 0)] * 3, *[(n * 2 * MINUTE, n * 2 * SECOND) for n in range(1, 600)]], 0),
+    ],
+)
+def test_channels_whose_messages_are_minutes_apart_are_followed_and_corrected(
+    messages: list[tuple[int, int]], outliers: int, size: int
+) -> None:
+    progress = followed(messages, size)
+    assert progress.end == T0 + messages[-1][0]
+    assert progress.outliers == outliers
+
+
+def test_a_burst_of_late_messages_does_not_move_a_sparse_channel_back() -> None:
+    assert followed([*SPARSE, *[(10 * SECOND, SPARSE[-1][1])] * 20]).end == T0 + SPARSE[-1][0]
