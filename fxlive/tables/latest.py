@@ -199,12 +199,13 @@ class LatestRows:
         """Remove the keys whose row is before row `first`; keep the values of those that have not ended."""
         if self._waiting:
             self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting[1] >= first}
-        kept: dict[Any, int] = {}
-        while self._row:
-            key = next(iter(self._row))
-            row = self._row[key]
+        evicted: dict[Any, int] = {}  # collected first: `next(iter(...))` after each removal would be quadratic
+        for key, row in self._row.items():
             if row >= first:
                 break
+            evicted[key] = row
+        kept: dict[Any, int] = {}
+        for key, row in evicted.items():
             del self._row[key]
             if self._ended(row):
                 if self._channel.ends is not None:

@@ -346,7 +346,7 @@ class RollingTable:
 
     def columns_of(self, *kinds: Kind) -> list[str]:
         """Return the names of the columns of these kinds."""
-        return [name for name, kind in self._kinds.items() if kind in kinds]
+        return [name for name, kind in tuple(self._kinds.items()) if kind in kinds]  # the feed may be adding to it
 
     def _fixed_size(self, name: str) -> FixedSizeBuffer:
         buffer = self._codes.get(name) or self._columns[name]

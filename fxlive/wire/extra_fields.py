@@ -20,7 +20,10 @@ def documented_names(channel: Channel) -> frozenset[str]:
     """Return the names of a channel's columns and of its nested objects. No undocumented column has one of them."""
     documented = CHANNELS.get(channel.name, channel)  # a reader may have selected some of the columns
     nested = [field.column for field in FIELDS.get(channel.name, {}).values() if field.nested is not None]
-    return frozenset(("timestamp", "received_at", "id", *(column.name for column in documented.columns), *nested))
+    added = () if documented.ends is None else ("confirmed",)  # a column of `latest`
+    return frozenset(
+        ("timestamp", "received_at", "id", *(column.name for column in documented.columns), *nested, *added)
+    )
 
 
 _RESERVED_BY_CHANNEL = {name: _RESERVED | documented_names(channel) for name, channel in CHANNELS.items()}

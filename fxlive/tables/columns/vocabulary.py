@@ -71,4 +71,4 @@ class Vocabulary:
     @property
     def code_dtype(self) -> np.dtype[Any]:
         """The integer dtype that pandas uses for the codes of that many categories."""
-        return pd.Categorical.from_codes(np.empty(0, np.int8), dtype=self.dtype).codes.dtype
+        return np.dtype(np.int8 if len(self) < 127 else np.int16 if len(self) < 32_767 else np.int32)

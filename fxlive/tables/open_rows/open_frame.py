@@ -51,4 +51,6 @@ def open_frame(
         confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
         doubtful = np.flatnonzero(~confirmed)
         confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
-    return newest.assign(confirmed=confirmed).reset_index().set_index(key)
+    # Not reset_index and assign: they warn of performance if there are many columns.
+    columns = [newest.index.to_frame(), newest, pd.DataFrame({"confirmed": confirmed}, newest.index)]
+    return pd.concat(columns, axis=1).set_index(key)

@@ -146,3 +146,10 @@ def test_codes_have_the_width_that_pandas_uses(distinct: int, width: str) -> Non
 
     assert str(array.codes.dtype) == str(pd.Categorical([str(i) for i in range(distinct)]).codes.dtype) == width
     assert array.codes.tolist() == list(range(distinct))
+
+
+@pytest.mark.parametrize("count", [0, 1, 126, 127, 128, 32_766, 32_767, 32_768])
+def test_the_codes_have_the_dtype_that_pandas_gives_them(count: int) -> None:
+    vocabulary = Vocabulary()
+    vocabulary.encode([str(number) for number in range(count)])
+    assert vocabulary.code_dtype == pd.Categorical.from_codes([], dtype=vocabulary.dtype).codes.dtype

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from fxlive.tables.open_rows import kept_rows
+from fxlive.tables.open_rows.open_frame import open_frame
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
 from tests.samples import ORDER, message, stamp
@@ -57,10 +57,9 @@ def test_latest_is_computed_once_for_each_change(monkeypatch: pytest.MonkeyPatch
     def count(*args: Any, **options: Any) -> Any:
         nonlocal frames
         frames += 1
-        return concat(*args, **options)
+        return open_frame(*args, **options)
 
-    concat = pd.concat
-    monkeypatch.setattr(pd, "concat", count)
+    monkeypatch.setattr("fxlive.tables.table.open_frame", count)
     first = table.latest()
     first.loc["o000000", "volume"] = -1.0
     first["volume"].array[1] = -1.0
