@@ -106,9 +106,10 @@ def _unit(char: str) -> re.Pattern[str]:
     """Return the pattern of a character: as it is, or escaped for JSON, a URL or HTML, once or several times."""
     code = ord(char)
     digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}")
-    ways = [re.escape(char), rf"\\\\*(?:{re.escape(char)}|u00{digits}|x{digits})", f"%(?:25)*{digits}"]
+    # Every repetition is bounded, so that the time is proportional to the length of the text.
+    ways = [re.escape(char), rf"\\{{1,8}}(?:{re.escape(char)}|u00{digits}|x{digits})", rf"%(?:25){{0,4}}{digits}"]
     names = "".join(f"|{re.escape(name)}" for name in sorted(_html_names().get(char, ())))
-    ways.append(rf"&(?:amp;)*(?:#0*{code}|#[xX]0*{digits}{names});?")
+    ways.append(rf"&(?:amp;){{0,4}}(?:#0{{0,4}}{code}|#[xX]0{{0,4}}{digits}{names});?")
     return re.compile(f"(?:{'|'.join(ways)})")
 
 

@@ -30,6 +30,15 @@ def printable_lines(text: object) -> str:
     return "\n".join(map(printable, str(text).split("\n")))
 
 
+def shortened(text: str, max_chars: int) -> str:
+    """Return a text of at most `max_chars` characters and an ellipsis.
+
+    >>> shortened("abcdef", 3), shortened("abc", 3)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= max_chars else f"{text[:max_chars]}…"
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number and its noun, in the plural if it is not 1.
 

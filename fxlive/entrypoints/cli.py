@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
             help="how the token is sent (default %(default)s)",
         )
         add("--ca", metavar="FILE", help="certificates of a private authority")
+        add("--proxy", type=_proxy, metavar="URL", help="a proxy, or none (default: that of the environment)")
     record.add_argument("--to", metavar="DIR", default="captures", help="parent folder (default %(default)s)")
     watch.set_defaults(func=_watch, command="watch", to=None)
     record.set_defaults(func=_watch, command="record")
@@ -132,6 +133,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         channels=arguments.channels,
         auth=arguments.auth,
         ca=arguments.ca,
+        proxy=arguments.proxy,
         max_rows=_MAX_ROWS,
         record=arguments.to,
         name=arguments.command,
@@ -151,6 +153,11 @@ def _watch(arguments: argparse.Namespace) -> int:
     if failure is not None:
         raise failure
     return 0
+
+
+def _proxy(text: str) -> Secret | bool:
+    """Parse a proxy, whose URL may contain a password; False for none."""
+    return False if text == "none" else Secret(text)
 
 
 def _speed(text: str) -> float | None:

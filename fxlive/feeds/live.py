@@ -50,7 +50,7 @@ from fxlive.feeds.pacing import (
 from fxlive.feeds.refusals import TOKEN_ENDED, ended_error, internal_error
 from fxlive.feeds.requests import ClockOffset, Requests, subscription_error, succeeded
 from fxlive.wire import protocol
-from fxlive.wire.batch import Batch, Rejection
+from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection
 from fxlive.wire.messages import Connection as ConnectionMessage
 from fxlive.wire.messages import Control, Error
 
@@ -249,15 +249,17 @@ class LiveFeed:
             either: set[asyncio.Future[Any]] = {answer, closed}
             await wait_awake(asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED), self._timeout_s)
         except TimeoutError:
+            at, error = self._server_error or (0, None)
+            last = f" Its last error: {error}" if error is not None and at >= sent_at else ""
             raise SubscriptionError(
-                f"{self.url} did not acknowledge {kind} {', '.join(channels)} within {self._timeout_s:g} s."
+                f"{self.url} did not acknowledge {kind} {', '.join(channels)} within {self._timeout_s:g} s.{last}"
             ) from None
         finally:
             self._requests.remove(answer)
         if not answer.done():
             raise self._closed_error(connection)
-        if isinstance(error := answer.exception(), FxliveError):
-            self._token.conceal_in(error)
+        if isinstance(refusal := answer.exception(), FxliveError):
+            self._token.conceal_in(refusal)
         response, received_at = answer.result()
         self._clock_offset.note(response, sent_at, received_at)
 
@@ -286,7 +288,8 @@ class LiveFeed:
             self._server_error = (batch.received_at, error)
             reason = f"error from the platform: {error}"
             log.warning("%s", reason)
-            batch.rejected.append(Rejection(batch.received_at, reason, msgspec.json.encode(control).decode()))
+            raw = msgspec.json.encode(control).decode()
+            batch.rejected.append(Rejection(batch.received_at, reason, raw[:MAX_RAW_CHARS]))
 
     # One connection after the other.
 

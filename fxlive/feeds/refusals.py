@@ -32,8 +32,8 @@ _POLICY = 1008
 
 
 _MAX_LOCATION_CHARS = 200
-_BUSY_WORDS = ("ping", "pong", "keepalive", "keep-alive", "heartbeat")
-_LIMIT_WORDS = ("rate", "limit", "too many", "quota", "throttl", "flood")
+_LIMIT_WORDS = re.compile(r"\b(?:rates?|limit(?:s|ed|ing)?|too many|quotas?|throttl\w*|flood\w*)\b", re.IGNORECASE)
+_PING_WORDS = re.compile(r"\b(?:pings?|pongs?|keep-?alives?|heartbeats?)\b", re.IGNORECASE)
 
 
 def connection_error(error: Exception, url: str, token: Secret, timeout_s: float) -> FxliveError:
@@ -104,11 +104,11 @@ def ended_error(url: str, code: int | None, reason: str, protocol_error: str | N
             status=code,
         )
     if code == _POLICY:
-        words = reason.lower()
-        if any(word in words for word in _BUSY_WORDS):
+        about_limits = _LIMIT_WORDS.search(reason) is not None
+        if _PING_WORDS.search(reason) and not about_limits:
             message += " Our replies to its pings came too late: the network is slow, or a cell held the interpreter."
             return ConnectionFailed(message, url=url, status=code)
-        if not words or any(word in words for word in _LIMIT_WORDS):
+        if not reason or about_limits:
             message += " A rule was broken, such as a rate limit."
         return RateLimitError(message, url=url, status=code)
     if code == 1013:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from fxlive.core.shown_text import shortened
 from fxlive.core.timestamps import parse_time
 from fxlive.errors import (
     AuthenticationError,
@@ -28,6 +29,9 @@ from fxlive.wire.channels import CHANNELS
 from fxlive.wire.messages import Control, Error, Subscription, Unsubscription
 
 Answer = asyncio.Future[tuple[Control, int]]
+
+MAX_ERROR_CHARS = 500
+"""How much of each text of an error message is shown."""
 
 _DAY_S = 86_400.0
 
@@ -177,7 +181,7 @@ def subscription_error(control: Control, channel: str | None = None) -> FxliveEr
     PermissionDenied('alerts: Permission denied (not yours).')
     """
     fields: list[Any] = [control.error, control.message, control.code, control.status]
-    texts = [text.strip() for text in fields if isinstance(text, str)]
+    texts = [shortened(text.strip(), MAX_ERROR_CHARS) for text in fields if isinstance(text, str)]
     texts = [text for text in texts if text and text.lower() not in ("error", "success")]
     reason = texts[0] if texts else "refused without a reason"
     detail = next((f" ({text})" for text in texts[1:] if text != reason), "")

@@ -184,6 +184,7 @@ def test_a_body_that_is_not_text_is_not_shown(headers: str, body: bytes) -> None
     ("reason", "kind", "explanation"),
     [
         ("no pong", fxlive.ConnectionFailed, "Our replies to its pings came too late"),
+        ("stopping: too many requests", fxlive.RateLimitError, "A rule was broken"),
         ("keepalive ping timeout", fxlive.ConnectionFailed, "Our replies to its pings came too late"),
         ("rate limit exceeded", fxlive.RateLimitError, "A rule was broken, such as a rate limit."),
         ("", fxlive.RateLimitError, "A rule was broken, such as a rate limit."),

@@ -108,6 +108,12 @@ def test_a_short_token_is_concealed_only_where_it_stands_as_the_token(token: str
     assert concealment.conceal(shown) == "GET /api/ws?a=***&token=*** with Bearer ***, ?token%3D***"
 
 
+@pytest.mark.parametrize("unit", ["\\", "%25", "&amp;", "&#0"])
+def test_the_time_to_conceal_grows_with_the_length_of_the_text(unit: str) -> None:
+    text = unit * 40_000  # takes minutes if a repetition is searched again from each of its places
+    assert Concealment(Secret("a-token-of-some-length")).conceal(text) == text
+
+
 def test_texts_without_the_token_stay_as_they_are() -> None:
     concealment = Concealment(Secret(TOKEN))
     for text in ("", TOKEN[:7], "eyJhbGc iOi", "100 % of \\u00e9 & more", "\\u0065yJ"):

@@ -21,7 +21,8 @@ import pytest
 import trustme
 
 import fxlive
-from fxlive.feeds.network.proxies import Proxies
+from fxlive.core.secret import Secret
+from fxlive.feeds.network.proxies import Proxies, Proxy
 from fxlive.feeds.network.racing import raced_socket
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
@@ -213,7 +214,6 @@ def test_the_demo_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         "ftp://proxy",
         "http://",
         "http://proxy/path",
-        "http://me@proxy",
         "http://h:port",
         "http://[::1",
         True,
@@ -224,9 +224,16 @@ def test_the_demo_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_invalid_proxy_is_refused_at_once(proxy: Any) -> None:
     with pytest.raises(
-        fxlive.UnknownOption, match=r"^proxy must be None .*, False .* or a URL .*, got ['\"]an invalid one"
+        fxlive.UnknownOption, match=r"^proxy must be None .*, False .* or a URL .*, got ['\"]an invalid URL"
     ):
         fxlive.Session("ws://h/api/ws", TOKEN, proxy=proxy)
+
+
+def test_a_proxy_may_have_a_user_without_a_password_and_the_scheme_socks() -> None:
+    assert Proxies("http://me@proxy:3128").for_uri(None) == Proxy(
+        "http://proxy:3128", "http", "proxy", 3128, Secret(("me", ""))
+    )
+    assert str(Proxies("socks://127.0.0.1:1080/").for_uri(None)).startswith("Proxy(url='socks5h://127.0.0.1:1080'")
 
 
 def test_the_password_of_an_invalid_proxy_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from fxlive.errors import (
     RateLimitError,
     SubscriptionError,
 )
-from fxlive.feeds.requests import Requests, succeeded
+from fxlive.feeds.requests import MAX_ERROR_CHARS, Requests, subscription_error, succeeded
+from fxlive.wire.messages import Error
 from fxlive.wire.protocol import decode
 
 
@@ -95,3 +96,9 @@ def test_the_documented_words_of_an_error_are_recognized_in_any_field(field: str
 def test_a_connected_status_is_a_success_in_any_spelling() -> None:
     assert all(map(succeeded, ["connected", "CONNECTED", "Connected", None, "ok"]))
     assert not any(map(succeeded, ["error", "disconnected", "refused", "not connected", ""]))
+
+
+def test_a_long_text_of_the_platform_is_cut_in_the_error() -> None:
+    error = subscription_error(Error(error="Permission denied", message="x" * 3_000_000), "alerts")
+    assert isinstance(error, PermissionDenied)
+    assert len(str(error)) < 2 * MAX_ERROR_CHARS

@@ -53,7 +53,7 @@ class Proxies:
         if isinstance(option, Secret):
             proxy = _parsed(option)
             if isinstance(proxy, str):
-                raise UnknownOption("proxy", f"an invalid one: {proxy}", EXAMPLES)
+                raise UnknownOption("proxy", f"an invalid URL ({proxy})", EXAMPLES)
             self._fixed = proxy
 
     def for_uri(self, uri: WebSocketURI | None) -> Proxy | None:
@@ -94,8 +94,10 @@ def _parsed(option: Secret) -> Proxy | str:
     try:
         parts = urlsplit(text)
         user = parts.username is not None
-        if user and parts.password is None:
-            return "it has a user without a password"
+        if user and parts.password is None:  # the password is empty, as curl has it
+            text = text.replace("@", ":@", 1)
+        if parts.scheme.lower() == "socks":  # as GNOME writes it
+            text = f"socks5h{text[len('socks') :]}"
         proxy = parse_proxy(text)
     except InvalidProxy as error:
         return error.msg
