@@ -295,6 +295,47 @@ def test_a_part_with_wrong_columns_is_left_out(capture: Path, columns: dict[str,
     assert use(capture)
 
 
+OWN_ROWS: list[tuple[str, str, list[Any], str]] = [
+    ("_confirmed", "key", ["abc"], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", [None], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", [str(2**63)], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", ["9" * 5_000], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "of_channel", [None], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "of_channel", ["market-data"], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_gaps", "end", [2**62], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "reason", [None], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "channels", [None], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "channels", [[None]], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+]
+
+
+@pytest.mark.parametrize(("channel", "column", "values", "problem"), OWN_ROWS)
+def test_invalid_rows_of_the_recorder_itself_are_left_out(
+    tmp_path: Path, channel: str, column: str, values: list[Any], problem: str
+) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, position(1), trade(2), quote(3))
+        lose(session, MAY_8, MAY_8 + 5_000_000)
+        bring(session, position(1), at=MAY_8 + 6_000_000)  # is confirmed without a row
+    file = part(path_of(session), channel)
+    kind = pq.read_schema(file).field(column).type
+    rewritten(file, **{column: pa.array(values * pq.read_metadata(file).num_rows).cast(kind)})
+    opened = fxlive.open_capture(path_of(session))
+    with pytest.warns(fxlive.IncompleteCapture, match=problem):
+        assert len(opened.latest("positions")) == 1
+    opened.exposure(), opened.pnl()
+    assert use(path_of(session))
+
+
+@pytest.mark.parametrize("tickets", [None, pa.nulls(6, pa.int64())])
+def test_positions_without_tickets_are_left_out(capture: Path, tickets: Any) -> None:
+    rewritten(part(capture, "positions"), ticket=tickets)
+    opened = fxlive.open_capture(capture)
+    with pytest.warns(fxlive.IncompleteCapture, match="has (rows without|no column) ticket"):
+        assert opened["positions"].empty
+    assert use(capture)
+
+
 def test_a_part_without_an_optional_column_is_read(capture: Path) -> None:
     rewritten(part(capture), bid=None, symbol=None, id=None, extra=None)
     frame = fxlive.open_capture(capture)["market-data"]
