@@ -413,7 +413,14 @@ def replace_by_another(file: Path) -> None:
     rewritten(file, id=None)
 
 
-@pytest.mark.parametrize("change", [delete, truncate, replace_by_another])
+def change_in_place(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(0, 0))
+
+
+@pytest.mark.parametrize("change", [delete, truncate, replace_by_another, change_in_place])
 def test_a_recording_says_which_part_has_vanished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -438,6 +445,29 @@ def test_a_recording_says_which_part_has_vanished(
         warnings.simplefilter("ignore")
         frame = opened["market-data"]
     assert set(frame["volume"][-10:]) == set(range(10, 20))
+
+
+def test_a_recorded_file_whose_time_is_set_has_not_vanished_and_one_that_is_back_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder_module, "CHECK_PARTS_EVERY_S", 0.0)
+    with Recorder(tmp_path / "in", name="default", url="memory:", flush_s=0.02) as recorder:
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.rows == 10)
+        recorder.put(quotes(10, 15))
+        wait_until(lambda: recorder.status.rows == 15)
+        first, second = (p.file for p in layout.parts(recorder.path, "market-data"))
+        os.utime(first, ns=(0, 0))
+        second.rename(tmp_path / "away")
+        wait_until(lambda: recorder.status.vanished)  # both have been looked at
+        assert (recorder.status.vanished, recorder.status.rows) == (5, 10)
+        assert first.name not in (recorder.status.error or "")
+        (tmp_path / "away").rename(second)
+        wait_until(lambda: not recorder.status.vanished)
+        assert (recorder.status.rows, recorder.status.error) == (15, None)
+    assert (recorder.status.rows, recorder.status.vanished) == (15, 0)
+    assert len(fxlive.open_capture(recorder.path)["market-data"]) == 15
+    assert first.name not in caplog.text
 
 
 # The manifest is bounded, and written when it matters.
