@@ -110,6 +110,16 @@ def test_many_equal_names_take_few_steps_for_each(safe: Any, monkeypatch: pytest
     assert len(steps) < 10 * len(names)
 
 
+def test_a_query_gets_no_note_about_a_channel_without_a_name(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, *[message(name, {"bid": 1}, n) for n, name in enumerate(["", "--", "a-b"])])
+    opened = fxlive.open_capture(path_of(session))
+    with pytest.raises(duckdb.Error) as refused:
+        opened.sql("select * from a-b where bid < -1")
+    _, *more = refused.value.__notes__
+    assert more == ["In SQL a-b is a_b."]
+
+
 def test_sql_works_whatever_channels_are_called(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, *(message(name, {"number": n}, n) for n, name in enumerate(HOSTILE)), quote(1.1))
