@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from itertools import chain, count
 
 _MAX_CHARS = 120  # of a name in SQL or of a column
 _MAX_BYTES = 100  # of a file name without its extension; file systems allow 255
@@ -68,11 +67,15 @@ def _file_name(name: str) -> str:
 
 def _distinct(names: Iterable[str], safe: Callable[[str], str], separator: str, taken: Iterable[str] = ()) -> list[str]:
     used = {_folded(name) for name in taken}
+    numbers: dict[str, int] = {}  # the next one for each name, so that many equal names are not tried again and again
     chosen = []
     for name in names:
-        first = safe(name)
-        candidates = chain([first], (f"{first}{separator}{number}" for number in count(2)))
-        unused = next(candidate for candidate in candidates if _folded(candidate) not in used)
+        unused = first = safe(name)
+        number = numbers.get(_folded(first), 2)
+        while _folded(unused) in used:
+            unused = f"{first}{separator}{number}"
+            number += 1
+        numbers[_folded(first)] = number
         used.add(_folded(unused))
         chosen.append(unused)
     return chosen

@@ -150,6 +150,8 @@ def _watch(arguments: argparse.Namespace) -> int:
         print(f"recorded {counted(status.rows, 'row')} in {status.path}", flush=True)
         if status.dropped:
             raise CaptureError(f"{counted(status.dropped, 'row')} lost: {status.error or 'the disk was too slow'}.")
+        if status.vanished:
+            raise CaptureError(f"{counted(status.vanished, 'row')} vanished: {status.error}.")
     if failure is not None:
         raise failure
     return 0

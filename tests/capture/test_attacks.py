@@ -295,6 +295,47 @@ def test_a_part_with_wrong_columns_is_left_out(capture: Path, columns: dict[str,
     assert use(capture)
 
 
+OWN_ROWS: list[tuple[str, str, list[Any], str]] = [
+    ("_confirmed", "key", ["abc"], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", [None], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", [str(2**63)], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "key", ["9" * 5_000], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "of_channel", [None], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_confirmed", "of_channel", ["market-data"], "channel=_confirmed has 1 row without a valid channel and key"),
+    ("_gaps", "end", [2**62], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "reason", [None], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "channels", [None], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+    ("_gaps", "channels", [[None]], r"channel=_gaps has \d rows? without valid end, reason and channels"),
+]
+
+
+@pytest.mark.parametrize(("channel", "column", "values", "problem"), OWN_ROWS)
+def test_invalid_rows_of_the_recorder_itself_are_left_out(
+    tmp_path: Path, channel: str, column: str, values: list[Any], problem: str
+) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, position(1), trade(2), quote(3))
+        lose(session, MAY_8, MAY_8 + 5_000_000)
+        bring(session, position(1), at=MAY_8 + 6_000_000)  # is confirmed without a row
+    file = part(path_of(session), channel)
+    kind = pq.read_schema(file).field(column).type
+    rewritten(file, **{column: pa.array(values * pq.read_metadata(file).num_rows).cast(kind)})
+    opened = fxlive.open_capture(path_of(session))
+    with pytest.warns(fxlive.IncompleteCapture, match=problem):
+        assert len(opened.latest("positions")) == 1
+    opened.exposure(), opened.pnl()
+    assert use(path_of(session))
+
+
+@pytest.mark.parametrize("tickets", [None, pa.nulls(6, pa.int64())])
+def test_positions_without_tickets_are_left_out(capture: Path, tickets: Any) -> None:
+    rewritten(part(capture, "positions"), ticket=tickets)
+    opened = fxlive.open_capture(capture)
+    with pytest.warns(fxlive.IncompleteCapture, match="has (rows without|no column) ticket"):
+        assert opened["positions"].empty
+    assert use(capture)
+
+
 def test_a_part_without_an_optional_column_is_read(capture: Path) -> None:
     rewritten(part(capture), bid=None, symbol=None, id=None, extra=None)
     frame = fxlive.open_capture(capture)["market-data"]
@@ -372,7 +413,14 @@ def replace_by_another(file: Path) -> None:
     rewritten(file, id=None)
 
 
-@pytest.mark.parametrize("change", [delete, truncate, replace_by_another])
+def change_in_place(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(0, 0))
+
+
+@pytest.mark.parametrize("change", [delete, truncate, replace_by_another, change_in_place])
 def test_a_recording_says_which_part_has_vanished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -397,6 +445,29 @@ def test_a_recording_says_which_part_has_vanished(
         warnings.simplefilter("ignore")
         frame = opened["market-data"]
     assert set(frame["volume"][-10:]) == set(range(10, 20))
+
+
+def test_a_recorded_file_whose_time_is_set_has_not_vanished_and_one_that_is_back_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder_module, "CHECK_PARTS_EVERY_S", 0.0)
+    with Recorder(tmp_path / "in", name="default", url="memory:", flush_s=0.02) as recorder:
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.rows == 10)
+        recorder.put(quotes(10, 15))
+        wait_until(lambda: recorder.status.rows == 15)
+        first, second = (p.file for p in layout.parts(recorder.path, "market-data"))
+        os.utime(first, ns=(0, 0))
+        second.rename(tmp_path / "away")
+        wait_until(lambda: recorder.status.vanished)  # both have been looked at
+        assert (recorder.status.vanished, recorder.status.rows) == (5, 10)
+        assert first.name not in (recorder.status.error or "")
+        (tmp_path / "away").rename(second)
+        wait_until(lambda: not recorder.status.vanished)
+        assert (recorder.status.rows, recorder.status.error) == (15, None)
+    assert (recorder.status.rows, recorder.status.vanished) == (15, 0)
+    assert len(fxlive.open_capture(recorder.path)["market-data"]) == 15
+    assert first.name not in caplog.text
 
 
 # The manifest is bounded, and written when it matters.

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,71 @@ def test_a_csv_file_reads_back_with_the_values_of_the_frame(fx_simulator: Simula
             for name, column in frame.items():
                 expected = column.astype("str") if str(column.dtype) == "category" else column
                 pd.testing.assert_series_equal(back[name], expected, check_dtype=len(frame) > 0, check_freq=False)
+
+
+def test_csv_reads_each_column_by_the_channel_of_its_file(session: fxlive.Session, tmp_path: Path) -> None:
+    bring(
+        session,
+        message("headline", "news", 1, price="high", actions="buy more", ticket="none", volume=2.5, timestamp="later"),
+        quote(2, price="n/a", actions="hold", ticket="t-1", volatile=True),
+        message("alert", "alerts", 3, alertId="a1", actions=["VIEW"], bid="none"),
+    )
+    files = session.export(tmp_path, ["news", "market-data", "alerts"], format="csv")
+    for channel, file in files.items():
+        back, frame = fxlive.read_export(file), session[channel]
+        assert back.index.equals(frame.index)
+        for name in set(frame.columns) - set(frame.columns[frame.dtypes == "category"]):
+            pd.testing.assert_series_equal(back[name], frame[name], check_freq=False)
+
+
+def test_csv_keeps_undocumented_texts_that_look_like_something_else(session: fxlive.Session, tmp_path: Path) -> None:
+    texts = {"code": "007", "long": "12345678901234567890", "yes": "true", "day": "2024-01-01", "price": "1.5"}
+    bring(session, quote(1, **texts, size=0.1, firm=False, big=2**40), quote(2), message("n", "news", 3, **texts))
+    for channel, file in session.export(tmp_path, ["market-data", "news"], format="csv").items():
+        back = fxlive.read_export(file)
+        assert {name: back[name].iloc[0] for name in texts} == texts
+        assert all(str(back[name].dtype) == "str" for name in texts)
+        expected = session[channel]
+        for name in {"size", "firm", "big"} & set(expected.columns):
+            pd.testing.assert_series_equal(back[name], expected[name], check_freq=False)
+
+
+def test_csv_without_quotes_keeps_the_digits_of_undocumented_columns(tmp_path: Path) -> None:
+    file = tmp_path / "news.csv"
+    values = {"code": "007", "long": "12345678901234567890", "flag": "True", "day": "2024-01-01", "plus": "+1"}
+    file.write_text(f"timestamp,number,{','.join(values)}\n2024-01-01 00:00:00Z,-1.5,{','.join(values.values())}\n")
+    back = fxlive.read_export(file)
+    assert back["number"].tolist() == [-1.5]
+    assert {name: back[name].iloc[0] for name in values} == values
+
+
+FOREIGN = {
+    "latin.csv": "timestamp,caf\xe9\n2024-01-01,1\n".encode("latin-1"),
+    "trades.csv": b"timestamp,ticket\n2024-01-01,abc\n",
+    "positions.csv": b"timestamp\nsoon\n",
+    "alerts.csv": b'timestamp,actions\n2024-01-01,"buy more"\n',
+    "alerts-number/alerts.csv": b"timestamp,actions\n2024-01-01,5\n",
+    "alerts-object/alerts.csv": b'timestamp,actions\n2024-01-01,"{""a"": 1}"\n',
+    "alerts-deep/alerts.csv": b"timestamp,actions\n2024-01-01," + b"[" * 100_000 + b"\n",
+    "twice.csv": b"timestamp,timestamp,a,a\n2024-01-01,2024-01-01,1,2\n",
+    "empty.csv": b"",
+    "ragged.csv": b"timestamp,a\n1,2,3\n",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_csv_file_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(FOREIGN[name])
+    with pytest.raises(fxlive.CaptureError, match=r"is not a CSV file of export\(\)") as refused:
+        fxlive.read_export(file)
+    assert str(file) in str(refused.value)
+
+
+def test_a_foreign_parquet_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "other.parquet"
+    pd.DataFrame({"day": [date(2024, 1, 1)]}).to_parquet(file)
+    with pytest.raises(fxlive.CaptureError, match="is not a Parquet file that can be read") as refused:
+        fxlive.read_export(file)
+    assert str(file) in str(refused.value)

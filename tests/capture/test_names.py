@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import fxlive
+from fxlive.core import names as names_module
 from fxlive.core.names import column_names, file_names, sql_names
 from fxlive.wire.undocumented import MAX_NAME_CHARS
 from tests.capture.sessions import bring, path_of, recorded
@@ -96,6 +97,27 @@ def test_safe_names_are_not_empty_and_differ_by_more_than_case(safe: Any) -> Non
     if safe is file_names:
         assert all(len(name.encode()) < 130 and "/" not in name and "." not in name for name in names)
         assert {"con", "prn", "nul"}.isdisjoint(name.casefold() for name in names)
+
+
+@pytest.mark.parametrize("safe", [sql_names, column_names, file_names])
+def test_many_equal_names_take_few_steps_for_each(safe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+    fold = names_module._folded
+    monkeypatch.setattr(names_module, "_folded", lambda name: steps.append(name) or fold(name))
+    names = safe(["a"] * 2_000 + ["A"] * 2_000)
+    assert len({name.casefold() for name in names}) == 4_000
+    assert (names[0], names[1][-1], names[-1][-4:]) == ("a", "2", "4000")
+    assert len(steps) < 10 * len(names)
+
+
+def test_a_query_gets_no_note_about_a_channel_without_a_name(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, *[message(name, {"bid": 1}, n) for n, name in enumerate(["", "--", "a-b"])])
+    opened = fxlive.open_capture(path_of(session))
+    with pytest.raises(duckdb.Error) as refused:
+        opened.sql("select * from a-b where bid < -1")
+    _, *more = refused.value.__notes__
+    assert more == ["In SQL a-b is a_b."]
 
 
 def test_sql_works_whatever_channels_are_called(tmp_path: Path) -> None:

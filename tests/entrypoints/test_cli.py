@@ -184,6 +184,23 @@ def test_ctrl_c_ends_a_recording_without_losing_rows(platform: Platform, tmp_pat
     assert rows_on_disk(capture) > 0
 
 
+def test_record_fails_when_a_recorded_file_has_vanished(platform: Platform, tmp_path: Path) -> None:
+    process = start("record", platform.url, "--to", str(tmp_path), environment={"FXLIVE_TOKEN": platform.token})
+    assert process.stdout is not None
+    assert "connected" in process.stdout.readline()
+    (capture,) = tmp_path.iterdir()
+    until(lambda: list(capture.glob("channel=market-data/**/*.parquet")), "a part")
+    deleted = next(capture.glob("channel=market-data/**/*.parquet"))
+    deleted.unlink()
+    process.send_signal(signal.SIGINT)
+    status, output, errors = ended(process)
+
+    assert status == 1
+    assert re.search(r"\d rows? vanished: .*deleted or changed by another process", errors)
+    assert deleted.name in errors
+    assert capture_of(output)[0] == rows_on_disk(capture)
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_sigint_and_sigterm_end_watch_cleanly(platform: Platform, ending: signal.Signals) -> None:
     process = start("watch", platform.url, environment={"FXLIVE_TOKEN": platform.token})

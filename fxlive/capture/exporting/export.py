@@ -66,8 +66,8 @@ def read_frame(file: str | Path) -> pd.DataFrame:
     """Read a file that `export` wrote. Of a Parquet file, return an equal frame.
 
     ``pandas.read_parquet`` reads it, too, but returns lists as arrays instead of tuples. Of a CSV file, return the same
-    index, texts, numbers, times and lists. Codes are text, and undocumented columns have the dtype that their values
-    suggest. (In the file itself, a text that a spreadsheet would take for a formula has an apostrophe in front.)
+    index, texts, numbers, times and lists. Codes are text. Undocumented columns are float64, boolean or text, as they
+    were written. (In the file itself, a text that a spreadsheet would take for a formula has an apostrophe in front.)
 
     Raises
     ------
@@ -91,11 +91,14 @@ def read_frame(file: str | Path) -> pd.DataFrame:
 
         return read_csv(file)
     try:
-        frame = pd.read_parquet(file, engine="pyarrow")
+        return _from_parquet(pd.read_parquet(file, engine="pyarrow"))
     except FileNotFoundError as error:
         raise CaptureError(f"{file} cannot be read: there is no such file.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise CaptureError(f"{file} is not a Parquet file that can be read: {error}") from error
+
+
+def _from_parquet(frame: pd.DataFrame) -> pd.DataFrame:
     categories = frame.attrs.pop(_CATEGORIES, {})
     frame.columns = pd.Index(frame.attrs.pop(_COLUMNS, frame.columns))
     for name in frame.columns:

@@ -77,7 +77,7 @@ def _notes(text: str, channels: Mapping[str, str], others: Iterable[str]) -> lis
     """Return the names of all tables, and how the channels that the text of a query contains are called in SQL."""
     shown = [n if n == c.replace("-", "_") else f"{n} (channel {c[:60]!r})" for n, c in channels.items()]
     notes = [f"The tables are: {', '.join([*shown, *others])}."]
-    dashed = {name: name.replace("_", "-") for name in channels if "_" in name}
+    dashed = {name: name.replace("_", "-") for name in channels if "_" in name and any(map(str.isalnum, name))}
     return notes + [f"In SQL {channel} is {name}." for name, channel in dashed.items() if channel.casefold() in text]
 
 

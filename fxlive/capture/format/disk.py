@@ -7,10 +7,13 @@ import shutil
 import stat
 from collections.abc import Callable
 from errno import ELOOP
+from hashlib import blake2b
 from pathlib import Path
 from uuid import uuid4
 
 from fxlive.capture.format.layout import UNFINISHED
+
+_END_BYTES = 64 * 1024
 
 
 class Disk:
@@ -77,7 +80,8 @@ class Disk:
     def stamp(self, file: Path) -> tuple[int, int] | None:
         """Return size and time of change (nanoseconds) of a regular file, None if there is none.
 
-        A file that another process has deleted, cut or replaced has another stamp than before.
+        A file that another process has deleted, cut or replaced has another stamp than before. So has a file whose
+        time alone was set, as backups do: compare its `end`.
         """
         try:
             self._refuse_links(file.parent)
@@ -85,6 +89,15 @@ class Disk:
         except OSError:
             return None
         return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+    def end(self, file: Path) -> bytes | None:
+        """Return a digest of the last 64 KiB of a regular file, which has a part's footer; None if it is unreadable."""
+        try:
+            with file.open("rb") as content:
+                content.seek(max(0, os.fstat(content.fileno()).st_size - _END_BYTES))
+                return blake2b(content.read(_END_BYTES), digest_size=16).digest()
+        except OSError:
+            return None
 
     def remove(self, file: Path) -> bool:
         """Delete a file of the capture; return whether it is gone."""

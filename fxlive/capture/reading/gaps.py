@@ -7,13 +7,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from fxlive.capture.format import manifest
 from fxlive.capture.format.layout import GAPS, OWN_CHANNELS, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
+from fxlive.capture.reading.part_file import FIRST_US, LAST_US
 from fxlive.capture.reading.rows import ChannelReader, part_files_of
-from fxlive.core.arguments import micros_of
 from fxlive.core.shown_text import counted
 
 
@@ -52,10 +53,14 @@ def _recorded_gaps(folder: Folder) -> dict[tuple[int, str], Gap]:
     rows = ChannelReader(GAPS, [folder]).table()
     gaps: dict[tuple[int, str], Gap] = {}
     starts = rows.column("timestamp").to_numpy().astype(np.int64).tolist()
-    columns = (rows.column(name).to_pylist() for name in ("end", "reason", "channels", "lost_rows"))
-    for start, end_time, reason, channels, lost_rows in zip(starts, *columns, strict=True):
-        end = None if end_time is None else micros_of(end_time)
-        if end is not None or (start, reason) not in gaps:  # the row with the end may come before the one without
+    ends = rows.column("end").cast(pa.int64()).to_pylist()
+    columns = (rows.column(name).to_pylist() for name in ("reason", "channels", "lost_rows"))
+    file, damaged = f"{folder.path}/{channel_folder(GAPS)}", 0
+    for start, end, reason, channels, lost_rows in zip(starts, ends, *columns, strict=True):
+        valid_end = end is None or FIRST_US <= end <= LAST_US
+        if reason is None or channels is None or None in channels or not valid_end:
+            damaged += 1
+        elif end is not None or (start, reason) not in gaps:  # the row with the end may come before the one without
             gaps[start, reason] = Gap(start, end, reason, tuple(channels), lost_rows)
     missing = 0
     for entry in [] if folder.manifest is None else folder.manifest.gaps:
@@ -65,8 +70,9 @@ def _recorded_gaps(folder: Folder) -> dict[tuple[int, str], Gap]:
         if recorded is None or (recorded.end is None and end is not None):
             gaps[gap.start, gap.reason] = gap
             missing += 1
+    if damaged:
+        folder.warn(file, f"has {counted(damaged, 'row')} without valid end, reason and channels, which were left out.")
     if missing:
-        file = f"{folder.path}/{channel_folder(GAPS)}"
         folder.warn(file, f"lacks {counted(missing, 'gap')}, which were taken from the manifest.")
     return gaps
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.capture.format.layout import CONFIRMED
+from fxlive.capture.format.layout import CONFIRMED, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.rows import ChannelReader, followed
 from fxlive.core.progress import CONFIRMATIONS, Micros
+from fxlive.core.shown_text import counted
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.open_rows.closings import Closings
 from fxlive.wire.channels import CHANNELS, Channel
@@ -137,11 +139,29 @@ def received_us(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 def confirmations_of(folders: Sequence[Folder], until_us: int | None = None) -> list[tuple[int, str, Any]]:
     """Return the recorded confirmations without a row: time of receipt (microseconds), channel and key."""
-    rows = ChannelReader(CONFIRMED, folders, until_us).table()
+    return [confirmed for folder in folders for confirmed in _confirmations(folder, until_us)]
+
+
+def _confirmations(folder: Folder, until_us: int | None) -> Iterator[tuple[int, str, Any]]:
+    rows = ChannelReader(CONFIRMED, [folder], until_us).table()
     times = rows.column("received_at").to_numpy().astype(np.int64).tolist()
-    names = (rows.column(name).to_pylist() for name in ("of_channel", "key"))
-    return [
-        (at, name, int(key) if CHANNELS[name].key == ("ticket",) else key)
-        for at, name, key in zip(times, *names, strict=True)
-        if name in CHANNELS
-    ]
+    damaged = 0
+    for at, name, text in zip(times, *(rows.column(name).to_pylist() for name in ("of_channel", "key")), strict=True):
+        key = _confirmed_key(CHANNELS.get(name), text)
+        if key is None:
+            damaged += 1
+        else:
+            yield at, name, key
+    if damaged:
+        file = f"{folder.path}/{channel_folder(CONFIRMED)}"
+        folder.warn(file, f"has {counted(damaged, 'row')} without a valid channel and key, which were left out.")
+
+
+def _confirmed_key(channel: Channel | None, text: str | None) -> Any:
+    """Return the key of a position or an order; None if there is no such key."""
+    if channel is None or channel.ends is None or text is None:
+        return None
+    if channel.key != ("ticket",):
+        return text
+    is_integer = re.fullmatch("-?[0-9]{1,19}", text) is not None
+    return int(text) if is_integer and -(2**63) <= int(text) < 2**63 else None

@@ -14,13 +14,14 @@ from fxlive.capture.format.layout import Part
 from fxlive.capture.format.schema import CODES, FORMAT_VERSION, schema
 from fxlive.errors import NewerCapture
 from fxlive.wire.channels import Channel
+from fxlive.wire.messages import Kind
 from fxlive.wire.undocumented import EXTRA
 
 FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _REQUIRED = ("timestamp", "received_at", "arrival")
-_FIRST_US, _LAST_US = (
+FIRST_US, LAST_US = (
     int(np.datetime64(time, "us").astype(np.int64)) for time in ("0001-01-01", "9999-12-31T23:59:59.999999")
 )
 _MAX_ROWS = 2**26  # a recorder writes at most 2**22
@@ -79,9 +80,23 @@ class PartFile:
                 first, last = self.span(column)
             except TypeError:  # all are missing
                 return f"has rows without {column}"
-            if first < _FIRST_US or last > _LAST_US:
+            if first < FIRST_US or last > LAST_US:
                 return f"has a {column} outside the years 1 to 9999"
         return None
+
+    def missing_keys(self, channel: Channel) -> str | None:
+        """Return which integer key has no value in some row; None if all have one, on which readers rely."""
+        for name in (column.name for column in channel.columns if column.kind is Kind.KEY_INTEGER):
+            if self._index_of(name) < 0:
+                return f"has no column {name}"
+            columns = [self._metadata.row_group(group).column(self._index_of(name)) for group in range(self.groups)]
+            known = all(c.statistics is not None and c.statistics.has_null_count for c in columns)
+            if any(c.statistics.null_count for c in columns) if known else self._has_nulls(name):
+                return f"has rows without {name}"
+        return None
+
+    def _has_nulls(self, column: str) -> bool:
+        return bool(self.fragment.to_table(columns=[column]).column(column).null_count)
 
     def _index_of(self, column: str) -> int:
         """Return the column's index in the file, -1 if it is missing. Each field has one leaf column, lists too."""

@@ -36,12 +36,13 @@ _FINAL_LEVEL, _INTERIM_LEVEL = 9, 3  # zstd levels of parts that stay, and of pa
 
 @dataclass
 class _WrittenPart:
-    """A part on disk that counts, the number of merges that it is the result of, its size, and its stamp (`Disk`)."""
+    """A part on disk that counts, the number of merges behind it, its size, and its stamp and end (see `Disk`)."""
 
     part: Part
     level: int
     size_bytes: int
     stamp: tuple[int, int] | None
+    end: bytes | None
     vanished: bool = False
 
 
@@ -147,7 +148,7 @@ class ChannelWriter:
                 self._disk.remove(file)  # the error may have come after the rename, and the rows are written again
                 raise
             part = Part(file, self.folder, first.date.removeprefix("date="), self.rows, self.rows + rows)
-            self._parts.setdefault(first.date, []).append(_WrittenPart(part, 0, size, self._disk.stamp(file)))
+            self._parts.setdefault(first.date, []).append(self._written(part, 0, size))
             self._note_received(merged.column("received_at"))
             self.rows += rows
             for _ in group:
@@ -168,19 +169,33 @@ class ChannelWriter:
         """The size of the parts that count."""
         return sum(w.size_bytes for written_parts in self._parts.values() for w in written_parts if not w.vanished)
 
-    def find_vanished(self) -> list[Part]:
-        """Return the parts that another process has deleted or changed since the last call; they are not merged.
+    def vanished(self) -> list[Part]:
+        """Return the parts that another process has deleted or changed and not brought back; they are not merged.
 
-        The parts of a date that is being merged are left out: the merge may have their rows already.
+        The parts of a date that is being merged are as before: the merge may have their rows already.
         """
-        found = []
         for date, written_parts in self._parts.items():
             for written in written_parts if date != self._merging_date else ():
-                if not written.vanished and self._disk.stamp(written.part.file) != written.stamp:
-                    written.vanished = True
+                written.vanished = not self._is_unchanged(written)
+                if written.vanished:
                     self._damaged_dates.add(date)
-                    found.append(written.part)
-        return found
+        return [w.part for written_parts in self._parts.values() for w in written_parts if w.vanished]
+
+    def _written(self, part: Part, level: int, size_bytes: int) -> _WrittenPart:
+        return _WrittenPart(part, level, size_bytes, self._disk.stamp(part.file), self._disk.end(part.file))
+
+    def _is_unchanged(self, written: _WrittenPart) -> bool:
+        """Return whether a part is as it was written; its time alone may have been set."""
+        file = written.part.file
+        stamp = self._disk.stamp(file)
+        if stamp == written.stamp:
+            return True
+        if stamp is None or written.stamp is None or stamp[0] != written.stamp[0]:
+            return False
+        if written.end is None or self._disk.end(file) != written.end:
+            return False
+        written.stamp = stamp
+        return True
 
     # Merging.
 
@@ -216,7 +231,7 @@ class ChannelWriter:
         target = self._file(date, start, stop)
         self._merging_date = date
         try:
-            if any(self._disk.stamp(written.part.file) != written.stamp for written in sources):
+            if not all(map(self._is_unchanged, sources)):
                 raise OSError(ENOENT, "a part was deleted or changed")
             files = [written.part.file for written in sources]
             for size in parts.merge(files, target, self._disk, level=level, rows=stop - start):
@@ -224,7 +239,7 @@ class ChannelWriter:
                     # New parts may have been appended in the meantime, so the indices are still valid.
                     merged = Part(target, self.folder, date.removeprefix("date="), start, stop)
                     merges = 1 + max(written.level for written in sources)
-                    self._parts[date][which] = [_WrittenPart(merged, merges, size, self._disk.stamp(target))]
+                    self._parts[date][which] = [self._written(merged, merges, size)]
                     self._replaced += [written.part.file for written in sources if written.part.file != target]
                 yield
         except (pa.ArrowException, OSError) as error:

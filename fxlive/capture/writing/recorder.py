@@ -348,12 +348,15 @@ class Recorder:
         """Report the parts that another process has deleted or changed. Readers report their rows as missing."""
         if not urgent and time.monotonic() < self._parts_checked_at + CHECK_PARTS_EVERY_S:
             return
-        found = [part for writer in list(self._writers.values()) for part in writer.find_vanished()]
+        found = [part for writer in list(self._writers.values()) for part in writer.vanished()]
+        rows, before = sum(map(len, found)), self._vanished
+        files = None
         if found:
-            self._vanished += sum(map(len, found))
             more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
-            self._vanished_files = f"{found[0].file.relative_to(self.path)}{more} deleted or changed by another process"
-            log.error("%d rows of %s have vanished: %s", sum(map(len, found)), self.path, self._vanished_files)
+            files = f"{found[0].file.relative_to(self.path)}{more} deleted or changed by another process"
+        self._vanished, self._vanished_files = rows, files
+        if rows > before:
+            log.error("%d rows of %s have vanished: %s", rows, self.path, self._vanished_files)
         self._parts_checked_at = time.monotonic()
 
     def _write_manifest(self, *, urgent: bool) -> None:
