@@ -1,7 +1,8 @@
 """Several messages in one frame, and heartbeats. Called only for frames that are not one JSON object.
 
 Accepted are a JSON array of messages, one message per line, messages one after the other, a byte-order mark before
-and NUL characters behind. A part that is not JSON ends at the next line, or at the next object that follows an object.
+and NUL characters behind. A part that is not JSON ends at the next line, at the next object that follows an object, or
+at the next comma before an object that begins with `type`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _MAX_SCANNED_AGAIN = 2**28  # characters: bounds the time that parts which are n
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _scan = json.JSONDecoder(strict=False).raw_decode
 _SEPARATORS = re.compile(r"(?:[\s,\[\]\x00\x1e]++|\xef\xbb\xbf)*+", re.ASCII)  # a byte-order mark is three characters
-_NEXT_OBJECT = re.compile(rf"\}}{_SEPARATORS.pattern}(?=\{{)", re.ASCII)
+_NEXT_OBJECT = re.compile(rf"\}}(?={_SEPARATORS.pattern}\{{)|,(?=\s*\{{\s*\"type\")", re.ASCII)
 _LINES = re.compile(rb"[^\n]+")  # a carriage return alone is white space
 _LINE_OF_JSON = re.compile(rb"(?:^|\n)[\t\r ]*(?:\{[^\n]*\}|\[[^\n]*\]|\"?[A-Za-z_-]{4,10}\"?)[\t\r \0]*(?:\n|$)")
 
@@ -119,7 +120,7 @@ def _scan_spans(content: bytes) -> Iterator[Span]:
         except (ValueError, RecursionError):
             broken_left -= 1
             found = _NEXT_OBJECT.search(text, at) if broken_left > 0 else None
-            stop = len(text) if found is None else found.start() + 1
+            stop = len(text) if found is None else found.start() + (found[0] == "}")
         yield at, stop
         at = _skip_separators(text, stop)
 

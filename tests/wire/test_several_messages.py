@@ -75,10 +75,20 @@ def test_one_message_may_have_a_byte_order_mark_blanks_or_an_array_around_it(fra
         (ONE + b'{"a":}' + TWO, ['{"a":}']),
         (ONE + TWO + ONE[:40], [ONE[:40].decode()]),
         (ONE + b"\n" + b"[" + TWO + b",1]", ["1"]),
+        (b"[" + ONE + b"," + ONE[:60] + b"," + TWO + b"]", [ONE[:60].decode()]),
+        (b"[" + ONE[:60] + b" , " + ONE + b"," + ONE[:8] + b"," + TWO + b"]", [ONE[:60].decode(), ONE[:8].decode()]),
+        (ONE + b"," + ONE[:-1] + b", " + TWO, [ONE[:-1].decode()]),
     ],
 )
 def test_a_bad_message_of_a_frame_costs_only_itself(frame: bytes, bad: list[str]) -> None:
     assert outcome(frame) == (["a", "b"], bad)
+
+
+def test_a_message_cut_off_anywhere_in_an_array_costs_only_itself() -> None:
+    for stop in range(1, len(ONE)):
+        ids, bad = outcome(b"[" + ONE + b"," + ONE[:stop] + b"," + TWO + b"]")
+        assert ids == ["a", "b"]
+        assert len(bad) == 1
 
 
 def test_an_array_without_objects_is_one_rejection() -> None:
@@ -169,7 +179,16 @@ def test_the_time_for_a_frame_is_proportional_to_its_length() -> None:
         return time.process_time() - start
 
     for separator, start, end in ((b",", b"[", b"]"), (b"\n", b"", b""), (b"", b"", b"")):
-        for part in (wire(message(QUOTE, bid="-")), b'{"a":', b'{"}{', b'{"a":[}{"b":"}{"', b"[", b"{}"):
+        for part in (
+            wire(message(QUOTE, bid="-")),
+            b'{"a":',
+            b'{"}{',
+            b'{"a":[}{"b":"}{"',
+            b"[",
+            b"{}",
+            ONE[:60],
+            b',{"type"',
+        ):
             small, large = (start + separator.join([part] * count) + end for count in (200, 4_000))
             decode([small], AT)
 
