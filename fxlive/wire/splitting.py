@@ -1,7 +1,8 @@
 """Several messages in one frame, and heartbeats. Called only for frames that are not one JSON object.
 
 Accepted are a JSON array of messages, one message per line, messages one after the other, a byte-order mark before
-and NUL characters behind. A part that is not JSON ends at the next line, or at the next object that follows an object.
+and NUL characters behind. A part that is not JSON ends at the next line, at the next object that follows an object, or
+at the next comma before an object that begins with `type`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ import msgspec
 HEARTBEATS = frozenset({"ping", "pong", "heartbeat", "keepalive"})
 """The types of a heartbeat, in lower case without spaces, hyphens and underscores."""
 
-MAX_PARTS = 100_000
-"""The most messages of one frame. What follows them is rejected as one message."""
+MAX_PARTS = 10_000
+"""The most messages of one frame. What follows them is one message, without being split, and rejected as such."""
+
+Span = tuple[int, int]
+"""The offsets of a message in its frame: its first byte, and the byte after its last."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n\0\x1e"  # \x1e separates JSON texts, RFC 7464
@@ -28,8 +32,8 @@ _MAX_SCANNED_AGAIN = 2**28  # characters: bounds the time that parts which are n
 
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _scan = json.JSONDecoder(strict=False).raw_decode
-_SEPARATORS = re.compile(r"[\s,\[\]\x00\x1e\ufeff]*")
-_NEXT_OBJECT = re.compile(r"\}[\s,\[\]\x00\x1e\ufeff]*(?=\{)")
+_SEPARATORS = re.compile(r"(?:[\s,\[\]\x00\x1e]++|\xef\xbb\xbf)*+", re.ASCII)  # a byte-order mark is three characters
+_NEXT_OBJECT = re.compile(rf"\}}(?={_SEPARATORS.pattern}\{{)|,(?=\s*\{{\s*\"type\")", re.ASCII)
 _LINES = re.compile(rb"[^\n]+")  # a carriage return alone is white space
 _LINE_OF_JSON = re.compile(rb"(?:^|\n)[\t\r ]*(?:\{[^\n]*\}|\[[^\n]*\]|\"?[A-Za-z_-]{4,10}\"?)[\t\r \0]*(?:\n|$)")
 
@@ -57,42 +61,58 @@ def split_frame(frame: bytes) -> list[bytes]:
     ([b'{"a": 1}', b'{"b": 2}'], [b'{"a": 1}', b'{"b":', b'{"c": 3}'])
     """
     content = strip_frame(frame)
-    parts = _parts(content)
-    first = list(islice(parts, MAX_PARTS))
-    rest = b"\n".join(parts)
-    return [*first, rest] if rest else first or [frame]
+    spans = list(islice(_spans(content), MAX_PARTS + 1))
+    if len(spans) > MAX_PARTS:
+        spans[-1] = (spans[-1][0], len(content))
+    return [strip_frame(content[start:stop]) for start, stop in spans] or [frame]
 
 
-def _parts(content: bytes) -> Iterator[bytes]:
+def _spans(content: bytes) -> Iterator[Span]:
     if content[:1] == b"[" and len(content) <= _FAST_ARRAY_BYTES:
         try:
             elements = _decode_array(content)
         except Exception:  # an element is not JSON, or there are several arrays
             elements = None
         if elements is not None:
-            parts = list(map(bytes, elements))
-            if not any(part.startswith((b"{", b"[{")) for part in parts):
-                parts = [content]  # an array of something else is one invalid message
-            for part in parts:
-                yield from _parts(part) if part.startswith(b"[{") else (part,)
+            yield from _array_spans(content, elements)
             return
     if b"\n" in content and _LINE_OF_JSON.search(content):
         for line in _LINES.finditer(content):
             part = strip_frame(line[0])
             if part:
-                yield from _parts(part)
+                yield from _inner_spans(part, line.start() + line[0].index(part))
     elif content[:1] in (b"{", b"["):
-        yield from _scan_parts(content)
+        yield from _scan_spans(content)
     elif content:
-        yield content
+        yield 0, len(content)
 
 
-def _scan_parts(content: bytes) -> Iterator[bytes]:
+def _inner_spans(part: bytes, at: int) -> Iterator[Span]:
+    """Yield the spans of a part that starts at an offset."""
+    return ((at + start, at + stop) for start, stop in _spans(part))
+
+
+def _array_spans(content: bytes, elements: list[msgspec.Raw]) -> Iterator[Span]:
+    if not any(bytes(element).startswith((b"{", b"[{")) for element in elements):
+        yield 0, len(content)  # an array of something else is one invalid message
+        return
+    stop = 1
+    for element in elements:
+        part = bytes(element)
+        start = content.index(part, stop)
+        stop = start + len(part)
+        if part.startswith(b"[{"):
+            yield from _inner_spans(part, start)
+        else:
+            yield start, stop
+
+
+def _scan_spans(content: bytes) -> Iterator[Span]:
     """Yield the JSON texts that follow each other, and the parts between them that are not JSON."""
-    text = content.decode("utf-8", "surrogateescape")
+    text = content.decode("latin-1")  # one character a byte: other characters than ASCII are in texts only
     at = _skip_separators(text, 0)
     if at == len(text):
-        yield content
+        yield 0, len(text)
     broken_left = max(10, _MAX_SCANNED_AGAIN // len(text))
     while at < len(text):
         try:
@@ -100,8 +120,8 @@ def _scan_parts(content: bytes) -> Iterator[bytes]:
         except (ValueError, RecursionError):
             broken_left -= 1
             found = _NEXT_OBJECT.search(text, at) if broken_left > 0 else None
-            stop = len(text) if found is None else found.start() + 1
-        yield text[at:stop].strip().encode("utf-8", "surrogateescape")
+            stop = len(text) if found is None else found.start() + (found[0] == "}")
+        yield at, stop
         at = _skip_separators(text, stop)
 
 

@@ -63,6 +63,7 @@ TEXT_KEYS = {
     "analytics": ["type", "period"],
     "system": ["status"],
 }
+ID_KEYS = {"executionId", "orderId", "alertId"}
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -149,9 +150,12 @@ def _row(message: dict[str, Any], kind: str) -> tuple[str, dict[str, Any]] | Non
     if not isinstance(data, dict):
         return None
     for key in TEXT_KEYS[name]:
-        if not _is_text(data.get(key)):
+        value = data.get(key)
+        if key in ID_KEYS and type(value) is int:
+            value = str(value)
+        if not _is_text(value):
             return None
-        values[key] = data[key]
+        values[key] = value
     if name == "positions":
         values["ticket"] = _integer(data.get("ticket"))
         if values["ticket"] is None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from fxlive.wire.batch import Batch
+from fxlive.wire.batch import MAX_RAW_CHARS
 from fxlive.wire.messages import Connection, Subscription
 from fxlive.wire.protocol import decode
-from fxlive.wire.splitting import MAX_PARTS
+from fxlive.wire.splitting import MAX_PARTS, split_frame
 from tests.samples import CONNECTION, QUOTE, SUBSCRIPTION, TRADE, message, wire
 from tests.wire.decoding import AT, accepted, rejected
 
@@ -74,10 +75,20 @@ def test_one_message_may_have_a_byte_order_mark_blanks_or_an_array_around_it(fra
         (ONE + b'{"a":}' + TWO, ['{"a":}']),
         (ONE + TWO + ONE[:40], [ONE[:40].decode()]),
         (ONE + b"\n" + b"[" + TWO + b",1]", ["1"]),
+        (b"[" + ONE + b"," + ONE[:60] + b"," + TWO + b"]", [ONE[:60].decode()]),
+        (b"[" + ONE[:60] + b" , " + ONE + b"," + ONE[:8] + b"," + TWO + b"]", [ONE[:60].decode(), ONE[:8].decode()]),
+        (ONE + b"," + ONE[:-1] + b", " + TWO, [ONE[:-1].decode()]),
     ],
 )
 def test_a_bad_message_of_a_frame_costs_only_itself(frame: bytes, bad: list[str]) -> None:
     assert outcome(frame) == (["a", "b"], bad)
+
+
+def test_a_message_cut_off_anywhere_in_an_array_costs_only_itself() -> None:
+    for stop in range(1, len(ONE)):
+        ids, bad = outcome(b"[" + ONE + b"," + ONE[:stop] + b"," + TWO + b"]")
+        assert ids == ["a", "b"]
+        assert len(bad) == 1
 
 
 def test_an_array_without_objects_is_one_rejection() -> None:
@@ -168,14 +179,55 @@ def test_the_time_for_a_frame_is_proportional_to_its_length() -> None:
         return time.process_time() - start
 
     for separator, start, end in ((b",", b"[", b"]"), (b"\n", b"", b""), (b"", b"", b"")):
-        for part in (wire(message(QUOTE, bid="-")), b'{"a":', b'{"}{', b'{"a":[}{"b":"}{"', b"[", b"{}"):
+        for part in (
+            wire(message(QUOTE, bid="-")),
+            b'{"a":',
+            b'{"}{',
+            b'{"a":[}{"b":"}{"',
+            b"[",
+            b"{}",
+            ONE[:60],
+            b',{"type"',
+        ):
             small, large = (start + separator.join([part] * count) + end for count in (200, 4_000))
             decode([small], AT)
 
             assert seconds(large) < 20 * 10 * max(seconds(small), 0.002)
 
 
-def test_the_number_of_messages_of_one_frame_is_bounded() -> None:
-    batch: Batch = decode([b"[" + b"{}," * (MAX_PARTS + 50_000) + b"{}]"], AT)
+@pytest.mark.parametrize(
+    ("start", "part", "separator"),
+    [
+        (b"", b"ping", b"\n"),
+        (b"", b"{}", b"\r\n"),
+        (b"", b"[{},{}]", b"\n"),
+        (b"", b"{}", b""),
+        (b"", b"{", b"}"),
+        (b"[", b"{}", b" , "),
+        (b"[", b"[{}]", b","),
+        (b"[", '{"a":"ä€"}'.encode(), b","),
+    ],
+)
+@pytest.mark.parametrize("count", [2 * MAX_PARTS, 1_000_000])
+def test_what_follows_the_most_messages_of_one_frame_is_not_split(
+    start: bytes, part: bytes, separator: bytes, count: int
+) -> None:
+    frame = start + separator.join([part] * count) + b"]" * len(start)
 
-    assert len(batch.rejected) == MAX_PARTS + 1
+    tracemalloc.start()
+    parts = split_frame(frame)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(parts) == MAX_PARTS + 1
+    assert frame.endswith(parts[-1])
+    assert len(parts[-1]) >= len(frame) - (MAX_PARTS + 1) * len(part + separator)
+    assert peak < 3 * len(frame) + 1_000 * MAX_PARTS
+
+
+def test_what_follows_the_most_messages_of_one_frame_is_one_rejection() -> None:
+    for frame in (b"ping\n" * (3 * MAX_PARTS), b"[" + b'"ping",' * (3 * MAX_PARTS) + b"{}]"):
+        batch = decode([frame], AT)
+
+        assert (batch.count, batch.heartbeats, len(batch.rejected)) == (MAX_PARTS + 1, MAX_PARTS, 1)
+        assert len(batch.rejected[0].raw) == MAX_RAW_CHARS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fxlive.core.timestamps import NAT
-from tests.samples import ALERT, ANALYTICS, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
+from tests.samples import ALERT, ANALYTICS, ORDER, POSITION, QUOTE, SYSTEM, T0_US, TRADE, message, stamp, wire
 from tests.wire.decoding import accepted, rejected, unreadable, with_literal
 
 
@@ -40,6 +40,21 @@ def test_a_ticket_that_is_not_a_64_bit_integer_rejects_a_position_and_is_missing
     assert "ticket" in rejected(message(POSITION, ticket=ticket))
     assert value(message(TRADE, ticket=ticket), "ticket") is None
     assert unreadable(message(TRADE, ticket=ticket)) == {"ticket": ticket}
+
+
+@pytest.mark.parametrize(
+    ("sample", "field", "column"),
+    [(TRADE, "executionId", "execution_id"), (ORDER, "orderId", "order_id"), (ALERT, "alertId", "alert_id")],
+)
+def test_the_id_of_an_execution_an_order_or_an_alert_may_be_sent_as_an_integer(
+    sample: Any, field: str, column: str
+) -> None:
+    for sent in (123, 0, -1, 2**63, 10**30):
+        rows = accepted(message(sample, foo=1, **{field: sent}))
+        assert (rows.values[column], rows.extras) == ([str(sent)], {0: {"foo": 1}})
+    assert accepted(with_literal(message(sample, **{field: 123}), "foo", "NaN")).values[column] == ["123"]
+    for sent in (True, 1.5, None, [123], {"id": 123}):
+        assert field in rejected(message(sample, **{field: sent}))
 
 
 UNREADABLE_NUMBERS = [
