@@ -16,6 +16,18 @@ MAX_EXECUTIONS = 100_000
 """The most executions of these tickets together."""
 
 
+_LONGEST_KEY = 32
+
+
+def short_key(key: Any) -> Any:
+    """Return a key to remember: of a text above 32 characters only its hash, so that it takes no memory.
+
+    >>> short_key("e1"), short_key(7), type(short_key("e" * 10_000))
+    ('e1', 7, <class 'int'>)
+    """
+    return hash(key) if isinstance(key, str) and len(key) > _LONGEST_KEY else key
+
+
 class _Execution:
     """The reports of one execution: its largest volume, and the first time of each kind.
 
@@ -81,7 +93,7 @@ class _Ticket:
     __slots__ = ("_closed", "_first", "executions", "last_at")
 
     def __init__(self, at: Any) -> None:
-        self.executions: dict[str | None, _Execution] = {}
+        self.executions: dict[Any, _Execution] = {}  # by the short key of their id
         self.last_at = at  # the time of the last trade
         self._first: _Execution | None = None  # the first with a side
         self._closed: dict[Side, _ClosedVolume] = {}
@@ -147,9 +159,10 @@ class Closings:
             self._tickets.move_to_end(ticket)
             if at > trades.last_at:
                 trades.last_at = at
-        known = trades.executions.get(execution)
+        key = short_key(execution)
+        known = trades.executions.get(key)
         if known is None:
-            known = trades.executions[execution] = _Execution(len(trades.executions))
+            known = trades.executions[key] = _Execution(len(trades.executions))
             self._executions += 1
         if volume is not None and abs(volume) > known.volume:  # False for NaN
             known.volume = abs(volume)
