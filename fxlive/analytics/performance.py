@@ -8,12 +8,14 @@ CLOSED; it wins if its own net is above 0. Net is profit - commission + swap. Mo
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from fxlive.analytics.inputs import MILLION, check_columns, integers
+from fxlive.analytics.inputs import MILLION, check_columns, index_us, integers
 from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, sides_of, trade_events
 from fxlive.core.dtypes import UTC
 from fxlive.wire.statuses import TradeState
@@ -186,7 +188,7 @@ class PerformanceStream:
         check_by(by)
         self._by = by
         self._executions: dict[str, _Execution] = {}
-        self._reported_sides: dict[int, int] = {}
+        self._reported_sides: dict[int, list[tuple[int, int]]] = {}  # by ticket: (time, side) of each change
         self._newest: int | None = None
         self._reset_counts()
 
@@ -224,15 +226,26 @@ class PerformanceStream:
                 self._count(execution.trade)
 
     def _note_sides(self, positions: pd.DataFrame) -> bool:
-        """Note the sides of positions; return whether the trades counted so far contradict one."""
+        """Note the sides of positions; return whether the trades counted so far may contradict one."""
         contradiction = False
         if positions.index.name == "ticket":
             positions = positions.reset_index()
         check_columns(positions, "positions", "ticket")
-        for ticket, side in zip(integers(positions, "ticket"), sides_of(positions), strict=True):
-            if side and ticket is not None and ticket not in self._reported_sides:
-                self._reported_sides[ticket] = side
+        rows = sorted(
+            zip(_times_of(positions), integers(positions, "ticket"), sides_of(positions), strict=True), key=_FIRST
+        )
+        for time, ticket, side in rows:
+            if not side or ticket is None:
+                continue
+            sides = self._reported_sides.setdefault(ticket, [])
+            place = bisect_right(sides, time, key=_FIRST)
+            if not sides:
                 contradiction |= self._sides.get(ticket, side) != side
+            elif place and sides[place - 1][1] == side:
+                continue
+            else:
+                contradiction |= self._newest is not None and time < self._newest
+            sides.insert(place, (time, side))
         return contradiction
 
     def _count(self, trade: TradeEvent) -> None:
@@ -252,10 +265,16 @@ class PerformanceStream:
         self._tallies[group].add(trade, closing, None if ticket is None else self._opened.get(ticket))
 
     def _side(self, ticket: int, trade: TradeEvent) -> int:
-        """Return the side of a trade's position: as reported, or else by its first trade; 0 if unknown."""
+        """Return the side of a trade's position before the trade: as reported, or by its first trade; 0 if unknown.
+
+        A netting position changes its side, so the newest earlier row counts. Before the first row, that one counts.
+        """
         if trade.position_side:
             self._sides.setdefault(ticket, trade.position_side)
-        return self._reported_sides.get(ticket) or self._sides.get(ticket, 0)
+        sides = self._reported_sides.get(ticket)
+        if not sides:
+            return self._sides.get(ticket, 0)
+        return sides[max(0, bisect_left(sides, trade.time, key=_FIRST) - 1)][1]
 
     def metrics(self) -> pd.Series[Any] | pd.DataFrame:
         """Return the current figures, as `performance` returns them."""
@@ -281,6 +300,7 @@ class PerformanceStream:
         return frame
 
 
+_FIRST = itemgetter(0)
 _COUNTS = ("total_trades", "longest_win_streak", "longest_loss_streak")
 
 
@@ -305,8 +325,9 @@ def performance(
         without a strategy or connection belongs to the group of the previous trade of its ticket, else to
         ``"unknown"``.
     positions
-        Rows of positions, or their `latest`: `ticket` and `type`, the side of each position. Default: its side is that
-        of its first trade, so the opening trades must be in `trades`.
+        Rows of positions, or their `latest`: `ticket` and `type`, the side of each position. The newest row before a
+        trade counts, else the first. Default: the side is that of the position's first trade, so the opening trades
+        must be in `trades`.
 
     Returns
     -------
@@ -359,3 +380,14 @@ def performance(
 
 def _timestamp(micros: int) -> pd.Timestamp:
     return pd.Timestamp(micros, unit="us", tz="UTC")
+
+
+def _times_of(positions: pd.DataFrame) -> list[int]:
+    """Return the time of each row of positions: of its index, or of the column `timestamp`; 0 if it has neither."""
+    times: Any = positions.index
+    if not isinstance(times, pd.DatetimeIndex):
+        if "timestamp" not in positions.columns:
+            return [0] * len(positions)
+        times = pd.DatetimeIndex(positions["timestamp"])
+    micros: list[int] = index_us(times, "positions").tolist()
+    return micros

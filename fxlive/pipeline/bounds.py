@@ -12,6 +12,7 @@ from fxlive.capture.writing.recorder import Recorder
 from fxlive.pipeline.mailbox import MAILBOX_BYTES
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.columns.vocabulary import MAX_CATEGORIES, MAX_CATEGORY_BYTES, Vocabulary
+from fxlive.tables.open_rows.kept_rows import MAX_KEPT_BYTES, MAX_KEPT_ROWS
 from fxlive.tables.store import MAX_LARGE_BYTES, MAX_UNDOCUMENTED_CHANNELS
 from fxlive.wire.channels import CHANNELS, MAX_COLUMNS
 
@@ -61,6 +62,9 @@ def _bounds(pipeline: Pipeline) -> Iterator[Bound]:
     tables = tuple(store.tables.items())
     categories = [_categories("categories", v) for _, table in tables for v in table.vocabularies().values()]
     yield max(categories, key=lambda bound: bound.share)
+    kept = (table.kept for _, table in tables)
+    open_rows = [Bound("open rows", size, MAX_KEPT_BYTES, rows, MAX_KEPT_ROWS, dropped) for rows, dropped, size in kept]
+    yield max(open_rows, key=lambda bound: (bound.share, bound.dropped))
     columns = max(len(table.columns) for _, table in tables)
     yield Bound("columns of a channel", nan, nan, columns, MAX_COLUMNS)
     yield Bound("undocumented channels", nan, nan, len(tables) - len(CHANNELS), MAX_UNDOCUMENTED_CHANNELS)

@@ -142,7 +142,7 @@ def latency_ms(pipeline: Pipeline, counters: Counters | None = None) -> tuple[fl
 def _channel_row(pipeline: Pipeline, name: str, counters: Counters) -> dict[str, Any]:
     p50, p99 = latency_ms(pipeline, counters)
     table = pipeline.store.tables.get(name)
-    kept_rows, kept_dropped = (0, 0) if table is None else table.kept
+    kept_rows, kept_dropped, _ = (0, 0, 0) if table is None else table.kept
     unreadable = {} if table is None else table.unreadable
     last, age_s = counters.last_received_at, pipeline.age_s(name)
     return {

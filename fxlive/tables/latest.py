@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
 from fxlive.tables.columns.base_buffer import Buffer
+from fxlive.tables.open_rows.closings import short_key
 from fxlive.tables.open_rows.kept_rows import KeptRows
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
@@ -24,6 +25,7 @@ MAX_ENDED = 10_000
 MAX_REMOVED = 10_000
 """The most removed keys that `moves` can list. A reader further behind gets all keys."""
 
+_LONGEST_REMOVED = 256  # characters; longer keys are not listed, because they would take too much memory
 _LOOK_BACK = 1_000  # after a correction of the time, older rows of a key are searched among so many
 
 
@@ -82,7 +84,7 @@ class LatestRows:
         self._confirmations = 0  # the number of confirmations so far
         self.changes = 0
         """Grows with each change that is not a new row: a removal, a confirmation, the begin of a gap."""
-        self._ended_at: OrderedDict[Any, int] = OrderedDict()  # removed keys, and the timestamp of their end
+        self._ended_at: OrderedDict[Any, int] = OrderedDict()  # the timestamp of the end of removed keys, by short key
         self._waiting: dict[Any, tuple[int, int]] = {}  # outliers in a row of a key: how many, and the newest row
         self._end = LONG_AGO
         self._removed: deque[Any] = deque(maxlen=MAX_REMOVED)  # the keys removed last
@@ -255,18 +257,22 @@ class LatestRows:
         elif key in self.kept:
             stamp = int(self.kept.value(key, "timestamp"))
         else:
-            stamp = self._ended_at.get(key, LONG_AGO)
+            stamp = self._ended_at.get(short_key(key), LONG_AGO)
         return LONG_AGO if stamp > self._end else stamp
 
     def _record_end(self, key: Any, row: int) -> None:
-        self._ended_at.pop(key, None)
-        self._ended_at[key] = self._columns["timestamp"].raw(row)
+        short = short_key(key)
+        self._ended_at.pop(short, None)
+        self._ended_at[short] = self._columns["timestamp"].raw(row)
         if len(self._ended_at) > MAX_ENDED:
             self._ended_at.popitem(last=False)
 
     def _record_removal(self, key: Any) -> None:
         self._confirmed.pop(key, None)
-        self._removed.append(key)
+        if isinstance(key, str) and len(key) > _LONGEST_REMOVED:
+            self._removed.clear()  # every reader starts again
+        else:
+            self._removed.append(key)
         self._removals += 1
         self.changes += 1
 

@@ -270,9 +270,9 @@ class RollingTable:
             return self._latest.confirm(keys) if received_at > self._gap_until_us else []
 
     @property
-    def kept(self) -> tuple[int, int]:
-        """The number of rows of `latest` that have left the window, and of those that were dropped."""
-        return len(self._latest.kept), self._latest.kept.dropped
+    def kept(self) -> tuple[int, int, int]:
+        """The number of rows of `latest` that have left the window, of those dropped, and the bytes of their texts."""
+        return len(self._latest.kept), self._latest.kept.dropped, self._latest.kept.bytes
 
     # Reading.
 

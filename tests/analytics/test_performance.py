@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from fxlive.analytics.performance import PerformanceStream, performance
 from fxlive.errors import UnknownColumn, UnknownOption
-from tests.analytics.frames import T0, S, trades
+from tests.analytics.frames import T0, S, positions, trades
 from tests.analytics.test_pnl import wild_trades
 
 NAMES = (
@@ -107,6 +108,44 @@ def test_an_execution_counts_once_with_its_last_report_at_the_time_of_its_first(
     assert (figures["total_trades"], figures["net_profit"]) == (2, -2.0)  # the report at 1 s arrives late
     assert figures["max_drawdown_start"] == pd.Timestamp(T0, unit="us", tz="UTC")
     assert figures["max_drawdown_trough"] == pd.Timestamp(T0 + S, unit="us", tz="UTC")
+
+
+def netting(sides_at: list[tuple[float, str]]) -> pd.DataFrame:
+    """Return rows of the position of ticket 1 from (seconds after T0, side)."""
+    return positions([(at, 1, "EURUSD", 1.0, 0.0) for at, _ in sides_at]).assign(type=[side for _, side in sides_at])
+
+
+FLIP = [  # buy 1; sell 2, so that 1 is sold; close that with a loss
+    (1, {"execution_id": "e1", "volume": 1.0}),
+    (3, {"execution_id": "e2", "volume": 2.0, "action": "SELL", "profit": 100.0}),
+    (5, {"execution_id": "e3", "volume": 1.0, "profit": -500.0}),
+]
+
+
+@pytest.mark.parametrize("delay", [0, 1], ids=["rows at the time of the trades", "later rows"])
+def test_a_trade_that_closes_a_netting_position_counts_after_the_position_has_changed_its_side(delay: int) -> None:
+    sides = netting([(1 + delay, "BUY"), (3 + delay, "SELL"), (5 + delay, "SELL")])
+    figures = performance(trades(FLIP), positions=sides)
+    assert (figures["total_trades"], figures["win_rate"], figures["opening_costs"]) == (2, 50.0, 0.0)
+    assert (figures["gross_profit"], figures["gross_loss"]) == (100.0, -500.0)
+
+
+def test_a_stream_gives_the_same_figures_however_the_rows_of_a_netting_position_arrive() -> None:
+    sides, whole = netting([(2, "BUY"), (4, "SELL"), (6, "SELL")]), performance(trades(FLIP))
+    assert whole["total_trades"] == 1  # without the rows
+    whole = performance(trades(FLIP), positions=sides)
+    for order in permutations(range(3)):
+        stream = PerformanceStream()
+        stream.update(trades(FLIP[:1]), positions=sides.iloc[list(order[:1])])
+        stream.update(trades(FLIP[1:]))
+        stream.update(trades([]), positions=sides.iloc[list(order[1:])])
+        assert stream.metrics().equals(whole), order
+
+
+def test_one_row_of_a_position_states_its_side_for_all_of_its_trades() -> None:
+    closes = trades([(3, {"execution_id": "e2", "action": "SELL", "profit": 5.0})])
+    for row in (netting([(1, "BUY")]), netting([(9, "BUY")]), netting([(9, "BUY")]).reset_index().set_index("ticket")):
+        assert performance(closes, positions=row)["total_trades"] == 1
 
 
 def brute_force(reports: list[Any]) -> dict[str, float]:

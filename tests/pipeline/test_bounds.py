@@ -30,6 +30,7 @@ def test_health_shows_bytes_and_limits_of_every_buffer(tmp_path: Path) -> None:
     assert {"rejected messages", "large messages", "symbols", "categories", "callback queue", "recorder queue"} <= {
         *bounds.index
     }
+    assert bounds.loc["open rows", ["bytes", "limit_bytes", "limit_items"]].tolist() == [0, 64 * 2**20, 100_000]
     assert bounds.loc["rejected messages", "bytes"] > 0
     assert bounds.loc["rejected messages", "limit_bytes"] == 64 * 2**20
     assert bounds.loc["symbols", "bytes"] == 6

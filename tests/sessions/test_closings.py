@@ -99,6 +99,22 @@ def test_a_closing_trade_that_is_only_filled_counts_once(tmp_path: Path, with_op
         assert readable.explain()["change"] == (99.0 if with_opening else 100.0)
 
 
+def test_a_netting_position_that_changes_its_side_has_two_closed_trades(tmp_path: Path) -> None:
+    frames = [
+        trade(1.0, 1, "FILLED", "BUY"),
+        position(1.0, 2, type="BUY"),
+        trade(2.0, 3, "FILLED", "SELL", 100.0),
+        position(1.0, 4, type="SELL"),
+        trade(1.0, 5, "FILLED", "BUY", -500.0),
+        position(0.0, 6, type="SELL"),
+    ]
+    tickets, session = open_everywhere(tmp_path, *frames)
+    assert tickets == []
+    for readable in (session, fxlive.open_capture(path_of(session))):
+        figures = readable.performance()
+        assert (figures["total_trades"], figures["gross_loss"], figures["opening_costs"]) == (2, -500.0, 0.0)
+
+
 @pytest.mark.parametrize(
     "status",
     ["CLOSED", "closed", "Closed", "PARTIALLY_CLOSED", "Partially closed", "partially-closed", "partiallyClosed",

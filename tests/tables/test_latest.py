@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,24 @@ def test_the_number_of_remembered_ended_keys_is_bounded() -> None:
     table.append(ends)
 
     assert len(table._latest._ended_at) == MAX_ENDED
+
+
+def test_long_ids_of_ended_orders_take_no_memory_and_are_not_reopened() -> None:
+    table, long = RollingTable(CHANNELS["orders"], max_rows=1), "o" * 10_000
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(0)}, orderId=f"0{long}", status="PENDING")))
+    cursor = table.moves(None, 10).cursor
+    tracemalloc.start()
+    for number in range(1_000):
+        envelope = {"timestamp": stamp(100 + number), "id": f"m{number}"}
+        table.append(rows_of(message(ORDER, envelope, orderId=f"{number}{long}", status="FILLED")))
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    moves = table.moves(cursor, 10)
+    assert (moves.whole, moves.changed) == (True, [f"999{long}"])
+    assert table.moves(moves.cursor, 10).gone == []
+    assert size < 2_000_000  # 10 MB of ids
+    table.append(rows_of(message(ORDER, {"timestamp": stamp(50), "id": "late"}, orderId=f"5{long}", status="NEW")))
+    assert f"5{long}" not in table.latest().index
 
 
 def test_system_has_one_row_in_latest() -> None:

@@ -178,7 +178,7 @@ def performance(
     derived_periods = derived_from(freq)  # also checks freq
     self._source.check_subscribed("trades")
     trades = self._source.rows("trades")
-    metrics = performance(trades, by, positions=_positions_without_opening(self._source, trades))
+    metrics = performance(trades, by, positions=_positions_of_unknown_side(self._source, trades))
     if capital is None:
         return metrics
     if by is not None:
@@ -403,10 +403,17 @@ def _account_frames(source: Source, unconfirmed: Unconfirmed) -> tuple[dict[str,
     return frames, reason(latest, unconfirmed)
 
 
-def _positions_without_opening(source: Source, trades: pd.DataFrame) -> pd.DataFrame | None:
-    """Return rows of the positions whose first trade has a profit: it may close a position opened before."""
-    first = trades[trades["ticket"].notna()].drop_duplicates("ticket")
-    tickets = first.loc[(first["profit"].fillna(0.0) != 0.0).to_numpy(), "ticket"].tolist()
+def _positions_of_unknown_side(source: Source, trades: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows of the positions whose side is not that of their first trade.
+
+    A trade in the direction of the first one has a profit if the first closes a position opened before, or if the
+    position has changed its side since.
+    """
+    trades = trades[trades["ticket"].notna()]
+    sides = trades["action"].astype(object)
+    first = sides.groupby(trades["ticket"].to_numpy()).transform("first")
+    may_close = (trades["profit"].fillna(0.0) != 0.0).to_numpy() & (sides == first).to_numpy()
+    tickets = trades.loc[may_close, "ticket"].unique().tolist()
     return source.rows("positions", where={"ticket": tickets}) if tickets else None
 
 

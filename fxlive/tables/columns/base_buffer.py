@@ -60,6 +60,10 @@ class Buffer(ABC):
     def copy_from(self, source: Any, rows: npt.NDArray[np.int64]) -> None:
         """Append rows of another buffer of the same class, given their numbers there."""
 
+    def text_bytes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the size of each row's text; 0 for other values, whose size is bounded."""
+        return np.zeros(len(rows), np.int64)
+
     @abstractmethod
     def empty_like(self) -> Buffer:
         """Return an empty buffer of the same dtype."""

@@ -15,6 +15,7 @@ from fxlive.tables.columns.base_buffer import MIN_CAPACITY, Buffer
 from fxlive.tables.columns.copy_on_write import read_only_buffer
 from fxlive.wire.packing import PackedTexts
 
+_LONG = 256  # the mean size of texts that are copied one by one
 _BYTES_PER_ROW = 16  # the size of the first buffer, and of the least slack
 
 
@@ -68,12 +69,19 @@ class TextBuffer(Buffer):
     def copy_from(self, source: TextBuffer, rows: npt.NDArray[np.int64]) -> None:
         offsets = rows - source.base
         starts, sizes = source._ends[offsets], source._ends[offsets + 1] - source._ends[offsets]
-        before = np.cumsum(sizes) - sizes  # the bytes of the texts before each
-        indices = np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))
+        if sizes.sum() > _LONG * len(rows):  # the indices below take many times the memory of the texts
+            data = b"".join(source._bytes[start : start + size].data for start, size in zip(starts, sizes, strict=True))
+        else:
+            before = np.cumsum(sizes) - sizes  # the bytes of the texts before each
+            data = source._bytes[np.repeat(starts - before, sizes) + np.arange(int(sizes.sum()))].tobytes()
         valid = None
         if source._valid is not None:
             valid = (source._valid[offsets // 8] >> (offsets % 8).astype(np.uint8) & 1).astype(np.bool_)
-        self.append(PackedTexts(source._bytes[indices].tobytes(), sizes, valid), self.base)
+        self.append(PackedTexts(data, sizes, valid), self.base)
+
+    def text_bytes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        sizes: npt.NDArray[np.int64] = self._ends[rows - self.base + 1] - self._ends[rows - self.base]
+        return sizes
 
     def _reserve(self, count: int, size: int, first: int) -> tuple[int, int]:
         """Make room for `count` texts of `size` bytes in all; return the offsets of the first text and byte."""

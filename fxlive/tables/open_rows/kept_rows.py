@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,11 @@ from fxlive.tables.columns.base_buffer import Buffer
 MAX_KEPT_ROWS = 100_000
 """The most rows of a channel that outlive the window. Of further ones the oldest are dropped and counted."""
 
+MAX_KEPT_BYTES = 64 * 2**20
+"""The most bytes that their texts may have together."""
+
 _MIN_SPARE_ROWS = 1_024
+_MIN_SPARE_BYTES = 2**20
 
 
 class KeptRows:
@@ -30,12 +35,16 @@ class KeptRows:
 
     def __init__(self, columns: Mapping[str, Buffer]) -> None:
         self.dropped = 0
-        """The number of rows that were dropped because there were more than `MAX_KEPT_ROWS`."""
+        """The number of rows that were dropped because there were more than `MAX_KEPT_ROWS` or `MAX_KEPT_BYTES`."""
+        self.bytes = 0
+        """The bytes of the texts of all keys."""
         self._columns = columns
         self._buffers: dict[str, Buffer] = {}
         self._row: dict[Any, int] = {}  # the row of each key in the buffers, oldest first
         self._numbers = np.empty(0, np.int64)  # the number that each row of the buffers had in the table
+        self._sizes = np.empty(0, np.int64)  # the bytes of its texts
         self._rows = 0  # in the buffers
+        self._buffer_bytes = 0  # of the texts in the buffers
 
     def __len__(self) -> int:
         return len(self._row)
@@ -48,29 +57,58 @@ class KeptRows:
 
     def add(self, keys: Sequence[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
         """Copy rows of the table, one of each key; return the keys that were dropped to make room for them."""
-        for name, column in self._columns.items():
-            self._buffer(name, column).copy_from(column, rows)
-        if self._rows + len(rows) > len(self._numbers):
-            self._numbers = np.concatenate((self._numbers, np.empty(self._rows + len(rows), np.int64)))
-        self._numbers[self._rows : self._rows + len(rows)] = rows
-        self._row.update(zip(keys, range(self._rows, self._rows + len(rows)), strict=True))
-        self._rows += len(rows)
-        excess = max(0, len(self._row) - MAX_KEPT_ROWS)
-        dropped = [key for key, _ in zip(self._row, range(excess), strict=False)]
+        sizes = np.zeros(len(rows), np.int64)
+        for column in self._columns.values():
+            sizes += column.text_bytes(rows)
+        dropped = self._make_room(keys, sizes)
+        new = max(0, len(dropped) - len(self._row))  # how many of them were not here yet
         for key in dropped:
-            del self._row[key]
-        self.dropped += excess
-        if self._rows > 1.25 * len(self._row) + _MIN_SPARE_ROWS:
+            self.remove(key)
+        self.dropped += len(dropped)
+        self._copy(keys[new:], rows[new:], sizes[new:])
+        spare_rows, spare_bytes = self._rows - 1.25 * len(self._row), self._buffer_bytes - 1.25 * self.bytes
+        if spare_rows > _MIN_SPARE_ROWS or spare_bytes > _MIN_SPARE_BYTES:
             self._compact()
         return dropped
 
+    def _make_room(self, keys: Sequence[Any], sizes: npt.NDArray[np.int64]) -> list[Any]:
+        """Return the oldest keys that must be dropped, of those here and of new ones with these bytes."""
+        excess_rows = len(self._row) + len(keys) - MAX_KEPT_ROWS
+        excess_bytes = self.bytes + int(sizes.sum()) - MAX_KEPT_BYTES
+        dropped: list[Any] = []
+        sizes_of_all = chain((self._sizes[row] for row in self._row.values()), sizes)
+        for key, size in zip(chain(self._row, keys), sizes_of_all, strict=True):
+            if excess_rows <= 0 and excess_bytes <= 0:
+                break
+            dropped.append(key)
+            excess_rows -= 1
+            excess_bytes -= int(size)
+        return dropped
+
+    def _copy(self, keys: Sequence[Any], rows: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+        for name, column in self._columns.items():
+            self._buffer(name, column).copy_from(column, rows)
+        stop = self._rows + len(rows)
+        if stop > len(self._numbers):
+            spare = np.empty(stop, np.int64)
+            self._numbers = np.concatenate((self._numbers, spare))
+            self._sizes = np.concatenate((self._sizes, spare))
+        self._numbers[self._rows : stop], self._sizes[self._rows : stop] = rows, sizes
+        self._row.update(zip(keys, range(self._rows, stop), strict=True))
+        self._rows = stop
+        self.bytes += int(sizes.sum())
+        self._buffer_bytes += int(sizes.sum())
+
     def remove(self, key: Any) -> None:
         """Remove a key, if it is here."""
-        self._row.pop(key, None)
+        row = self._row.pop(key, None)
+        if row is not None:
+            self.bytes -= int(self._sizes[row])
 
     def clear(self) -> None:
         """Remove all keys."""
         self._row.clear()
+        self.bytes = 0
         self._compact()
 
     def _buffer(self, name: str, column: Buffer) -> Buffer:
@@ -86,8 +124,8 @@ class KeptRows:
         for name, buffer in self._buffers.items():
             self._buffers[name] = buffer.empty_like()
             self._buffers[name].copy_from(buffer, rows)
-        self._numbers = self._numbers[rows]
-        self._rows = len(rows)
+        self._numbers, self._sizes = self._numbers[rows], self._sizes[rows]
+        self._rows, self._buffer_bytes = len(rows), self.bytes
         self._row = dict(zip(self._row, range(len(rows)), strict=True))
 
     # Reading.

@@ -31,9 +31,35 @@ def test_the_oldest_rows_beyond_the_cap_are_dropped_and_counted(monkeypatch: pyt
     for start in range(0, 200, 20):
         table.append(orders(*range(start, start + 20)))
     assert table.latest().index.tolist() == [f"o{n:06}" for n in range(140, 200)]
-    assert table.kept == (50, 140)
+    assert table.kept[:2] == (50, 140)
     assert set(table.moves(cursor, 1_000).gone) <= {f"o{n:06}" for n in range(140)}
     assert table.newest("o000000") is None
+
+
+def test_the_oldest_rows_beyond_the_bytes_of_their_texts_are_dropped_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kept_rows, "MAX_KEPT_BYTES", 1_000_000)
+    table = RollingTable(CHANNELS["orders"], max_rows=10)
+    cursor = table.moves(None, 1_000).cursor
+    for number in range(60):
+        table.append(orders(number, note="x" * 90_000))
+    kept = table._latest.kept
+    assert table.latest().index.tolist() == [f"o{n:06}" for n in range(39, 60)]
+    assert table.kept[:2] == (11, 39)
+    assert 11 * 90_000 < table.kept[2] <= 1_000_000
+    assert set(table.moves(cursor, 1_000).gone) <= {f"o{n:06}" for n in range(39)}
+    table.append(orders(*range(100, 140), note="y" * 90_000))  # 30 of them leave the window at once
+    assert table.latest().index.tolist() == [f"o{n:06}" for n in range(119, 140)]
+    assert table.latest()["note"].str[0].tolist() == ["y"] * 21
+    table.append(orders(*range(200, 600)))
+    table.append(orders(*range(100, 140), status="FILLED", at=1_000))
+    table.append(orders(*range(600, 620), at=2_000))
+    assert len(kept) == 410
+    assert kept.bytes == sum(int(c.text_bytes(kept.rows()[0]).sum()) for c in kept._buffers.values())
+    assert kept._buffer_bytes <= 1.25 * kept.bytes + kept_rows._MIN_SPARE_BYTES
+    table.clear()
+    assert table.kept[2] == 0
 
 
 def test_rows_of_ended_keys_take_no_memory_for_long() -> None:
