@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.tables.columns.base_buffer import Buffer
+from fxlive.tables.columns.buffers import CategoryBuffer
 
 MAX_KEPT_ROWS = 100_000
 """The most rows of a channel that outlive the window. Of further ones the oldest are dropped and counted."""
@@ -117,6 +118,8 @@ class KeptRows:
             buffer = self._buffers[name] = column.empty_like()
             if self._rows:
                 buffer.append_missing(self._rows, 0)
+        elif isinstance(buffer, CategoryBuffer) and not isinstance(column, CategoryBuffer):
+            buffer = self._buffers[name] = buffer.as_text(0)  # the column has had too many categories since
         return buffer
 
     def _compact(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fxlive.tables.columns import vocabulary
 from fxlive.tables.open_rows import kept_rows
 from fxlive.tables.open_rows.open_frame import open_frame
 from fxlive.tables.table import RollingTable
@@ -60,6 +61,15 @@ def test_the_oldest_rows_beyond_the_bytes_of_their_texts_are_dropped_and_counted
     assert kept._buffer_bytes <= 1.25 * kept.bytes + kept_rows._MIN_SPARE_BYTES
     table.clear()
     assert table.kept[2] == 0
+
+
+def test_open_rows_stay_when_their_column_gets_too_many_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "MAX_CATEGORIES", 20)
+    table = RollingTable(CHANNELS["orders"], max_rows=5)
+    for number in range(60):
+        table.append(orders(number, strategyId=f"s{number}"))
+    assert table.latest()["strategy_id"].tolist() == [f"s{number}" for number in range(60)]
+    assert table.newest_of(["o000003", "o000059"], "strategy_id")["strategy_id"] == ["s3", "s59"]
 
 
 def test_rows_of_ended_keys_take_no_memory_for_long() -> None:
