@@ -67,32 +67,32 @@ def split_frame(frame: bytes) -> list[bytes]:
     return [strip_frame(content[start:stop]) for start, stop in spans] or [frame]
 
 
-def _spans(content: bytes) -> Iterator[Span]:
+def _spans(content: bytes, *, is_inner: bool = False) -> Iterator[Span]:
     if content[:1] == b"[" and len(content) <= _FAST_ARRAY_BYTES:
         try:
             elements = _decode_array(content)
         except Exception:  # an element is not JSON, or there are several arrays
             elements = None
         if elements is not None:
-            yield from _array_spans(content, elements)
+            yield from _array_spans(content, elements, is_inner)
             return
     if b"\n" in content and _LINE_OF_JSON.search(content):
         for line in _LINES.finditer(content):
             part = strip_frame(line[0])
             if part:
-                yield from _inner_spans(part, line.start() + line[0].index(part))
+                yield from _shifted(_spans(part), line.start() + line[0].index(part))
     elif content[:1] in (b"{", b"["):
         yield from _scan_spans(content)
     elif content:
         yield 0, len(content)
 
 
-def _inner_spans(part: bytes, at: int) -> Iterator[Span]:
-    """Yield the spans of a part that starts at an offset."""
-    return ((at + start, at + stop) for start, stop in _spans(part))
+def _shifted(spans: Iterator[Span], by: int) -> Iterator[Span]:
+    return ((start + by, stop + by) for start, stop in spans)
 
 
-def _array_spans(content: bytes, elements: list[msgspec.Raw]) -> Iterator[Span]:
+def _array_spans(content: bytes, elements: list[msgspec.Raw], is_inner: bool) -> Iterator[Span]:
+    """Yield the spans of an array's elements, and of the elements of arrays in it, but of no deeper ones."""
     if not any(bytes(element).startswith((b"{", b"[{")) for element in elements):
         yield 0, len(content)  # an array of something else is one invalid message
         return
@@ -101,8 +101,8 @@ def _array_spans(content: bytes, elements: list[msgspec.Raw]) -> Iterator[Span]:
         part = bytes(element)
         start = content.index(part, stop)
         stop = start + len(part)
-        if part.startswith(b"[{"):
-            yield from _inner_spans(part, start)
+        if part.startswith(b"[{") and not is_inner:
+            yield from _shifted(_spans(part, is_inner=True), start)
         else:
             yield start, stop
 

@@ -195,6 +195,22 @@ def test_the_time_for_a_frame_is_proportional_to_its_length() -> None:
             assert seconds(large) < 20 * 10 * max(seconds(small), 0.002)
 
 
+def test_arrays_nested_deeply_need_little_memory_and_are_not_split_beyond_the_second_level() -> None:
+    large = b'{"a":"' + b"a" * 900_000 + b'"}'
+    for depth in (3, 450):
+        frame = b"[{}," * depth + large + b"]" * depth
+
+        tracemalloc.start()
+        parts = split_frame(frame)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert parts == [b"{}", b"{}", frame[8:-2]]
+        assert peak < 6 * len(frame)
+    for inner in (b"[[" + ONE + b"]," + TWO + b"]", ONE + b"\n[[" + TWO + b"]]"):
+        assert outcome(inner) == (["a", "b"], [])
+
+
 @pytest.mark.parametrize(
     ("start", "part", "separator"),
     [
