@@ -70,7 +70,8 @@ class TableModel:
         if known is not None and row["timestamp"] < known:
             return
         self.latest[key] = len(self.rows)
-        if self.channel.name == "positions" and row.get("volume") == 0:
+        volume = row.get("volume")
+        if self.channel.name == "positions" and volume is not None and abs(volume) <= 0.000005:
             del self.latest[key]
             self.ended_at[key] = row["timestamp"]
 
