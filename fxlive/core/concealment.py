@@ -22,7 +22,7 @@ CONCEALED = "***"
 _ESCAPE = re.compile(r"[\\%&]")  # without one, searching for the text itself is enough, and much faster
 
 _AS_TOKEN = r"((?:bearer|basic)(?:\s|%20|\+)+|(?:[?&;]|%3F|%26|&amp;)[\w.-]+(?:=|%3D))"
-"""What stands before a short secret that is concealed: an authorization scheme, or the name of a URL's parameter."""
+"""A short secret is concealed only after one of these: an authorization scheme, or the name of a URL parameter."""
 
 
 class Concealment:

@@ -77,7 +77,7 @@ class Progress:
         self._last_step = 0  # the last step that was not near, until the messages after it have shown another pace
         self._carried = False  # whether the rival has messages of former calls of `add`
         self.revisions = 0
-        """How often messages of former calls of `add` became outliers, or were outliers and are none any more."""
+        """How often messages of former calls of `add` became outliers, or outliers became trusted."""
 
     @property
     def end(self) -> int:

@@ -71,7 +71,7 @@ class Address:
 
 
 class _Parts(NamedTuple):
-    """What is shown of a URL, the target of its request, and why it is invalid (None if it is not)."""
+    """A URL without secrets, the target of its request, and why it is invalid (None if it is valid)."""
 
     shown: str
     target: Secret

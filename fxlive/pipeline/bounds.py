@@ -1,4 +1,4 @@
-"""What each buffer that the platform can fill holds, and its limits."""
+"""The content and the limits of each buffer that the platform can fill."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class _Index:
         self.reserve(min(size, _START_CAPACITY))
 
     def find_one(self, key: int) -> int:
-        """Return the position of the newest equal key; -1 if there is none."""
+        """Return the position of the newest equal key; -1 if the key is unknown."""
         keys, previous, newest = self._views
         oldest = max(self.stop - self._size, 0)
         at: int = newest[key & (len(newest) - 1)]
@@ -163,7 +163,7 @@ class _Index:
         return _NONE
 
     def find(self, keys: Hashes) -> Positions:
-        """Return the position of the newest equal key of each key; -1 if there is none."""
+        """Return the position of the newest equal key of each key; -1 for an unknown key."""
         found = np.full(len(keys), _NONE, np.int32)
         oldest = max(self.stop - self._size, 0)
         at = self._newest[keys & (len(self._newest) - 1)]

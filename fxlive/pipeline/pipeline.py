@@ -393,7 +393,7 @@ class Pipeline:
 
     @property
     def open_gap_us(self) -> int | None:
-        """How long the open gap lasts, in microseconds; None if there is none."""
+        """The length of the open gap so far, in microseconds; None without an open gap."""
         if self._lost_at is None or not self.store.gaps or self.store.gaps[-1].end is not None:
             return None
         return max(0, self.steady_us() - self._lost_at)

@@ -174,7 +174,7 @@ class LatestRows:
         return followed
 
     def _revise(self, first: int, stop: int) -> dict[Any, int]:
-        """Choose the newest row of a key again where the former choice is an outlier now, or an outlier is none now."""
+        """Choose the newest row of a key again if its row has become an outlier, or an outlier is trusted now."""
         stamp_of = self._columns["timestamp"].raw
         chosen: dict[Any, int] = {}
         for key, (_, row) in tuple(self._waiting.items()):

@@ -98,7 +98,7 @@ class Store:
 
     @property
     def large_bytes(self) -> int:
-        """What the messages in all windows have beyond 1,024 bytes each."""
+        """The bytes beyond 1,024 of each message, summed over all windows."""
         return sum(table.large_bytes for table in self.tables.values())
 
     def _table(self, name: str) -> RollingTable | None:

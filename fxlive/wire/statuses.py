@@ -16,7 +16,7 @@ Side = Literal[-1, 0, 1]
 
 
 class TradeState(Enum):
-    """What the status of a trade says about its execution."""
+    """The stage of a trade, by its status."""
 
     CLOSES = "closes a position, or a part of it"
     EXECUTED = "was executed: it closes a position if it is opposite to it"
@@ -26,7 +26,7 @@ class TradeState(Enum):
 
 
 class OrderState(Enum):
-    """What the status of an order says about it."""
+    """The stage of an order, by its status."""
 
     WORKING = "can still be executed"
     ENDED = "cannot be executed any more"

@@ -98,7 +98,7 @@ def _converted(types: dict[str, Any], columns: list[str], *null_values: str) -> 
 
 
 def _values(texts: Any) -> tuple[Kind, Any] | None:
-    """Return numbers or flags that `export` writes as these texts; None if there are none."""
+    """Return the numbers or flags that `export` writes as these texts; None if the texts are something else."""
     for kind, as_kind in ((pa.float64(), Kind.NUMBER), (pa.bool_(), Kind.FLAG)):
         with suppress(pa.ArrowInvalid):
             values = texts.cast(kind)

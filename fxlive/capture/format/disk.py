@@ -78,7 +78,7 @@ class Disk:
             folder = folder.parent
 
     def stamp(self, file: Path) -> tuple[int, int] | None:
-        """Return size and time of change (nanoseconds) of a regular file, None if there is none.
+        """Return size and time of change (nanoseconds) of a regular file; None if it does not exist.
 
         A file that another process has deleted, cut or replaced has another stamp than before. So has a file whose
         time alone was set, as backups do: compare its `end`.

@@ -111,7 +111,7 @@ class ChannelReader:
         return followed(rows).end if len(rows) else None
 
     def overlap_us(self) -> tuple[int, int] | None:
-        """Return the first and the last receipt that may be in two captures, in microseconds; None if there is none."""
+        """Return the first and last receipt that two captures may share, in microseconds; None without overlap."""
         spans = []
         for folder in self.folders:
             received = [part_file.span("received_at") for part_file in part_files_of(folder, self.channel)]

@@ -213,7 +213,7 @@ class DataStatus:
         return Badge("live", why=self._unconfirmed() if "positions" in self._channels else None)
 
     def _unconfirmed(self) -> str | None:
-        """Return how many positions no message has confirmed since the last gap, in words; None if there are none."""
+        """Return the number of unconfirmed positions in words; None if all are confirmed."""
         store = self._pipeline.store
         gap, count = store.last_gap("positions"), store.tables["positions"].unconfirmed_count()
         return None if gap is None else unconfirmed_text(count, gap.start, gap.end)
