@@ -132,21 +132,20 @@ async def platform_app(
                 return
 
 
-def uvicorn_platform(websockets: str) -> Callable[[], AbstractAsyncContextManager[str]]:
-    """Return a uvicorn server with the named WebSocket implementation."""
+def uvicorn_server(app: Any, websockets: str, **options: Any) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Return a uvicorn server with the named WebSocket implementation; with "none" it serves HTTP only."""
 
     @asynccontextmanager
     async def serving() -> AsyncIterator[str]:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             config = uvicorn.Config(
-                platform_app,
+                app,
                 http="h11",
                 ws=websockets,  # type: ignore[arg-type]
-                ws_ping_interval=0.1,
-                ws_ping_timeout=10.0,
                 lifespan="off",
                 log_level="critical",
                 timeout_graceful_shutdown=0,
+                **options,
             )
             server = uvicorn.Server(config)
             task = asyncio.create_task(server.serve([listening]))
@@ -157,6 +156,11 @@ def uvicorn_platform(websockets: str) -> Callable[[], AbstractAsyncContextManage
                 await task
 
     return serving
+
+
+def uvicorn_platform(websockets: str) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Return the platform on uvicorn, with pings ten times a second."""
+    return uvicorn_server(platform_app, websockets, ws_ping_interval=0.1, ws_ping_timeout=10.0)
 
 
 WS = """

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from aiohttp import web
 
 import fxlive
 from fxlive.simulator.fixture import SimulatorFactory
-from tests.feeds.servers import nginx_server, on_a_loop, program
+from tests.feeds.servers import nginx_server, on_a_loop, program, uvicorn_server
 from tests.handmade import TOKEN, clean_slate, refused  # noqa: F401
 
 TIMEOUT_S = 60.0
@@ -96,31 +94,6 @@ async def refusing_app(
     await send({"type": f"{kind}.response.body", "body": BODY, "more_body": stalled})
     if stalled:
         await asyncio.sleep(3600)
-
-
-def uvicorn_server(websockets: str) -> Callable[[], AbstractAsyncContextManager[str]]:
-    """Return a uvicorn server with the named WebSocket implementation; with "none" it serves HTTP only."""
-
-    @asynccontextmanager
-    async def serving() -> AsyncIterator[str]:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            config = uvicorn.Config(
-                refusing_app,
-                http="h11",
-                ws=websockets,  # type: ignore[arg-type]
-                lifespan="off",
-                log_level="critical",
-                timeout_graceful_shutdown=0,
-            )
-            server = uvicorn.Server(config)
-            task = asyncio.create_task(server.serve([listening]))
-            try:
-                yield "{}:{}".format(*listening.getsockname())
-            finally:
-                server.should_exit = True
-                await task
-
-    return serving
 
 
 @contextmanager
@@ -210,8 +183,8 @@ def nginx_locations(folder: Path) -> str:
 
 SERVERS: dict[str, Callable[[Path], AbstractContextManager[str]]] = {
     "aiohttp": lambda _: on_a_loop(aiohttp_server),
-    "uvicorn": lambda _: on_a_loop(uvicorn_server("none")),
-    "uvicorn with websockets": lambda _: on_a_loop(uvicorn_server("websockets-sansio")),
+    "uvicorn": lambda _: on_a_loop(uvicorn_server(refusing_app, "none")),
+    "uvicorn with websockets": lambda _: on_a_loop(uvicorn_server(refusing_app, "websockets-sansio")),
     "node": lambda _: node_server(upgrades=False),
     "node with upgrades": lambda _: node_server(upgrades=True),
     "nginx": lambda folder: nginx_server(folder, nginx_locations(folder)),
@@ -248,7 +221,7 @@ def test_a_refused_token_is_reported_while_its_body_never_ends(server: str) -> N
 
 
 def test_an_asgi_application_that_closes_instead_of_accepting_denies_the_connection() -> None:
-    with on_a_loop(uvicorn_server("websockets-sansio")) as address:
+    with on_a_loop(uvicorn_server(refusing_app, "websockets-sansio")) as address:
         error = refused(f"ws://{address}/close", timeout=TIMEOUT_S)
     assert type(error) is fxlive.ConnectionDenied
     assert error.status == 403
