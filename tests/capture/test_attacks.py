@@ -21,6 +21,7 @@ import pytest
 
 import fxlive
 from fxlive.capture.format import layout, manifest
+from fxlive.capture.format.disk import Disk
 from fxlive.capture.writing import recorder as recorder_module
 from fxlive.capture.writing.recorder import Recorder
 from fxlive.tables.store import Store
@@ -240,10 +241,10 @@ def test_a_folder_swapped_for_a_link_is_not_read(capture: Path, tmp_path: Path, 
 def test_a_recorder_does_not_write_through_a_link(tmp_path: Path, swapped: str) -> None:
     with Recorder(tmp_path / "in", name="default", url="memory:", flush_s=0.02) as recorder:
         recorder.put(quotes(0, 10))
-        wait_until(lambda: recorder.status.rows == 10)
+        wait_until(lambda: "market-data" in manifest.read(recorder.path).channels)  # then it writes nothing more
         folder = recorder.path / swapped
         outside = tmp_path / "outside"
-        shutil.move(folder, outside)
+        folder.rename(outside)
         before = sorted(outside.rglob("*"))
         folder.symlink_to(outside)
         recorder.put(quotes(10, 20))
@@ -254,6 +255,20 @@ def test_a_recorder_does_not_write_through_a_link(tmp_path: Path, swapped: str) 
         shutil.move(outside, folder)
         wait_until(lambda: recorder.status.rows == 20)
     assert len(fxlive.open_capture(recorder.path)["market-data"]) == 20
+
+
+@posix
+def test_a_file_is_not_moved_out_of_a_link(tmp_path: Path) -> None:
+    """A folder that becomes a link while a file in it is written."""
+    disk = Disk(tmp_path / "in")
+    (tmp_path / "in").mkdir()
+    unfinished = disk.unfinished()
+    unfinished.write_bytes(b"rows")
+    unfinished.parent.rename(tmp_path / "outside")
+    unfinished.parent.symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="is a link, which may lead out of the capture"):
+        disk.finish(unfinished, tmp_path / "in" / "part.parquet")
+    assert [file.name for file in (tmp_path / "outside").iterdir()] == [unfinished.name]
 
 
 def rewritten(file: Path, **columns: Any) -> None:

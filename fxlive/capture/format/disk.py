@@ -55,6 +55,7 @@ class Disk:
     def finish(self, unfinished: Path, file: Path) -> int:
         """Sync a complete file to the disk and rename it to `file`; return its size in bytes."""
         size = _sync(unfinished).st_size
+        self._refuse_links(unfinished.parent)
         self._refuse_links(file.parent)
         self._make_folder(file.parent)
         unfinished.replace(file)
