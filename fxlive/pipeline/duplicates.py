@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,29 +12,29 @@ from fxlive.wire.batch import Rows
 from fxlive.wire.content import Hashes, content_hashes, hashes_of
 
 REMEMBERED = 100_000
-"""How many messages of a channel are remembered."""
+"""How many messages of a channel are remembered, at least."""
 
-Positions = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 _FEW = 24  # up to so many messages, a loop is faster than numpy
 
 
 class RecentMessages:
-    """Remembers a channel's last 100,000 messages that have an id: two 64-bit hashes each, at most 32 bytes in all.
+    """Remembers a channel's last 100,000 messages that have an id, or some more: at most 32 bytes each of the 100,000.
 
     A message is a duplicate if both its id and its content are those of a remembered message, or of one before it in
     the same batch. The content is the decoded columns: white space, the order of the fields and the spelling of numbers
     and times make no difference. An id with other content is re-used.
 
-    The hashes are keyed with a secret of the process (see `PYTHONHASHSEED`). Two messages with one id and different
-    content are confused with a probability of 2**-64, two messages with different ids with 2**-128. The probability
-    that a new message is dropped by mistake is below 6e-15, even if the 100,000 before it have its id.
+    Two 64-bit hashes stand for a message: that of its id, and that of its content, the id included. They are keyed with
+    a secret of the process (see `PYTHONHASHSEED`). Two messages with one id and different content are confused with a
+    probability of 2**-64. The probability that a new message is dropped by mistake is below 8e-15, even if all
+    remembered messages have its id.
 
     Parameters
     ----------
     size
-        How many messages to remember.
+        How many messages to remember at least.
 
     Examples
     --------
@@ -46,224 +47,192 @@ class RecentMessages:
     """
 
     def __init__(self, size: int = REMEMBERED) -> None:
-        self._size = size
-        self._index = _Index(2 * size)  # of each message the hash of its id, then the hash of its content
+        self._filter = HashFilter(size)
+        self._ids = RecentHashes(size)
+        self._contents = RecentHashes(size)
 
     def find(self, rows: Rows) -> tuple[list[int], int]:
         """Return the indices of the duplicates, and the number of re-used ids. Remember the other messages."""
         ids = rows.values["id"]
-        hashes = np.empty((len(ids), 2), np.int64)
-        hashes[:, 0] = hashes_of(ids)
-        hashes[:, 1] = content_hashes(rows, hashes[:, 0])
+        names = hashes_of(ids)
+        contents = content_hashes(rows, names)
         if "" in ids or None in ids:
             with_id = [row for row, name in enumerate(ids) if name]
-            duplicates, reused = self._find(hashes[with_id])
+            duplicates, reused = self._find(names[with_id], contents[with_id])
             return [with_id[i] for i in duplicates], reused
-        return self._find(hashes)
+        return self._find(names, contents)
 
-    def _find(self, hashes: Hashes) -> tuple[list[int], int]:
-        if len(hashes) <= _FEW:
-            return self._find_few(hashes)
+    def _find(self, names: Hashes, contents: Hashes) -> tuple[list[int], int]:
+        suspects = self._filter.suspects(names)
+        if len(suspects):
+            suspects = suspects[self._ids.contain(names[suspects])]
+        if not len(suspects) and not _has_repeats(names):  # the usual case
+            self._remember(names, contents)
+            return [], 0
+        known = set(suspects.tolist())
+        received = set(suspects[self._contents.contain(contents[suspects])].tolist())
         duplicates: list[int] = []
+        fresh: list[int] = []
         reused = 0
-        for start in range(0, len(hashes), self._size):
-            found, reused_ids = self._find_many(hashes[start : start + self._size])
-            duplicates += (found + start).tolist()
-            reused += reused_ids
+        new_names, new_contents = set[int](), set[int]()
+        for row, (name, content) in enumerate(zip(names.tolist(), contents.tolist(), strict=True)):
+            if row in received or (name in new_names and content in new_contents):
+                duplicates.append(row)
+            else:
+                reused += row in known or name in new_names
+                fresh.append(row)
+                new_names.add(name)
+                new_contents.add(content)
+        self._remember(names[fresh], contents[fresh])
         return duplicates, reused
 
-    def _find_few(self, hashes: Hashes) -> tuple[list[int], int]:
-        index, duplicates, reused = self._index, [], 0
-        index.reserve(2 * len(hashes))
-        for row, (name, content) in enumerate(hashes.tolist()):
-            known = index.find_one(name)
-            if known >= 0:
-                at = index.find_one(content)
-                if at >= 0 and index.key_at(at - 1) == name:
-                    duplicates.append(row)
-                    continue
-                reused += 1
-            index.add_one(name, known)
-            index.add_one(content, _NONE)
-        return duplicates, reused
-
-    def _find_many(self, hashes: Hashes) -> tuple[npt.NDArray[np.intp], int]:
-        index, names = self._index, hashes[:, 0]
-        index.reserve(2 * len(hashes))
-        known = index.find(names)
-        in_order = np.sort(names)
-        repeats = bool((in_order[1:] == in_order[:-1]).any())
-        if not repeats and known.max() < 0:  # the usual case
-            index.add_new(hashes.ravel())
-            return np.empty(0, np.intp), 0
-        reused, duplicate = known >= 0, np.zeros(len(hashes), np.bool_)
-        if reused.any():
-            rows = np.flatnonzero(reused)
-            at = index.find(hashes[rows, 1])
-            duplicate[rows] = (at >= 0) & (index.key_at(at - 1) == names[rows])
-        if repeats:
-            reused |= _repeated(names)
-            duplicate |= _repeated(hashes[:, 1])
-        fresh = ~duplicate
-        replaced = np.full((len(hashes), 2), _NONE, np.int32)
-        replaced[:, 0] = known
-        indexed = np.ones((len(hashes), 2), np.bool_)
-        if repeats:  # of equal ids only the last is found later
-            indexed[fresh, 0] = ~_repeated(names[fresh][::-1])[::-1]
-        index.add(hashes[fresh].ravel(), replaced[fresh].ravel(), indexed[fresh].ravel())
-        return np.flatnonzero(duplicate), int((reused & fresh).sum())
+    def _remember(self, names: Hashes, contents: Hashes) -> None:
+        self._ids.add(names)
+        self._contents.add(contents)
+        if not self._filter.add(names):
+            self._filter.rebuild(self._ids.arrays)
 
 
-def _repeated(hashes: Hashes) -> Mask:
-    """Return which hashes have occurred before in the same array."""
-    repeated = np.ones(len(hashes), np.bool_)
-    repeated[np.unique(hashes, return_index=True)[1]] = False
-    return repeated
+def _has_repeats(hashes: Hashes) -> bool:
+    if len(hashes) <= _FEW:
+        return len(set(hashes.tolist())) < len(hashes)
+    in_order = np.sort(hashes)
+    return bool((in_order[1:] == in_order[:-1]).any())
 
 
-_START_CAPACITY = 4096
-_GROWTH = 16  # the memory grows by one part in so many
-_BUCKETS_PER_KEY = 0.66
-_NONE, _UNLINKED = -1, -2
-_MAX_STOP = 2**31 - 1
+class RecentHashes:
+    """A set of the last hashes that were added: at least `size`, and up to 32,768 more.
 
-
-class _Index:
-    """The newest keys of an endless sequence, found by their value.
-
-    The keys of a bucket form a chain, from the newest to the oldest. A chain ends where its next key is too old: keys
-    are forgotten without being removed, as in the window of zlib's deflate.
+    The newest arrays of hashes are kept as they come. From time to time they become a sorted array, a *run*. Runs of
+    similar length are merged, and the oldest run is dropped if the others have enough hashes.
 
     Parameters
     ----------
     size
-        How many keys are remembered.
+        How many hashes to remember at least.
+
+    Examples
+    --------
+    >>> recent = RecentHashes(100)
+    >>> recent.add(np.array([1, 2]))
+    >>> recent.contain(np.array([2, 3]))
+    array([ True, False])
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self.stop = 0
-        """The position of the next key. The first has position 0."""
-        self._keys = np.empty(0, np.int64)
-        self._previous = np.empty(0, np.int32)  # the position of the next older key in the same bucket
-        self._newest = np.empty(0, np.int32)  # the position of each bucket's newest key
-        self._views = self._new_views()
-        self.reserve(min(size, _START_CAPACITY))
+        self._newest: list[Hashes] = []
+        self._in_newest = 0
+        self._runs: list[Hashes] = []  # from the oldest to the newest
+        self._in_runs = 0
 
-    def find_one(self, key: int) -> int:
-        """Return the position of the newest equal key; -1 if the key is unknown."""
-        keys, previous, newest = self._views
-        oldest = max(self.stop - self._size, 0)
-        at: int = newest[key & (len(newest) - 1)]
-        while at >= oldest:
-            slot = at % len(keys)
-            if keys[slot] == key:
-                return at
-            at = previous[slot]
-        return _NONE
+    @property
+    def arrays(self) -> list[Hashes]:
+        """The remembered hashes, in several arrays."""
+        return [*self._runs, *self._newest]
 
-    def find(self, keys: Hashes) -> Positions:
-        """Return the position of the newest equal key of each key; -1 for an unknown key."""
-        found = np.full(len(keys), _NONE, np.int32)
-        oldest = max(self.stop - self._size, 0)
-        at = self._newest[keys & (len(self._newest) - 1)]
-        sought = np.flatnonzero(at >= oldest)
-        at = at[sought]
-        while len(sought):
-            slots = at % len(self._keys)
-            equal = self._keys[slots] == keys[sought]
-            found[sought[equal]] = at[equal]
-            following = self._previous[slots]
-            going_on = np.flatnonzero(~equal & (following >= oldest))
-            sought, at = sought[going_on], following[going_on]
+    def add(self, hashes: Hashes) -> None:
+        """Add hashes."""
+        self._newest.append(hashes)
+        self._in_newest += len(hashes)
+        if self._in_newest >= _MAX_NEWEST or len(self._newest) >= _MAX_ARRAYS:
+            self._sort()
+
+    def contain(self, hashes: Hashes) -> Mask:
+        """Return for each hash whether it is remembered."""
+        self._sort()
+        found = np.zeros(len(hashes), np.bool_)
+        for run in self._runs:
+            found |= run.take(run.searchsorted(hashes), mode="clip") == hashes
         return found
 
-    def key_at(self, position: Any) -> Any:
-        """Return the key at a position, or the keys at positions."""
-        return self._keys[position % len(self._keys)]
-
-    def add_one(self, key: int, replaced: int) -> None:
-        """Add a key, for which there is room. See `add`."""
-        keys, previous, newest = self._views
-        capacity, bucket = len(keys), key & (len(newest) - 1)
-        slot, following = self.stop % capacity, newest[bucket]
-        keys[slot] = key
-        previous[slot] = previous[replaced % capacity] if replaced == following >= 0 else following
-        newest[bucket] = self.stop
-        self.stop += 1
-
-    def add_new(self, keys: Hashes) -> None:
-        """Add keys, for which there is room, and of which none can be found."""
-        positions = np.arange(self.stop, self.stop + len(keys), dtype=np.int32)
-        self._keys[positions % len(self._keys)] = keys
-        self.stop += len(keys)
-        self._link(positions, keys & (len(self._newest) - 1))
-
-    def add(self, keys: Hashes, replaced: Positions, indexed: Mask) -> None:
-        """Add keys, at most `size`, for which there is room.
-
-        Parameters
-        ----------
-        keys
-            The keys, in the order of their positions.
-        replaced
-            The position of the newest equal key of each, as `find` returns it. If it is the first of its chain, it
-            leaves the chain: a key that comes again and again does not make the chain longer.
-        indexed
-            Which keys can be found. The others only have a position.
-        """
-        capacity = len(self._keys)
-        positions = np.arange(self.stop, self.stop + len(keys), dtype=np.int32)
-        slots = positions % capacity
-        buckets = keys & (len(self._newest) - 1)
-        again = np.flatnonzero((replaced >= 0) & (replaced == self._newest[buckets]))
-        self._newest[buckets[again]] = self._previous[replaced[again] % capacity]
-        self._keys[slots] = keys
-        self._previous[slots] = _UNLINKED
-        self.stop += len(keys)
-        self._link(positions, buckets) if indexed.all() else self._link(positions[indexed], buckets[indexed])
-
-    def _link(self, positions: Positions, buckets: Hashes) -> None:
-        """Put the keys at ascending positions at the head of the chains of their buckets."""
-        capacity = len(self._keys)
-        self._previous[positions % capacity] = self._newest[buckets]
-        self._newest[buckets] = positions  # of several keys in one bucket, the last
-        behind = np.flatnonzero(self._newest[buckets] != positions)
-        if len(behind):  # they come after it in the chain, and the first of them before the rest of the chain
-            behind = behind[np.argsort(buckets[behind], kind="stable")]
-            bucket, position = buckets[behind], positions[behind]
-            is_last = np.append(bucket[1:] != bucket[:-1], True)
-            older, newer = position[:-1][~is_last[:-1]], position[1:][~is_last[:-1]]
-            self._previous[newer % capacity] = older
-            self._previous[self._newest[bucket[is_last]] % capacity] = position[is_last]
-
-    def reserve(self, count: int) -> None:
-        """Make room for keys. Before positions exceed 31 bits, they begin at 0 again: former ones change."""
-        capacity, stop = len(self._keys), self.stop + count
-        if stop > capacity < self._size:
-            added = min(self._size, max(stop, capacity + capacity // _GROWTH)) - capacity
-            self._keys = np.concatenate([self._keys, np.zeros(added, np.int64)])
-            self._previous = np.concatenate([self._previous, np.full(added, _UNLINKED, np.int32)])
-            if len(self._newest) != _buckets_for(len(self._keys)):
-                self._rebuild()
-            self._views = self._new_views()
-        elif stop >= _MAX_STOP:
-            slots = np.arange(self.stop - self._size, self.stop) % capacity
-            self._keys, self._previous = self._keys[slots], self._previous[slots]
-            self.stop = self._size
-            self._rebuild()
-            self._views = self._new_views()
-
-    def _new_views(self) -> tuple[memoryview, memoryview, memoryview]:
-        """Return the arrays as memory views, in which reading and writing one item is several times as fast."""
-        return self._keys.data, self._previous.data, self._newest.data
-
-    def _rebuild(self) -> None:
-        self._newest = np.full(_buckets_for(len(self._keys)), _NONE, np.int32)
-        linked = np.flatnonzero(self._previous[: self.stop] != _UNLINKED).astype(np.int32)
-        self._link(linked, self._keys[linked] & (len(self._newest) - 1))
+    def _sort(self) -> None:
+        """Make a run of the newest hashes."""
+        if not self._in_newest:
+            return
+        run, runs = np.sort(np.concatenate(self._newest)), self._runs
+        self._newest, self._in_newest = [], 0
+        self._in_runs += len(run)
+        while runs and len(runs[-1]) < 2 * len(run) and len(runs[-1]) + len(run) <= _MAX_RUN:
+            run = np.sort(np.concatenate([runs.pop(), run]), kind="stable")  # which merges what is sorted
+        runs.append(run)
+        while self._in_runs - len(runs[0]) >= self._size:
+            self._in_runs -= len(runs.pop(0))
 
 
-def _buckets_for(capacity: int) -> int:
-    """Return the number of buckets, a power of two."""
-    return 1 << max(int(capacity * _BUCKETS_PER_KEY), 1).bit_length() - 1
+_MAX_NEWEST = 4_096
+_MAX_ARRAYS = 64
+_MAX_RUN = 32_768
+
+
+class HashFilter:
+    """Finds most hashes that have not been added: a Bloom filter in which one 64-bit word has all bits of a hash.
+
+    Some bits of a hash choose the word, others one of 4,096 patterns of four bits, which are set in the word. Hashes
+    are never removed: when there are too many, the filter is built again from those that are still needed.
+
+    Parameters
+    ----------
+    size
+        How many hashes are needed at most. About one in 200 others is a suspect.
+
+    Examples
+    --------
+    >>> recent = HashFilter(100)
+    >>> recent.add(np.array([1, 2]))
+    True
+    >>> recent.suspects(np.array([2, 3]))
+    array([0])
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._count = 0
+        self._words = np.zeros(_START_WORDS, np.int64)
+
+    def suspects(self, hashes: Hashes) -> npt.NDArray[np.intp]:
+        """Return the indices of the hashes that may have been added, in order."""
+        if len(hashes) <= _FEW:
+            return np.array([i for i, value in enumerate(hashes.tolist()) if self._is_suspect(value)], np.intp)
+        patterns = _PATTERNS[hashes >> _SHIFT & (len(_PATTERNS) - 1)]
+        return np.flatnonzero(self._words[hashes & (len(self._words) - 1)] & patterns == patterns)
+
+    def _is_suspect(self, value: int) -> bool:
+        pattern = _ONE_BY_ONE[value >> _SHIFT & (len(_PATTERNS) - 1)]
+        is_suspect: bool = self._words.data[value & (len(self._words) - 1)] & pattern == pattern
+        return is_suspect
+
+    def add(self, hashes: Hashes) -> bool:
+        """Add hashes; return whether the filter is still good, or must be built again."""
+        self._count += len(hashes)
+        if len(hashes) <= _FEW:
+            words, mask = self._words.data, len(self._words) - 1  # its items are read faster than those of an array
+            for value in hashes.tolist():
+                words[value & mask] |= _ONE_BY_ONE[value >> _SHIFT & (len(_PATTERNS) - 1)]
+            return self._is_good()
+        at, patterns = hashes & (len(self._words) - 1), _PATTERNS[hashes >> _SHIFT & (len(_PATTERNS) - 1)]
+        while len(at):  # of several hashes with the same word, each pass adds at least one
+            self._words[at] |= patterns
+            lacking = np.flatnonzero(self._words[at] & patterns != patterns)
+            at, patterns = at[lacking], patterns[lacking]
+        return self._is_good()
+
+    def _is_good(self) -> bool:
+        return self._count <= len(self._words) * _HASHES_PER_WORD
+
+    def rebuild(self, arrays: Sequence[Hashes]) -> None:
+        """Build the filter from the hashes that are still needed."""
+        needed = sum(map(len, arrays))
+        count = len(self._words)
+        while count * _HASHES_PER_WORD < min(2 * needed, 2 * self._size):
+            count *= 2
+        self._words, self._count = np.zeros(count, np.int64), 0
+        for hashes in arrays:
+            self.add(hashes)
+
+
+_START_WORDS = 1_024
+_HASHES_PER_WORD = 4
+_PATTERNS = np.array([sum(1 << bit for bit in random.sample(range(63), 4)) for _ in range(4_096)], np.int64)
+_ONE_BY_ONE: list[int] = _PATTERNS.tolist()
+_SHIFT = 40

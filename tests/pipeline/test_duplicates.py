@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fxlive.pipeline import duplicates
-from fxlive.pipeline.duplicates import REMEMBERED, RecentMessages
+from fxlive.pipeline.duplicates import REMEMBERED, HashFilter, RecentHashes, RecentMessages
 from fxlive.wire.batch import Rows
 from fxlive.wire.protocol import decode
 from tests.samples import ALERT, DATA, POSITION, QUOTE, T0_US, TRADE, message, stamp, wire
@@ -117,60 +117,79 @@ def test_messages_without_id_are_never_duplicates() -> None:
 Letters = st.lists(st.lists(st.tuples(st.sampled_from(["", *"abcdefgh"]), st.integers(0, 2)), max_size=40), max_size=20)
 
 
-@given(Letters, st.integers(40, 60))
-def test_a_message_is_a_duplicate_while_it_is_among_the_last_ones(
-    batches: list[list[tuple[str, int]]], size: int
-) -> None:
-    recent, remembered = RecentMessages(size), []  # type: ignore[var-annotated]
-    for batch in batches:
-        if not batch:
-            continue
-        known, expected, reused = list(remembered), [], 0
+@given(Letters, st.integers(3, 60))
+def test_each_message_again_is_a_duplicate(batches: list[list[tuple[str, int]]], size: int) -> None:
+    recent, known = RecentMessages(size), []  # type: ignore[var-annotated]
+    for batch in filter(None, batches):
+        expected, reused = [], 0
         for position, (name, bid) in enumerate(batch):
-            if not name:
-                continue
-            if (name, bid) in known:
+            if name and (name, bid) in known:
                 expected.append(position)
-            else:
+            elif name:
                 reused += name in [n for n, _ in known]
                 known.append((name, bid))
-        if sum(1 for name, _ in batch if name) <= 24:  # messages are forgotten one by one, otherwise after each batch
-            expected, reused, known = _one_by_one(batch, remembered, size)
         assert recent.find(rows(*(quote(name, bid) for name, bid in batch))) == (expected, reused)
-        remembered = known[-size:]
 
 
-def _one_by_one(
-    batch: list[tuple[str, int]], remembered: list[tuple[str, int]], size: int
-) -> tuple[list[int], int, list[tuple[str, int]]]:
-    known, expected, reused = list(remembered), [], 0
-    for position, (name, bid) in enumerate(batch):
-        if name and (name, bid) in known:
-            expected.append(position)
-        elif name:
-            reused += name in [n for n, _ in known]
-            known = [*known, (name, bid)][-size:]
-    return expected, reused, known
+Runs = st.lists(st.lists(st.integers(0, 400), max_size=60), max_size=80)
+
+
+@given(Runs, st.integers(1, 200))
+def test_the_last_hashes_are_remembered_and_older_ones_forgotten(batches: list[list[int]], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_MAX_RUN": 64, "_MAX_NEWEST": 16, "_MAX_ARRAYS": 4}.items():
+            patch.setattr(duplicates, name, value)
+        recent, added = RecentHashes(size), []  # type: ignore[var-annotated]
+        for batch in batches:
+            recent.add(np.array(batch, np.int64))
+            added += batch
+            found = recent.contain(np.arange(401))
+            must, may = set(added[-size:]), set(added[-size - 64 - 60 :])
+            assert must <= set(np.flatnonzero(found).tolist()) <= may
+
+
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=60), max_size=20), st.integers(1, 100))
+def test_the_filter_finds_every_hash_that_was_added(batches: list[list[int]], size: int) -> None:
+    hash_filter, kept = HashFilter(size), []  # type: ignore[var-annotated]
+    for batch in batches:
+        hashes = np.array(batch, np.int64)
+        kept = [*kept, hashes][-3:]
+        if not hash_filter.add(hashes):
+            hash_filter.rebuild(kept)
+        for hashes in kept:
+            assert hash_filter.suspects(hashes).tolist() == list(range(len(hashes)))
+
+
+def test_few_messages_without_a_twin_are_suspects() -> None:
+    hash_filter, hashes = HashFilter(REMEMBERED), np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 1_000_000)
+    window: list[Any] = []
+    suspects = 0
+    for start in range(0, len(hashes), 500):
+        batch = hashes[start : start + 500]
+        suspects += len(hash_filter.suspects(batch))
+        window = [*window, batch][-REMEMBERED // 500 :]
+        if not hash_filter.add(batch):
+            hash_filter.rebuild(window)
+    assert suspects < 0.02 * len(hashes)
 
 
 def test_the_last_100_000_messages_are_remembered_also_where_ids_come_again() -> None:
     recent = RecentMessages()
-    batches = [rows(*(quote(f"m{n % 7_000}", n) for n in range(s, s + 5_000))) for s in range(0, 120_000, 5_000)]
+    batches = [rows(*(quote(f"m{n % 7_000}", n) for n in range(s, s + 5_000))) for s in range(0, 160_000, 5_000)]
     for batch in batches:
         recent.find(batch)
-    for batch in batches[4:]:
+    for batch in batches[-20:]:
         assert recent.find(batch) == (list(range(5_000)), 0)
-    assert recent.find(batches[3]) == ([], 5_000)
+    assert recent.find(batches[0]) == ([], 5_000)
 
 
-def test_a_restart_of_the_positions_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duplicates, "_MAX_STOP", 5_000)
-    recent = RecentMessages(1_000)
-    for start in range(0, 20_000, 500):
-        assert recent.find(quotes(start, start + 500)) == ([], 0)
-        assert recent.find(quotes(start, start + 500)) == (list(range(500)), 0)
-        assert recent.find(quotes(start, start + 3, bid=2.0)) == ([], 3)
-        assert recent.find(quotes(start, start + 3)) == ([0, 1, 2], 0)
+def test_messages_that_come_one_by_one_are_remembered() -> None:
+    recent = RecentMessages()
+    for number in range(1_000):
+        assert recent.find(quotes(number, number + 1)) == ([], 0)
+    for start in range(0, 1_000, 100):
+        assert recent.find(quotes(start, start + 100)) == (list(range(100)), 0)
+        assert recent.find(quotes(start, start + 1)) == ([0], 0)
 
 
 @pytest.mark.parametrize("count", [5_000, 60_000, REMEMBERED, 110_000])
@@ -190,22 +209,6 @@ def test_a_message_costs_at_most_32_bytes_whatever_its_id(count: int) -> None:
     finally:
         tracemalloc.stop()
     assert grown <= 32 * min(count, REMEMBERED)
-    arrays = [a for a in vars(recent._index).values() if isinstance(a, np.ndarray)]
-    assert sum(a.nbytes for a in arrays) <= 32 * min(count, REMEMBERED)
-
-
-def test_one_id_for_all_messages_is_found_in_few_steps() -> None:
-    recent = RecentMessages()
-    for start in range(0, 20_000, 500):
-        recent.find(rows(*(quote("same", n) for n in range(start, start + 500)), quote(f"other {start}")))
-        recent.find(rows(quote("same", -start - 1)))
-    name = hash("same")
-    at, steps = recent._index.find_one(name), 0
-    at = int(recent._index._previous[at % len(recent._index._keys)])
-    while at >= 0:
-        steps += int(recent._index.key_at(at)) == name
-        at = int(recent._index._previous[at % len(recent._index._keys)])
-    assert steps <= 50
 
 
 def test_alerts_with_lists_and_nested_objects_are_compared() -> None:
