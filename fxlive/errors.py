@@ -32,6 +32,7 @@ token or a control character.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -258,10 +259,14 @@ def did_you_mean(name: str, known: Iterable[str], *, near: float = 0.6) -> str:
 
 
 def network_reason(error: Exception) -> str:
-    """Return why a connection failed, in the system's words.
+    """Return why a connection failed, in the words of the system or of the TLS library.
 
     >>> network_reason(ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"))
     'Connection refused'
     """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
     number = (error.errno or 0) if isinstance(error, OSError) else 0
     return os.strerror(number) if number > 0 else getattr(error, "strerror", "") or str(error) or type(error).__name__

@@ -77,10 +77,15 @@ def platform(handler: Callable[[ServerConnection], None], **options: Any) -> Ite
         thread.join()
 
 
+QUIET_HOST = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""A loopback address to which nobody else connects. Clients of Jupyter kernels that have ended call their ports on
+127.0.0.1 again and again, also after another server has got the port."""
+
+
 @contextmanager
 def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     """Run a plain TCP server that passes each connection to `answer`; yield its host and port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server((QUIET_HOST, 0)) as server:
 
         def serve() -> None:
             while True:
@@ -94,7 +99,7 @@ def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         try:
-            yield f"127.0.0.1:{server.getsockname()[1]}"
+            yield f"{QUIET_HOST}:{server.getsockname()[1]}"
         finally:
             server.shutdown(socket.SHUT_RDWR)
     thread.join(5)

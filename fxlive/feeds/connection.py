@@ -162,6 +162,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
+        self._fail_unanswered(None)
         try:
             self._end_of_stream()
             self._flush()
@@ -169,13 +170,12 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._fail_unanswered(error)
         try:
             if self._protocol.state is not State.CLOSED:
                 self._end_of_stream()
         except Exception as fault:
             self._fail(fault)
-        if not self._handshake.done():
-            self._handshake.set_exception(error or ConnectionResetError("the server hung up during the handshake"))
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -236,6 +236,11 @@ class Connection(asyncio.Protocol):
         if not self._handshake.done():
             self._handshake.set_exception(error)
         self.abort()
+
+    def _fail_unanswered(self, error: Exception | None) -> None:
+        """Fail a handshake to which there will be no answer, because of an error or because the server hung up."""
+        if not self._handshake.done():
+            self._handshake.set_exception(error or ConnectionResetError("the server hung up during the handshake"))
 
     def _take_events(self, messages: list[bytes]) -> None:
         """Append the messages that the library has parsed."""

@@ -66,7 +66,7 @@ def internal_error(error: Exception, url: str) -> ConnectionFailed:
 def _failure(error: Exception, url: str) -> FxliveError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectionFailed(
-            f"The certificate of {url} is not trusted: {error.verify_message}. "
+            f"The certificate of {url} is not trusted: {error.verify_message.rstrip('.')}. "
             "For a private authority pass ca='its.pem'.",
             url=url,
         )
@@ -75,8 +75,8 @@ def _failure(error: Exception, url: str) -> FxliveError:
     if isinstance(error, UnicodeError):
         return ConnectionFailed(f"{url!r} has an invalid host name. Is the address right?", url=url)
     if isinstance(error, ConnectionResetError):
-        scheme = url.partition(":")[0]
-        return ServerUnavailable(f"{url} hung up during the handshake. Does the server speak {scheme}?", url=url)
+        question = "Does the server want wss?" if url.startswith("ws:") else "Does the server speak wss?"
+        return ServerUnavailable(f"{url} hung up during the handshake. {question}", url=url)
     if isinstance(error, OSError):
         reason = network_reason(error)
         return ServerUnavailable(

@@ -334,9 +334,8 @@ def test_a_server_that_never_answers_fails_the_connection_after_the_timeout(sche
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: wrong\r\n\r\n",
         b"\x15\x03\x03\x00\x02\x02\x46",
-        b"",
     ],
-    ids=["http", "redirect", "ssh", "wrong key", "tls alert", "hangs up"],
+    ids=["http", "redirect", "ssh", "wrong key", "tls alert"],
 )
 def test_a_server_of_another_protocol_is_recognised(answer: bytes) -> None:
     def speak(connection: socket.socket) -> None:

@@ -26,6 +26,7 @@ from fxlive.feeds.network.proxies import Proxies, Proxy
 from fxlive.feeds.network.racing import raced_socket
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
+    QUIET_HOST,
     TOKEN,
     acknowledged,
     clean_slate,
@@ -330,7 +331,7 @@ def test_tls_with_the_platform_runs_through_the_proxy(
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", QUIET_HOST).configure_cert(context)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "its.pem"))  # for the proxy's own certificate
     proxy = SocksProxy() if kind == "socks5h" else HttpProxy()
 
@@ -358,6 +359,20 @@ def test_tls_with_the_platform_runs_through_the_proxy(
         assert type(error) is fxlive.ConnectionFailed
         assert "is not trusted" in str(error)
     assert len(proxy.requests) == 2
+
+
+def test_a_proxy_whose_certificate_is_not_trusted_is_named_as_such() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert(QUIET_HOST).configure_cert(context)
+
+    def answer(client: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(client, server_side=True):
+            pass
+
+    with tcp_server(answer) as address:
+        error = refused("ws://platform/api/ws", proxy=f"https://{address}")
+    assert isinstance(error, fxlive.ProxyError)
+    assert f"The proxy https://{address} cannot be reached (its certificate is not trusted: " in str(error)
 
 
 @pytest.mark.usefixtures("quick")

@@ -25,6 +25,7 @@ from fxlive.feeds.connection import Connection
 from fxlive.feeds.handshake import MAX_HEAD_BYTES
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
+    QUIET_HOST,
     TOKEN,
     acknowledged,
     clean_slate,
@@ -174,7 +175,7 @@ def test_a_refused_token_is_reported_over_tls(wire: Wire, tmp_path: Path) -> Non
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "its.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", QUIET_HOST).configure_cert(context)
 
     def answer(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
@@ -387,6 +388,19 @@ def test_another_protocol_is_recognised_while_its_connection_stays_open(
         error = refused(url, timeout=TIMEOUT_S)
     assert type(error) is fxlive.ConnectionFailed
     assert "answers, but not as a WebSocket server" in str(error)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 10", b"HTTP/1.1 101 Switching Protocols\r\nUpgra"])
+def test_a_server_that_hangs_up_before_its_answer_is_complete_is_named_as_such(answer: bytes) -> None:
+    def hang_up(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(answer)
+
+    with tcp_server(hang_up) as address:
+        error = refused(f"ws://{address}/api/ws", timeout=TIMEOUT_S)
+    assert type(error) is fxlive.ServerUnavailable
+    assert "hung up during the handshake. Does the server want wss?" in str(error)
 
 
 @pytest.mark.parametrize(
