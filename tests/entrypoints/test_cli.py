@@ -137,7 +137,7 @@ def test_watch_shows_every_channel_for_the_given_time(platform: Platform) -> Non
 
 def test_watch_reads_url_and_token_from_the_environment_and_limits_the_channels(platform: Platform) -> None:
     environment = {"FXLIVE_URL": platform.url, "FXLIVE_TOKEN": platform.token}
-    process = start("watch", "--channels", "system,market_data", "--for", "1s", environment=environment)
+    process = start("watch", "--channels", "system,market_data", "--for", "3s", environment=environment)
     status, output, errors = ended(process)
 
     assert (status, errors) == (0, "")
