@@ -28,7 +28,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest docs picture format chromium bench soak dist constraints clean distclean
+.PHONY: help demo test lint types pytest docs picture format chromium servers bench soak dist constraints clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -54,7 +54,7 @@ lint: $(VENV)/.ready-dev
 types: $(VENV)/.ready-dev
 	$(BIN)/python -m mypy
 
-pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium
+pytest: $(VENV)/.ready-dev $(VENV)/.ready-ipykernel6 chromium servers
 	$(BIN)/python -m pytest $(if $(filter-out 1,$(JOBS)),-n $(JOBS) --dist loadfile --no-loadscope-reorder) $(PYTEST_ARGS)
 
 docs: $(VENV)/.ready-dev chromium  ## build the documentation in build/docs; a warning is an error
@@ -66,8 +66,8 @@ docs: $(VENV)/.ready-dev chromium  ## build the documentation in build/docs; a w
 picture: $(VENV)/.ready-dev chromium  ## record the animation of README and documentation again
 	$(BIN)/python tools/moving_picture.py docs/dashboard.webp
 
-chromium:
-	@sh tools/chromium.sh
+chromium servers:
+	@sh tools/debian.sh $@
 
 format: $(VENV)/.ready-dev  ## format the code and apply the linter's safe fixes
 	$(BIN)/python -m ruff check --fix .

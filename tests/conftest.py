@@ -8,6 +8,16 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 BROWSER_TESTS = "tests/browser/"
+FIRST = (
+    BROWSER_TESTS,
+    "tests/entrypoints/test_cli.py",
+    "tests/capture/test_attacks.py",
+    "tests/docs/test_pages.py",
+    "tests/capture/test_names.py",
+    "tests/analytics/test_agreement.py",
+    "tests/wire/test_fuzz.py",
+    "tests/notebooks/",
+)
 
 # Neither the time of an example nor that of generating it says anything on a busy machine.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,5 +36,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the browser tests, which take half of the time."""
-    items.sort(key=lambda item: not item.nodeid.startswith(BROWSER_TESTS))
+    """Start with the tests that take longest, so that no process begins with them when the others end."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))

@@ -107,15 +107,20 @@ def tcp_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 def refused(url: str, token: Any = TOKEN, **options: Any) -> fxlive.FxliveError:
     """Connect, and return the error. It must not contain the token, and no task or session may be left over."""
-    before, running = threading.active_count(), tasks()
+    before, running = threads(), tasks()
     with pytest.raises(fxlive.FxliveError) as failed:
         fxlive.connect(url, token, **{"timeout": PATIENCE_S, **options})
     error = failed.value
     assert fxlive.sessions() == []
     wait_until(lambda: tasks() <= running, "the tasks of the attempt to end")
-    wait_until(lambda: threading.active_count() <= before + 2)  # the loop's thread, and one for the token function
+    wait_until(lambda: threads() <= before + 2)  # the loop's thread, and one for the token function
     assert TOKEN not in str(error)
     return error
+
+
+def threads() -> int:
+    """Return the number of threads without those of the loop's pool, which are kept for the next call."""
+    return sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
 
 
 def tasks() -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import BrowserContext, ViewportSize, sync_playwright
 
 from tests.browser.evidence import page_report
 from tests.browser.jupyterlab import BROWSER_ARGUMENTS, PATIENCE_S, JupyterLabServer, Notebook, find_browser
@@ -19,6 +19,7 @@ from tests.browser.jupyterlab import BROWSER_ARGUMENTS, PATIENCE_S, JupyterLabSe
 HERE = Path(__file__).parent
 REQUIRED = os.environ.get("FXLIVE_BROWSER") == "required"
 TEST_TIMEOUT_S = 600
+VIEWPORT: ViewportSize = {"width": 1280, "height": 1000}
 FAILED = pytest.StashKey[bool]()
 
 
@@ -61,31 +62,42 @@ def jupyterlab(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 # For a module, not for the session: while Playwright's synchronous API is open, the main thread counts as running an
-# event loop, and `asyncio.run` in the tests of other modules would fail.
+# event loop, and `asyncio.run` in the tests of other modules would fail. All modules use one profile: JupyterLab opens
+# in half the processor time once the browser has its files and their compiled code on the disk.
 @pytest.fixture(scope="module")
-def browser(browser_path: str) -> Iterator[Browser]:
+def browser(browser_path: str, browser_profile: Path) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path, args=BROWSER_ARGUMENTS, timeout=PATIENCE_S * 1000
+        context = playwright.chromium.launch_persistent_context(
+            browser_profile,
+            executable_path=browser_path,
+            args=BROWSER_ARGUMENTS,
+            timeout=PATIENCE_S * 1000,
+            viewport=VIEWPORT,
         )
-        yield browser
-        browser.close()
+        context.set_default_timeout(PATIENCE_S * 1000)
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def browser_profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser")
 
 
 @pytest.fixture
-def notebook(jupyterlab: JupyterLabServer, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Notebook]:
+def notebook(
+    jupyterlab: JupyterLabServer, browser: BrowserContext, request: pytest.FixtureRequest
+) -> Iterator[Notebook]:
     """An empty page beside a running JupyterLab: `notebook.open("1 + 1")`.
 
     The test also fails if the page wrote an error to its console.
     """
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(PATIENCE_S * 1000)
-    notebook = Notebook(jupyterlab, context.new_page())
+    notebook = Notebook(jupyterlab, browser.new_page())
     yield notebook
     failed = request.node.stash.get(FAILED, False)
     if notebook.console_errors and not failed:
         print(page_report(notebook, request.node.name))
-    context.close()
+    notebook.page.close()
     jupyterlab.shut_kernels_down()
     if not failed:
         assert notebook.console_errors == []

@@ -266,7 +266,8 @@ async def away():
     session._pipeline.lost(now, "the connection was lost", ("positions",))
     session._pipeline.connected(now + 1000)
 call(away())
-time.sleep(0.01)
+while session._pipeline.now_us() <= session._pipeline.store.gaps[-1].end:
+    time.sleep(0.001)  # until the clock has passed the end of the gap: only later rows confirm
 positions({'ticket': 2, 'profit': 25.0}, {'ticket': 5, 'profit': 55.0})"""
     notebook.open(START + fill, "fxlive.grid('positions', height=8)", away)
     run(notebook, 0, 1)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 
 from fxlive.figures.downsampling import downsample
 
@@ -19,7 +19,7 @@ Run = Callable[[str, str, Any], Any]
 
 
 @pytest.fixture(scope="module")
-def run(browser: Browser) -> Iterator[Run]:
+def run(browser: BrowserContext) -> Iterator[Run]:
     """Return a function that evaluates a JavaScript expression of `module`, an ES module of static/, and `given`."""
     page = browser.new_page()
 

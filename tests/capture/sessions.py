@@ -13,6 +13,7 @@ import fxlive
 from fxlive.core.background import call
 from fxlive.feeds.memory import MemoryFeed
 from tests.capture.recordings import MAY_8
+from tests.frames import assert_equal
 
 SECOND = 1_000_000
 
@@ -78,9 +79,8 @@ def without_as_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 def equal(found: pd.DataFrame, expected: pd.DataFrame) -> None:
     """Check that two frames have equal values, dtypes and categories, in the same order."""
-    pd.testing.assert_frame_equal(without_as_of(found), without_as_of(expected), check_exact=True, check_freq=False)
+    assert_equal(without_as_of(found), without_as_of(expected), check_exact=True)
     for name in expected.columns:
-        assert repr(found[name].dtype) == repr(expected[name].dtype), name
         if found[name].dtype == object:
             assert [type(v) for v in found[name]] == [type(v) for v in expected[name]], name
 

@@ -485,6 +485,25 @@ def test_a_recorded_file_whose_time_is_set_has_not_vanished_and_one_that_is_back
     assert first.name not in caplog.text
 
 
+def test_a_part_that_is_deleted_as_soon_as_it_is_written_has_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "CHECK_PARTS_EVERY_S", 0.0)
+    with Recorder(tmp_path, name="default", url="memory:", flush_s=0.02) as recorder:
+        publish = recorder._disk.publish
+
+        def publish_and_delete(file: Path, write: Any) -> int:
+            size = publish(file, write)
+            if file.suffix == ".parquet":
+                file.unlink()
+            return size
+
+        monkeypatch.setattr(recorder._disk, "publish", publish_and_delete)
+        recorder.put(quotes(0, 10))
+        wait_until(lambda: recorder.status.vanished == 10)
+    assert (recorder.status.vanished, recorder.status.rows) == (10, 0)
+
+
 # The manifest is bounded, and written when it matters.
 
 

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from importlib.metadata import metadata
 from pathlib import Path
@@ -25,6 +24,8 @@ from fxlive import analytics, errors
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.wire import protocol
 from fxlive.wire.channels import CHANNELS
+from tests.docs import forked
+from tests.docs.forked import run
 from tests.samples import DATA
 
 ROOT = Path(__file__).parents[2]
@@ -40,23 +41,6 @@ REPLACEMENTS = {
     "/var/lib/fxlive/captures": "captures",
 }
 PLATFORM = "wss://your-platform/api/ws"
-
-# Warnings are errors, except deprecations in the code of other libraries.
-STRICT = ["-W", "error", "-W", "ignore::DeprecationWarning"]
-
-# Runs a script that has the page's name and line numbers, for readable tracebacks.
-RUN = """
-import ast, asyncio, inspect, pathlib, sys
-import fxlive
-from traitlets.config import Config
-session = fxlive.connect()
-session.wait_for("trades", timeout=120)
-names = {"__name__": "page", "fxlive": fxlive, "session": session, "token": sys.argv[2], "c": Config()}
-code = compile(pathlib.Path(sys.argv[1]).read_text(), sys.argv[1], "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-result = eval(code, names)
-if inspect.iscoroutine(result):
-    asyncio.run(result)
-"""
 
 
 class Block(NamedTuple):
@@ -111,13 +95,6 @@ def environment(fx_simulator: SimulatorFactory, recorded: Path, tmp_path: Path) 
     }
 
 
-def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
-    process = subprocess.run(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240
-    )
-    assert process.returncode == 0, f"{process.stdout[-2000:]}\n{process.stderr[-4000:]}"
-
-
 def with_replacements(text: str, environment: dict[str, str]) -> str:
     for original, replacement in {PLATFORM: environment["FXLIVE_URL"], **REPLACEMENTS}.items():
         text = text.replace(original, replacement)
@@ -135,7 +112,7 @@ def test_the_python_blocks_of_a_page_run(page: Path, environment: dict[str, str]
     script = tmp_path / page.name
     script.write_text(with_replacements("\n".join(lines), environment), encoding="utf-8")
 
-    run([sys.executable, *STRICT, "-c", RUN, str(script), environment["FXLIVE_TOKEN"]], tmp_path, environment)
+    run(forked.page, script, environment["FXLIVE_TOKEN"], folder=tmp_path, environment=environment)
 
 
 @pytest.mark.timeout(300)
@@ -154,9 +131,9 @@ def test_the_shell_lines_of_a_page_run(page: Path, environment: dict[str, str], 
             case ["export", setting]:
                 assert setting.startswith(("FXLIVE_URL=", "FXLIVE_TOKEN=")), line
             case ["fxlive", "watch" | "record" as command, *options]:  # these do not end by themselves
-                run([sys.executable, "-m", "fxlive", command, *options, "--for", "1s"], tmp_path, environment)
+                run(forked.command, command, *options, "--for", "1s", folder=tmp_path, environment=environment)
             case ["fxlive", *arguments]:
-                run([sys.executable, "-m", "fxlive", *arguments], tmp_path, environment)
+                run(forked.command, *arguments, folder=tmp_path, environment=environment)
             case [] | ["jupyter" | "read", *_]:
                 pass  # commands of other programs
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -136,7 +137,7 @@ def test_watch_shows_every_channel_for_the_given_time(platform: Platform) -> Non
 
 def test_watch_reads_url_and_token_from_the_environment_and_limits_the_channels(platform: Platform) -> None:
     environment = {"FXLIVE_URL": platform.url, "FXLIVE_TOKEN": platform.token}
-    process = start("watch", "--channels", "system,market_data", "--for", "1s", environment=environment)
+    process = start("watch", "--channels", "system,market_data", "--for", "3s", environment=environment)
     status, output, errors = ended(process)
 
     assert (status, errors) == (0, "")
@@ -274,13 +275,26 @@ def test_watch_fails_with_401_when_the_token_is_revoked(fx_simulator: SimulatorF
     ],
 )
 def test_an_error_is_one_line_with_advice_and_exit_status_1(
-    platform: Platform, tmp_path: Path, arguments: list[str], environment: dict[str, str], words: str
+    platform: Platform,
+    tmp_path: Path,
+    arguments: list[str],
+    environment: dict[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     places = {"url": platform.url, "folder": str(tmp_path), "file": str(tmp_path / "file")}
     (tmp_path / "file").write_text("not a folder")
     arguments = [argument.format(**places) for argument in arguments]
-    process = start(*arguments, "--for", "1s", environment={"FXLIVE_TOKEN": platform.token, **environment})
-    status, output, errors = ended(process)
+    # In this process: the tests around it show that the command ends with this status.
+    monkeypatch.setattr(logging.getLogger("fxlive"), "handlers", [*logging.getLogger("fxlive").handlers])
+    monkeypatch.delenv("FXLIVE_URL", raising=False)
+    for name, value in {"FXLIVE_TOKEN": platform.token, **environment}.items():
+        monkeypatch.setenv(name, value)
+    terminated = signal.getsignal(signal.SIGTERM)
+    status = main([*arguments, "--for", "1s"])
+    signal.signal(signal.SIGTERM, terminated)
+    output, errors = capfd.readouterr()
 
     assert (status, output) == (1, "")
     assert errors.startswith("fxlive: ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
-import shutil
 import socket
 import ssl
 import struct
@@ -24,6 +23,7 @@ import fxlive
 from fxlive.core.secret import Secret
 from fxlive.feeds.network.proxies import Proxies, Proxy
 from fxlive.feeds.network.racing import raced_socket
+from tests.feeds.servers import program
 from tests.handmade import (  # noqa: F401
     PATIENCE_S,
     QUIET_HOST,
@@ -402,15 +402,13 @@ def listens(port: int) -> bool:
 
 
 def test_tinyproxy_lets_a_session_through(tmp_path: Path) -> None:
-    program = shutil.which("tinyproxy")
-    if program is None:
-        pytest.skip("tinyproxy is not installed")
+    executable = program("tinyproxy")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "conf").write_text(
         f'Port {port}\nListen 127.0.0.1\nBasicAuth me secret\nLogFile "{tmp_path}/log"\nPidFile "{tmp_path}/pid"\n'
     )
-    with subprocess.Popen([program, "-d", "-c", str(tmp_path / "conf")], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([executable, "-d", "-c", str(tmp_path / "conf")], stdout=subprocess.DEVNULL) as process:
         try:
             wait_until(lambda: listens(port), "tinyproxy")
             with platform(grant_everything) as url:

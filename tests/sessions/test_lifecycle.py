@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.server import ServerConnection
 
 import fxlive
+from fxlive.feeds import auth
 from fxlive.simulator.fixture import SimulatorFactory
 from fxlive.simulator.serving.tokens import make_token
 from tests.handmade import (
@@ -69,6 +70,14 @@ def test_one_session_remains_when_two_threads_connect_with_the_same_name(fx_simu
     assert len(fxlive.sessions()) == 1
 
 
+@pytest.fixture
+def replaced_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace tokens when most of their lifetime is left, and ask again soon."""
+    monkeypatch.setattr(auth, "REFRESH_SHARE", 0.9)
+    monkeypatch.setattr(auth, "REFRESH_RETRY_S", 0.2)
+
+
+@pytest.mark.usefixtures("replaced_early")
 def test_a_token_function_that_repeats_its_token_causes_no_extra_connections(fx_simulator: SimulatorFactory) -> None:
     kept = fx_simulator.token(expires_in_s=8)
     tokens = iter([kept] * 2)
@@ -80,6 +89,7 @@ def test_a_token_function_that_repeats_its_token_causes_no_extra_connections(fx_
         assert fx_simulator.default.accepted == 2
 
 
+@pytest.mark.usefixtures("replaced_early")
 def test_a_failed_token_function_is_called_again_before_the_old_token_expires(
     fx_simulator: SimulatorFactory,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Rows, tables and a feed for the tests of this folder, and a comparison of frames."""
+"""Rows, tables and a feed for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -85,10 +85,3 @@ class Feed:
 
     def open_tickets(self) -> list[int]:
         return list(self.store.tables["positions"].latest().index)
-
-
-def assert_equal(actual: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """Check that two frames are equal, also in the dtypes and categories of their columns."""
-    pd.testing.assert_frame_equal(actual, expected, check_freq=False)
-    for name in expected.columns:
-        assert repr(actual[name].dtype) == repr(expected[name].dtype), name

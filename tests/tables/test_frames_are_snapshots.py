@@ -12,8 +12,9 @@ import pytest
 
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
+from tests.frames import assert_equal
 from tests.samples import ALERT, POSITION, TRADE, message
-from tests.tables.rows import alerts, assert_equal, table_of
+from tests.tables.rows import alerts, table_of
 
 WRITES = {
     "iloc": lambda f: f.iloc.__setitem__((0, 1), f.iloc[1, 1]),

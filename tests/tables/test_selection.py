@@ -16,8 +16,9 @@ from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.tables.selection import select
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
+from tests.frames import assert_equal
 from tests.samples import ANALYTICS, POSITION, message
-from tests.tables.rows import assert_equal, numbers, quote, table_of
+from tests.tables.rows import numbers, quote, table_of
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
+from tests.frames import assert_equal
 from tests.samples import ALERT, T0_US, TRADE, message
 from tests.tables.model import RandomMessages, TableModel
-from tests.tables.rows import alerts, assert_equal, numbers, quote, quotes, rows_of, table_of
+from tests.tables.rows import alerts, numbers, quote, quotes, rows_of, table_of
 
 steps = st.lists(
     st.tuples(

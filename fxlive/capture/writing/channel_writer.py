@@ -188,9 +188,11 @@ class ChannelWriter:
         """Return whether a part is as it was written; its time alone may have been set."""
         file = written.part.file
         stamp = self._disk.stamp(file)
+        if stamp is None or written.stamp is None:  # it may have been deleted before its stamp was taken
+            return False
         if stamp == written.stamp:
             return True
-        if stamp is None or written.stamp is None or stamp[0] != written.stamp[0]:
+        if stamp[0] != written.stamp[0]:
             return False
         if written.end is None or self._disk.end(file) != written.end:
             return False

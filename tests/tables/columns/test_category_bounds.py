@@ -13,8 +13,9 @@ from fxlive.tables.columns import vocabulary
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
 from tests.capture.sessions import bring, path_of, recorded
+from tests.frames import assert_equal
 from tests.samples import ALERT, QUOTE, TRADE, message, wire
-from tests.tables.rows import Feed, assert_equal, rows_of
+from tests.tables.rows import Feed, rows_of
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ import pytest
 from fxlive.tables.selection import select
 from fxlive.tables.table import RollingTable
 from fxlive.wire.channels import CHANNELS
-from tests.tables.rows import alerts, assert_equal
+from tests.frames import assert_equal
+from tests.tables.rows import alerts
 
 COLUMNS = ["threshold", "severity", "title", "created_at", "actions", "flag", "score", "note", "entity_type"]
 ROUTES: dict[str, Any] = {
