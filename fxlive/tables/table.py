@@ -29,7 +29,7 @@ from fxlive.tables.selection import index_by_key
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel, Column
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import UndocumentedColumns
+from fxlive.wire.undocumented.columns import UndocumentedColumns
 
 
 class RollingTable:

@@ -15,6 +15,7 @@ import numpy as np
 from fxlive.core.timestamps import Micros
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Control, Message, Undocumented
+from fxlive.wire.undocumented.extras import Extras
 
 MAX_RAW_CHARS = 65_536
 """The most characters kept of a rejected message's text."""
@@ -48,7 +49,7 @@ class Rows:
     received_at: Micros
     arrival: Micros
     values: dict[str, Any]
-    extras: dict[int, dict[str, Any]] = field(default_factory=dict)
+    extras: Extras = field(default_factory=Extras)
     packed: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -67,7 +68,7 @@ class Rows:
                 name: values[array] if isinstance(values, np.ndarray) else [values[i] for i in indices]
                 for name, values in self.values.items()
             },
-            {new: self.extras[old] for new, old in enumerate(indices) if old in self.extras},
+            self.extras.take(indices) if self.extras else self.extras,
         )
 
 

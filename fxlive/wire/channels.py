@@ -112,7 +112,7 @@ def snake(name: str) -> str:
     >>> snake("openPrice"), snake("unrealizedPnL"), snake("userID")
     ('open_price', 'unrealized_pnl', 'user_id')
     """
-    return _WORDS.sub("_", name.replace("PnL", "Pnl")).lower()
+    return name if name.islower() else _WORDS.sub("_", name.replace("PnL", "Pnl")).lower()
 
 
 @lru_cache(4096)

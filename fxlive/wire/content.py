@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -14,9 +16,10 @@ from fxlive.core.timestamps import NAT
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import MAX_COLUMNS, Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import MAX_EXACT_INTEGER
+from fxlive.wire.undocumented.columns import MAX_EXACT_INTEGER
 
 Hashes = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
 
 
 def hashes_of(values: Any) -> Hashes:
@@ -79,20 +82,70 @@ def _columns_by_kind(channel: Channel) -> tuple[list[str], list[str], list[str],
 _GROUP = {Kind.NUMBER: 0, Kind.KEY_INTEGER: 1, Kind.TIME: 1, Kind.INTEGER: 2}
 
 
+_NAMES, _NUMBERS = (np.uint64(secrets.randbits(64) | 1) for _ in range(2))
+
+
 def _extra_words(rows: Rows) -> Hashes:
-    words = np.zeros(len(rows), np.int64)
-    for row, fields in rows.extras.items():
-        words[row] = _hash_of_fields({name: _number(value) for name, value in fields.items()})
+    """Return a word for the undocumented fields of each row; 0 without fields.
+
+    It is the sum of a word for each field, so that neither their order nor how they are stored matters: the mixed bits
+    of the value, multiplied by a number that depends on the name. A null is like a missing field.
+    """
+    words = np.zeros(len(rows), np.uint64)
+    block, others = rows.extras.block, rows.extras.others
+    if block is not None:
+        factors = _name_words(list(block.names))
+        if len(block.number_fields):
+            words[block.rows] = factors[list(block.number_fields)] @ _number_words(block.numbers)
+        for field in block.other_fields:
+            words[block.rows] += factors[field] * _value_words(block.values_of(field))
+    if others:
+        counts = np.fromiter(map(len, others.values()), np.intp, len(others))
+        names = list(chain.from_iterable(others.values()))
+        values = list(chain.from_iterable(fields.values() for fields in others.values()))
+        sums = np.zeros(len(names) + 1, np.uint64)
+        np.cumsum(_name_words(names) * _value_words(values), out=sums[1:])
+        stops = np.cumsum(counts)
+        words[list(others)] = sums[stops] - sums[stops - counts]
+    return words.view(np.int64)
+
+
+def _name_words(names: list[str]) -> Words:
+    return _mixed(hashes_of(names).view(np.uint64) ^ _NAMES) | np.uint64(1)
+
+
+def _value_words(values: Sequence[Any]) -> Words:
+    """Return a word for each value; the same for an integer and for the number that its column has; 0 for null."""
+    if set(map(type, values)) <= {int, float} and all(map(_is_number, values)):
+        return _number_words(np.array(values, np.float64))
+    words = np.zeros(len(values), np.uint64)
+    numbers = [at for at, value in enumerate(values) if _is_number(value)]
+    others = [at for at, value in enumerate(values) if value is not None and not _is_number(value)]
+    words[numbers] = _number_words(np.array([values[at] for at in numbers], np.float64))
+    words[others] = _mixed(np.array([_hash(values[at]) for at in others], np.int64).view(np.uint64))
     return words
 
 
-def _hash_of_fields(fields: dict[str, Any]) -> int:
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) <= MAX_EXACT_INTEGER)
+
+
+def _number_words(numbers: npt.NDArray[np.float64]) -> Words:
+    words = _mixed((numbers + 0.0).view(np.uint64) ^ _NUMBERS)  # -0.0 becomes 0.0, and no number the word 0
+    words[np.isnan(numbers)] = 0
+    return words
+
+
+def _hash(value: Any) -> int:
+    if type(value) is str:
+        return hash(value)
     try:
-        return hash(msgspec.json.encode(fields, order="sorted"))
+        return ~hash(msgspec.json.encode(value, order="sorted"))  # not that of the same text
     except UnicodeEncodeError:  # a lone surrogate
-        return hash(repr(sorted(fields.items())))
+        return ~hash(repr(value))
 
 
-def _number(value: Any) -> Any:
-    """Return an integer as a float, as the column of an undocumented field has it."""
-    return float(value) if type(value) is int and abs(value) <= MAX_EXACT_INTEGER else value
+def _mixed(words: Words) -> Words:
+    for shift in _SHIFTS:
+        words = (words ^ (words >> shift)) * _MIX
+    return words ^ (words >> _SHIFTS[0])

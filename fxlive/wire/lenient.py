@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 
 from fxlive.wire.channels import CHANNELS, column_name, nested_fields
-from fxlive.wire.messages import Fields, KeyText
+from fxlive.wire.messages import Code, Fields, KeyCode, KeyText, Symbol, Text
 
 MAX_DEPTH = 64
 """The most levels of nesting that are kept as JSON. A value nested deeper is kept as text."""
@@ -136,8 +136,11 @@ class _Field(NamedTuple):
     column: str
     alone: type[msgspec.Struct]
     required: bool
-    text_key: bool
+    is_text: bool
     nested: dict[str, _Field] | None
+
+
+_TEXT_TYPES = (KeyText, KeyCode, Symbol, Code, Text)
 
 
 def _fields(struct: type[Fields], path: tuple[str, ...] = ()) -> dict[str, _Field]:
@@ -147,7 +150,7 @@ def _fields(struct: type[Fields], path: tuple[str, ...] = ()) -> dict[str, _Fiel
         column = column_name((*path, field.encode_name))
         alone = msgspec.defstruct("Alone", [("value", field.type)], gc=False)
         nested = None if inner is None else _fields(inner, (*path, field.encode_name))
-        fields[field.encode_name] = _Field(column, alone, field.required, field.type == KeyText, nested)
+        fields[field.encode_name] = _Field(column, alone, field.required, field.type in _TEXT_TYPES, nested)
     return fields
 
 
@@ -163,8 +166,8 @@ def readable_fields(
     Returns
     -------
     tuple of dict and dict
-        The readable fields as they are on the wire (an integer as a key of text is text), and the values of the
-        unreadable ones by column.
+        The readable fields as they are on the wire (a number or a flag in a field of text is text), and the values
+        of the unreadable ones by column.
 
     Raises
     ------
@@ -184,8 +187,8 @@ def readable_fields(
             elif value is not None:
                 unreadable[field.column] = kept_value(value)
             continue
-        if field.text_key and type(value) is int:
-            value = str(value)
+        if field.is_text and type(value) in (int, float, bool):
+            value = str(value).lower() if type(value) is bool else str(value)
         elif type(value) is str and value != value.strip() and not field.required:
             value = _without_blanks(value, field)
         try:

@@ -18,7 +18,9 @@ from fxlive.core.timestamps import parse_times
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, Channel, Column
 from fxlive.wire.messages import Control, Kind, Message, Undocumented, camel
-from fxlive.wire.slow_path import AnyMessage, Raw, decode_frame, decode_typed
+from fxlive.wire.slow_path import AnyMessage, Raw, decode_frame
+from fxlive.wire.undocumented.extras import Extras
+from fxlive.wire.undocumented.layouts import LAYOUTS
 
 MAX_REASON_CHARS = 500
 
@@ -46,7 +48,7 @@ def decode(frames: Sequence[Raw], received_at: int, arrival: int = 0) -> Batch:
     messages: Sequence[AnyMessage | None]
     sources: Sequence[Raw] = frames
     try:
-        messages = list(map(decode_typed, frames))
+        messages = list(map(LAYOUTS.decode, frames))
     except Exception:  # decode one by one to find the messages that the fast path refuses
         messages, sources = _decode_one_by_one(frames, batch, extras)
     by_channel: dict[str, _ChannelMessages] = {}
@@ -100,6 +102,7 @@ def _decode_one_by_one(
     """
     messages: list[AnyMessage | None] = []
     sources: list[Raw] = []
+    decode_typed = LAYOUTS.decode  # it changes when a layout is learned; the messages of a batch have the same
     for frame in frames:
         try:
             messages.append(decode_typed(frame))
@@ -144,7 +147,7 @@ def _to_rows(
 
     An invalid time of `data` is missing in its row, and its text becomes one of the row's extra fields.
     """
-    messages = group.messages
+    messages, extras = _without_undocumented(group)
     count = len(messages)
     texts = [m.timestamp for m in messages]
     timestamp, invalid = parse_times(texts)
@@ -163,14 +166,25 @@ def _to_rows(
                     continue
                 values[column.name], invalid = parse_times(times)
                 for i in invalid:
-                    group.extras.setdefault(i, {})[column.name] = times[i]
+                    extras.add(i, column.name, times[i])
             else:
                 values[column.name] = list(raw)
     numbers = np.array(group.indices, np.int64) + arrival
-    rows = Rows(channel, messages, timestamp, np.full(count, received_at, np.int64), numbers, values, group.extras)
+    rows = Rows(channel, messages, timestamp, np.full(count, received_at, np.int64), numbers, values, extras)
     if reasons:
         rows = rows.take([i for i in range(count) if i not in reasons])
     return rows, [(group.indices[i], reason) for i, reason in sorted(reasons.items())]
+
+
+def _without_undocumented(group: _ChannelMessages) -> tuple[list[Message | Undocumented], Extras]:
+    """Return messages without the undocumented fields of a learned layout, and the undocumented fields of all."""
+    for message_type in set(map(type, group.messages)):
+        layout = getattr(message_type, "layout", None)
+        if layout is not None:
+            messages, extras = layout.split(group.messages, group.extras)
+            LAYOUTS.forget_unused(layout)
+            return messages, extras
+    return group.messages, Extras(group.extras)
 
 
 Reader = Callable[[Sequence[Any]], Iterator[Sequence[Any]]]

@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import msgspec
 
 from fxlive.wire.channels import CHANNEL_OF_TYPE, CHANNELS, Channel
-from fxlive.wire.extra_fields import flatten
 from fxlive.wire.lenient import FIELDS, InvalidMessage, decode_leniently, kept_value, readable_fields
 from fxlive.wire.messages import (
     CONTROL_MESSAGES,
-    DATA_MESSAGES,
     Connection,
     Control,
     Message,
@@ -27,6 +25,8 @@ from fxlive.wire.messages import (
     Unsubscription,
 )
 from fxlive.wire.splitting import is_heartbeat, split_frame, strip_frame
+from fxlive.wire.undocumented.layouts import LAYOUTS, decode_documented
+from fxlive.wire.undocumented.names import flatten
 
 Raw = bytes | bytearray | memoryview
 AnyMessage = Message | Undocumented | Control
@@ -34,7 +34,9 @@ AnyMessage = Message | Undocumented | Control
 MAX_CHANNEL_CHARS = 1_024
 """The longest name of a channel. Messages of channels with longer names are rejected."""
 
-decode_typed = msgspec.json.Decoder(Union[(*DATA_MESSAGES, *CONTROL_MESSAGES)], strict=False).decode
+MAX_LEARNED_BYTES = 65_536
+"""The largest message whose undocumented fields may be learned."""
+
 _decode_any = msgspec.json.Decoder().decode
 
 
@@ -87,7 +89,7 @@ def _decode_part(raw: bytes) -> Decoded:
     """Decode one message, which may contain values that the strict decoder refuses."""
     content = strip_frame(raw)
     try:
-        return Decoded(raw, decode_typed(content))
+        return Decoded(raw, decode_documented(content))
     except Exception:  # it has other fields, is a heartbeat, or is invalid
         pass
     if is_heartbeat(content[:100].decode("utf-8", "replace").strip('"')):
@@ -162,11 +164,14 @@ def _to_message(message: Any, size: int, lenient: bool) -> tuple[AnyMessage | No
     try:
         if lenient:
             raise InvalidMessage("some values are unreadable")
-        return msgspec.convert(envelope | {"data": values}, typed, strict=False), extras | unreadable
+        converted = msgspec.convert(envelope | {"data": values}, typed, strict=False)
     except Exception:
         values, unreadable_fields = readable_fields(values, documented)
         converted = msgspec.convert(envelope | {"data": values}, typed, strict=False)
         return converted, extras | unreadable | unreadable_fields
+    if (message or undocumented) and size <= MAX_LEARNED_BYTES and kind == channel.type and not unreadable:
+        LAYOUTS.note(channel, message, undocumented)
+    return converted, extras | unreadable
 
 
 def _kept(data: Any) -> Any:

@@ -15,7 +15,7 @@ import pytest
 import fxlive
 from fxlive.core import names as names_module
 from fxlive.core.names import column_names, file_names, sql_names
-from fxlive.wire.undocumented import MAX_NAME_CHARS
+from fxlive.wire.undocumented.columns import MAX_NAME_CHARS
 from tests.capture.sessions import bring, path_of, recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # raised by duckdb itself

@@ -11,7 +11,7 @@ from fxlive.pipeline import mailbox
 from fxlive.pipeline.bounds import near_limits
 from fxlive.pipeline.streams import Stream
 from fxlive.tables import store
-from fxlive.wire.undocumented import MAX_NAME_CHARS
+from fxlive.wire.undocumented.columns import MAX_NAME_CHARS
 from tests.capture.sessions import bring, recorded, started
 from tests.samples import ALERT, QUOTE, message, wire
 

@@ -63,7 +63,6 @@ TEXT_KEYS = {
     "analytics": ["type", "period"],
     "system": ["status"],
 }
-ID_KEYS = {"executionId", "orderId", "alertId"}
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -151,18 +150,16 @@ def _row(message: dict[str, Any], kind: str) -> tuple[str, dict[str, Any]] | Non
         return None
     for key in TEXT_KEYS[name]:
         value = data.get(key)
-        if key in ID_KEYS and type(value) is int:
-            value = str(value)
-        if not _is_text(value):
+        values[key] = _text(value)
+        if values[key] is None:
             return None
-        values[key] = value
     if name == "positions":
         values["ticket"] = _integer(data.get("ticket"))
         if values["ticket"] is None:
             return None
     reads: list[tuple[str, Callable[[Any], Any]]] = [
         (NUMBERS[name], _number),
-        (TEXTS[name], lambda value: value if _is_text(value) else None),
+        (TEXTS[name], _text),
         (TIMES[name], _time),
         (INTEGERS.get(name, ""), _integer),
     ]
@@ -187,6 +184,14 @@ def _is_text(value: Any) -> bool:
         return isinstance(value, str) and bool(value.encode() or True)
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return str(value)
+    return value if _is_text(value) else None
 
 
 def _number(value: Any) -> float | None:

@@ -274,7 +274,7 @@ def test_a_rejection_does_not_keep_its_message_alive_until_the_garbage_is_collec
     gc.collect()
     gc.disable()
     try:
-        for raw in (b"what?" * 1_000, wire(message(QUOTE, symbol=5)), b'[{"type": "x"}, {}]'):
+        for raw in (b"what?" * 1_000, wire(message(QUOTE, symbol=[5])), b'[{"type": "x"}, {}]'):
             frame = Watched(raw)
             alive = weakref.ref(frame)
             decode([frame], AT)

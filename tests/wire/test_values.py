@@ -42,19 +42,51 @@ def test_a_ticket_that_is_not_a_64_bit_integer_rejects_a_position_and_is_missing
     assert unreadable(message(TRADE, ticket=ticket)) == {"ticket": ticket}
 
 
-@pytest.mark.parametrize(
-    ("sample", "field", "column"),
-    [(TRADE, "executionId", "execution_id"), (ORDER, "orderId", "order_id"), (ALERT, "alertId", "alert_id")],
-)
-def test_the_id_of_an_execution_an_order_or_an_alert_may_be_sent_as_an_integer(
-    sample: Any, field: str, column: str
-) -> None:
-    for sent in (123, 0, -1, 2**63, 10**30):
+REQUIRED_TEXTS = [
+    (TRADE, "executionId", "execution_id"),
+    (ORDER, "orderId", "order_id"),
+    (ALERT, "alertId", "alert_id"),
+    (QUOTE, "symbol", "symbol"),
+    (ANALYTICS, "type", "type"),
+    (ANALYTICS, "period", "period"),
+    (SYSTEM, "status", "status"),
+]
+OPTIONAL_TEXTS = [
+    (TRADE, "status", "status"),
+    (ORDER, "strategyId", "strategy_id"),
+    (ALERT, "title", "title"),
+    (SYSTEM, "message", "message"),
+]
+SENT_FOR_TEXT = [
+    (123, "123"),
+    (0, "0"),
+    (-1, "-1"),
+    (10**30, "1" + "0" * 30),
+    (1.5, "1.5"),
+    (True, "true"),
+    (False, "false"),
+]
+
+
+@pytest.mark.parametrize(("sample", "field", "column"), REQUIRED_TEXTS + OPTIONAL_TEXTS)
+def test_a_number_or_flag_in_a_field_of_text_is_text(sample: Any, field: str, column: str) -> None:
+    for sent, text in SENT_FOR_TEXT:
         rows = accepted(message(sample, foo=1, **{field: sent}))
-        assert (rows.values[column], rows.extras) == ([str(sent)], {0: {"foo": 1}})
+        assert (rows.values[column], rows.extras) == ([text], {0: {"foo": 1}})
     assert accepted(with_literal(message(sample, **{field: 123}), "foo", "NaN")).values[column] == ["123"]
-    for sent in (True, 1.5, None, [123], {"id": 123}):
-        assert field in rejected(message(sample, **{field: sent}))
+
+
+@pytest.mark.parametrize("sent", [None, [123], {"id": 123}])
+@pytest.mark.parametrize(("sample", "field", "column"), REQUIRED_TEXTS)
+def test_a_required_text_that_is_neither_text_nor_a_number_rejects_its_message(
+    sample: Any, field: str, column: str, sent: Any
+) -> None:
+    assert field in rejected(message(sample, **{field: sent}))
+
+
+def test_a_number_in_a_text_of_a_nested_object_is_text() -> None:
+    assert value(message(ALERT, entity={"type": 1, "id": 42}), "entity_id") == "42"
+    assert value(message(SYSTEM, components={"redis": True}), "components_redis") == "true"
 
 
 UNREADABLE_NUMBERS = [
@@ -92,7 +124,7 @@ def test_a_number_may_be_sent_as_text_with_blanks_around_it() -> None:
     assert value(message(TRADE, action=" BUY "), "action") == " BUY "
 
 
-@pytest.mark.parametrize("sent", [5, 1.5, True, [], ["EURUSD"], {"code": "EURUSD"}])
+@pytest.mark.parametrize("sent", [[], ["EURUSD"], {"code": "EURUSD"}])
 def test_a_symbol_that_is_not_text_rejects_the_message_but_another_text_only_becomes_missing(sent: Any) -> None:
     assert "symbol" in rejected(message(QUOTE, symbol=sent))
     assert value(message(ALERT, title=sent), "title") is None

@@ -17,7 +17,7 @@ from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.capture.reading.rows import ChannelReader, received_until
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.channels import CHANNELS, ID, Channel
-from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
+from fxlive.wire.undocumented.columns import EXTRA, UndocumentedColumns
 
 PARTITION_ROWS = 1_000_000
 

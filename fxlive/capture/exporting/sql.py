@@ -18,7 +18,7 @@ from fxlive.core.dtypes import STR
 from fxlive.core.names import column_names, sql_names
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.wire.channels import Channel
-from fxlive.wire.undocumented import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
+from fxlive.wire.undocumented.columns import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
 Table = Callable[[], pd.DataFrame | str]
 """Returns the content of a table when a query needs it: a frame, or the text of the view's own query."""

@@ -12,8 +12,11 @@ from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 from fxlive.wire.packing import PackedCodes, PackedTexts
+from fxlive.wire.undocumented.extras import Extras
 
 _VALUE_BYTES = 24  # estimate for a value in a numpy array, or a reference and its share of an object
+_REFERENCE_BYTES = 8
+_NUMBER_BYTES = 40  # a float object, a reference to it, and its value in an array
 _TEXT_BYTES = 50  # the size of a Python string besides its characters
 
 
@@ -40,7 +43,7 @@ class Chunk:
     received_at: Micros
     arrival: Micros
     values: Mapping[str, Any]
-    extras: dict[int, dict[str, Any]]
+    extras: Extras
     size_bytes: int
 
     def __len__(self) -> int:
@@ -54,7 +57,7 @@ class Chunk:
             self.received_at[start:stop],
             self.arrival[start:stop],
             {name: values[start:stop] for name, values in self.values.items()},
-            {index - start: self.extras[index] for index in self.extras if start <= index < stop},
+            self.extras.take(range(start, stop)),
             self.size_bytes * (stop - start) // max(len(self), 1),
         )
 
@@ -67,8 +70,17 @@ def to_chunk(rows: Rows) -> Chunk:
     for name, kind in _object_columns(channel):
         size += _column_size(values[name], kind, count)
     if rows.extras:
-        size += sum(map(_json_size, rows.extras.values()))
+        size += _extras_size(rows.extras)
     return Chunk(channel, rows.timestamp, rows.received_at, rows.arrival, values, rows.extras, size)
+
+
+def _extras_size(extras: Extras) -> int:
+    size = sum(map(_json_size, extras.others.values()))
+    if extras.block is not None:
+        rows, numbers, others = len(extras.block.rows), len(extras.block.number_fields), extras.block.other_fields
+        size += rows * (_TEXT_BYTES + _NUMBER_BYTES * numbers + _REFERENCE_BYTES * len(others))
+        size += sum(_json_size(row[field]) for row in extras.block.values for field in others)
+    return size
 
 
 _OBJECT_KINDS = {Kind.SYMBOL, Kind.CODE, Kind.TEXT, Kind.LIST}

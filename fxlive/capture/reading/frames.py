@@ -19,7 +19,7 @@ from fxlive.core.timestamps import NAT
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
+from fxlive.wire.undocumented.columns import EXTRA, UndocumentedColumns
 
 
 def to_frame(

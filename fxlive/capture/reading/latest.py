@@ -21,7 +21,7 @@ from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.open_rows.closings import Closings
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.statuses import side_of
-from fxlive.wire.undocumented import UndocumentedColumns
+from fxlive.wire.undocumented.columns import UndocumentedColumns
 
 
 def newest_rows(rows: Any, channel: Channel) -> Any:

@@ -15,7 +15,7 @@ from fxlive.capture.format.schema import CODES, FORMAT_VERSION, schema
 from fxlive.errors import NewerCapture
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import EXTRA
+from fxlive.wire.undocumented.columns import EXTRA
 
 FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)

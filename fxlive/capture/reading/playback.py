@@ -26,7 +26,8 @@ from fxlive.core.timestamps import NAT, Micros
 from fxlive.wire.batch import Batch, Rejection, Rows
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.messages import Kind, Message, Undocumented, camel
-from fxlive.wire.undocumented import EXTRA
+from fxlive.wire.undocumented.columns import EXTRA
+from fxlive.wire.undocumented.extras import Extras
 
 BLOCK_ROWS = 65_536
 FOREVER = int(np.iinfo(np.int64).max)
@@ -130,7 +131,7 @@ class Segment:
         start, self.next = self.next, stop
         values = {name: column[start:stop] for name, column in self._values.items()}
         texts = self._extras[start:stop]
-        extras = {index: _decode_extra(text) for index, text in enumerate(texts) if text is not None}
+        extras = Extras({index: _decode_extra(text) for index, text in enumerate(texts) if text is not None})
         timestamp = self._timestamp[start:stop]
         messages = LazyMessages(self.channel, timestamp, values, texts)
         received_at, arrival = self._received_at[start:stop], self.arrival[start:stop]

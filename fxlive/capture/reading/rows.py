@@ -17,7 +17,7 @@ from fxlive.capture.reading.part_file import FORMAT, PartFile
 from fxlive.core.progress import Progress
 from fxlive.errors import CaptureError
 from fxlive.wire.channels import Channel
-from fxlive.wire.undocumented import EXTRA
+from fxlive.wire.undocumented.columns import EXTRA
 
 T = TypeVar("T")
 

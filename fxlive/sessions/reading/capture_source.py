@@ -20,7 +20,7 @@ from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import index_by_key, select
 from fxlive.wire.channels import CHANNELS, ID, Channel
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
+from fxlive.wire.undocumented.columns import EXTRA, UndocumentedColumns
 
 # Arrow's datasets are imported when a capture is read: they are a quarter of fxlive's import time.
 if TYPE_CHECKING:

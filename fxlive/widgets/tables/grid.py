@@ -24,7 +24,7 @@ from fxlive.widgets.charts.layers import Badge, DataStatus
 from fxlive.widgets.tables.row_tracker import RowTracker
 from fxlive.wire.channels import channel_name
 from fxlive.wire.messages import Kind
-from fxlive.wire.undocumented import MAX_EXACT_INTEGER
+from fxlive.wire.undocumented.columns import MAX_EXACT_INTEGER
 
 MOST_ROWS_A_TICK = 250
 """Further rows wait for the next ticks, first come, first served. A grid sends at most about 400 KB a second."""

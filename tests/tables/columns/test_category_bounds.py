@@ -112,7 +112,7 @@ def test_a_capture_of_a_column_with_too_many_categories_equals_the_live_frame(tm
 def test_unreadable_fields_of_a_capture_equal_those_of_the_live_frame(tmp_path: Path) -> None:
     with recorded(tmp_path) as session:
         bring(session, wire(message(QUOTE, {"id": "1"}, bid="-", mood="calm")), wire(message(QUOTE, {"id": "2"})))
-        bring(session, wire(message(ALERT, entity="u", title=5)), wire(message(QUOTE, {"id": [3]}, mood=4)))
+        bring(session, wire(message(ALERT, entity="u", title=[5])), wire(message(QUOTE, {"id": [3]}, mood=4)))
     capture = fxlive.open_capture(path_of(session))
 
     for channel in ("market-data", "alerts"):

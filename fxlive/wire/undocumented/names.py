@@ -58,13 +58,13 @@ def flatten(
     """
     flat = data if undocumented is None and isinstance(data, dict) else undocumented
     if flat is None or size > _MAX_LAYOUT_BYTES or _has_nested(channel, data):
-        return _flatten_slowly(channel, envelope, data)
+        return flatten_uncached(channel, envelope, data)
     if not _CONTAINERS.isdisjoint(map(type, flat.values())) or not _CONTAINERS.isdisjoint(map(type, envelope.values())):
-        return _flatten_slowly(channel, envelope, data)
+        return flatten_uncached(channel, envelope, data)
     layout = ("" if channel is None else channel.name, tuple(envelope), tuple(flat))
     names = _LAYOUTS.get(layout)
     if names is None:
-        fields = _flatten_slowly(channel, envelope, data)
+        fields = flatten_uncached(channel, envelope, data)
         if len(_LAYOUTS) >= _MAX_LAYOUTS:
             _LAYOUTS.clear()
         _LAYOUTS[layout] = tuple(fields)
@@ -86,7 +86,8 @@ def _has_nested(channel: Channel | None, data: Any) -> bool:
     return False
 
 
-def _flatten_slowly(channel: Channel | None, envelope: Mapping[str, Any], data: Any) -> dict[str, Any]:
+def flatten_uncached(channel: Channel | None, envelope: Mapping[str, Any], data: Any) -> dict[str, Any]:
+    """Do the work of `flatten` for any message."""
     columns = _Columns(_RESERVED if channel is None else _RESERVED_BY_CHANNEL[channel.name])
     for name, value in envelope.items():
         columns.add((name,), value)

@@ -5,19 +5,25 @@ Rolling tables and captures share this rule, so that their frames have the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from fxlive.wire.channels import MAX_COLUMNS, Channel
-from fxlive.wire.extra_fields import documented_names
 from fxlive.wire.messages import Kind
+from fxlive.wire.undocumented.extras import Block, Extras
+from fxlive.wire.undocumented.names import documented_names
 
 EXTRA = "extra"
 MAX_EXACT_INTEGER = 2**53
 MAX_NAME_CHARS = 256
 """The longest name of an undocumented column. Fields with longer names go to `extra`."""
+
+_Group = tuple[tuple[str, ...], list[int], Iterable[Sequence[Any]]]
+"""Rows with the same fields: the names of the fields, the indices of the rows, and the values of each field."""
 
 _KINDS = {kind.value: kind for kind in (Kind.NUMBER, Kind.FLAG, Kind.TEXT)}
 
@@ -56,8 +62,10 @@ class UndocumentedColumns:
             if not invalid and len(self.kinds) < self._max_columns:
                 self.kinds.setdefault(name, _KINDS[dtype])
 
-    def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
+    def fit(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, Any]:
         """Return the values of the undocumented columns, one for each row, and add the columns that are new.
+
+        The values of a column are a list, with None for missing ones, or a float64 array.
 
         A value that does not fit its column goes to the column `extra`, as JSON, and so does an unreadable one of a
         documented column.
@@ -69,18 +77,31 @@ class UndocumentedColumns:
         count
             The number of rows.
         """
+        columns = self._fit_groups(extras, count)
+        if columns is None:  # the order of rows decides on new columns; most often the first row has all of them
+            for index in islice(extras, 1):
+                self._add_kinds(extras[index])
+            columns = self._fit_groups(extras, count)
+        return self._fit_rows(extras, count) if columns is None else columns
+
+    def _fit_groups(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, Any] | None:
+        """Fit rows with the same fields together; return None if a column is new, or hardly a row is like another."""
         layouts: dict[tuple[str, ...], list[int]] = {}
-        for index, fields in extras.items():
+        block, others = (extras.block, extras.others) if isinstance(extras, Extras) else (None, extras)
+        for index, fields in others.items():
             layouts.setdefault(tuple(fields), []).append(index)
-        if len(layouts) * 4 > len(extras) + 4:  # hardly a row has the fields of another
-            return self._fit_rows(extras, count)
-        columns: dict[str, list[Any]] = {}
+        if len(layouts) * 4 > len(extras) + 4:
+            return None
+        columns: dict[str, Any] = {}
         misfits: dict[int, dict[str, Any]] = {}
+        groups: list[_Group] = [] if block is None else [self._fit_numbers(block, columns, count)]
         for names, indices in layouts.items():
-            for name, values in zip(names, zip(*[extras[i].values() for i in indices], strict=True), strict=True):
+            groups.append((names, indices, zip(*[others[i].values() for i in indices], strict=True)))
+        for names, indices, values_of_names in groups:
+            for name, values in zip(names, values_of_names, strict=True):
                 kind = self.kinds.get(name)
                 if kind is None and self._new_kind(name, values) is not None:
-                    return self._fit_rows(extras, count)  # the order of rows decides on new columns
+                    return None
                 if kind is None or not _all_fit(values, kind):
                     for index, value in zip(indices, values, strict=True):
                         if value is not None and (kind is None or _kind(value) is not kind):
@@ -95,10 +116,35 @@ class UndocumentedColumns:
                     for index, value in zip(indices, values, strict=True):
                         column[index] = value
         if misfits:
-            columns[EXTRA] = self._extra(misfits, count)
+            columns[EXTRA] = self._extra(dict(sorted(misfits.items())), count)
         return columns
 
-    def _fit_rows(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, list[Any]]:
+    def _fit_numbers(self, block: Block, columns: dict[str, Any], count: int) -> _Group:
+        """Add the columns of a block whose values are known to be numbers; return its other fields."""
+        done = set()
+        for field, numbers in zip(block.number_fields, block.numbers, strict=True):
+            name = block.names[field]
+            if self.kinds.get(name) is Kind.NUMBER:
+                done.add(field)
+                if len(numbers) == count:
+                    columns[name] = numbers
+                else:
+                    columns[name] = np.full(count, np.nan)
+                    columns[name][block.rows] = numbers
+        fields = [field for field in range(len(block.names)) if field not in done]
+        return tuple(block.names[field] for field in fields), block.rows.tolist(), map(block.values_of, fields)
+
+    def _add_kinds(self, fields: Mapping[str, Any]) -> None:
+        """Add the columns that a row adds."""
+        misfit = False
+        for name, value in fields.items():
+            if name not in self.kinds and (new := self._new_kind(name, (value,))) is not None:
+                self.kinds[name] = new
+            misfit |= value is not None and (_kind(value) is None or _kind(value) is not self.kinds.get(name))
+        if misfit:
+            self.kinds.setdefault(EXTRA, Kind.TEXT)
+
+    def _fit_rows(self, extras: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, Any]:
         """Do the work of `fit` row by row. Slower, for rows that add columns and for rows with different fields."""
         columns: dict[str, list[Any]] = {}
         misfits: dict[int, dict[str, Any]] = {}
