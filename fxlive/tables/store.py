@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pandas as pd
 
+from fxlive.core.shown_text import shortened
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.counters import Counters, quantiles_ms
-from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.gaps import MAX_REASON_CHARS, Gap, gaps_frame
 from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
@@ -153,7 +154,7 @@ class Store:
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
-        self.gaps.append(Gap(start, None, reason, channels))
+        self.gaps.append(Gap(start, None, shortened(reason, MAX_REASON_CHARS), channels))
         self._begin_gap(channels, None)
 
     def close_gap(self, end: int) -> Gap | None:
@@ -165,6 +166,7 @@ class Store:
 
     def add_gap(self, gap: Gap) -> None:
         """Add a gap that the feed did not open itself. An open gap stays the last."""
+        gap.reason = shortened(gap.reason, MAX_REASON_CHARS)
         has_open_gap = bool(self.gaps) and self.gaps[-1].end is None
         self.gaps.insert(len(self.gaps) - has_open_gap, gap)
         self._begin_gap(gap.channels, gap.end)
