@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pandas as pd
+import pyarrow as pa
 
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
@@ -40,8 +41,8 @@ class View:
     repeats: Mapping[str, Repeats]
 
 
-Table = Callable[[], pd.DataFrame | View]
-"""Returns the content of a table when a query needs it."""
+Table = Callable[[], Any]
+"""Returns the content of a table when a query needs it: a `View`, or an Arrow table or DataFrame."""
 
 _LISTS_TABLES = re.compile(r"\bshow\b|\bdescribe\b|information_schema|duckdb_|sqlite_|pg_", re.IGNORECASE)
 
@@ -133,7 +134,7 @@ def _result(duckdb: Any, sql: str, tables: Mapping[str, Table], files: Files | N
         return result
 
 
-def _create(connection: Any, name: str, content: pd.DataFrame | View) -> None:
+def _create(connection: Any, name: str, content: Any) -> None:
     if isinstance(content, View):
         for table, repeats in content.repeats.items():
             connection.execute("create schema if not exists repeats")
@@ -145,19 +146,21 @@ def _create(connection: Any, name: str, content: pd.DataFrame | View) -> None:
         connection.register(name, content)
 
 
-def frame_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame, with its index as a column, in dtypes and column names that DuckDB reads as intended.
+def frame_table(frame: pd.DataFrame) -> Any:
+    """Return a frame, with its index as a column, as an Arrow table that DuckDB reads as intended.
 
-    Categories become text, so that they sort as text, and tuples become lists.
+    The text of categories is not repeated for each row; to DuckDB they are text and sort as text. NaN is missing, and
+    tuples become lists.
     """
-    converted = {}
-    for index, dtype in enumerate(frame.dtypes):
-        if isinstance(dtype, pd.CategoricalDtype):
-            converted[frame.columns[index]] = frame.iloc[:, index].astype(STR)
-        elif str(dtype) == "object":
-            converted[frame.columns[index]] = frame.iloc[:, index].map(list, na_action="ignore")
-    table = frame.assign(**converted).reset_index()
-    return table.set_axis(column_names(map(str, table.columns)), axis="columns")
+    table = frame.reset_index()
+    columns = [_arrow_column(table.iloc[:, index]) for index in range(table.shape[1])]
+    return pa.table(columns, names=column_names(map(str, table.columns)))
+
+
+def _arrow_column(column: pd.Series[Any]) -> Any:
+    if column.dtype == object:
+        return pa.array([None if value is None else list(value) for value in column], pa.list_(pa.string()))
+    return pa.array(column, from_pandas=True)
 
 
 def view_of(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> View:
