@@ -22,7 +22,19 @@ from benchmarks.data import quotes_source
 from benchmarks.isolate import measure_module, run_in_process
 from benchmarks.report import Comparison, Figure, short
 
-ALL = ("ingest", "socket_rate", "frames", "memory", "importing", "day", "captures", "charts", "analytics", "peers")
+ALL = (
+    "ingest",
+    "socket_rate",
+    "frames",
+    "memory",
+    "importing",
+    "attacks",
+    "day",
+    "captures",
+    "charts",
+    "analytics",
+    "peers",
+)
 LIBRARIES = (
     "pandas",
     "numpy",

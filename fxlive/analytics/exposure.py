@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
-from fxlive.analytics.inputs import Floats, floats, texts
+from fxlive.analytics.inputs import Floats, check_columns, floats, texts
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
 from fxlive.core.shown_text import printable_lines
+from fxlive.tables.open_rows.partly_closed import PARTLY_CLOSED, open_shares
 from fxlive.tables.open_rows.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason
 
 SHOCKS_PCT = (-5.0, -2.0, -1.0, 1.0, 2.0, 5.0)
@@ -77,6 +78,11 @@ class Exposure:
     missing: tuple[str, ...]
     reasons: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def partly_closed(self) -> dict[int, float]:
+        """The lots that count of each partly closed position, by ticket. Its newest row has a larger volume."""
+        return dict(self.totals.attrs.get(PARTLY_CLOSED, {}))
+
     def __repr__(self) -> str:
         parts = [f"<Exposure: {_headline(self)}>"]
         for title, table in _tables(self):
@@ -101,6 +107,7 @@ def exposure(
     margin_call_pct: float = MARGIN_CALL_PCT,
     instruments: Instruments | None = None,
     unconfirmed: Unconfirmed = "include",
+    trades: pd.DataFrame | None = None,
 ) -> Exposure:
     """Return the exposure of the open positions by symbol and by currency, and what market moves would change.
 
@@ -133,6 +140,10 @@ def exposure(
         Whether positions count that no message has confirmed since the last gap, if `positions` has the column
         `confirmed` of `latest`. ``"include"``: they may still be open, so their risk counts, and `reasons` names them.
         ``"exclude"``: they are left out, and named, too.
+    trades
+        Rows of trades, indexed likewise: `execution_id`, `ticket`, `volume`, `status`, and optionally `action`. Of a
+        position that trades later than its newest row have closed in part, the rest counts: its volume, unrealized
+        profit and margin are reduced by the closed share, as in `pnl`. `partly_closed` and the display name it.
 
     Returns
     -------
@@ -173,6 +184,8 @@ def exposure(
     if unconfirmed == "exclude":
         newest = newest[~are_unconfirmed(newest)]
     number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
+    equity = _reported_equity(newest, trades) if equity is None else equity
+    newest, partly_closed = _remaining(newest, trades)
     lookup = QuoteLookup(quotes, instruments, newest)
     legs, missing = _legs(newest, lookup)
     by_currency = _by_currency(legs, lookup)
@@ -188,6 +201,8 @@ def exposure(
     )
     gross = math.nan if missing else float(by_symbol["gross"].sum())
     totals = _totals(newest, gross, equity, margin_call_pct)
+    for result in (by_symbol, by_currency, shocks, totals) if partly_closed else ():
+        result.attrs[PARTLY_CLOSED] = partly_closed
     if text is not None:
         for table in (by_symbol, by_currency, shocks):
             table.attrs["reasons"] = dict.fromkeys(table.columns, text)
@@ -199,7 +214,9 @@ def _headline(exposure: Exposure) -> str:
     count = len(exposure.by_symbol)
     missing = f"; not counted, see `missing`: {', '.join(exposure.missing)}" if exposure.missing else ""
     reasons = "".join(f"; {text}" for text in dict.fromkeys(exposure.reasons.values()))
-    return f"{count} symbol{'' if count == 1 else 's'}, money in the account's currency{missing}{reasons}"
+    tickets = len(exposure.partly_closed)
+    rest = f"; of {tickets} partly closed position{'' if tickets == 1 else 's'} the rest counts" if tickets else ""
+    return f"{count} symbol{'' if count == 1 else 's'}, money in the account's currency{missing}{rest}{reasons}"
 
 
 def _tables(exposure: Exposure) -> list[tuple[str, pd.DataFrame]]:
@@ -308,10 +325,22 @@ def _shock(legs: list[_Legs | None], rates: pd.Series[float], currency: str, pct
     return change
 
 
-def _totals(positions: pd.DataFrame, gross: float, equity: float | None, margin_call_pct: float) -> pd.Series[float]:
+def _remaining(positions: pd.DataFrame, trades: pd.DataFrame | None) -> tuple[pd.DataFrame, dict[int, float]]:
+    """Return the positions without what trades have closed, and the lots left of partly closed ones, by ticket."""
+    if trades is None or positions.empty or trades.empty:
+        return positions, {}
+    check_columns(positions, "positions", "timestamp")
+    check_columns(trades, "trades", "execution_id", "ticket", "volume", "status")
+    shares = open_shares(positions, trades)
+    reduced = {name: floats(positions, name) * shares for name in ("volume", "profit", "unrealized_pnl", "margin")}
+    remaining = positions.assign(**reduced)[shares > 0]
+    left = np.abs(floats(remaining, "volume"))[shares[shares > 0] < 1]
+    tickets = positions.index[(shares > 0) & (shares < 1)]
+    return remaining, dict(zip(tickets.tolist(), left.tolist(), strict=True))
+
+
+def _totals(positions: pd.DataFrame, gross: float, equity: float, margin_call_pct: float) -> pd.Series[float]:
     margin = float(floats(positions, "margin").sum())
-    if equity is None:
-        equity = _reported_equity(positions, margin)
     to_margin_call = equity - margin * margin_call_pct / 100
     totals: dict[str, Any] = {
         "unrealized": float(_unrealized(positions).sum()),
@@ -326,10 +355,16 @@ def _totals(positions: pd.DataFrame, gross: float, equity: float | None, margin_
     return pd.Series(totals, dtype="float64")
 
 
-def _reported_equity(positions: pd.DataFrame, margin: float) -> float:
-    """Return the equity that follows from the newest reported margin level; NaN if there is none."""
+def _reported_equity(positions: pd.DataFrame, trades: pd.DataFrame | None) -> float:
+    """Return the equity that follows from the newest reported margin level; NaN if there is none.
+
+    The level is one of the margins at its time: those of positions that were partly closed later are taken in full.
+    """
     reported = positions[positions["margin_level"].notna()]
     if not len(reported):
         return math.nan
     newest = reported["timestamp"].to_numpy().argmax() if "timestamp" in reported else -1
-    return float(reported["margin_level"].iloc[newest]) * margin / 100
+    margins = floats(positions, "margin")
+    if trades is not None and len(trades):
+        margins = margins * open_shares(positions, trades, reported["timestamp"].iloc[newest])
+    return float(reported["margin_level"].iloc[newest]) * float(margins.sum()) / 100

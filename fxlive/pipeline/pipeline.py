@@ -20,8 +20,8 @@ from fxlive.pipeline.mailbox import Mailbox
 from fxlive.pipeline.streams import Stream
 from fxlive.tables.counters import Counters
 from fxlive.tables.gaps import Gap
-from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
-from fxlive.wire.batch import Batch, Rejection, Rows
+from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store, reject_rows
+from fxlive.wire.batch import Batch, Rows
 from fxlive.wire.channels import CHANNELS
 
 log = logging.getLogger("fxlive")
@@ -176,24 +176,20 @@ class Pipeline:
 
     def deliver(self, batch: Batch, *, silently: bool = False) -> None:
         """Deduplicate, store, record and dispatch a batch. With `silently`, do not record or dispatch it."""
-        recorded = batch
-        try:
-            for name, rows in list(batch.rows.items()):
+        for name, rows in list(batch.rows.items()):
+            try:
                 fresh = self._without_duplicates(name, rows, batch)
-                if len(fresh):
-                    batch.rows[name] = fresh
-                else:
-                    del batch.rows[name]
-            self.store.add(batch)
-        except Exception as error:  # a bug of ours must neither end the connection nor lose a message silently
-            log.exception("a batch could not be stored")
-            reason = f"internal error: {type(error).__name__}: {error}"
-            raw = [repr(message)[:65_536] for rows in batch.rows.values() for message in rows.messages]
-            rejected = [Rejection(batch.received_at, reason, text) for text in raw]
-            self.store.reject(rejected)
-            recorded = Batch(batch.received_at, {}, batch.control, [*batch.rejected, *rejected])
+            except Exception as error:
+                log.exception("duplicates of %s could not be found", name)
+                reject_rows(batch, name, error)
+                continue
+            if len(fresh):
+                batch.rows[name] = fresh
+            else:
+                del batch.rows[name]
+        self._store(batch)
         if self.recording is not None and not silently:
-            self.recording.put(recorded)
+            self.recording.put(batch)
         for mailbox in () if silently else self._mailboxes:
             if mailbox.channel in batch.rows:
                 mailbox.put(batch.rows[mailbox.channel].messages, batch.size_of(mailbox.channel))
@@ -202,6 +198,20 @@ class Pipeline:
             self._silent_s[name] = 0.0
             self._heard_at[name] = self._duration_clock(int(rows.received_at[-1]))
         self._notify()
+
+    def _store(self, batch: Batch) -> None:
+        """Add a batch to the store. A bug of ours must neither end the connection nor lose a message silently."""
+        stops = {name: self.store.stop_of(name) for name in batch.rows}
+        rejections = self.store.rejections
+        try:
+            self.store.add(batch)
+        except Exception as error:
+            log.exception("a batch could not be stored")
+            known = list(batch.rejected) if self.store.rejections == rejections else []
+            counted = len(batch.rejected)
+            for name in [name for name in batch.rows if self.store.stop_of(name) == stops[name]]:
+                reject_rows(batch, name, error)
+            self.store.reject([*known, *batch.rejected[counted:]])
 
     def _duration_clock(self, at: int) -> int:
         """Return the present on the clock for durations; if that is `clock`, it is `at`."""
@@ -216,16 +226,15 @@ class Pipeline:
         found, reused_ids = recent.find(rows)
         if not found and not reused_ids:
             return rows
-        counters = self.store.counters.setdefault(name, Counters())
-        counters.duplicates += len(found)
-        counters.reused_ids += reused_ids
-        if not found:
-            return rows
         duplicates = set(found)
-        confirmed = self.store.confirm(rows.take(sorted(duplicates)))
+        fresh = rows.take([position for position in range(len(rows)) if position not in duplicates]) if found else rows
+        confirmed = self.store.confirm(rows.take(found)) if found else []
         if confirmed:
             batch.confirmed[name] = confirmed
-        return rows.take([position for position in range(len(rows)) if position not in duplicates])
+        counters = self.store.counters.setdefault(name, Counters())  # last: nothing fails once they are counted
+        counters.duplicates += len(found)
+        counters.reused_ids += reused_ids
+        return fresh
 
     def record_into(self, recording: Recording) -> None:
         """Pass everything to a recording from now on, beginning with the gap that is open, if any."""

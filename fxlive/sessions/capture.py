@@ -217,7 +217,8 @@ class Capture(Readable):
         """Return a channel as a lazy ``pyarrow.dataset.Dataset`` with the columns of its files.
 
         Those are the columns of the frame, `arrival`, which numbers the messages of all channels, and `extra`, which
-        holds all undocumented fields as JSON.
+        holds all undocumented fields as JSON. If captures share messages, there is also the column `capture`, the name
+        of the folder, by which the dataset leaves out the rows of a message but one.
 
         Parameters
         ----------

@@ -36,8 +36,8 @@ class Counters:
 
     def count(self, rows: Rows) -> None:
         """Count the rows of a batch."""
-        first, last = int(rows.received_at[0]), int(rows.received_at[-1])
         self.messages += len(rows)
+        first, last = int(rows.received_at[0]), int(rows.received_at[-1])
         if self._first_received_at is None:
             self._first_received_at = first
         self.last_received_at = last

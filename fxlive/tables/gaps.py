@@ -12,6 +12,9 @@ import pandas as pd
 from fxlive.core.dtypes import STR, UTC
 from fxlive.core.timestamps import NAT
 
+MAX_REASON_CHARS = 1_000
+"""A longer reason of a gap is cut, in the session and in its captures."""
+
 
 @dataclass
 class Gap:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
 from fxlive.tables.columns.base_buffer import Buffer
@@ -26,7 +27,7 @@ MAX_REMOVED = 10_000
 """The most removed keys that `moves` can list. A reader further behind gets all keys."""
 
 _LONGEST_REMOVED = 256  # characters; longer keys are not listed, because they would take too much memory
-_LOOK_BACK = 1_000  # after a correction of the time, older rows of a key are searched among so many
+_CHUNK_ROWS = 65_536  # searched at a time for the older rows of keys
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class LatestRows:
         if in_order:
             newest = dict(zip(self._keys(rows), numbers, strict=True))
         else:  # some rows are late: the newest of each key counts, of equal timestamps the last
-            chosen = {} if revised_from is None else self._revise(max(revised_from, start - _LOOK_BACK), start)
+            chosen = {} if revised_from is None else self._revise(revised_from, start)
             keys = list(self._keys(rows))
             trusted = np.flatnonzero(~outlier)
             trusted = trusted[np.argsort(stamps[trusted], kind="stable")].tolist()
@@ -183,13 +184,39 @@ class LatestRows:
                 if stamp_of(row) >= self._timestamp_of(key):
                     chosen[key] = row
         ahead = {key for key, row in self._row.items() if stamp_of(row) > self._end}
-        for row in reversed(range(first, stop)) if ahead else ():
-            key = self._key_at(row)
-            stamp = stamp_of(row)
-            if stamp <= self._end and key in ahead and (key not in chosen or stamp > stamp_of(chosen[key])):
+        for key, row in self._trusted_rows(ahead, first, stop).items():
+            if key not in chosen or stamp_of(row) > stamp_of(chosen[key]):
                 chosen[key] = row
         self._row |= chosen
         return chosen
+
+    def _trusted_rows(self, keys: set[Any], first: int, stop: int) -> dict[Any, int]:
+        """Return the newest row of each key, outliers aside, among the rows from `first` to before `stop`."""
+        stamp_of = self._columns["timestamp"].raw
+        names = () if self._channel.single else self._channel.key
+        accepted = [list(keys)] if len(names) == 1 else list(map(list, zip(*keys, strict=True))) if names else []
+        found: dict[Any, int] = {}
+        oldest = LONG_AGO  # of those found, when all are
+        for end in range(stop, first, -_CHUNK_ROWS) if keys else ():
+            start = max(first, end - _CHUNK_ROWS)
+            stamps = self._columns["timestamp"].view(start, end).asi8
+            wanted = (stamps <= self._end) & (stamps > oldest)
+            if not wanted.any():
+                continue
+            for name, values in zip(names, accepted, strict=True):
+                self._columns[name].update_dtype()
+                wanted &= pd.Series(self._columns[name].view(start, end), copy=False).isin(values).to_numpy(np.bool_)
+            rows = np.flatnonzero(wanted)
+            rows = rows[np.argsort(stamps[rows], kind="stable")]
+            newest = pd.DataFrame({name: self._columns[name].view(start, end)[rows] for name in names}, start + rows)
+            newest = newest.drop_duplicates(keep="last") if names else newest.iloc[-1:]
+            for row in newest.index.tolist():
+                key = self._key_at(row)
+                if key in keys and (key not in found or stamp_of(row) > stamp_of(found[key])):
+                    found[key] = row
+            if len(found) == len(keys):
+                oldest = min(map(stamp_of, found.values()))
+        return found
 
     def _key_at(self, row: int) -> Any:
         if self._channel.single:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pandas as pd
 
+from fxlive.core.shown_text import shortened
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.counters import Counters, quantiles_ms
-from fxlive.tables.gaps import Gap, gaps_frame
+from fxlive.tables.gaps import MAX_REASON_CHARS, Gap, gaps_frame
 from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
@@ -67,25 +68,36 @@ class Store:
     def add(self, batch: Batch) -> None:
         """Add a batch without duplicates. Readers on other threads see all of it at once.
 
-        If the rows of a channel cannot be stored, they are moved to the rejections of the batch.
+        If the rows of a channel cannot be stored, they are moved to the rejections of the batch. An internal error
+        affects only the step in which it is raised: each message is either a row or a rejection.
         """
         with self.lock:
             for name, rows in tuple(batch.rows.items()):
-                try:
-                    table = self._table(name)
-                    if table is None:
-                        reason = f"more than {MAX_UNDOCUMENTED_CHANNELS} undocumented channels"
-                        _reject_rows(batch, name, reason)
-                        continue
-                    table.append(rows)
-                    self.counters[name].count(rows)
-                    self._note_size(table, batch.size_of(name) - USUAL_BYTES * len(rows))
-                except Exception as error:  # an internal error must not affect the other channels
-                    log.exception("Could not store messages of %s", name)
-                    _reject_rows(batch, name, f"internal error: {type(error).__name__}: {error}")
-            self.reject(batch.rejected)
+                self._add_rows(batch, name, rows)
+            _attempt(self.reject, batch.rejected)
             self.heartbeats += batch.heartbeats
-            self._close_positions(batch.rows.get("positions"), batch.rows.get("trades"))
+            _attempt(self._close_positions, batch.rows.get("positions"), batch.rows.get("trades"))
+
+    def _add_rows(self, batch: Batch, name: str, rows: Rows) -> None:
+        stop = self.stop_of(name)
+        try:
+            table = self._table(name)
+            if table is None:
+                reject_rows(batch, name, f"more than {MAX_UNDOCUMENTED_CHANNELS} undocumented channels")
+                return
+            table.append(rows)
+        except Exception as error:
+            log.exception("Could not store messages of %s", name)
+            if self.stop_of(name) == stop:
+                reject_rows(batch, name, error)
+                return
+        _attempt(self.counters[name].count, rows)
+        _attempt(self._note_size, self.tables[name], batch.size_of(name) - USUAL_BYTES * len(rows))
+
+    def stop_of(self, channel: str) -> int:
+        """Return the number of the next row of a channel. It has grown if, and only if, rows were stored."""
+        table = self.tables.get(channel)
+        return 0 if table is None else table.stop
 
     def _note_size(self, table: RollingTable, large_bytes: int) -> None:
         """Count what the messages of a table have beyond their usual size, and evict rows if it is too much."""
@@ -142,7 +154,7 @@ class Store:
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
-        self.gaps.append(Gap(start, None, reason, channels))
+        self.gaps.append(Gap(start, None, shortened(reason, MAX_REASON_CHARS), channels))
         self._begin_gap(channels, None)
 
     def close_gap(self, end: int) -> Gap | None:
@@ -154,6 +166,7 @@ class Store:
 
     def add_gap(self, gap: Gap) -> None:
         """Add a gap that the feed did not open itself. An open gap stays the last."""
+        gap.reason = shortened(gap.reason, MAX_REASON_CHARS)
         has_open_gap = bool(self.gaps) and self.gaps[-1].end is None
         self.gaps.insert(len(self.gaps) - has_open_gap, gap)
         self._begin_gap(gap.channels, gap.end)
@@ -241,8 +254,25 @@ class Store:
         return {name: columns for name, columns in counts.items() if columns}
 
 
-def _reject_rows(batch: Batch, name: str, reason: str) -> None:
-    """Move the rows of a channel to the rejections of the batch."""
-    raw = (msgspec.json.encode(message).decode()[:MAX_RAW_CHARS] for message in batch.rows[name].messages)
-    batch.rejected += [Rejection(batch.received_at, reason, text) for text in raw]
-    del batch.rows[name]
+def _attempt(step: Callable[..., None], *arguments: Any) -> None:
+    """Call a step that comes after messages were stored. An internal error in it is logged."""
+    try:
+        step(*arguments)
+    except Exception:
+        log.exception("An internal error did not affect the messages themselves")
+
+
+def reject_rows(batch: Batch, name: str, reason: str | Exception) -> None:
+    """Move the rows of a channel to the rejections of the batch. An exception as reason is an internal error."""
+    if isinstance(reason, Exception):
+        reason = f"internal error: {type(reason).__name__}: {reason}"
+    messages = batch.rows.pop(name).messages
+    batch.rejected += [Rejection(batch.received_at, reason, _raw(messages, index)) for index in range(len(messages))]
+
+
+def _raw(messages: Sequence[Any], index: int) -> str:
+    """Return a message as JSON, cut to the size of a rejection; empty if it cannot be written."""
+    try:
+        return msgspec.json.encode(messages[index]).decode()[:MAX_RAW_CHARS]
+    except Exception:  # a text with a lone surrogate, a message that cannot be built, no memory
+        return ""

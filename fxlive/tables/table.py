@@ -119,11 +119,13 @@ class RollingTable:
                     column.stop = self.stop
                 raise
             start, self.stop = self.stop, self.stop + len(rows)
-            if len(rows):
-                self._follow_time(rows, start)
-                if int(rows.received_at[-1]) <= self._gap_until_us:
-                    self._latest.begin_gap(self.stop)
-            self._evict()
+            try:
+                if len(rows):
+                    self._follow_time(rows, start)
+                    if int(rows.received_at[-1]) <= self._gap_until_us:
+                        self._latest.begin_gap(self.stop)
+            finally:  # the window must not grow without limit
+                self._evict()
 
     def _follow_time(self, rows: Rows, start: int) -> None:
         progress = self.progress

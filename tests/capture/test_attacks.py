@@ -504,6 +504,24 @@ def test_a_part_that_is_deleted_as_soon_as_it_is_written_has_vanished(
     assert (recorder.status.vanished, recorder.status.rows) == (10, 0)
 
 
+def test_a_date_is_merged_again_when_its_vanished_file_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_module, "CHECK_PARTS_EVERY_S", 0.0)
+    with Recorder(tmp_path / "in", name="default", url="memory:", flush_s=0.02) as recorder:
+        for start in range(0, 30, 10):
+            recorder.put(quotes(start, start + 10))
+            wait_until(lambda start=start: recorder.status.rows == start + 10)  # type: ignore[misc]
+        file = layout.parts(recorder.path, "market-data")[0].file
+        file.rename(tmp_path / "away")
+        wait_until(lambda: recorder.status.vanished)
+        recorder.put(quotes(30, 40))
+        wait_until(lambda: recorder.status.waiting == 0)
+        assert len(layout.parts(recorder.path, "market-data")) > 1
+        (tmp_path / "away").rename(file)
+        wait_until(lambda: not recorder.status.vanished)
+    assert [len(part) for part in layout.parts(recorder.path, "market-data")] == [40]
+    assert fxlive.open_capture(recorder.path)["market-data"]["volume"].tolist() == list(map(float, range(40)))
+
+
 # The manifest is bounded, and written when it matters.
 
 
@@ -555,3 +573,28 @@ def test_the_manifest_is_bounded_whatever_the_platform_sends(tmp_path: Path) -> 
     assert len(opened.gaps()) == 200
     assert all(len(opened[name]) == 1 for name in batch.rows)
     assert pd.Series(opened[next(iter(batch.rows))].columns).str.startswith("0f").any()
+
+
+def test_a_long_reason_of_a_gap_is_cut_and_no_other_gap_is_lost(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        lose(session, MAY_8, MAY_8 + 1, "first")
+        lose(session, MAY_8 + 2, MAY_8 + 3, "é" * 3_000_000)
+        lose(session, MAY_8 + 4, MAY_8 + 5, "last")
+        live = session.gaps()
+    assert live["reason"].str.len().tolist() == [5, 1_001, 4]
+    written = json.loads((path_of(session) / "_manifest.json").read_text("utf-8"))
+    assert [gap["reason"] for gap in written["gaps"]] == live["reason"].tolist()
+    assert fxlive.open_capture(path_of(session)).gaps()["reason"].tolist() == live["reason"].tolist()
+    for part in path_of(session).glob("channel=_gaps/**/*.parquet"):
+        part.unlink()
+    with pytest.warns(fxlive.IncompleteCapture):
+        assert set(live["reason"]) <= set(fxlive.open_capture(path_of(session)).gaps()["reason"])
+
+
+def test_a_huge_entry_of_the_manifest_does_not_push_out_the_others() -> None:
+    time = "2014-05-08T12:30:00Z"
+    gaps = [manifest.GapEntry(time, time, "r", (name,)) for name in ("a", "b" * 2_000_000, "c")]
+    drift = {"a": {"x": "str"}, "b" * 2_000_000: {"x": "str"}, "c": {"y": "str"}}
+    small = manifest.bounded(manifest.Manifest(session="s", url="u", start=time, gaps=gaps, drift=drift))
+    assert [gap.channels for gap in small.gaps] == [("a",), ("c",)]
+    assert small.drift == {"a": {"x": "str"}, "c": {"y": "str"}}

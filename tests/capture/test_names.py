@@ -177,7 +177,7 @@ def test_a_table_that_cannot_be_made_fails_alone(tmp_path: Path, monkeypatch: py
 
     with recorded(tmp_path) as session:
         bring(session, quote(1.1), message("bad", {"a": 1}, 1))
-        for function in ("frame_table", "view_query"):
+        for function in ("frame_table", "view_of"):
             original = getattr(sql, function)
 
             def fail(*arguments: Any, original: Any = original) -> Any:

@@ -91,3 +91,36 @@ def test_the_end_of_a_long_capture_needs_only_its_last_rows(tmp_path: Path) -> N
     capture = fxlive.open_capture(path_of(session))
     assert_alike(session, capture, "market-data")
     assert capture.frame("market-data", last="1s")["bid"].max() == 119_999.0
+
+
+@pytest.mark.parametrize("between", [1_500, 70_000])
+def test_a_good_row_far_back_returns_after_a_jump_was_corrected(tmp_path: Path, between: int) -> None:
+    """A wrong first hour is trusted, until more messages contradict it. By then the good rows of a key are far back."""
+    with recorded(tmp_path) as session:
+        bring(session, quote(0, 1.0, "GBPUSD"), quote(0, 2.0, "USDJPY"), quote(0, 3.0, "GBPUSD"), at=MAY_8)
+        old = [wire(message(ORDER, {"timestamp": stamp(0)}, orderId=f"o{n}", price=n)) for n in range(3)]
+        system = [wire(message(SYSTEM, {"timestamp": stamp(0)}, status="GOOD"))]
+        bring(session, *old, *system, at=MAY_8)
+        many = [
+            (quote(1, float(n)), wire(message(ORDER, {"timestamp": stamp(SECOND)}, orderId="other", price=n)))
+            for n in range(between)
+        ]
+        for start in range(0, between, 500):
+            bring(session, *(frame for pair in many[start : start + 500] for frame in pair), at=MAY_8 + SECOND)
+        wrong = [quote(2, 9.0 + n, symbol, ahead=YEAR) for n in range(2) for symbol in ("GBPUSD", "USDJPY", "NEW")]
+        ahead = {"timestamp": stamp(YEAR)}
+        wrong += [wire(message(ORDER, ahead, orderId=f"o{n}", price=9.0)) for n in (0, 1, 2, 0)]
+        wrong += [wire(message(SYSTEM, ahead, status="WRONG"))] * 4
+        bring(session, *wrong, at=MAY_8 + 2 * SECOND)
+        assert session.latest("market-data").loc["GBPUSD", "bid"] == 10.0  # confirmed
+        for n in range(40):
+            right = message(ORDER, {"timestamp": stamp((n + 3) * SECOND)}, orderId="other", price=n)
+            good = message(SYSTEM, {"timestamp": stamp((n + 3) * SECOND)}, status="GOOD")
+            bring(session, quote(n + 3, 5.0), wire(right), wire(good), at=MAY_8 + (n + 3) * SECOND)
+        latest = session.latest("market-data")["bid"]
+        assert latest[["GBPUSD", "USDJPY"]].tolist() == [3.0, 2.0]
+        assert session.latest("orders").loc[["o0", "o1", "o2"], "price"].tolist() == [0.0, 1.0, 2.0]
+        assert session.latest("system").reset_index()["status"].tolist() == ["GOOD"]
+    assert_alike(session, fxlive.open_capture(path_of(session)), "market-data", "orders", "system")
+    with replayed(path_of(session)) as replay:
+        assert_alike(session, replay, "market-data", "orders", "system")

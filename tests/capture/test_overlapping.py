@@ -47,7 +47,7 @@ def test_a_message_in_both_captures_is_one_row_and_a_re_used_id_is_another(tmp_p
         assert sorted(replay.frame("market-data")["bid"]) == sorted(frame["bid"])
 
 
-def test_the_warning_says_where_such_a_message_comes_twice(tmp_path: Path) -> None:
+def test_the_warning_names_both_captures(tmp_path: Path) -> None:
     overlapping(tmp_path)
-    with pytest.warns(IncompleteCapture, match="Frames have a message that is in both once; SQL"):
+    with pytest.warns(IncompleteCapture, match="A message that is in both is one row"):
         fxlive.open_capture(tmp_path).frame("market-data")

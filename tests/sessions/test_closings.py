@@ -11,7 +11,7 @@ import pytest
 import fxlive
 from tests.capture.recordings import MAY_8
 from tests.capture.sessions import bring, path_of, recorded, started
-from tests.samples import ORDER, POSITION, TRADE, message, stamp, wire
+from tests.samples import ORDER, POSITION, QUOTE, TRADE, message, stamp, wire
 
 _ids = iter(range(10**9))
 
@@ -193,3 +193,45 @@ def test_the_number_of_unknown_statuses_is_bounded() -> None:
         unknown = session.health().unknown_statuses["orders"]
         assert len(unknown) == 101
         assert sum(unknown.values()) == 500
+
+
+@pytest.mark.parametrize(
+    ("trades", "lots"),
+    [
+        ([(0.3, "CLOSED")], 0.7),
+        ([(0.3, "Partially closed"), (-0.2, "FILLED")], 0.5),
+        ([(0.3, "REJECTED")], 1.0),
+        ([], 1.0),
+    ],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_exposure_counts_what_closing_trades_have_left_as_pnl_does(
+    tmp_path: Path, trades: list[tuple[float, str]], lots: float, sign: int
+) -> None:
+    quote = wire(message(QUOTE, {"timestamp": stamp(0)}, symbol="EURUSD"))
+    other = position(0.5, 0, ticket=2, margin=200.0, marginLevel=1000.0)
+    frames = [quote, other, position(sign * 1.0, 1, unrealizedPnL=50.0, margin=100.0, marginLevel=2000.0)]
+    frames += [trade(volume, 2 + n, status) for n, (volume, status) in enumerate(trades)]
+    tickets, session = open_everywhere(tmp_path, *frames)
+    assert tickets == [1, 2]
+    assert session.latest("positions").loc[1, "volume"] == sign * 1.0  # the platform's row as it is
+    capture = fxlive.open_capture(path_of(session))
+    for readable in (session, capture):
+        exposure = readable.exposure()
+        unrealized = readable.latest("positions").loc[2, "unrealized_pnl"] + 50.0 * lots
+        assert exposure.by_symbol.loc["EURUSD", "net_lots"] == pytest.approx(0.5 + lots)
+        assert exposure.totals["unrealized"] == pytest.approx(unrealized)
+        assert exposure.totals["unrealized"] == pytest.approx(readable.pnl()["unrealized"].iloc[-1])
+        assert exposure.totals["margin"] == pytest.approx(200.0 + 100.0 * lots)
+        assert exposure.totals["equity"] == pytest.approx(6_000.0)  # closing a part does not change it
+        left = {} if lots == 1.0 else {1: pytest.approx(lots)}
+        assert exposure.partly_closed == exposure.by_symbol.attrs.get("partly_closed", {}) == left
+        assert ("of 1 partly closed position the rest counts" in repr(exposure)) == bool(left)
+
+
+def test_the_next_row_of_a_partly_closed_position_counts_as_it_is(tmp_path: Path) -> None:
+    frames = [position(1.0, 0), trade(0.3, 1, "CLOSED"), position(0.7, 2)]
+    _, session = open_everywhere(tmp_path, wire(message(QUOTE, {"timestamp": stamp(0)})), *frames)
+    exposure = session.exposure()
+    assert exposure.by_symbol.loc["EURUSD", "net_lots"] == pytest.approx(0.7)
+    assert exposure.partly_closed == {}

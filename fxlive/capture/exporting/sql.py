@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
+import pyarrow as pa
 
 from fxlive.capture.exporting.optional import optional_library
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Files
 from fxlive.capture.reading.folder import Folder, first_line
 from fxlive.capture.reading.part_file import PartFile
-from fxlive.capture.reading.rows import ChannelReader, retry_while_merging
+from fxlive.capture.reading.repeats import Repeats
+from fxlive.capture.reading.rows import ChannelReader, Found, retry_while_merging
 from fxlive.core.dtypes import STR
 from fxlive.core.names import column_names, sql_names
 from fxlive.errors import CaptureError, UnknownOption
 from fxlive.wire.channels import Channel
 from fxlive.wire.undocumented.columns import EXTRA, MAX_EXACT_INTEGER, UndocumentedColumns
 
-Table = Callable[[], pd.DataFrame | str]
-"""Returns the content of a table when a query needs it: a frame, or the text of the view's own query."""
+
+@dataclass(frozen=True)
+class View:
+    """A view of files.
+
+    Attributes
+    ----------
+    query
+        The text of its query.
+    repeats
+        The repeated rows that the query leaves out, by the name of the table that it expects in the schema `repeats`.
+    """
+
+    query: str
+    repeats: Mapping[str, Repeats]
+
+
+Table = Callable[[], Any]
+"""Returns the content of a table when a query needs it: a `View`, or an Arrow table or DataFrame."""
 
 _LISTS_TABLES = re.compile(r"\bshow\b|\bdescribe\b|information_schema|duckdb_|sqlite_|pg_", re.IGNORECASE)
 
@@ -113,36 +134,43 @@ def _result(duckdb: Any, sql: str, tables: Mapping[str, Table], files: Files | N
         return result
 
 
-def _create(connection: Any, name: str, content: pd.DataFrame | str) -> None:
-    if isinstance(content, str):
-        connection.execute(f"create view {_identifier(name)} as {content}")
+def _create(connection: Any, name: str, content: Any) -> None:
+    if isinstance(content, View):
+        for table, repeats in content.repeats.items():
+            connection.execute("create schema if not exists repeats")
+            connection.register(table, pd.DataFrame({"arrival": repeats.arrival}))
+            connection.execute(f"create table repeats.{table} as select arrival from {table}")
+            connection.unregister(table)
+        connection.execute(f"create view {_identifier(name)} as {content.query}")
     else:
         connection.register(name, content)
 
 
-def frame_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame, with its index as a column, in dtypes and column names that DuckDB reads as intended.
+def frame_table(frame: pd.DataFrame) -> Any:
+    """Return a frame, with its index as a column, as an Arrow table that DuckDB reads as intended.
 
-    Categories become text, so that they sort as text, and tuples become lists.
+    The text of categories is not repeated for each row; to DuckDB they are text and sort as text. NaN is missing, and
+    tuples become lists.
     """
-    converted = {}
-    for index, dtype in enumerate(frame.dtypes):
-        if isinstance(dtype, pd.CategoricalDtype):
-            converted[frame.columns[index]] = frame.iloc[:, index].astype(STR)
-        elif str(dtype) == "object":
-            converted[frame.columns[index]] = frame.iloc[:, index].map(list, na_action="ignore")
-    table = frame.assign(**converted).reset_index()
-    return table.set_axis(column_names(map(str, table.columns)), axis="columns")
+    table = frame.reset_index()
+    columns = [_arrow_column(table.iloc[:, index]) for index in range(table.shape[1])]
+    return pa.table(columns, names=column_names(map(str, table.columns)))
 
 
-def view_query(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> str:
-    """Return the query of a channel's view, which scans its files: only the needed rows and columns are read."""
+def _arrow_column(column: pd.Series[Any]) -> Any:
+    if column.dtype == object:
+        return pa.array([None if value is None else list(value) for value in column], pa.list_(pa.string()))
+    return pa.array(column, from_pandas=True)
+
+
+def view_of(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> View:
+    """Return the view of a channel, which scans its files: only the needed rows and columns are read."""
     channel = reader.channel
     names = ["timestamp", "received_at", *(column.name for column in channel.columns)]
-    part_files = reader.part_files()
-    if not part_files:
-        return f"select {', '.join(_missing(channel, name) for name in names)} where false"
-    in_files = {name for part_file in part_files for name in part_file.fragment.physical_schema.names}
+    found = reader.found()
+    if not found.part_files:
+        return View(f"select {', '.join(_missing(channel, name) for name in names)} where false", {})
+    in_files = {name for part_file in found.part_files for name in part_file.fragment.physical_schema.names}
     undocumented = {name: kind.value for name, kind in drift.kinds.items() if name != EXTRA}
     safe = column_names([*names, EXTRA, *undocumented])[len(names) + 1 :]
     columns = [_identifier(name) if name in in_files else _missing(channel, name) for name in names]
@@ -150,12 +178,32 @@ def view_query(reader: ChannelReader, drift: UndocumentedColumns, files: Files) 
         f"{_undocumented_value(name, dtype)} as {_identifier(shown)}"
         for (name, dtype), shown in zip(undocumented.items(), safe, strict=True)
     ]
-    paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
-    until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
-    scan = f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
+    scan, repeats = _scan(found, files)
     if EXTRA not in in_files:
         scan = f"(select *, null::varchar as {EXTRA} from {scan})"
-    return f"select {', '.join([*columns, EXTRA])} from {scan}{until}"
+    until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
+    return View(f"select {', '.join([*columns, EXTRA])} from {scan}{until}", repeats)
+
+
+def _scan(found: Found, files: Files) -> tuple[str, dict[str, Repeats]]:
+    """Return the SQL expression for the rows of all files, and the tables of repeated rows that it needs."""
+    if not found.repeats:
+        return _read_parquet(found.part_files, files), {}
+    scans, repeats = [], {}
+    for folder, part_files in found.by_folder:
+        if not part_files:
+            continue
+        scans.append(f"select * from {_read_parquet(part_files, files)}")
+        if folder.path in found.repeats:
+            table = f"table_{uuid4().hex}"
+            repeats[table] = found.repeats[folder.path]
+            scans[-1] += f" anti join repeats.{table} using (arrival)"
+    return f"({' union all by name '.join(scans)})", repeats
+
+
+def _read_parquet(part_files: Sequence[PartFile], files: Files) -> str:
+    paths = ", ".join(_literal(_address(part_file, files)) for part_file in part_files)
+    return f"read_parquet([{paths}], hive_partitioning=false, union_by_name=true)"
 
 
 def _missing(channel: Channel, name: str) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 from fxlive.capture.format.disk import Disk
 from fxlive.capture.format.layout import MANIFEST
 from fxlive.capture.format.schema import FORMAT_VERSION
+from fxlive.core.shown_text import shortened
 from fxlive.errors import CaptureError, NewerCapture
+from fxlive.tables.gaps import MAX_REASON_CHARS
 
 _MAX_CHARS = 1_000  # of a name
 _MAX_LIST_CHARS = 10**6
@@ -125,16 +127,25 @@ def bounded(manifest: Manifest) -> Manifest:
     copy.channels = {name: entry for name, entry in manifest.channels.items() if len(name) <= _MAX_CHARS}
     copy.symbols = _first(manifest.symbols, len)
     copy.symbols_left_out = len(manifest.symbols) - len(copy.symbols)
-    copy.gaps = _first(manifest.gaps[::-1], lambda gap: len(gap.reason) + sum(map(len, gap.channels)) + 100)[::-1]
-    copy.drift = dict(_first(manifest.drift.items(), lambda item: len(item[0]) + sum(map(len, item[1]))))
+    gaps = [msgspec.structs.replace(gap, reason=shortened(gap.reason, MAX_REASON_CHARS)) for gap in manifest.gaps]
+    copy.gaps = _first(gaps[::-1], _chars_of_gap, skip_large=True)[::-1]
+    copy.drift = dict(
+        _first(manifest.drift.items(), lambda item: len(item[0]) + sum(map(len, item[1])), skip_large=True)
+    )
     return copy
 
 
-def _first(values: Iterable[T], chars: Callable[[T], int]) -> list[T]:
-    """Return the first values, with a million characters in all."""
-    values = list(values)
-    sizes = accumulate(chars(value) + _OVERHEAD_CHARS for value in values)
-    return [value for value, size in zip(values, sizes, strict=True) if size <= _MAX_LIST_CHARS]
+def _chars_of_gap(gap: GapEntry) -> int:
+    return len(gap.reason) + sum(map(len, gap.channels)) + 100
+
+
+def _first(values: Iterable[T], chars: Callable[[T], int], *, skip_large: bool = False) -> list[T]:
+    """Return the first values, with a million characters in all; with `skip_large`, but those that alone have more."""
+    sized = [(value, chars(value) + _OVERHEAD_CHARS) for value in values]
+    if skip_large:
+        sized = [(value, size) for value, size in sized if size <= _MAX_LIST_CHARS]
+    sums = accumulate(size for _, size in sized)
+    return [value for (value, _), total in zip(sized, sums, strict=True) if total <= _MAX_LIST_CHARS]
 
 
 def _write_bytes(file: Path, text: bytes) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from fxlive.capture.format import layout, manifest
 from fxlive.capture.format.layout import GAPS, MANIFEST, REJECTED, Part
@@ -23,7 +24,7 @@ from fxlive.capture.format.manifest import Manifest
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.format.schema import schema
 from fxlive.capture.reading.files import Entry, Files
-from fxlive.capture.reading.part_file import FORMAT, PartFile, mismatch
+from fxlive.capture.reading.part_file import CAPTURE, FORMAT, PartFile, mismatch
 from fxlive.core.shown_text import counted
 from fxlive.errors import CaptureError, IncompleteCapture, NewerCapture, NotACapture
 from fxlive.wire.channels import CHANNELS, ID, Channel
@@ -53,6 +54,8 @@ class Folder:
         Parts that were merged into larger ones but not deleted, because the recorder was interrupted.
     log_only
         Whether problems are logged without a warning. For readers on a background thread, whose warnings nobody sees.
+    repeats
+        The rows that repeat rows of another capture, by its path and the channel, as `find_repeats` keeps them.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Folder:
         self.incomplete: list[IncompleteCapture] = []
         self.superseded: list[Part] = []
         self.log_only = False
+        self.repeats: dict[tuple[str, str], Any] = {}
         self._warned: set[tuple[str, str]] = set()
         self._names: dict[str, str] = {}  # of channels, by folder
         self._part_files: dict[Path, PartFile] = {}
@@ -258,7 +262,8 @@ class Folder:
     def _open(self, part: Part, channel: Channel) -> None:
         """Read the footer of a part; exclude the part if it is invalid."""
         for last_try in (False, True):
-            fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem)
+            of_this = ds.field(CAPTURE) == self.name
+            fragment = FORMAT.make_fragment(part.file.as_posix(), self.files.filesystem, partition_expression=of_this)
             try:
                 fragment.ensure_complete_metadata()
                 difference = mismatch(fragment, part, channel)

@@ -20,6 +20,9 @@ from fxlive.wire.undocumented.columns import EXTRA
 FORMAT = ds.ParquetFileFormat(
     default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
+CAPTURE = "capture"
+"""The field that fragments have besides their columns: the name of the capture's folder, for filters over several."""
+
 _REQUIRED = ("timestamp", "received_at", "arrival")
 FIRST_US, LAST_US = (
     int(np.datetime64(time, "us").astype(np.int64)) for time in ("0001-01-01", "9999-12-31T23:59:59.999999")
@@ -56,6 +59,18 @@ class PartFile:
     def rows_of(self, group: int) -> int:
         """Return the number of rows of a row group."""
         return int(self._metadata.row_group(group).num_rows)
+
+    def runs_of_groups(self, max_rows: int) -> list[list[int]]:
+        """Return the numbers of the row groups, in runs of at most about `max_rows` rows."""
+        runs: list[list[int]] = [[]]
+        rows = 0
+        for group in range(self.groups):
+            if rows and rows + self.rows_of(group) > max_rows:
+                runs.append([])
+                rows = 0
+            runs[-1].append(group)
+            rows += self.rows_of(group)
+        return runs
 
     def span(self, column: str) -> tuple[int, int]:
         """Return the smallest and the largest value (microseconds) of a time column without missing values."""

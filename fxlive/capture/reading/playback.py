@@ -21,6 +21,7 @@ from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.gaps import gaps_of, recorded_gaps
 from fxlive.capture.reading.latest import confirmations_of
 from fxlive.capture.reading.part_file import PartFile
+from fxlive.capture.reading.repeats import Repeats
 from fxlive.capture.reading.rows import ChannelReader, part_files_of, read_batches
 from fxlive.core.timestamps import NAT, Micros
 from fxlive.wire.batch import Batch, Rejection, Rows
@@ -237,6 +238,7 @@ class Playback:
             for folder in folders
         ]
         self._stops = [{c: p[-1].part.stop if p else 0 for c, p in channels.items()} for channels in by_folder]
+        self._repeats = self._find_repeats(by_folder)
         spans = [p.span("received_at") for channels in by_folder for files in channels.values() for p in files]
         start = folders[0].start_us if folders else 0
         self.start_us = min((first for first, _ in spans), default=start)
@@ -249,6 +251,18 @@ class Playback:
         for folder in folders:
             folder.log_only = True
         self.channels = list(dict.fromkeys(c.name for f in folders for c in f.channels() if c not in OWN_CHANNELS))
+
+    def _find_repeats(self, by_folder: Sequence[dict[Channel, list[PartFile]]]) -> dict[tuple[int, Channel], Repeats]:
+        """Return the rows that repeat a row of an earlier capture, by the number of the capture and the channel."""
+        found: dict[tuple[int, Channel], Repeats] = {}
+        for channel in dict.fromkeys(channel for channels in by_folder for channel in channels):
+            with_rows = [number for number, channels in enumerate(by_folder) if channels.get(channel)]
+            if len(with_rows) > 1:
+                repeats = ChannelReader(channel, self._folders).found().repeats
+                found |= {
+                    (n, channel): repeats[self._folders[n].path] for n in with_rows if self._folders[n].path in repeats
+                }
+        return found
 
     def take_new_losses(self) -> list[Gap]:
         """Return the gaps found since the last call. Some damage is found only when the rows are read."""
@@ -274,7 +288,9 @@ class Playback:
         """
         skipped = {} if window_of_us is None else self._skipped(window_of_us, max_rows)
         for number, (folder, stops) in enumerate(zip(self._folders, self._stops, strict=True)):
-            yield from _merge(folder, {c: (skipped.get((number, c.name), 0), stop) for c, stop in stops.items()})
+            spans = {c: (skipped.get((number, c.name), 0), stop) for c, stop in stops.items()}
+            repeats = {c: self._repeats[number, c] for c in stops if (number, c) in self._repeats}
+            yield from _merge(folder, spans, repeats)
 
     def _skipped(self, time_us: int, max_rows: int) -> dict[tuple[int, str], int]:
         """Return the first row to play, by the number of the capture and the name of the channel."""
@@ -310,10 +326,12 @@ def _rows_until(part_files: Sequence[PartFile], time_us: int) -> int:
 class _Cursor:
     """Reads one channel of a capture in batches, and hands out the rows of the current batch by arrival."""
 
-    def __init__(self, folder: Folder, channel: Channel, first_row: int, stop_row: int) -> None:
+    def __init__(
+        self, folder: Folder, channel: Channel, first_row: int, stop_row: int, repeats: Repeats | None
+    ) -> None:
         names = ["timestamp", "received_at", *(column.name for column in channel.columns), "arrival", EXTRA]
         self.channel = channel
-        self._batches = read_batches(folder, channel, names, BLOCK_ROWS, first_row, stop_row)
+        self._batches = read_batches(folder, channel, names, BLOCK_ROWS, first_row, stop_row, repeats=repeats)
         self._rows: Any = None
         self.last_arrival = FOREVER  # of the current batch
         self._read_next()
@@ -336,9 +354,23 @@ class _Cursor:
         return Segment(self.channel, rows) if len(rows) else None
 
 
-def _merge(folder: Folder, rows: dict[Channel, tuple[int, int]]) -> Iterator[Block]:
-    """Yield a capture's rows, merged by arrival; `rows` has the first and the stop row of each channel."""
-    cursors = [_Cursor(folder, channel, *span) for channel, span in rows.items() if channel is not REJECTED]
+def _merge(folder: Folder, rows: dict[Channel, tuple[int, int]], repeats: dict[Channel, Repeats]) -> Iterator[Block]:
+    """Yield a capture's rows but its repeats, merged by arrival.
+
+    Parameters
+    ----------
+    folder
+        The capture.
+    rows
+        The first and the stop row of each channel.
+    repeats
+        The rows of each channel to leave out.
+    """
+    cursors = [
+        _Cursor(folder, channel, *span, repeats.get(channel))
+        for channel, span in rows.items()
+        if channel is not REJECTED
+    ]
     rejected = _rejections(folder)[: rows[REJECTED][1]] if REJECTED in rows else []
     while cursors := [cursor for cursor in cursors if not cursor.ended]:
         max_arrival = min(cursor.last_arrival for cursor in cursors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -13,7 +14,8 @@ import pyarrow.dataset as ds
 
 from fxlive.capture.format.schema import TIME, schema
 from fxlive.capture.reading.folder import Folder, unreadable
-from fxlive.capture.reading.part_file import FORMAT, PartFile
+from fxlive.capture.reading.part_file import CAPTURE, FORMAT, PartFile
+from fxlive.capture.reading.repeats import Repeats, but_repeats, find_repeats, schema_of_both
 from fxlive.core.progress import Progress
 from fxlive.errors import CaptureError
 from fxlive.wire.channels import Channel
@@ -21,8 +23,41 @@ from fxlive.wire.undocumented.columns import EXTRA
 
 T = TypeVar("T")
 
+
+@dataclass(frozen=True)
+class Found:
+    """What a channel's readers need of its files.
+
+    Attributes
+    ----------
+    by_folder
+        The captures, each with its parts that can be read.
+    repeats
+        The rows that repeat a row of an earlier capture, by the path of their own.
+    wanted
+        The Arrow expression for the rows to read: no repeats, and received in time; None for all rows.
+    """
+
+    by_folder: list[tuple[Folder, list[PartFile]]]
+    repeats: dict[str, Repeats]
+    wanted: Any
+
+    @property
+    def part_files(self) -> list[PartFile]:
+        """The parts of all captures."""
+        return [part_file for _, part_files in self.by_folder for part_file in part_files]
+
+    def repeats_of(self, folder: Folder) -> Repeats:
+        """Return the repeated rows of a capture."""
+        return self.repeats.get(folder.path, Repeats())
+
+    @property
+    def repeated_rows(self) -> int:
+        """The number of repeated rows."""
+        return sum(map(len, self.repeats.values()))
+
+
 _ROWS_FOR_END = 100_000
-_APART_US = 10_000_000  # two sessions receive the same message at most so far apart
 _MAX_RETRIES = 20  # a recorder may merge and delete a part before it is opened, but hardly that often in a row
 
 
@@ -50,12 +85,21 @@ class ChannelReader:
 
     def part_files(self) -> list[PartFile]:
         """Return the parts that can be read now."""
-        return list(self._retry(lambda part_files: part_files))
+        return self.found().part_files
+
+    def found(self) -> Found:
+        """Return the parts that can be read now, and which of their rows are wanted."""
+        found: Found = self._retry(lambda found: found)
+        return found
 
     def dataset(self) -> Any:
-        """Return the rows as an Arrow dataset."""
-        dataset = self._dataset(_fragments(self.part_files()))
-        return dataset if self._until is None else dataset.filter(self._until)
+        """Return the rows as an Arrow dataset, with the further column `capture` if captures share messages."""
+
+        def whole(found: Found) -> Any:
+            dataset = self._dataset(_fragments(found.part_files), with_capture=bool(found.repeats))
+            return dataset if found.wanted is None else dataset.filter(found.wanted)
+
+        return self._retry(whole)
 
     def table(self, *, where: Any = None, columns: Sequence[str] | None = None) -> Any:
         """Return rows as an Arrow table.
@@ -67,11 +111,11 @@ class ChannelReader:
         columns
             The columns. Default: those of the channel, and `extra` if any row has undocumented fields.
         """
-        condition = self._until if where is None else where if self._until is None else where & self._until
 
-        def read(part_files: list[PartFile]) -> Any:
-            names = list(columns or self._columns(part_files))
-            return self._dataset(_fragments(part_files)).to_table(columns=names, filter=condition)
+        def read(found: Found) -> Any:
+            names = list(columns or self._columns(found.part_files))
+            dataset = self._dataset(_fragments(found.part_files), with_capture=bool(found.repeats))
+            return dataset.to_table(columns=names, filter=both(where, found.wanted))
 
         return self._retry(read)
 
@@ -88,42 +132,32 @@ class ChannelReader:
             Read at least this number of rows from the end. Without `where` and `until_us`, earlier row groups are not
             read.
         """
-        if where is not None or self._until is not None:
+        if where is not None or self.until_us is not None:
             rows = self.table(where=where)
             return make(rows.to_batches(), len(rows))
 
-        def read(part_files: list[PartFile]) -> Any:
-            fragments = _fragments(part_files) if last is None else _tail(part_files, last)
-            count = sum(fragment.count_rows() for fragment in fragments)
-            return make(self._dataset(fragments).to_batches(columns=self._columns(part_files)), count)
+        def read(found: Found) -> Any:
+            part_files = found.part_files
+            fragments = _fragments(part_files) if last is None else _tail(part_files, last + found.repeated_rows)
+            dataset = self._dataset(fragments, with_capture=bool(found.repeats))
+            count = dataset.count_rows(filter=found.wanted)
+            return make(dataset.to_batches(columns=self._columns(part_files), filter=found.wanted), count)
 
         return self._retry(read)
 
     def end_us(self) -> int | None:
         """Return the end of the channel's time by its last 100,000 rows, as `Progress`; None if there are no rows."""
 
-        def read(part_files: list[PartFile]) -> Any:
-            fragments = _fragments(part_files) if self._until is not None else _tail(part_files, _ROWS_FOR_END)
-            return self._dataset(fragments).to_table(columns=["timestamp", "received_at"], filter=self._until)
+        def read(found: Found) -> Any:
+            fragments = _fragments(found.part_files)
+            if self.until_us is None:
+                fragments = _tail(found.part_files, _ROWS_FOR_END + found.repeated_rows)
+            dataset = self._dataset(fragments, with_capture=bool(found.repeats))
+            return dataset.to_table(columns=["timestamp", "received_at"], filter=found.wanted)
 
         rows = self._retry(read)
         rows = rows.slice(max(0, len(rows) - _ROWS_FOR_END))
         return followed(rows).end if len(rows) else None
-
-    def overlap_us(self) -> tuple[int, int] | None:
-        """Return the first and last receipt that two captures may share, in microseconds; None without overlap."""
-        spans = []
-        for folder in self.folders:
-            received = [part_file.span("received_at") for part_file in part_files_of(folder, self.channel)]
-            if received:
-                spans.append((min(first for first, _ in received), max(last for _, last in received)))
-        spans.sort()
-        overlaps = [
-            (following[0] - _APART_US, former[1] + _APART_US)
-            for former, following in pairwise(spans)
-            if following[0] <= former[1] + _APART_US
-        ]
-        return (min(first for first, _ in overlaps), max(last for _, last in overlaps)) if overlaps else None
 
     def _columns(self, part_files: Sequence[PartFile]) -> list[str]:
         names = self._names()
@@ -145,11 +179,13 @@ class ChannelReader:
             Takes a table of these columns and `received_at`; returns the indices of the chosen rows.
         """
 
-        def read(part_files: list[PartFile]) -> Any:
-            scanned = self._dataset(_fragments(part_files)).to_table(columns=[*columns, "received_at"])
-            if self._until is not None:
-                received = pc.indices_nonzero(_mask(scanned, self._until))
-                indices = received.to_numpy()[choose(scanned.take(received))]
+        def read(found: Found) -> Any:
+            part_files, shared = found.part_files, bool(found.repeats)
+            needed = [*columns, "received_at", *(("arrival", CAPTURE) if shared else ())]
+            scanned = self._dataset(_fragments(part_files), with_capture=shared).to_table(columns=needed)
+            if found.wanted is not None:
+                wanted = pc.indices_nonzero(_mask(scanned, found.wanted))
+                indices = wanted.to_numpy()[choose(scanned.take(wanted))]
             else:
                 indices = choose(scanned)
             return self._take_rows(part_files, np.asarray(indices, np.int64))
@@ -180,8 +216,9 @@ class ChannelReader:
         columns = [*self._names(), EXTRA]
         pending = [schema(self.channel).empty_table().select(columns)]
         yielded = False
+        found = self.found()
         for folder in self.folders:
-            for batch in read_batches(folder, self.channel, columns, max_rows):
+            for batch in read_batches(folder, self.channel, columns, max_rows, repeats=found.repeats_of(folder)):
                 rows = pa.Table.from_batches([batch])
                 pending.append(rows if self._until is None else rows.filter(_mask(rows, self._until)))
                 if sum(map(len, pending)) >= max_rows:
@@ -190,17 +227,20 @@ class ChannelReader:
         if pending or not yielded:
             yield pa.concat_tables(pending)
 
-    def _dataset(self, fragments: Sequence[Any]) -> Any:
-        return ds.FileSystemDataset(fragments, schema(self.channel), FORMAT, self.folders[0].files.filesystem)
+    def _dataset(self, fragments: Sequence[Any], *, with_capture: bool = False) -> Any:
+        columns = schema_of_both(self.channel) if with_capture else schema(self.channel)
+        return ds.FileSystemDataset(fragments, columns, FORMAT, self.folders[0].files.filesystem)
 
-    def _retry(self, read: Callable[[list[PartFile]], Any]) -> Any:
+    def _retry(self, read: Callable[[Found], Any]) -> Any:
         """Call `read` with the current parts, again if a recorder merged some or some turned out to be damaged."""
         failed = False
         for _ in range(_MAX_RETRIES):
             try:
                 by_folder = [(folder, folder.part_files(self.channel)) for folder in self.folders]
                 self._warn_of_overlaps([(folder, part_files) for folder, part_files in by_folder if part_files])
-                return read([part_file for _, part_files in by_folder for part_file in part_files])
+                repeats = {path: r.until(self.until_us) for path, r in find_repeats(self.channel, by_folder).items()}
+                wanted = both(self._until, but_repeats(repeats, by_folder))
+                return read(Found(by_folder, {path: r for path, r in repeats.items() if len(r)}, wanted))
             except FileNotFoundError:
                 for folder in self.folders:
                     folder.reload()
@@ -218,8 +258,8 @@ class ChannelReader:
                 following.warn(
                     following.path,
                     f"was recorded at the same time as {former.name}, and both have rows of {self.channel.name}: their "
-                    "rows come one after the other, not in the order of receipt. Frames have a message that is in both "
-                    "once; SQL and other readers of the files have it twice.",
+                    "rows come one after the other, not in the order of receipt. A message that is in both is one row; "
+                    "programs that read the Parquet files themselves have it twice.",
                 )
 
     def _exclude_damaged(self) -> bool:
@@ -288,6 +328,13 @@ def received_until(until_us: int | None) -> Any:
     return None if until_us is None else ds.field("received_at") <= pa.scalar(until_us, pa.int64()).cast(TIME)
 
 
+def both(first: Any, second: Any) -> Any:
+    """Return the Arrow expression that is true where both are; None stands for all rows."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
+
+
 def _mask(table: Any, condition: Any) -> Any:
     return ds.dataset(table).to_table(columns={"kept": condition}).column("kept")
 
@@ -309,7 +356,14 @@ def _tail(part_files: Sequence[PartFile], last: int) -> list[Any]:
 
 
 def read_batches(
-    folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int = 0, stop: int | None = None
+    folder: Folder,
+    channel: Channel,
+    columns: Sequence[str],
+    max_rows: int,
+    row: int = 0,
+    stop: int | None = None,
+    *,
+    repeats: Repeats | None = None,
 ) -> Iterator[Any]:
     """Yield the rows of a channel of one capture as Arrow batches.
 
@@ -324,7 +378,21 @@ def read_batches(
         The largest size of a batch.
     row, stop
         The numbers of the first row and of the row before which to stop; None: to the end.
+    repeats
+        Rows to leave out.
     """
+    for first, batch in _numbered_batches(folder, channel, columns, max_rows, row, stop):
+        repeated = Repeats() if repeats is None else repeats.within(first, first + len(batch))
+        if len(repeated):
+            batch = batch.take(np.delete(np.arange(len(batch)), repeated.rows - first))
+        if len(batch):
+            yield batch
+
+
+def _numbered_batches(
+    folder: Folder, channel: Channel, columns: Sequence[str], max_rows: int, row: int, stop: int | None
+) -> Iterator[tuple[int, Any]]:
+    """Yield batches, each with the number of its first row."""
     failed_at = -1
     while part_file := next((p for p in part_files_of(folder, channel) if p.part.stop > row), None):
         if stop is not None and max(row, part_file.part.start) >= stop:
@@ -337,11 +405,12 @@ def read_batches(
                 skipped = min(skip, len(batch))
                 skip -= skipped
                 row += len(batch) - skipped
+                first = row - (len(batch) - skipped)
                 if stop is not None and row >= stop:
-                    yield batch.slice(skipped, len(batch) - skipped - (row - stop))
+                    yield first, batch.slice(skipped, stop - first)
                     return
                 if skipped < len(batch):
-                    yield batch.slice(skipped)
+                    yield first, batch.slice(skipped)
         except FileNotFoundError:
             folder.reload()
         except (OSError, pa.ArrowException) as error:

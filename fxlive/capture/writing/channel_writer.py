@@ -77,6 +77,7 @@ class ChannelWriter:
         self._parts: dict[str, list[_WrittenPart]] = {}  # by date
         self._replaced: list[Path] = []
         self._damaged_dates: set[str] = set()
+        self._incomplete_dates: set[str] = set()  # a part of theirs has vanished
         self._merged_dates: set[str] = set()
         self._merging_date: str | None = None
 
@@ -175,10 +176,14 @@ class ChannelWriter:
         The parts of a date that is being merged are as before: the merge may have their rows already.
         """
         for date, written_parts in self._parts.items():
-            for written in written_parts if date != self._merging_date else ():
+            if date == self._merging_date:
+                continue
+            for written in written_parts:
                 written.vanished = not self._is_unchanged(written)
-                if written.vanished:
-                    self._damaged_dates.add(date)
+            if any(written.vanished for written in written_parts):
+                self._incomplete_dates.add(date)
+            else:
+                self._incomplete_dates.discard(date)
         return [w.part for written_parts in self._parts.values() for w in written_parts if w.vanished]
 
     def _written(self, part: Part, level: int, size_bytes: int) -> _WrittenPart:
@@ -213,7 +218,7 @@ class ChannelWriter:
             times as long.
         """
         for date, written_parts in list(self._parts.items()):
-            if date in self._damaged_dates or (date in self._merged_dates and not closed):
+            if date in self._damaged_dates | self._incomplete_dates or (date in self._merged_dates and not closed):
                 continue
             complete = closed or date != next(reversed(self._parts))
             starts = [written.part.start for written in written_parts]
@@ -245,8 +250,10 @@ class ChannelWriter:
                     self._replaced += [written.part.file for written in sources if written.part.file != target]
                 yield
         except (pa.ArrowException, OSError) as error:
-            if not isinstance(error, OSError) or error.errno in (None, ENOENT):
-                self._damaged_dates.add(date)  # a part was damaged or deleted: leave the others as they are
+            if isinstance(error, OSError) and error.errno == ENOENT:
+                self._incomplete_dates.add(date)  # a part was deleted: leave the others as they are until it is back
+            elif not isinstance(error, OSError) or error.errno is None:
+                self._damaged_dates.add(date)
             raise
         finally:
             self._merging_date = None

@@ -32,7 +32,9 @@ from fxlive.capture.writing.status import RecordingState, RecordingStatus, RowRa
 from fxlive.core.arguments import path_of
 from fxlive.core.clock import now_us
 from fxlive.core.concealment import without_secrets
+from fxlive.core.shown_text import shortened
 from fxlive.errors import CaptureError
+from fxlive.tables.gaps import MAX_REASON_CHARS
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
 from fxlive.wire.batch import Batch, Rejection
 from fxlive.wire.channels import CHANNELS, Channel
@@ -175,12 +177,12 @@ class Recorder:
             Microseconds since 1970 UTC. `end_us` is None while the gap lasts; record the gap again when it ends, with
             the same start and reason.
         reason
-            The reason, for people.
+            The reason, for people. After 1,000 characters it is cut.
         channels
             The names of the channels.
         """
         if self._stop_at is None:
-            gap = notes.Gap(start_us, end_us, reason, tuple(channels))
+            gap = notes.Gap(start_us, end_us, shortened(reason, MAX_REASON_CHARS), tuple(channels))
             self.queue.put(notes.gap_rows(gap, self._clock()), reserve=_GAP_RESERVE)
 
     # Called by users.

@@ -324,14 +324,16 @@ def exposure(
     from fxlive.analytics.exposure import exposure
 
     self._source.check_subscribed("positions", "market-data")
+    positions = _open_positions(self._source)
     return exposure(
-        _open_positions(self._source),
+        positions,
         self._source.latest("market-data"),
         equity=equity,
         shocks_pct=shocks_pct,
         margin_call_pct=margin_call_pct,
         instruments=instruments,
         unconfirmed=unconfirmed,
+        trades=self._source.rows("trades", where={"ticket": positions.index.tolist()}) if len(positions) else None,
     )
 
 

@@ -122,8 +122,9 @@ class CaptureSource:
 
     def _content(self, channel: Channel) -> tuple[int, int, int, int, int]:
         recorded = self.recorded(channel)
-        part_files = recorded.part_files()
-        rows = sum(len(part_file.part) for part_file in part_files)
+        found = recorded.found()
+        part_files = found.part_files
+        rows = sum(len(part_file.part) for part_file in part_files) - found.repeated_rows
         if self.until_us is not None:
             part_files = [part_file for part_file in part_files if part_file.span("received_at")[0] <= self.until_us]
             rows = recorded.dataset().count_rows()
@@ -219,13 +220,11 @@ class CaptureSource:
             start = to_timestamp(end_us) - span
             since = start if since is None else max(utc(since), start)
         drift = self.undocumented(channel)
-        overlap = recorded.overlap_us() if len(self.folders) > 1 else None
         frame = recorded.build(
             lambda batches, rows: to_frame(batches, rows, definition, self.vocabulary, drift),
             where=condition(definition, since, until, where),
-            last=span if isinstance(span, int) and not where and overlap is None else None,
+            last=span if isinstance(span, int) and not where else None,
         )
-        frame = _without_repeats(frame, overlap)
         return select(frame, channel, last=last, since=since, until=until, where=where, end_us=end_us)
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
@@ -242,8 +241,7 @@ class CaptureSource:
     def _frame(self, rows: Any, channel: Channel) -> pd.DataFrame:
         from fxlive.capture.reading.frames import to_frame
 
-        frame = to_frame(rows.to_batches(), len(rows), channel, self.vocabulary, self.undocumented(channel.name))
-        return _without_repeats(frame, self.recorded(channel).overlap_us() if len(self.folders) > 1 else None)
+        return to_frame(rows.to_batches(), len(rows), channel, self.vocabulary, self.undocumented(channel.name))
 
     def latest(self, channel: str) -> pd.DataFrame:
         from fxlive.capture.reading import latest
@@ -314,8 +312,8 @@ class CaptureSource:
 
         self.refresh()
 
-        def view(name: str, channel: Channel) -> str:
-            return sql.view_query(self.recorded(channel), self.undocumented(name, complete=True), self.files)
+        def view(name: str, channel: Channel) -> sql.View:
+            return sql.view_of(self.recorded(channel), self.undocumented(name, complete=True), self.files)
 
         channels = {name: partial(view, name, channel) for name, channel in self._channels().items()}
         others = {"gaps": self.gaps, "rejected": lambda: self.rejected().reset_index()}
@@ -340,22 +338,6 @@ class CaptureSource:
 
     def has_evicted(self, channel: str) -> bool:
         return False
-
-
-def _without_repeats(frame: pd.DataFrame, received_us: tuple[int, int] | None) -> pd.DataFrame:
-    """Return rows without those that another capture also received in an interval: with the same id and content.
-
-    When a session is replaced by another, both are recorded for a moment. Rows without an id are kept.
-    """
-    if received_us is None:
-        return frame
-    received, ids = frame["received_at"], frame["id"]
-    both = (received >= to_timestamp(received_us[0])) & (received <= to_timestamp(received_us[1]))
-    both &= ids.notna() & (ids != "").fillna(False)
-    content = frame[both.to_numpy(bool)].drop(columns="received_at").reset_index()
-    keep = np.ones(len(frame), np.bool_)
-    keep[np.flatnonzero(both.to_numpy(bool))[content.duplicated().to_numpy()]] = False
-    return frame if keep.all() else frame[keep]
 
 
 def to_timestamp(micros: int) -> pd.Timestamp:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,17 +16,6 @@ from fxlive.wire.packing import PackedTexts
 
 _LONG = 256  # the mean size of texts that are copied one by one
 _BYTES_PER_ROW = 16  # the size of the first buffer, and of the least slack
-
-
-def read_only_texts(texts: Sequence[str | None]) -> Any:
-    """Return texts as a pandas array over memory that cannot be written.
-
-    >>> read_only_texts(["a", None])[:1].tolist()
-    ['a']
-    """
-    buffer = TextBuffer()
-    buffer.append(texts, 0)
-    return buffer.view(0, len(texts))
 
 
 class TextBuffer(Buffer):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.core.dtypes import STR
-from fxlive.tables.columns.text_buffer import read_only_texts
+from fxlive.tables.columns.text_buffer import TextBuffer
 
 MAX_CATEGORIES = 50_000
 MAX_CATEGORY_BYTES = 16 * 2**20
@@ -27,6 +27,7 @@ class Vocabulary:
         self.bytes = 0
         self.full = False
         self._codes: dict[str | None, int] = {None: -1}
+        self._texts = TextBuffer()  # the names that `dtype` has: it costs only the new ones
         self._dtype = pd.CategoricalDtype(pd.Index([], dtype=STR))
 
     def __len__(self) -> int:
@@ -65,7 +66,9 @@ class Vocabulary:
     def dtype(self) -> pd.CategoricalDtype:
         """The pandas dtype with the values seen so far."""
         if len(self._dtype.categories) != len(self.names):
-            self._dtype = pd.CategoricalDtype(pd.Index(read_only_texts(self.names), copy=False))
+            count = len(self.names)  # another thread may be adding to them
+            self._texts.append(self.names[self._texts.stop : count], 0)
+            self._dtype = pd.CategoricalDtype(pd.Index(self._texts.view(0, count), copy=False))
         return self._dtype
 
     @property

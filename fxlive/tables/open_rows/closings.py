@@ -195,11 +195,16 @@ class Closings:
             Of that row: ticket, timestamp, volume in lots (its sign is ignored) and side. If the side is unknown, it is
             that of the first trade that does not close by its status.
         """
-        trades, open_volume = self._tickets.get(ticket), micro_lots(volume)
-        if trades is None or open_volume is None:
+        open_volume = micro_lots(volume)
+        if ticket not in self._tickets or open_volume is None:
             return False
-        closed = trades.closed_micro_lots(at, side)
+        closed = self.closed_micro_lots(ticket, at, side)
         return closed > 0 and bool(is_covered(open_volume, closed))
+
+    def closed_micro_lots(self, ticket: int, at: Any, side: Side) -> int:
+        """Return the volume, in millionths of a lot, that trades later than a row have closed; as of `cover`."""
+        trades = self._tickets.get(ticket)
+        return 0 if trades is None else trades.closed_micro_lots(at, side)
 
     def clear(self) -> None:
         """Forget all trades."""
