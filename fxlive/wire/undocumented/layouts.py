@@ -100,10 +100,17 @@ class Layout:
             rows, values = [rows[place] for place in used], [values[place] for place in used]
         if not rows:
             return Extras(others)
-        block = Block(self.names, np.array(rows, np.int64), values)
-        numbers = _as_numbers(values, self._numbers)
+        names, number_fields = self.names, self._numbers
+        present = _present_fields(values)
+        if len(present) < len(names):  # another stream of the channel has the others
+            names = tuple(names[field] for field in present)
+            known = set(number_fields)
+            number_fields = [at for at, field in enumerate(present) if field in known]
+            values = [tuple(row[field] for field in present) for row in values]
+        block = Block(names, np.array(rows, np.int64), values)
+        numbers = _as_numbers(values, number_fields)
         if numbers is not None:
-            block = block._replace(number_fields=self._numbers, numbers=numbers)
+            block = block._replace(number_fields=number_fields, numbers=numbers)
         return Extras(others, block)
 
 
@@ -192,6 +199,17 @@ def _leaf_values(trees: Sequence[Any], values: Sequence[Any]) -> Iterator[Any]:
             yield from _leaf_values(inner, (UNSET,) * len(inner) if value is UNSET else astuple(value))
         else:
             yield value
+
+
+def _present_fields(values: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Return the positions of the fields that any row has."""
+    absent = [field for field, value in enumerate(values[0]) if value is UNSET]
+    if len(absent) > 1:  # itemgetter of one position returns no tuple
+        unset = (UNSET,) * len(absent)
+        if all(row == unset for row in map(itemgetter(*absent), values)):
+            return sorted(set(range(len(values[0]))).difference(absent))
+    absent = [field for field in absent if all(row[field] is UNSET for row in values)]
+    return sorted(set(range(len(values[0]))).difference(absent))
 
 
 def _as_numbers(values: Sequence[tuple[Any, ...]], fields: Sequence[int]) -> npt.NDArray[np.float64] | None:
