@@ -64,7 +64,7 @@ class Layout:
         self._plain_types = types, msgspec.structs.fields(types)[_DATA].type
         self.message = _struct(envelope, types, {"layout": self}, data=_struct(data, self._plain_types[1]))
         self._trees = (*envelope.values(), *data.values())
-        self._is_flat = not any(isinstance(tree, dict) for tree in self._trees)
+        self._objects = _objects(self._trees)
         self._numbers = [position for position, leaf in enumerate(_leaves(self._trees)) if leaf == _Number]
         self._unset = (UNSET,) * len(self.names)
 
@@ -89,8 +89,8 @@ class Layout:
                 rows.append(row)
                 added = data[data_stop:]
                 values.append(astuple(message)[envelope_stop:] + added if self.envelope else added)
-        if not self._is_flat:
-            values = [tuple(_leaf_values(self._trees, value)) for value in values]
+        if self._objects:
+            values = [_leaf_values(self._trees, self._objects, row_values) for row_values in values]
         return plain, self._extras(rows, values, others)
 
     def _extras(self, rows: list[int], values: list[tuple[Any, ...]], others: dict[int, dict[str, Any]]) -> Extras:
@@ -100,10 +100,17 @@ class Layout:
             rows, values = [rows[place] for place in used], [values[place] for place in used]
         if not rows:
             return Extras(others)
-        block = Block(self.names, np.array(rows, np.int64), values)
-        numbers = _as_numbers(values, self._numbers)
+        names, number_fields = self.names, self._numbers
+        present = _present_fields(values)
+        if len(present) < len(names):  # another stream of the channel has the others
+            names = tuple(names[field] for field in present)
+            known = set(number_fields)
+            number_fields = [at for at, field in enumerate(present) if field in known]
+            values = [tuple(row[field] for field in present) for row in values]
+        block = Block(names, np.array(rows, np.int64), values)
+        numbers = _as_numbers(values, number_fields)
         if numbers is not None:
-            block = block._replace(number_fields=self._numbers, numbers=numbers)
+            block = block._replace(number_fields=number_fields, numbers=numbers)
         return Extras(others, block)
 
 
@@ -184,14 +191,32 @@ def _leaves(trees: Sequence[Any]) -> Iterator[Any]:
             yield tree
 
 
-def _leaf_values(trees: Sequence[Any], values: Sequence[Any]) -> Iterator[Any]:
-    """Yield the values of the leaves; UNSET for those of a missing object."""
-    for tree, value in zip(trees, values, strict=True):
-        if isinstance(tree, dict):
-            inner = tuple(tree.values())
-            yield from _leaf_values(inner, (UNSET,) * len(inner) if value is UNSET else astuple(value))
+def _objects(trees: Sequence[Any]) -> list[int]:
+    """Return the positions of objects, the last first."""
+    return [position for position, tree in enumerate(trees) if isinstance(tree, dict)][::-1]
+
+
+def _leaf_values(trees: Sequence[Any], objects: list[int], values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values with the leaves of each object in its place; UNSET for those of a missing object."""
+    for position in objects:
+        inner, value = tuple(trees[position].values()), values[position]
+        if value is UNSET:
+            leaves = (UNSET,) * len(list(_leaves(inner)))
         else:
-            yield value
+            leaves = _leaf_values(inner, _objects(inner), astuple(value))
+        values = (*values[:position], *leaves, *values[position + 1 :])
+    return values
+
+
+def _present_fields(values: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Return the positions of the fields that any row has."""
+    absent = [field for field, value in enumerate(values[0]) if value is UNSET]
+    if len(absent) > 1:  # itemgetter of one position returns no tuple
+        unset = (UNSET,) * len(absent)
+        if all(row == unset for row in map(itemgetter(*absent), values)):
+            return sorted(set(range(len(values[0]))).difference(absent))
+    absent = [field for field in absent if all(row[field] is UNSET for row in values)]
+    return sorted(set(range(len(values[0]))).difference(absent))
 
 
 def _as_numbers(values: Sequence[tuple[Any, ...]], fields: Sequence[int]) -> npt.NDArray[np.float64] | None:
