@@ -26,7 +26,7 @@ from fxlive.capture.reading.frames import to_frame
 from fxlive.capture.reading.part_file import CAPTURE, FORMAT, PartFile
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.wire.channels import Channel
-from fxlive.wire.undocumented import EXTRA, UndocumentedColumns
+from fxlive.wire.undocumented.columns import EXTRA, UndocumentedColumns
 
 APART_US = 10_000_000  # two sessions receive the same message at most so far apart
 _RUN_ROWS = 2**18  # compared at a time; a row group can have more
