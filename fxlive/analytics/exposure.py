@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
-from fxlive.analytics.inputs import Floats, check_columns, floats, texts
+from fxlive.analytics.inputs import Floats, check_columns, floats, texts, times_us
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
@@ -184,6 +184,12 @@ def exposure(
     if unconfirmed == "exclude":
         newest = newest[~are_unconfirmed(newest)]
     number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
+    if trades is not None:
+        check_columns(trades, "trades", "execution_id", "ticket", "volume", "status")
+        times_us(trades, "trades")
+        trades = None if trades.empty or newest.empty else trades
+    if trades is not None:
+        check_columns(newest, "positions", "timestamp")
     equity = _reported_equity(newest, trades) if equity is None else equity
     newest, partly_closed = _remaining(newest, trades)
     lookup = QuoteLookup(quotes, instruments, newest)
@@ -327,10 +333,8 @@ def _shock(legs: list[_Legs | None], rates: pd.Series[float], currency: str, pct
 
 def _remaining(positions: pd.DataFrame, trades: pd.DataFrame | None) -> tuple[pd.DataFrame, dict[int, float]]:
     """Return the positions without what trades have closed, and the lots left of partly closed ones, by ticket."""
-    if trades is None or positions.empty or trades.empty:
+    if trades is None:
         return positions, {}
-    check_columns(positions, "positions", "timestamp")
-    check_columns(trades, "trades", "execution_id", "ticket", "volume", "status")
     shares = open_shares(positions, trades)
     reduced = {name: floats(positions, name) * shares for name in ("volume", "profit", "unrealized_pnl", "margin")}
     remaining = positions.assign(**reduced)[shares > 0]
@@ -365,6 +369,6 @@ def _reported_equity(positions: pd.DataFrame, trades: pd.DataFrame | None) -> fl
         return math.nan
     newest = reported["timestamp"].to_numpy().argmax() if "timestamp" in reported else -1
     margins = floats(positions, "margin")
-    if trades is not None and len(trades):
+    if trades is not None:
         margins = margins * open_shares(positions, trades, reported["timestamp"].iloc[newest])
     return float(reported["margin_level"].iloc[newest]) * float(margins.sum()) / 100

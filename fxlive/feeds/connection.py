@@ -162,7 +162,8 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
-        self._fail_unanswered(None)
+        if not self._unread:
+            self._fail_unanswered(None)
         try:
             self._end_of_stream()
             self._flush()

@@ -23,8 +23,8 @@ class RecentMessages:
     """Remembers a channel's last 100,000 messages that have an id, or some more: at most 32 bytes each of the 100,000.
 
     A message is a duplicate if both its id and its content are those of a remembered message, or of one before it in
-    the same batch. The content is the decoded columns: white space, the order of the fields and the spelling of numbers
-    and times make no difference. An id with other content is re-used.
+    the same batch. The content is the decoded columns: white space, the order of the fields and how a number or a time
+    is written make no difference. An id with other content is re-used.
 
     Two 64-bit hashes stand for a message: that of its id, and that of its content, the id included. They are keyed with
     a secret of the process (see `PYTHONHASHSEED`). Two messages with one id and different content are confused with a

@@ -91,8 +91,8 @@ class Store:
             if self.stop_of(name) == stop:
                 reject_rows(batch, name, error)
                 return
-        _attempt(self.counters[name].count, rows)
-        _attempt(self._note_size, self.tables[name], batch.size_of(name) - USUAL_BYTES * len(rows))
+        _attempt(lambda: self.counters[name].count(rows))
+        _attempt(lambda: self._note_size(self.tables[name], batch.size_of(name) - USUAL_BYTES * len(rows)))
 
     def stop_of(self, channel: str) -> int:
         """Return the number of the next row of a channel. It has grown if, and only if, rows were stored."""

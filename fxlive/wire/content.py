@@ -82,7 +82,7 @@ def _columns_by_kind(channel: Channel) -> tuple[list[str], list[str], list[str],
 _GROUP = {Kind.NUMBER: 0, Kind.KEY_INTEGER: 1, Kind.TIME: 1, Kind.INTEGER: 2}
 
 
-_NAMES, _NUMBERS = (np.uint64(secrets.randbits(64) | 1) for _ in range(2))
+_NAMES, _NUMBERS, _OTHERS = (np.uint64(secrets.randbits(64) | 1) for _ in range(3))
 
 
 def _extra_words(rows: Rows) -> Hashes:
@@ -122,7 +122,8 @@ def _value_words(values: Sequence[Any]) -> Words:
     numbers = [at for at, value in enumerate(values) if _is_number(value)]
     others = [at for at, value in enumerate(values) if value is not None and not _is_number(value)]
     words[numbers] = _number_words(np.array([values[at] for at in numbers], np.float64))
-    words[others] = _mixed(np.array([_hash(values[at]) for at in others], np.int64).view(np.uint64))
+    hashes = np.array([_hash(values[at]) for at in others], np.int64).view(np.uint64)
+    words[others] = _mixed(hashes ^ _OTHERS)  # the hash of an empty text is 0
     return words
 
 

@@ -165,8 +165,7 @@ def _to_rows(
                     values[column.name] = timestamp
                     continue
                 values[column.name], invalid = parse_times(times)
-                for i in invalid:
-                    extras.add(i, column.name, times[i])
+                extras.add(column.name, {i: times[i] for i in invalid})
             else:
                 values[column.name] = list(raw)
     numbers = np.array(group.indices, np.int64) + arrival

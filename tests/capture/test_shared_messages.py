@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import fxlive
+from fxlive.capture.reading.repeats import Repeats
+from fxlive.core.clock import now_us
 from fxlive.errors import IncompleteCapture
 from tests.capture.recordings import MAY_8, wait_until
 from tests.capture.sessions import SECOND, bring, equal, recorded
 from tests.capture.test_overlapping import overlapping, quote
-from tests.samples import ALERT, message, wire
+from tests.samples import ALERT, POSITION, message, wire
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::fxlive.errors.IncompleteCapture"),
@@ -149,3 +152,80 @@ def test_the_warning_names_the_only_way_on_which_a_message_comes_twice(tmp_path:
     overlapping(tmp_path)
     with pytest.warns(IncompleteCapture, match="is one row; programs that read the Parquet files themselves"):
         equal(fxlive.open_capture(tmp_path).frame("alerts"), fxlive.open_capture(tmp_path).frame("alerts"))
+
+
+def test_a_seek_in_a_replay_fills_the_window_although_messages_are_shared(tmp_path: Path) -> None:
+    with recorded(tmp_path, "first") as first, recorded(tmp_path, "second") as second:
+        for number in range(300):
+            bring(first, quote(number), at=MAY_8 + 1_000 * number)
+            if number >= 120:
+                bring(second, quote(number), at=MAY_8 + 1_000 * number + 300)
+    with fxlive.replay(tmp_path, speed=None, max_rows=100) as replay:
+        replay.wait_until_end(timeout=60)
+        expected = replay.frame("market-data")["bid"].tolist()
+        assert expected == list(map(float, range(200, 300)))
+        for time in (replay.start, replay.end):
+            replay.seek(time)
+        assert replay.frame("market-data")["bid"].tolist() == expected
+        assert replay.latest("market-data")["bid"].tolist() == [299.0]
+
+
+@pytest.mark.parametrize("stop", range(12))
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_the_last_rows_are_counted_without_repeats(stop: int, count: int) -> None:
+    rows = [1, 2, 5, 6, 9]
+    repeats = Repeats(np.array(rows), np.array(rows), np.array(rows))
+    others = [row for row in range(stop) if row not in rows][-count:]
+    first, found = repeats.last_others(stop, count)
+    assert found == len(others)
+    assert [row for row in range(first, stop) if row not in rows] == others
+
+
+def test_a_message_that_repeats_one_of_another_capture_confirms_its_position(tmp_path: Path) -> None:
+    position = wire(message(POSITION, {"id": "p1"}))
+    with recorded(tmp_path, "first") as first:
+        bring(first, position, at=now_us())
+    with recorded(tmp_path, "second") as second:
+        bring(second, position, at=now_us() + 1_000_000)
+    capture = fxlive.open_capture(tmp_path)
+    assert capture.gaps()["reason"].tolist() == ["not recorded: between two recordings"]
+    assert len(capture.frame("positions")) == 1
+    assert capture.latest("positions")["confirmed"].tolist() == [True]
+    with fxlive.replay(tmp_path, speed=None) as replay:
+        replay.wait_until_end(timeout=60)
+        assert replay.latest("positions")["confirmed"].tolist() == [True]
+
+
+def test_sql_keeps_the_order_of_many_rows(tmp_path: Path) -> None:
+    count = 150_000
+    with recorded(tmp_path, "first") as first, recorded(tmp_path, "second") as second:
+        for start in range(0, count, 5_000):
+            quotes = [quote(number) for number in range(start, start + 5_000)]
+            bring(first, *quotes, at=MAY_8 + start)
+            bring(second, *quotes[::2], at=MAY_8 + start + 300)
+        bring(second, *[quote(count + number) for number in range(100_000)], at=MAY_8 + count)
+    capture = fxlive.open_capture(tmp_path)
+    bids = capture.sql("select bid from market_data")["bid"]
+    assert bids.tolist() == capture.frame("market-data")["bid"].tolist()
+
+
+def test_an_export_has_the_rows_of_its_start(tmp_path: Path) -> None:
+    """Rows that running recordings add meanwhile may repeat others, which nobody has looked for."""
+    with recorded(tmp_path, "first") as first, recorded(tmp_path, "second") as second:
+        for session in (first, second):
+            bring(session, *map(quote, range(10)), at=MAY_8)
+        source = fxlive.open_capture(tmp_path)._source
+        channel = source.channel("market-data")
+
+        def rows() -> int:
+            source.refresh()
+            return sum(map(len, source.recorded(channel).tables(100)))
+
+        wait_until(lambda: rows() == 10)
+        tables = source.recorded(channel).tables(3)
+        bids = next(tables).column("bid").to_pylist()
+        for session in (first, second):
+            bring(session, *map(quote, range(10, 20)), at=MAY_8 + 2_000)
+        wait_until(lambda: rows() == 20)
+        bids += [bid for table in tables for bid in table.column("bid").to_pylist()]
+    assert bids == list(map(float, range(10)))

@@ -390,8 +390,17 @@ def test_another_protocol_is_recognised_while_its_connection_stays_open(
     assert "answers, but not as a WebSocket server" in str(error)
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 10", b"HTTP/1.1 101 Switching Protocols\r\nUpgra"])
-def test_a_server_that_hangs_up_before_its_answer_is_complete_is_named_as_such(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"", fxlive.ServerUnavailable, "hung up during the handshake. Does the server want wss?"),
+        (b"HTTP/1.1 40", fxlive.ConnectionFailed, "answers, but not as a WebSocket server"),
+        (UNAUTHORIZED, fxlive.ConnectionFailed, "answers, but not as a WebSocket server"),
+    ],
+)
+def test_a_server_that_hangs_up_before_its_answer_is_complete_is_recognised(
+    answer: bytes, kind: type[Exception], words: str
+) -> None:
     def hang_up(connection: socket.socket) -> None:
         with suppress(OSError):
             connection.recv(65_536)
@@ -399,8 +408,8 @@ def test_a_server_that_hangs_up_before_its_answer_is_complete_is_named_as_such(a
 
     with tcp_server(hang_up) as address:
         error = refused(f"ws://{address}/api/ws", timeout=TIMEOUT_S)
-    assert type(error) is fxlive.ServerUnavailable
-    assert "hung up during the handshake. Does the server want wss?" in str(error)
+    assert type(error) is kind
+    assert words in str(error)
 
 
 @pytest.mark.parametrize(

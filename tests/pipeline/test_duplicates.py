@@ -87,6 +87,15 @@ def test_numbers_that_python_hashes_alike_are_different_content(numbers: tuple[i
         assert RecentMessages().find(rows(*messages)) == ([], 1), field
 
 
+@pytest.mark.parametrize("count", [1, 400])
+def test_an_empty_text_is_other_content_than_a_missing_one(count: int) -> None:
+    """Also after the decoder has learned the field."""
+    for number in range(count):
+        decode([wire(quote(f"s{number}", mood="calm", other=number))], T0_US)
+    assert RecentMessages().find(rows(quote("m", mood=""), quote("m"), quote("m", mood=""))) == ([2], 1)
+    assert RecentMessages().find(rows(quote("m", mood=None), quote("m", mood=""))) == ([], 1)
+
+
 def test_white_space_order_and_spelling_make_no_difference() -> None:
     first = message(QUOTE, {"id": "m", "timestamp": "2024-01-01T00:00:00.000Z"}, bid=1.10, change=0, x=1, y={"a": 1})
     again = json.dumps(

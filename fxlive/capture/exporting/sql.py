@@ -182,7 +182,11 @@ def view_of(reader: ChannelReader, drift: UndocumentedColumns, files: Files) -> 
     if EXTRA not in in_files:
         scan = f"(select *, null::varchar as {EXTRA} from {scan})"
     until = "" if reader.until_us is None else f" where received_at <= make_timestamptz({reader.until_us})"
-    return View(f"select {', '.join([*columns, EXTRA])} from {scan}{until}", repeats)
+    order = f" order by {_CAPTURE_NUMBER}, arrival" if repeats else ""  # a join does not keep the order of the rows
+    return View(f"select {', '.join([*columns, EXTRA])} from {scan}{until}{order}", repeats)
+
+
+_CAPTURE_NUMBER = '"number of the capture"'
 
 
 def _scan(found: Found, files: Files) -> tuple[str, dict[str, Repeats]]:
@@ -190,10 +194,10 @@ def _scan(found: Found, files: Files) -> tuple[str, dict[str, Repeats]]:
     if not found.repeats:
         return _read_parquet(found.part_files, files), {}
     scans, repeats = [], {}
-    for folder, part_files in found.by_folder:
+    for number, (folder, part_files) in enumerate(found.by_folder):
         if not part_files:
             continue
-        scans.append(f"select * from {_read_parquet(part_files, files)}")
+        scans.append(f"select *, {number} as {_CAPTURE_NUMBER} from {_read_parquet(part_files, files)}")
         if folder.path in found.repeats:
             table = f"table_{uuid4().hex}"
             repeats[table] = found.repeats[folder.path]

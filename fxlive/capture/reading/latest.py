@@ -138,8 +138,30 @@ def received_us(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
 
 
 def confirmations_of(folders: Sequence[Folder], until_us: int | None = None) -> list[tuple[int, str, Any]]:
-    """Return the recorded confirmations without a row: time of receipt (microseconds), channel and key."""
-    return [confirmed for folder in folders for confirmed in _confirmations(folder, until_us)]
+    """Return the confirmations without a row: time of receipt (microseconds), channel and key.
+
+    They are those that were recorded, and the messages that repeat one of another capture.
+    """
+    recorded = [confirmed for folder in folders for confirmed in _confirmations(folder, until_us)]
+    repeated = [
+        confirmed
+        for channel in CHANNELS.values()
+        if channel.ends is not None and len(folders) > 1
+        for confirmed in _repeated(channel, folders, until_us)
+    ]
+    return recorded + repeated
+
+
+def _repeated(channel: Channel, folders: Sequence[Folder], until_us: int | None) -> Iterator[tuple[int, str, Any]]:
+    found, key = ChannelReader(channel, folders, until_us).found(), channel.key[0]
+    for folder, _ in found.by_folder:
+        repeats = found.repeats_of(folder)
+        if len(repeats):
+            reader = ChannelReader(channel, [folder], until_us)
+            rows = reader.table(where=~repeats.others, columns=["received_at", key])
+            times = rows.column("received_at").to_numpy().astype(np.int64).tolist()
+            for at, value in zip(times, rows.column(key).to_pylist(), strict=True):
+                yield at, channel.name, value
 
 
 def _confirmations(folder: Folder, until_us: int | None) -> Iterator[tuple[int, str, Any]]:

@@ -300,10 +300,11 @@ class Playback:
             for channel in self._stops[number]:
                 if channel is REJECTED or channel.ends is not None or channel is CHANNELS["trades"]:
                     continue
-                rows = _rows_until(part_files_of(folder, channel), time_us)
-                played = min(rows, remaining.get(channel.name, max_rows))
-                remaining[channel.name] = remaining.get(channel.name, max_rows) - played
-                skipped[number, channel.name] = rows - played
+                stop = _rows_until(part_files_of(folder, channel), time_us)
+                wanted = remaining.get(channel.name, max_rows)
+                repeats = self._repeats.get((number, channel), Repeats())
+                skipped[number, channel.name], played = repeats.last_others(stop, wanted)
+                remaining[channel.name] = wanted - played
         return skipped
 
 

@@ -65,6 +65,17 @@ class Repeats:
         """Return those with a row number from `start` to before `stop`."""
         return self._at(slice(*np.searchsorted(self.rows, [start, stop])))
 
+    def last_others(self, stop: int, count: int) -> tuple[int, int]:
+        """Return the row number from which on, to before `stop`, `count` rows are no repeats, and how many these are.
+
+        If there are fewer, it is 0, and the number is that of all.
+        """
+        others = stop - int(np.searchsorted(self.rows, stop))
+        if others <= count:
+            return 0, others
+        before = others - count  # of the other rows, and each repeat moves them by one
+        return before + int(np.searchsorted(self.rows - np.arange(len(self)), before, side="right")), count
+
     def _at(self, index: Any) -> Repeats:
         return Repeats(self.rows[index], self.arrival[index], self.known_us[index])
 

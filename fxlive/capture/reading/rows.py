@@ -217,8 +217,10 @@ class ChannelReader:
         pending = [schema(self.channel).empty_table().select(columns)]
         yielded = False
         found = self.found()
-        for folder in self.folders:
-            for batch in read_batches(folder, self.channel, columns, max_rows, repeats=found.repeats_of(folder)):
+        for folder, part_files in found.by_folder:
+            stop = part_files[-1].part.stop if part_files else 0
+            repeats = found.repeats_of(folder)
+            for batch in read_batches(folder, self.channel, columns, max_rows, stop=stop, repeats=repeats):
                 rows = pa.Table.from_batches([batch])
                 pending.append(rows if self._until is None else rows.filter(_mask(rows, self._until)))
                 if sum(map(len, pending)) >= max_rows:

@@ -352,13 +352,13 @@ def _malformed(kind: str, number: int, size: int) -> bytes:
 def _wrong_types() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield channels with invalid data. Under the key "", the data itself is not an object."""
     yield "market-data", {"symbol": "EURUSD", "bid": "a price", "ask": 1.08501}
-    yield "market-data", {"symbol": 17, "bid": 1.085, "ask": 1.08501}
+    yield "market-data", {"symbol": {"name": "EURUSD"}, "bid": 1.085, "ask": 1.08501}
     yield "market-data", {"symbol": "EURUSD", "bid": [1.085], "ask": {"price": 1.08501}}
     yield "trades", {"executionId": "exec_wrong", "ticket": "ticket", "symbol": "EURUSD", "volume": 0.1}
     yield "trades", {"executionId": ["exec_wrong"], "ticket": 1, "symbol": "EURUSD", "volume": 0.1}
     yield "positions", {"ticket": {"number": 1}, "symbol": "EURUSD", "type": "BUY", "volume": 0.1}
     yield "positions", {"ticket": 1, "symbol": "EURUSD", "type": "BUY", "volume": True}
-    yield "orders", {"orderId": 99.5, "symbol": "EURUSD", "status": ["FILLED"], "volume": 0.1}
+    yield "orders", {"orderId": ["order_wrong"], "symbol": "EURUSD", "status": ["FILLED"], "volume": 0.1}
     yield "alerts", {"alertId": "alert_wrong", "type": "RISK_LIMIT", "severity": 3, "actions": "ACKNOWLEDGE"}
     yield "analytics", {"type": "PERFORMANCE_UPDATE", "period": "DAY", "metrics": [1, 2, 3]}
     yield "system", {"status": "HEALTHY", "components": "all well"}

@@ -53,7 +53,7 @@ class Extras(Mapping[int, dict[str, Any]]):
     Rows with the fields of a learned layout are a `block`, without a dictionary for each row. The `others` have one.
 
     >>> extras = Extras(block=Block(("a", "b"), np.array([0, 2]), [(1, 2), (3, 4)]))
-    >>> extras.add(1, "mood", "calm")
+    >>> extras.add("mood", {1: "calm"})
     >>> dict(extras)
     {0: {'a': 1, 'b': 2}, 1: {'mood': 'calm'}, 2: {'a': 3, 'b': 4}}
     >>> dict(extras.take([2, 1]))
@@ -86,15 +86,16 @@ class Extras(Mapping[int, dict[str, Any]]):
         values = self.block.values[self._place[row]]
         return {name: value for name, value in zip(self.block.names, values, strict=True) if value is not UNSET}
 
-    def add(self, row: int, column: str, value: Any) -> None:
-        """Add a field to a row, which leaves the block."""
-        if row not in self.others:
-            fields = dict(self.get(row, {}))
-            if self.block is not None and row in self.block.rows:
-                kept = np.flatnonzero(self.block.rows != row)
-                self.block, self._place = _select(self.block, kept, self.block.rows[kept]), None
-            self.others[row] = fields
-        self.others[row][column] = value
+    def add(self, column: str, values: Mapping[int, Any]) -> None:
+        """Add a field to rows, which leave the block."""
+        moved = [row for row in values if row not in self.others]
+        for row in moved:
+            self.others[row] = dict(self.get(row, {}))
+        if self.block is not None and moved:
+            kept = np.flatnonzero(~np.isin(self.block.rows, moved))
+            self.block, self._place = _select(self.block, kept, self.block.rows[kept]), None
+        for row, value in values.items():
+            self.others[row][column] = value
 
     def take(self, rows: Sequence[int]) -> Extras:
         """Return the fields of the rows at these indices, in this order."""

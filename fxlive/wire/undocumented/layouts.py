@@ -277,9 +277,9 @@ class Layouts:
         if seen % self._interval.setdefault(name, FIRST_INTERVAL) == 0:
             samples = self._samples.setdefault(name, [])
             samples.append((envelope, data))
-            if len(samples) == SAMPLES:
+            if len(samples) >= SAMPLES:
+                self._samples[name] = []
                 self._learn(channel, samples)
-                samples.clear()
 
     def _learn(self, channel: Channel, samples: list[tuple[Fields, Fields]]) -> None:
         """Learn the fields that several samples have."""
@@ -303,7 +303,7 @@ class Layouts:
     def forget_unused(self, layout: Layout) -> None:
         """Forget a layout that most messages miss."""
         if layout.balance < -MAX_MISSES and self._learned.get(layout.channel.name) is layout:
-            del self._learned[layout.channel.name]
+            self._learned.pop(layout.channel.name, None)
             self._renew_decoder()
 
     def _renew_decoder(self) -> None:
