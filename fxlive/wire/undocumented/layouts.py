@@ -304,6 +304,7 @@ class Layouts:
         """Forget a layout that most messages miss."""
         if layout.balance < -MAX_MISSES and self._learned.get(layout.channel.name) is layout:
             self._learned.pop(layout.channel.name, None)
+            self._interval.pop(layout.channel.name, None)
             self._renew_decoder()
 
     def _renew_decoder(self) -> None:
