@@ -31,6 +31,7 @@ class BrowserTestsTogether(LoadFileScheduling):
         return BROWSER_TESTS if nodeid.startswith(BROWSER_TESTS) else super()._split_scope(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)  # for runs with -p no:xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> BrowserTestsTogether:
     return BrowserTestsTogether(config, log)
 
