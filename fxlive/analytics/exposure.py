@@ -360,7 +360,7 @@ def _totals(positions: pd.DataFrame, gross: float, equity: float, margin_call_pc
 
 
 def _reported_equity(positions: pd.DataFrame, trades: pd.DataFrame | None) -> float:
-    """Return the equity that follows from the newest reported margin level; NaN if there is none.
+    """Return the equity that follows from the newest reported margin level; NaN if no level was reported.
 
     The level is one of the margins at its time: those of positions that were partly closed later are taken in full.
     """

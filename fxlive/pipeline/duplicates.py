@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -168,8 +167,8 @@ _MAX_RUN = 32_768
 class HashFilter:
     """Finds most hashes that have not been added: a Bloom filter in which one 64-bit word has all bits of a hash.
 
-    Some bits of a hash choose the word, others one of 4,096 patterns of four bits, which are set in the word. Hashes
-    are never removed: when there are too many, the filter is built again from those that are still needed.
+    Some bits of a hash choose the word, others one of 4,096 patterns of at most four bits, which are set in the word.
+    Hashes are never removed: when there are too many, the filter is built again from those that are still needed.
 
     Parameters
     ----------
@@ -199,8 +198,7 @@ class HashFilter:
 
     def _is_suspect(self, value: int) -> bool:
         pattern = _ONE_BY_ONE[value >> _SHIFT & (len(_PATTERNS) - 1)]
-        is_suspect: bool = self._words.data[value & (len(self._words) - 1)] & pattern == pattern
-        return is_suspect
+        return bool(self._words.data[value & (len(self._words) - 1)] & pattern == pattern)
 
     def add(self, hashes: Hashes) -> bool:
         """Add hashes; return whether the filter is still good, or must be built again."""
@@ -233,6 +231,6 @@ class HashFilter:
 
 _START_WORDS = 1_024
 _HASHES_PER_WORD = 4
-_PATTERNS = np.array([sum(1 << bit for bit in random.sample(range(63), 4)) for _ in range(4_096)], np.int64)
+_PATTERNS = np.bitwise_or.reduce(np.int64(1) << np.random.default_rng(0).integers(0, 64, (4_096, 4)), axis=1)
 _ONE_BY_ONE: list[int] = _PATTERNS.tolist()
 _SHIFT = 40

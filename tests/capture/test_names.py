@@ -128,7 +128,7 @@ def test_sql_works_whatever_channels_are_called(tmp_path: Path) -> None:
         for source in both(session):
             assert source.sql("select bid from market_data")["bid"].tolist() == [1.1]
             assert source.sql("select count(*) as n from gaps")["n"].tolist() == [0]
-            selects = []  # one query, because each makes all tables anew
+            selects = []  # one query, because each creates all tables
             for number, channel in enumerate(HOSTILE):
                 name = tables[channel].replace('"', '""')
                 selects.append(f'select {number} as expected, number from "{name}"')

@@ -170,12 +170,18 @@ def test_record_writes_a_capture_with_the_number_of_rows_that_it_reports(platfor
     assert not any(platform.token.encode() in file.read_bytes() for file in capture.rglob("*") if file.is_file())
 
 
-def test_ctrl_c_ends_a_recording_without_losing_rows(platform: Platform, tmp_path: Path) -> None:
-    process = start("record", platform.url, "--to", str(tmp_path), environment={"FXLIVE_TOKEN": platform.token})
+def start_recording(platform: Platform, folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    """Start `fxlive record`; return the process and its capture when that has a part."""
+    process = start("record", platform.url, "--to", str(folder), environment={"FXLIVE_TOKEN": platform.token})
     assert process.stdout is not None
     assert "connected" in process.stdout.readline()
-    (capture,) = tmp_path.iterdir()
+    (capture,) = folder.iterdir()
     until(lambda: list(capture.glob("channel=market-data/**/*.parquet")), "a part")
+    return process, capture
+
+
+def test_ctrl_c_ends_a_recording_without_losing_rows(platform: Platform, tmp_path: Path) -> None:
+    process, capture = start_recording(platform, tmp_path)
     process.send_signal(signal.SIGINT)
     status, output, errors = ended(process)
 
@@ -186,11 +192,7 @@ def test_ctrl_c_ends_a_recording_without_losing_rows(platform: Platform, tmp_pat
 
 
 def test_record_fails_when_a_recorded_file_has_vanished(platform: Platform, tmp_path: Path) -> None:
-    process = start("record", platform.url, "--to", str(tmp_path), environment={"FXLIVE_TOKEN": platform.token})
-    assert process.stdout is not None
-    assert "connected" in process.stdout.readline()
-    (capture,) = tmp_path.iterdir()
-    until(lambda: list(capture.glob("channel=market-data/**/*.parquet")), "a part")
+    process, capture = start_recording(platform, tmp_path)
     deleted = next(capture.glob("channel=market-data/**/*.parquet"))
     deleted.unlink()
     process.send_signal(signal.SIGINT)

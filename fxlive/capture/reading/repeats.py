@@ -134,7 +134,7 @@ def find_repeats(channel: Channel, parts: Parts) -> dict[str, Repeats]:
 
 
 def but_repeats(found: dict[str, Repeats], parts: Parts) -> Any:
-    """Return the Arrow expression that is true for all rows but repeated ones; None if there are none.
+    """Return the Arrow expression that is true for all rows but repeated ones; None if no row is repeated.
 
     It needs the column `CAPTURE`, which `schema_of_both` adds to that of the files.
     """

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """What a channel's readers need of its files.
+    """The parts of a channel that can be read, and the rows of them that are wanted.
 
     Attributes
     ----------

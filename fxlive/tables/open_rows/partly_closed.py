@@ -1,4 +1,4 @@
-"""What closing trades after a position's newest row have left of it."""
+"""The share of a position that is still open after the closing trades that follow its newest row."""
 
 from __future__ import annotations
 

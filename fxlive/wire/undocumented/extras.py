@@ -110,7 +110,7 @@ class Extras(Mapping[int, dict[str, Any]]):
 
 
 def _select(block: Block, places: Any, rows: Any) -> Block | None:
-    """Return the rows of a block at these places, with new indices; None if there are none."""
+    """Return the rows of a block at these places, with new indices; None without rows."""
     if not len(places):
         return None
     numbers = block.numbers[:, places] if len(block.number_fields) else block.numbers
