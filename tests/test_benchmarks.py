@@ -67,7 +67,7 @@ def test_only_the_tables_with_new_results_are_replaced(tmp_path: Path) -> None:
 
 
 def test_faults_of_the_network_cost_nothing_or_are_in_a_gap_row() -> None:
-    outcome = run_in_process(chaos, 5, 0.02, 1)  # a reset, a black hole, one byte at a time, jitter and a stall
+    outcome = run_in_process(chaos, 5, 0.02, 1, 1)  # a reset, a black hole, one byte at a time, jitter and a stall
     assert outcome.failures == []
     figures = {figure.name: figure.value for figure in outcome.figures}
     assert figures["chaos: faults"] == 5

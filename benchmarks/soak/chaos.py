@@ -29,6 +29,7 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 import fxlive
+from benchmarks.isolate import run_in_processes
 from benchmarks.soak.chaos_proxy import ChaosProxy
 from benchmarks.soak.outcome import Outcome, Pipe, progress, server_process
 from fxlive.feeds import live, pacing
@@ -37,6 +38,9 @@ TOKEN = "a token of the chaos run".replace(" ", "-")
 QUOTES_PER_S = 100.0
 HOUR_S = 3_600.0
 CERTIFICATES = ("expired", "wrong host", "self-signed")
+SESSIONS = 8
+"""How many sessions have faults at the same time, each with a server, a proxy and a process of its own."""
+_Counts = Counter[tuple[str, str]]
 _TOLERANCE_US = 50_000
 _RECOVERY_S = 120.0
 """How long a session may take to be connected and up to date again after a fault."""
@@ -306,28 +310,45 @@ class _Chaos:
         return self._client.recv()
 
 
-def chaos(count: int, scale: float, seed: int) -> Outcome:
-    """Apply `count` faults to a session, of lengths multiplied by `scale`."""
+def chaos(count: int, scale: float, seed: int, sessions: int = SESSIONS) -> Outcome:
+    """Apply `count` faults of lengths multiplied by `scale`, to several sessions at the same time."""
+    shares = [range(first, count, sessions) for first in range(min(sessions, count))]
+    runs = run_in_processes(_one_session, [(share, scale, seed + share.start) for share in shares])
+    outcome = Outcome(failures=[failure for failures, *_ in runs for failure in failures])
+    figures, results = _Counts(), _Counts()
+    for _, run_figures, run_results in runs:
+        figures.update(run_figures)
+        results.update(run_results)
+    for (name, result), number in sorted(results.items()):
+        print(f"chaos: {name}: {number} {result}")
+    for (name, unit), value in figures.items():
+        outcome.figure(f"chaos: {name}", value, unit)
+    return outcome
+
+
+def _one_session(faults: range, scale: float, seed: int) -> tuple[list[str], _Counts, _Counts]:
+    """Apply faults to one session; return the failures, the figures, and how often each fault had which result."""
     outcome, rng, spans = Outcome(), random.Random(seed), []
     with tempfile.TemporaryDirectory() as folder, server_process(_serve, folder, scale) as server:
         proxy = ChaosProxy(server.recv(), seed)
         with server_process(_follow, proxy.port, folder, scale) as client:
             run = _Chaos(proxy, server, client, client.recv(), Times(scale), seed)
             try:
-                for number in range(count):
-                    name = list(run.faults)[number] if number < len(run.faults) else rng.choice(list(run.faults))
-                    progress(f"chaos: fault {number + 1:,} of {count:,}, {name}")
+                names = list(run.faults)
+                for turn, fault in enumerate(faults, 1):
+                    name = names[fault] if fault < len(names) else rng.choice(names)  # each kind once, then any
+                    progress(f"chaos: session {seed}: fault {turn:,} of {len(faults):,}, {name}")
                     spans.append((name, *run.apply(name)))
             except (TimeoutError, EOFError) as error:
-                outcome.check(False, f"chaos: {name}: {error}")
+                outcome.check(False, f"chaos: session {seed}: {name}: {error}")
             client.send(("report", 0))
-            _compare(client.recv(), spans, outcome)
+            figures, results = _compare(client.recv(), spans, outcome)
     progress("")
-    return outcome
+    return outcome.failures, figures, results
 
 
-def _compare(report: tuple[Any, ...], spans: list[tuple[str, int, int]], outcome: Outcome) -> None:
-    """Check that no quote came twice, and that each missing one lies in a gap row."""
+def _compare(report: tuple[Any, ...], spans: list[tuple[str, int, int]], outcome: Outcome) -> tuple[_Counts, _Counts]:
+    """Check that no quote came twice, and that each missing one lies in a gap row; return what was counted."""
     numbers, received, starts, ends, counts, reasons = report
     steps = np.diff(numbers)
     outcome.check(bool((steps > 0).all()), f"chaos: {int((steps <= 0).sum())} quotes came twice or out of order")
@@ -344,14 +365,15 @@ def _compare(report: tuple[Any, ...], spans: list[tuple[str, int, int]], outcome
     outcome.check(counts["on disk"] == len(numbers), f"chaos: {counts['on disk']:,} of {len(numbers):,} rows on disk")
     outcome.check(bool((ends >= starts).all()), "chaos: a gap ends before it starts")
     lost_array = np.array(missing, np.int64)
-    kinds: dict[str, Counter[str]] = {}
+    results = _Counts()
     for name, first, last in spans:
         hit = bool(((lost_array >= first) & (lost_array <= last)).any())
-        kinds.setdefault(name, Counter())["in a gap row" if hit else "without loss"] += 1
-    for name, results in sorted(kinds.items()):
-        print(f"chaos: {name}: " + ", ".join(f"{count} {result}" for result, count in sorted(results.items())))
-    outcome.figure("chaos: faults", len(spans), "faults")
-    outcome.figure("chaos: quotes sent", int(numbers[-1]), "quotes")
-    outcome.figure("chaos: quotes received", len(numbers), "quotes")
-    outcome.figure("chaos: quotes lost, all in gap rows", len(missing), "quotes")
-    outcome.figure("chaos: gap rows", len(reasons), "gaps")
+        results[name, "in a gap row" if hit else "without loss"] += 1
+    figures = {
+        ("faults", "faults"): len(spans),
+        ("quotes sent", "quotes"): int(numbers[-1] - numbers[0]) + 1,
+        ("quotes received", "quotes"): len(numbers),
+        ("quotes lost, all in gap rows", "quotes"): len(missing),
+        ("gap rows", "gaps"): len(reasons),
+    }
+    return Counter(figures), results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,10 +55,18 @@ def growth_percent(samples: list[tuple[float, float]]) -> float:
     return float(100 * 4 * slope / level)  # from the first quarter's start to the last quarter's end: four quarters
 
 
+_LOG_INTERVAL_S = 60.0
+_last_logged = 0.0
+
+
 def progress(text: str) -> None:
-    """Print the progress if the output is a terminal."""
+    """Print the progress: in one line of a terminal, or once a minute to a file."""
+    global _last_logged
     if sys.stdout.isatty():
         print(f"\r{text}\x1b[K", end="", flush=True)
+    elif text and time.monotonic() >= _last_logged + _LOG_INTERVAL_S:
+        _last_logged = time.monotonic()
+        print(text, flush=True)
 
 
 @contextmanager
