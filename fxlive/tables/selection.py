@@ -11,6 +11,7 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype, is_scalar
 
@@ -20,23 +21,44 @@ from fxlive.errors import UnknownColumn, UnknownOption
 from fxlive.wire.channels import Channel
 from fxlive.wire.messages import Kind
 
+Rows = npt.NDArray[np.int64]
+"""Positions of rows."""
+
 _DAY = re.compile(r"\d{4}(-\d\d){0,2}|\d{8}")
 
 _FEW = 4  # a selection of less than one in four rows is copied
 
 
-def index_by_key(frame: pd.DataFrame, channel: Channel) -> pd.DataFrame:
-    """Return a frame with one row per key as `latest` returns it: indexed and sorted by the channel's key."""
+def index_by_key(frame: pd.DataFrame, channel: Channel, rows: Rows | None = None) -> pd.DataFrame:
+    """Return a frame with one row per key as `latest` returns it: indexed and sorted by the channel's key.
+
+    Parameters
+    ----------
+    frame
+        Rows of the channel, indexed by `timestamp`.
+    channel
+        The channel.
+    rows
+        The positions of the rows to return; all by default.
+    """
+    rows = np.arange(len(frame)) if rows is None else rows
+    by_key = frame.iloc[order_by_key(frame, channel, rows)]
     if not channel.key:
-        return frame
+        return by_key
     # Not reset_index: it warns of performance if there are many columns.
-    with_timestamp = pd.concat([frame.index.to_frame(), frame], axis=1)
-    return with_timestamp.set_index(list(channel.key)).sort_index(key=_as_text)
+    return pd.concat([by_key.index.to_frame(), by_key], axis=1).set_index(list(channel.key))
 
 
-def _as_text(index: pd.Index[Any]) -> pd.Index[Any]:
-    """Return the sort keys of an index: of a categorical the texts, not the codes."""
-    return index.astype(STR) if isinstance(index.dtype, pd.CategoricalDtype) else index
+def order_by_key(frame: pd.DataFrame, channel: Channel, rows: Rows) -> Rows:
+    """Return the positions of rows in the order of their keys: categories by their text, not by their code."""
+    keys = [_as_text(frame[name].array.take(rows)) for name in channel.key]
+    if len(keys) > 1:
+        return rows[pd.DataFrame(dict(enumerate(keys))).sort_values([*range(len(keys))]).index]
+    return rows[keys[0].argsort()] if keys else rows
+
+
+def _as_text(values: Any) -> Any:
+    return values.astype(STR) if isinstance(values.dtype, pd.CategoricalDtype) else values
 
 
 def select(

@@ -363,15 +363,15 @@ class RollingTable:
         with self._lock:  # only what must be of one moment; the rows are copied and sorted without the lock
             latest, kept = self._latest, self._latest.kept
             rows, frame, first = latest.rows(), self._frame_of_buffers(), self._buffer_frame.first
-            if self.channel.ends is None:
-                return index_by_key(frame.iloc[rows - first], self.channel)
             counts = (len(self._columns), *category_counts(self._columns))
             state = (self.first, self.stop, self.clearings, latest.changes, *counts)
             if self._open_rows is not None and self._open_rows[0] == state:
                 return self._open_rows[1].copy()
             kept_rows = (kept.frame(), *kept.rows()) if len(kept) else None
             confirmations = latest.confirmations()
-        by_key = open_frame(frame.iloc[rows - first], rows, kept_rows, self.channel, *confirmations)
+        if self.channel.ends is None:
+            return index_by_key(frame, self.channel, rows - first)
+        by_key = open_frame(frame, rows - first, rows, kept_rows, self.channel, *confirmations)
         self._open_rows = (state, by_key)
         return by_key.copy()
 

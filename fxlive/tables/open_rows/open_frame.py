@@ -15,7 +15,8 @@ RowNumbers = npt.NDArray[np.int64]
 
 
 def open_frame(
-    newest: pd.DataFrame,
+    window: pd.DataFrame,
+    positions: RowNumbers,
     numbers: RowNumbers,
     kept: tuple[pd.DataFrame, RowNumbers, RowNumbers] | None,
     channel: Channel,
@@ -28,8 +29,8 @@ def open_frame(
 
     Parameters
     ----------
-    newest, numbers
-        The newest rows of the keys in the window, and their numbers.
+    window, positions, numbers
+        The rolling window, the positions in it of the newest rows of keys, and the numbers of those rows.
     kept
         The frame of `KeptRows`, the rows of it that count, and the numbers that they had in the table.
     channel
@@ -38,14 +39,15 @@ def open_frame(
         The number of the first row after the last gap, and the keys with an older row confirmed since.
     """
     assert channel.ends is not None
-    key, selected = channel.key[0], np.arange(len(newest))
+    rows, selected = window, positions
     if kept is not None:  # its frame is copied whole, because selecting rows costs more
         kept_frame, kept_rows, kept_numbers = kept
-        selected = np.concatenate((kept_rows, selected + len(kept_frame)))
-        newest = pd.concat([kept_frame, newest])
+        rows = pd.concat([kept_frame, window.iloc[positions]])
+        selected = np.concatenate((kept_rows, np.arange(len(kept_frame), len(rows))))
         numbers = np.concatenate((kept_numbers, numbers))
-    order = newest[key].array.take(selected).argsort()
-    newest, confirmed = newest.iloc[selected[order]], numbers[order] >= confirmed_from
+    key = channel.key[0]
+    order = rows[key].array.take(selected).argsort()
+    newest, confirmed = rows.iloc[selected[order]], numbers[order] >= confirmed_from
     if not confirmed.all():
         column, has_ended = channel.ends
         confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
@@ -53,4 +55,5 @@ def open_frame(
         confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
     # Not reset_index and assign: they warn of performance if there are many columns.
     columns = [newest.index.to_frame(), newest, pd.DataFrame({"confirmed": confirmed}, newest.index)]
-    return pd.concat(columns, axis=1).set_index(key)
+    by_key: pd.DataFrame = pd.concat(columns, axis=1)
+    return by_key.set_index(key)
