@@ -277,7 +277,7 @@ class Folder:
                     raise unreadable(part.file.as_posix(), error) from error
         if difference is None:
             part_file = PartFile(part, fragment, self._sizes.get(part.file, 0))
-            difference = part_file.invalid_times() or part_file.missing_keys(channel)
+            difference = part_file.invalid_times() or part_file.missing_values(channel)
         if difference is None:
             self._part_files[part.file] = part_file
         else:

@@ -99,9 +99,14 @@ class PartFile:
                 return f"has a {column} outside the years 1 to 9999"
         return None
 
-    def missing_keys(self, channel: Channel) -> str | None:
-        """Return which integer key has no value in some row; None if all have one, on which readers rely."""
-        for name in (column.name for column in channel.columns if column.kind is Kind.KEY_INTEGER):
+    def missing_values(self, channel: Channel) -> str | None:
+        """Return which time, arrival number or integer key is missing in some row; None if each row has them all.
+
+        Readers rely on them.
+        """
+        expected = schema(channel).names
+        keys = [column.name for column in channel.columns if column.kind is Kind.KEY_INTEGER]
+        for name in (*[name for name in _REQUIRED if name in expected], *keys):
             if self._index_of(name) < 0:
                 return f"has no column {name}"
             columns = [self._metadata.row_group(group).column(self._index_of(name)) for group in range(self.groups)]
