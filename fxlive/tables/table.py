@@ -367,6 +367,7 @@ class RollingTable:
             state = (self.first, self.stop, self.clearings, latest.changes, *counts)
             if self._open_rows is not None and self._open_rows[0] == state:
                 return self._open_rows[1].copy()
+            self._open_rows = None  # frees its memory before the next is built
             kept_rows = (kept.frame(), *kept.rows()) if len(kept) else None
             confirmations = latest.confirmations()
         if self.channel.ends is None:
