@@ -66,20 +66,26 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "IPython": frozenset({"widgets", "entrypoints/magics"}),
     "nest_asyncio": frozenset({"core/background"}),
     "nest_asyncio2": frozenset({"core/background"}),
-    # Part of the standard library, but a thread or a lock is a design decision.
+    # Of the standard library, what a simulation must replace: see core/world. The other places are not part of it, or:
     "threading": frozenset(
         {
-            "core/background",
-            "tables/table",
-            "tables/store",
+            "core/world",
+            "core/background",  # the real loop's thread
+            "tables/table",  # a lock
+            "tables/store",  # a lock
             "capture/reading/folder",
-            "capture/writing",
-            "pipeline",
+            "capture/writing/queue",  # a lock
+            "pipeline",  # locks, and waiting in the user's thread
             "sessions/registry",
             "entrypoints/demo",
             "simulator",
         }
     ),
+    "time": frozenset({"core/world", "widgets/base", "widgets/refresher", "entrypoints", "simulator"}),
+    "random": frozenset({"core/world", "simulator"}),
+    "secrets": frozenset({"wire/content"}),  # the key of hashes, which no result depends on
+    "uuid": frozenset({"capture/format/disk", "capture/exporting/sql", "simulator"}),  # names of temporary files
+    "socket": frozenset({"feeds/network"}),  # connected by the event loop
 }
 """Where each library may be imported: packages, subpackages or modules, as paths without `.py`."""
 
@@ -248,6 +254,10 @@ def test_every_import_follows_the_rules(path: str) -> None:
     assert not found, "\n".join(["", *found])
 
 
+def parsed(path: str) -> ast.Module:
+    return ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+
+
 def imports_between_files() -> dict[str, set[str]]:
     """Return which modules of fxlive each module imports when it is loaded."""
     edges: dict[str, set[str]] = {}
@@ -316,6 +326,19 @@ def test_every_permission_is_used() -> None:
     }
     assert set(COMPUTED) == computed
     assert {library for library, _ in used} >= OPTIONAL
+
+
+NOW = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "Timestamp.now", "Timestamp.utcnow"}
+
+READS_THE_TIME = {"figures/report.py", "sessions/still_charts.py", "sessions/reading/readable.py"}
+"""Results that say when they were made, and the zone of this machine."""
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_the_present_comes_from_the_world(path: str) -> None:
+    calls = [node.func for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    found = {".".join(ast.unparse(call).split(".")[-2:]) for call in calls if isinstance(call, ast.Attribute)} & NOW
+    assert not found or path in READS_THE_TIME or path.startswith(f"{SIMULATOR}/"), found
 
 
 def test_only_four_modules_lie_directly_in_the_package() -> None:

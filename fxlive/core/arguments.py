@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_list_like
 
+from fxlive.core.world import WORLD
 from fxlive.errors import UnknownOption
 
 _NUMBER = re.compile(r"[-+]?[\d.]*")
@@ -182,7 +183,7 @@ def utc(time: Any, option: str = "time") -> pd.Timestamp:
         raise UnknownOption(option, time, (_TIMESTAMP, 'pd.Timestamp(..., unit="s") for seconds since 1970'))
     invalid = UnknownOption(option, time, (_TIMESTAMP,))
     if text.lower() == "now":
-        return pd.Timestamp.now("UTC")
+        return pd.Timestamp(WORLD.now_us(), unit="us", tz="UTC")
     if text and (_TIME_OF_DAY.fullmatch(text) or _DAY_OR_MONTH_FIRST.match(text) or not _YEAR.search(text)):
         raise invalid
     try:

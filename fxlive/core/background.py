@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -176,7 +175,7 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await future
 
 
-async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[[], float] = time.monotonic) -> T:
+async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[[], float] | None = None) -> T:
     """Await with a timeout that counts only the time in which the loop could run.
 
     A cell that holds the interpreter lock stops the loop's thread. A plain timeout could then expire before an answer
@@ -188,6 +187,7 @@ async def wait_awake(awaitable: Awaitable[T], timeout_s: float, clock: Callable[
         If `awaitable` is not done after `timeout_s` seconds; it is cancelled.
     """
     task = asyncio.ensure_future(awaitable)
+    clock = clock or asyncio.get_running_loop().time
     awake = 0.0
     try:
         while True:

@@ -20,7 +20,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
-from fxlive.core.clock import now_us
+from fxlive.core.world import WORLD, World
 from fxlive.feeds.framing import cut_frames
 from fxlive.feeds.handshake import SWITCHING_PROTOCOLS, Refused, explanation, read_head
 from fxlive.feeds.network.dialing import USER_AGENT, dial
@@ -47,9 +47,11 @@ class Connection(asyncio.Protocol):
         The server's URL, without secrets.
     handler
         Called with the messages of each read, and their time of receipt in microseconds since 1970 UTC.
+    world
+        Its clock.
     """
 
-    def __init__(self, uri: WebSocketURI | str, handler: Handler) -> None:
+    def __init__(self, uri: WebSocketURI | str, handler: Handler, world: World = WORLD) -> None:
         loop = asyncio.get_running_loop()
         self._protocol = ClientProtocol(
             parse_uri(uri) if isinstance(uri, str) else uri,
@@ -58,6 +60,7 @@ class Connection(asyncio.Protocol):
             logger=_silent,
         )
         self._handler = handler
+        self.world = world
         self._transport: asyncio.Transport | None = None
         self._fragments: list[bytes] = []  # of an incomplete message
         self._unread = bytearray()  # the beginning of an incomplete response or frame
@@ -67,7 +70,7 @@ class Connection(asyncio.Protocol):
         self.closed: asyncio.Future[None] = loop.create_future()
         self.fault: Exception | None = None  # an exception of our own code, which ended the connection
         self.silent_ticks = 0  # the feed adds 1 a second; every read resets it
-        self.last_received_at = now_us()
+        self.last_received_at = self.world.now_us()
 
     @property
     def ending(self) -> bool:
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def _take(self, data: bytes) -> None:
-        received_at = now_us()
+        received_at = self.world.now_us()
         self.silent_ticks = 0
         if self._unread:
             self._unread += data

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +15,8 @@ from typing import Any
 import msgspec
 
 from fxlive.core.background import wait_awake
-from fxlive.core.clock import now_us
 from fxlive.core.secret import Secret
+from fxlive.core.world import WORLD, World
 from fxlive.errors import (
     AuthenticationError,
     ConnectionFailed,
@@ -84,6 +82,8 @@ class LiveFeed:
         After how many failed reconnects in a row to give up; None: never.
     proxy
         None for the proxy of the environment, False for no proxy, or a proxy's URL.
+    world
+        The clocks and the source of randomness.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class LiveFeed:
         timeout_s: float = 10.0,
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
         proxy: str | bool | Secret | None = None,
+        world: World = WORLD,
     ) -> None:
         url, token = Secret(url), None if token is None else Secret(token)  # no local variable has the caller's texts
         proxy = proxy if proxy is None or proxy is False else Secret(proxy)
@@ -109,6 +110,7 @@ class LiveFeed:
         self._proxies = Proxies(proxy)
         self._token = Token(token)
         self._timeout_s = timeout_s
+        self._world = world
         self._attempts = ReconnectAttempts(reconnect_attempts)
         self._filters: dict[str, dict[str, Any]] = {name: dict(filters or {}) for name, filters in channels.items()}
         self._requests = Requests()
@@ -147,7 +149,7 @@ class LiveFeed:
             If the first connection or a subscription fails. Nothing is left open.
         """
         self._sink, self._closing = sink, False
-        wait = connection_limit(self.url).wait_s(time.monotonic())
+        wait = connection_limit(self.url).wait_s(self._world.monotonic_s())
         if wait > 0:
             raise RateLimitError(
                 f"Ten connections to {self.url} were opened in the last minute, which is the platform's limit. "
@@ -205,7 +207,7 @@ class LiveFeed:
             return await self._connect()
         except AuthenticationError as refused:
             retry = self._token.renewable and not isinstance(refused, TokenFunctionFailed)
-            if not retry or connection_limit(self.url).wait_s(time.monotonic()) > 0:
+            if not retry or connection_limit(self.url).wait_s(self._world.monotonic_s()) > 0:
                 raise
             log.info("the token was refused; asking for a new one")
         return await self._connect()
@@ -218,10 +220,12 @@ class LiveFeed:
 
     async def _connect(self, token: Secret | None = None) -> tuple[Connection, Secret]:
         # Before any await, or another session could pass the limit at the same time.
-        connection_limit(self.url).note(time.monotonic())
+        connection_limit(self.url).note(self._world.monotonic_s())
         token = token or await self._get_token()
         self._server_error = None
-        connection = Connection(self._address.uri, lambda messages, at: self._receive(connection, messages, at))
+        connection = Connection(
+            self._address.uri, lambda messages, at: self._receive(connection, messages, at), self._world
+        )
         try:
             await open_connection(connection, self._address, token, self._proxies, self._timeout_s)
             async with self._subscription_lock:  # a subscription in progress is in `_filters` afterwards
@@ -242,7 +246,7 @@ class LiveFeed:
         text = protocol.subscribe(channels) if kind == "subscribe" else protocol.unsubscribe(list(channels))
         await self._wait_to_send()
         answer = self._requests.add(kind, channels)
-        sent_at = now_us()
+        sent_at = self._world.now_us()
         connection.send(text)
         closed = connection.closed
         try:
@@ -264,8 +268,8 @@ class LiveFeed:
         self._clock_offset.note(response, sent_at, received_at)
 
     async def _wait_to_send(self) -> None:
-        await asyncio.sleep(self._send_limit.wait_s(time.monotonic()))
-        self._send_limit.note(time.monotonic())
+        await asyncio.sleep(self._send_limit.wait_s(self._world.monotonic_s()))
+        self._send_limit.note(self._world.monotonic_s())
 
     def _receive(self, connection: Connection, messages: list[bytes], received_at: int) -> None:
         """Decode and deliver the messages of one read of the socket."""
@@ -294,18 +298,18 @@ class LiveFeed:
     # One connection after the other.
 
     async def _run(self, connection: Connection, token: Secret) -> None:
-        self._sink.connected(now_us())
+        self._sink.connected(self._world.now_us())
         handed_over = False
         try:
             while True:
-                since = time.monotonic()
+                since = self._world.monotonic_s()
                 replacement = await self._supervise(connection, token, handed_over)
                 handed_over = replacement is not None
                 if replacement is not None:
                     connection, token = replacement
                     continue
                 self._connection = None
-                lasted_s = time.monotonic() - since
+                lasted_s = self._world.monotonic_s() - since
                 self._attempts.note_end(lasted_s)
                 error = self._closed_error(connection)
                 if connection.fault is not None:
@@ -316,7 +320,7 @@ class LiveFeed:
                 self._abort_reason = None
                 self.reconnect_error = None
                 connection, token = await self._reconnect(error)
-                self._sink.connected(now_us())
+                self._sink.connected(self._world.now_us())
         except Exception as error:
             if not isinstance(error, FxliveError):  # a bug of ours must not look like an endless reconnect
                 log.exception("an internal error ended the connection")
@@ -328,32 +332,37 @@ class LiveFeed:
         self, connection: Connection, token: Secret, handed_over: bool
     ) -> tuple[Connection, Secret] | None:
         """Wait until the connection has ended; return None. If its token is replaced, return the new connection."""
-        refresh_at = self._refresh_at(refresh_in_s(token, self._clock_offset.platform_time_s()))
+        refresh_at = self._refresh_at(refresh_in_s(token, self._platform_time_s()))
         if handed_over:  # with a wrong clock, a new token may look old
-            refresh_at = max(refresh_at, time.monotonic() + min(MIN_HANDOVER_INTERVAL_S, lifetime_s(token) / 2))
+            refresh_at = max(
+                refresh_at, self._world.monotonic_s() + min(MIN_HANDOVER_INTERVAL_S, lifetime_s(token) / 2)
+            )
         while not connection.closed.done():
             # Ticks, not seconds: if the loop could not run for a minute, that is one tick of silence.
-            await asyncio.wait({connection.closed}, timeout=min(1.0, max(0.0, refresh_at - time.monotonic())))
+            await asyncio.wait({connection.closed}, timeout=min(1.0, max(0.0, refresh_at - self._world.monotonic_s())))
             connection.silent_ticks += 1
             if connection.silent_ticks == PING_AFTER_TICKS:
                 connection.ping()
             elif connection.silent_ticks >= DEAD_AFTER_TICKS:
                 self._abort_reason = "no data, and no reply to a ping"
                 connection.abort()
-            if time.monotonic() >= refresh_at and not connection.closed.done():
+            if self._world.monotonic_s() >= refresh_at and not connection.closed.done():
                 replacement = await self._replace_token(connection, token)
                 if replacement is not None:
                     return replacement
-                refresh_at = self._refresh_at(retry_refresh_in_s(token, self._clock_offset.platform_time_s()))
+                refresh_at = self._refresh_at(retry_refresh_in_s(token, self._platform_time_s()))
         return None
+
+    def _platform_time_s(self) -> float:
+        return self._clock_offset.platform_time_s(self._world.now_us())
 
     def _refresh_at(self, in_s: float | None) -> float:
         """Return when to replace the token, on the monotonic clock; infinite if it cannot or need not be replaced."""
-        return math.inf if in_s is None or not self._token.renewable else time.monotonic() + in_s
+        return math.inf if in_s is None or not self._token.renewable else self._world.monotonic_s() + in_s
 
     async def _replace_token(self, connection: Connection, token: Secret) -> tuple[Connection, Secret] | None:
         """Connect with a newer token, then close the old connection. None if there is no newer token, or it fails."""
-        if connection_limit(self.url).wait_s(time.monotonic()) > 0:
+        if connection_limit(self.url).wait_s(self._world.monotonic_s()) > 0:
             return None
         try:
             newer = await self._get_token()
@@ -367,7 +376,7 @@ class LiveFeed:
         await connection.close()
         if ended_before:  # messages between its end and the new subscription are lost
             self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
-            self._sink.connected(now_us())
+            self._sink.connected(self._world.now_us())
         return replacement
 
     async def _reconnect(self, error: FxliveError) -> tuple[Connection, Secret]:
@@ -380,11 +389,11 @@ class LiveFeed:
             retry_after_s = getattr(last, "retry_after_s", None)
             self._retry_now.clear()
             with suppress(TimeoutError):
-                await wait_awake(self._retry_now.wait(), self._attempts.next_wait_s(random.random, retry_after_s))
-            wait = connection_limit(self.url).wait_s(time.monotonic())
+                await wait_awake(self._retry_now.wait(), self._attempts.next_wait_s(self._world.random, retry_after_s))
+            wait = connection_limit(self.url).wait_s(self._world.monotonic_s())
             while wait > 0:
                 await asyncio.sleep(wait)
-                wait = connection_limit(self.url).wait_s(time.monotonic())  # another session may have used it
+                wait = connection_limit(self.url).wait_s(self._world.monotonic_s())  # another session may have used it
             try:
                 return await self._connect()
             except TokenFunctionFailed as failed:

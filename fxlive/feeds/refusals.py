@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import time
 from urllib.parse import urljoin
 
 from websockets.exceptions import InvalidHandshake
@@ -36,14 +35,17 @@ _LIMIT_WORDS = re.compile(r"\b(?:rates?|limit(?:s|ed|ing)?|too many|quotas?|thro
 _PING_WORDS = re.compile(r"\b(?:pings?|pongs?|keep-?alives?|heartbeats?)\b", re.IGNORECASE)
 
 
-def connection_error(error: Exception, url: str, token: Secret, timeout_s: float) -> FxliveError:
-    """Return the exception for a failed connection attempt. Its text may repeat words of the server."""
+def connection_error(error: Exception, url: str, token: Secret, timeout_s: float, now_s: float) -> FxliveError:
+    """Return the exception for a failed connection attempt, given the present in seconds since 1970.
+
+    Its text may repeat words of the server.
+    """
     if isinstance(error, FxliveError):
         if isinstance(error, ConnectionFailed):
             error.url = error.url or url
         return error
     if isinstance(error, Refused):
-        return _status_error(error.head.reveal(), error.explanation.reveal(), url, token)
+        return _status_error(error.head.reveal(), error.explanation.reveal(), url, token, now_s)
     if isinstance(error, TimeoutError) and error.errno is None:  # our own, not that of the network
         text = f"{url} did not answer within {timeout_s:g} s. Is the address right?"
         return ServerUnavailable(text, url=url)
@@ -118,14 +120,14 @@ def ended_error(url: str, code: int | None, reason: str, protocol_error: str | N
     return ConnectionFailed(message, url=url, status=code)
 
 
-def _status_error(head: ResponseHead, explanation: str, url: str, token: Secret) -> FxliveError:
+def _status_error(head: ResponseHead, explanation: str, url: str, token: Secret, now_s: float) -> FxliveError:
     status = head.status
     wait = head.headers.get("retry-after", "")
-    asked_s = asked_wait_s(wait, http_time(head.headers.get("date", "")) or time.time())
+    asked_s = asked_wait_s(wait, http_time(head.headers.get("date", "")) or now_s)
     retry_after_s = None if asked_s is None else min(asked_s, MAX_RETRY_AFTER_S)
     says = f"{url} says {explanation!r}. It" if explanation else url
     if status == 401:
-        why = "has expired" if expired(token, time.time()) else "is wrong or has expired"
+        why = "has expired" if expired(token, now_s) else "is wrong or has expired"
         return AuthenticationError(f"{says} refused the token (401): it {why}. Get a new one.", url=url, status=status)
     if status == 403:
         return ConnectionDenied(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fxlive.core.world import WORLD, World
 from fxlive.errors import CaptureError, FxliveError, InvalidSubscription
 from fxlive.feeds.interface import Filters, Halt, Sink
 
@@ -41,21 +41,26 @@ class ReplayFeed:
         Whether to begin paused.
     max_rows
         How many rows of each channel the tables keep: a `seek` need not deliver more.
+    world
+        The clock by which the capture is replayed.
     """
 
     clock_offset_us: int | None = None
     reconnect_error: str | None = None
 
-    def __init__(self, playback: Playback, name: str, *, speed: float | None, paused: bool, max_rows: int) -> None:
+    def __init__(
+        self, playback: Playback, name: str, *, speed: float | None, paused: bool, max_rows: int, world: World = WORLD
+    ) -> None:
         self.url = f"capture:{name}"
         self.playback = playback
         self.speed = speed
         self.paused = paused
         self._max_rows = max_rows
+        self._world = world
         self._unsubscribed: set[str] = set()
         self._sink: Sink | None = None
         self._clock_us = playback.start_us  # the reading of the clock at the monotonic time `_clock_set_at`
-        self._clock_set_at = time.monotonic()
+        self._clock_set_at = self._world.monotonic_s()
         self._changed = asyncio.Event()
         self._ended = asyncio.Event()
         self._player: asyncio.Task[None] | None = None
@@ -71,11 +76,12 @@ class ReplayFeed:
         if self.halt is not None or self.speed is None or self._sink is None:
             return self._clock_us
         return min(
-            self._clock_us + int((time.monotonic() - self._clock_set_at) * 1e6 * self.speed), self.playback.end_us
+            self._clock_us + int((self._world.monotonic_s() - self._clock_set_at) * 1e6 * self.speed),
+            self.playback.end_us,
         )
 
     def _set_clock(self, time_us: int) -> None:
-        self._clock_us, self._clock_set_at = time_us, time.monotonic()
+        self._clock_us, self._clock_set_at = time_us, self._world.monotonic_s()
 
     @property
     def ended(self) -> bool:

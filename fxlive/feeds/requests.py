@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -214,10 +213,10 @@ class ClockOffset:
         if self.round_trip_us is None or round_trip_us <= self.round_trip_us:
             self.round_trip_us, self.us = round_trip_us, platform_us - (sent_at + received_at) // 2
 
-    def platform_time_s(self) -> float:
-        """Return the seconds since 1970 on the platform's clock, by which tokens expire.
+    def platform_time_s(self, now_us: int) -> float:
+        """Return the seconds since 1970 on the platform's clock, by which tokens expire, given the time of ours.
 
         An offset of a day or more is ignored: such a platform replays an old market.
         """
         offset_s = (self.us or 0) / 1e6
-        return time.time() + (offset_s if abs(offset_s) < _DAY_S else 0.0)
+        return now_us / 1e6 + (offset_s if abs(offset_s) < _DAY_S else 0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from pandas.api.types import is_bool_dtype, is_scalar
 
 from fxlive.core.arguments import span_s
 from fxlive.core.shown_text import counted
+from fxlive.core.world import WORLD, Steps, World
 from fxlive.errors import UnknownOption
 from fxlive.pipeline.callbacks import ErrorCounter, UserFunction
 
@@ -145,6 +145,8 @@ class Watch(UserFunction):
         Returns True while there is nothing to check. Afterwards the condition must hold for `hold_s` again.
     errors
         Counts the exceptions.
+    world
+        Has the thread.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class Watch(UserFunction):
         ended: Callable[[], bool],
         paused: Callable[[], bool],
         errors: ErrorCounter | None = None,
+        world: World = WORLD,
     ) -> None:
         super().__init__(errors)
         self._condition = condition
@@ -165,35 +168,32 @@ class Watch(UserFunction):
         self._timer = HoldTimer(hold_s)
         self._every_s = every_s
         self._clock = clock
-        self._ended = ended
+        self._is_over = ended
         self._paused = paused
         self._logged_types: set[str] = set()
-        self._cancelled = threading.Event()
+        self.ended = False
+        """Whether it checks its condition no longer."""
         name = getattr(callback, "__name__", type(callback).__name__)
-        self._thread = threading.Thread(target=self._work, name=f"fxlive when: {name}", daemon=True)
-        self._thread.start()
+        self._worker = world.worker(f"fxlive when: {name}")
+        self._worker.start(self._work())
 
     def __repr__(self) -> str:
-        state = "cancelled" if self._cancelled.is_set() else "active"
+        state = "cancelled" if self.ended else "active"
         return f"<when: {state}, {counted(self.calls, 'call')}, {self._errors}>"
-
-    @property
-    def ended(self) -> bool:
-        """Whether it checks its condition no longer."""
-        return self._cancelled.is_set()
 
     def cancel(self) -> None:
         """Stop checking the condition."""
-        self._cancelled.set()
+        self.ended = True
+        self._worker.wake()
 
-    def _work(self) -> None:
-        while not self._cancelled.is_set() and not self._ended():
+    def _work(self) -> Steps:
+        while not self.ended and not self._is_over():
             if self._paused():
                 self._timer.reset()
             else:
                 self._check()
-            self._cancelled.wait(self._every_s)
-        self._cancelled.set()
+            yield self._every_s
+        self.ended = True
 
     def _check(self) -> None:
         try:
@@ -203,7 +203,7 @@ class Watch(UserFunction):
             self._timer.reset()  # it is unknown whether the condition held
             self._note_error(error)
             return
-        if self._timer.fires(self._clock() / 1e6, true) and not self._cancelled.is_set():
+        if self._timer.fires(self._clock() / 1e6, true) and not self.ended:
             self.calls += 1
             try:
                 self._callback(value)

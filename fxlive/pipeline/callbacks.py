@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fxlive.core.shown_text import counted, printable
+from fxlive.core.world import WORLD, Steps, World
 from fxlive.pipeline.mailbox import MAILBOX_SIZE, AnyMessage, Mailbox
 
 log = logging.getLogger("fxlive")
@@ -88,16 +89,16 @@ class Handle(UserFunction):
         size: int = MAILBOX_SIZE,
         *,
         errors: ErrorCounter | None = None,
+        world: World = WORLD,
     ) -> None:
         super().__init__(errors)
         self.channel = channel
         self._callback = callback
         self._on_error = on_error
-        self._wake_up = threading.Event()
-        self.mailbox = Mailbox(channel, self._wake_up.set, size)
         name = getattr(callback, "__name__", type(callback).__name__)
-        self._thread = threading.Thread(target=self._work, name=f"fxlive on {channel}: {name}", daemon=True)
-        self._thread.start()
+        self._worker = world.worker(f"fxlive on {channel}: {name}")
+        self.mailbox = Mailbox(channel, self._worker.wake, size)
+        self._worker.start(self._work())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._callback(*args, **kwargs)
@@ -116,11 +117,10 @@ class Handle(UserFunction):
         """Stop calling it. Messages that wait in its queue are discarded."""
         self.mailbox.discard()
 
-    def _work(self) -> None:
+    def _work(self) -> Steps:
         with asyncio.Runner() as runner:
             while True:
-                self._wake_up.wait()
-                self._wake_up.clear()
+                yield None
                 while (message := self.mailbox.take()) is not None:
                     self._call(message, runner)
                 if self.mailbox.closed:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from fxlive.core.background import INTERRUPTIBLE_S
-from fxlive.core.clock import now_us
+from fxlive.core.world import WORLD, World
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
 from fxlive.feeds.interface import Feed, State
 from fxlive.feeds.memory import MemoryFeed
@@ -43,7 +42,7 @@ class Recording(Protocol):
 class Pipeline:
     """A running feed, and everything that its batches pass through.
 
-    It is the `Sink` of its feed: the feed calls `deliver`, `connected`, `lost`, `missed`, `rewound` and `failed` on the
+    It is the `Sink` of its feed, which calls `deliver`, `connected`, `lost`, `missed`, `rewound` and `failed` on the
     background loop. The coroutines run there too. All other methods may be called from any thread.
 
     Parameters
@@ -57,10 +56,12 @@ class Pipeline:
     reconnect_when_stale
         Whether to reconnect when a channel is stale.
     clock
-        Returns the time in microseconds since 1970 UTC. A replay has a clock of its own.
+        Returns the time in microseconds since 1970 UTC; by default that of `world`. A replay has a clock of its own.
     monotonic
-        A clock for durations, in microseconds, that nobody sets: ages, staleness and the length of gaps are measured
-        with it. Default: `clock`, for a feed whose messages come from another time.
+        A clock in microseconds that nobody sets, for ages, staleness and the length of gaps. Default: `clock`, for a
+        feed whose messages come from another time.
+    world
+        The clocks, and the threads of callbacks.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Pipeline:
         *,
         stale_after_s: Mapping[str, float] = STALE_AFTER_S,
         reconnect_when_stale: bool = False,
-        clock: Callable[[], int] = now_us,
+        clock: Callable[[], int] | None = None,
         monotonic: Callable[[], int] | None = None,
+        world: World = WORLD,
     ) -> None:
         self.feed = feed
         self.store = store
@@ -79,7 +81,8 @@ class Pipeline:
         self.error: FxliveError | None = None
         self.reconnects = 0
         self.recording: Recording | None = None
-        self._clock = clock
+        self.world = world
+        self._clock = clock or world.now_us
         self._monotonic = monotonic
         self._heard_at: dict[str, int] = {}  # by channel; these times are readings of the clock for durations
         self._last_heard_at = 0
@@ -317,7 +320,7 @@ class Pipeline:
     ) -> Handle:
         """Call a callback with every new message of a channel."""
         self.check_open()
-        handle = Handle(channel, callback, on_error, errors=ErrorCounter(self.callback_errors))
+        handle = Handle(channel, callback, on_error, errors=ErrorCounter(self.callback_errors), world=self.world)
         with self._changed:
             self._handles = (*(h for h in self._handles if not h.mailbox.closed), handle)
         self._add_mailbox(handle.mailbox)
@@ -366,19 +369,17 @@ class Pipeline:
         ConnectionFailed, SessionClosed
             If the session ends before that.
         """
-        ends = time.monotonic() + timeout_s
+        ends = self.world.monotonic_s() + timeout_s
         with self._changed:
             while not condition():
                 if self.state == "failed" and self.error is not None:
                     raise self.error
                 if self.state in ("closed", "failed"):
                     raise SessionClosed(f"The session was closed while waiting for {description}.")
-                left = ends - time.monotonic()
+                left = ends - self.world.monotonic_s()
                 if left <= 0:
-                    state = self._state_text()
-                    raise WaitTimeout(
-                        f"Timed out after {timeout_s:g} s waiting for {description}. Session state: {state}."
-                    )
+                    waited = f"Timed out after {timeout_s:g} s waiting for {description}."
+                    raise WaitTimeout(f"{waited} Session state: {self._state_text()}.")
                 self._changed.wait(min(left, INTERRUPTIBLE_S))
 
     def _state_text(self) -> str:
@@ -422,8 +423,7 @@ class Pipeline:
         limit = self._stale_after_s.get(channel)
         if limit is None or self.state in ("connecting", "closed") or channel not in self.feed.subscriptions:
             return False
-        heard_at, connected_at = self._heard_at.get(channel), self._connected_at
-        known = [at for at in (heard_at, connected_at) if at is not None]
+        known = [at for at in (self._heard_at.get(channel), self._connected_at) if at is not None]
         return not known or self.steady_us() - max(known) > limit * 1e6
 
     @property

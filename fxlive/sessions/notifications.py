@@ -159,6 +159,7 @@ def when(
             ended=lambda: self._pipeline.state == "closed",
             paused=lambda: self._pipeline.state == "failed",  # until a reconnect
             errors=ErrorCounter(self._pipeline.callback_errors),
+            world=self._pipeline.world,
         )
 
     return begin

@@ -15,8 +15,8 @@ import pandas as pd
 
 from fxlive.core.arguments import span_s, time_of, whole
 from fxlive.core.background import bridge, call, submit
-from fxlive.core.clock import monotonic_us, now_us
 from fxlive.core.secret import Secret, secret_of_environment
+from fxlive.core.world import WORLD, World
 from fxlive.errors import ConnectionDenied, ConnectionFailed, FxliveError, RateLimitError, UnknownOption
 from fxlive.feeds.address import query_token
 from fxlive.feeds.auth import TokenSource
@@ -85,7 +85,9 @@ class Session(Readable):
         Where messages come from instead of `url`, for tests and for other sources; then the options of a connection
         are not used.
     clock
-        The current time in microseconds since 1970 UTC, if the feed does not run in real time.
+        Returns the present in microseconds since 1970 UTC, if the feed does not run in real time.
+    world
+        The clocks, randomness and threads; a simulation has others.
 
     Examples
     --------
@@ -111,7 +113,8 @@ class Session(Readable):
         reconnect_attempts: int | None = DEFAULT_ATTEMPTS,
         proxy: str | Literal[False] | None = None,
         feed: Feed | None = None,
-        clock: Callable[[], int] = now_us,
+        clock: Callable[[], int] | None = None,
+        world: World = WORLD,
     ) -> None:
         address, secret = Secret(url), None if token is None else Secret(token)
         proxy_option = proxy if proxy is None or proxy is False else Secret(proxy)
@@ -129,6 +132,7 @@ class Session(Readable):
                 timeout_s=span_s("timeout", timeout),
                 reconnect_attempts=reconnect_attempts,
                 proxy=proxy_option,
+                world=world,
             )
         window_us = None if window is None else time_of("window", window) // pd.Timedelta("1us")
         self._pipeline = Pipeline(
@@ -137,7 +141,8 @@ class Session(Readable):
             stale_after_s=_limits_s(stale_after),
             reconnect_when_stale=reconnect_when_stale,
             clock=clock,
-            monotonic=monotonic_us if isinstance(feed, LiveFeed) and clock is now_us else None,
+            monotonic=world.monotonic_us if isinstance(feed, LiveFeed) and clock is None else None,
+            world=world,
         )
         super().__init__(LiveSource(self._pipeline, name))
         self._on_close: list[Callable[[], None]] = []
@@ -368,7 +373,7 @@ class Session(Readable):
     def _new_recorder(self, path: str | Path) -> Recorder:
         from fxlive.capture.writing.recorder import Recorder  # a third of fxlive's import time
 
-        return Recorder(path, name=self.name, url=self.url, store=self._pipeline.store)
+        return Recorder(path, name=self.name, url=self.url, store=self._pipeline.store, world=self._pipeline.world)
 
     def _end_recording(self) -> None:
         self._pipeline.recording = None

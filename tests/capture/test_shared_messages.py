@@ -12,7 +12,7 @@ import pytest
 
 import fxlive
 from fxlive.capture.reading.repeats import Repeats
-from fxlive.core.clock import now_us
+from fxlive.core.world import WORLD
 from fxlive.errors import IncompleteCapture
 from tests.capture.recordings import MAY_8, wait_until
 from tests.capture.sessions import SECOND, bring, equal, recorded
@@ -184,9 +184,9 @@ def test_the_last_rows_are_counted_without_repeats(stop: int, count: int) -> Non
 def test_a_message_that_repeats_one_of_another_capture_confirms_its_position(tmp_path: Path) -> None:
     position = wire(message(POSITION, {"id": "p1"}))
     with recorded(tmp_path, "first") as first:
-        bring(first, position, at=now_us())
+        bring(first, position, at=WORLD.now_us())
     with recorded(tmp_path, "second") as second:
-        bring(second, position, at=now_us() + 1_000_000)
+        bring(second, position, at=WORLD.now_us() + 1_000_000)
     capture = fxlive.open_capture(tmp_path)
     assert capture.gaps()["reason"].tolist() == ["not recorded: between two recordings"]
     assert len(capture.frame("positions")) == 1

@@ -103,7 +103,7 @@ def test_a_watch_ends_with_the_session_and_counts_exceptions(caplog: pytest.LogC
         for text in (repr(watch), repr(session)):
             assert "errors, the last ZeroDivisionError: division by zero" in text
         assert session.health().callback_errors > 2
-    wait_until(lambda: not watch._thread.is_alive(), "the end of the watch")
+    wait_until(lambda: not watch._worker.is_alive(), "the end of the watch")
     assert [record.message for record in caplog.records if "condition" in record.message] == [
         "the condition or the callback of an alert raised; more errors of this type are only counted"
     ]
@@ -158,10 +158,10 @@ def test_a_watch_pauses_while_the_session_has_failed_and_goes_on_after_a_reconne
         wait_until(lambda: results == [1], "the first call")
         background_loop().call_soon_threadsafe(session._pipeline.failed, fxlive.ReconnectsExhausted("five failed"))
         wait_until(lambda: session.state == "failed" and not watch._timer._fired, "the reset")
-        assert watch._thread.is_alive()
+        assert watch._worker.is_alive()
         session.reconnect()
         wait_until(lambda: results == [1, 1], "the call after the reconnect")
-    wait_until(lambda: not watch._thread.is_alive(), "the end of the watch")
+    wait_until(lambda: not watch._worker.is_alive(), "the end of the watch")
 
 
 def test_firings_applies_the_same_rule_to_a_recording() -> None:

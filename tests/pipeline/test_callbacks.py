@@ -101,7 +101,7 @@ def test_a_decorated_function_stays_a_function_and_can_be_cancelled(offline: Off
     assert double(received[0]) == 0.0
     double.cancel()
     offline.send(5)
-    wait_until(lambda: not double._thread.is_alive())
+    wait_until(lambda: not double._worker.is_alive())
     assert len(received) == 2  # one call by the session, one by this test
     assert "cancelled" in repr(double)
 
@@ -227,12 +227,12 @@ def test_a_callback_that_raises_to_end_its_thread_is_counted_and_logged_and_goes
         for number in range(3):
             handle.mailbox.put([number])  # type: ignore[list-item]
             wait_until(lambda number=number: len(errors) > number)  # type: ignore[misc]
-    assert handle._thread.is_alive()
+    assert handle._worker.is_alive()
     assert (received, handle.errors, [type(e) for e in errors]) == ([0, 1, 2], 3, [error] * 3)
     wait_until(lambda: len(caplog.messages) == 6)
     assert caplog.messages[::2] == ["a callback on trades raised"] * 3
     handle.cancel()
-    wait_until(lambda: not handle._thread.is_alive())
+    wait_until(lambda: not handle._worker.is_alive())
     assert capsys.readouterr().err == ""
 
 
@@ -270,7 +270,7 @@ def test_a_cancelled_callback_is_not_called_for_waiting_or_later_messages(offlin
     wait_until(lambda: received)
     handle.cancel()
     release.set()
-    wait_until(lambda: not handle._thread.is_alive())
+    wait_until(lambda: not handle._worker.is_alive())
     offline.send(20_000)
 
     assert len(received) == 1
@@ -296,7 +296,7 @@ def test_the_thread_of_a_callback_ends_with_the_session(offline: OfflineSession)
     handle = offline.session.on("market-data", received.append)
     offline.send(50)
     offline.session.close()
-    wait_until(lambda: not handle._thread.is_alive())
+    wait_until(lambda: not handle._worker.is_alive())
 
     assert len(received) == 50  # messages received before the close are delivered
 
@@ -474,4 +474,4 @@ def test_a_handle_can_be_called_like_its_callback() -> None:
     handle = Handle("trades", Callback(), None)
     assert handle("x") == "got x"
     handle.cancel()
-    wait_until(lambda: not handle._thread.is_alive())
+    wait_until(lambda: not handle._worker.is_alive())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from fxlive.capture.writing.channel_writer import ChannelWriter
 from fxlive.capture.writing.status import error_text
+from fxlive.core.world import World
 
 log = logging.getLogger("fxlive")
 
@@ -40,16 +40,23 @@ class Merger:
         Returns the writers of the channels.
     interrupted
         Returns whether the recorder has something else to do; checked before each step.
+    world
+        The clock.
     """
 
     def __init__(
-        self, path: Path, writers: Callable[[], Iterable[ChannelWriter]], interrupted: Callable[[], bool]
+        self,
+        path: Path,
+        writers: Callable[[], Iterable[ChannelWriter]],
+        interrupted: Callable[[], bool],
+        world: World,
     ) -> None:
         self.busy_since: float | None = None
         """The start of the running step on the monotonic clock; None between steps."""
         self._path = path
         self._writers = writers
         self._interrupted = interrupted
+        self._world = world
         self._steps: Generator[None, None, None] | None = None  # the merge that has begun
         self._not_before = 0.0
 
@@ -63,7 +70,7 @@ class Merger:
         rows_per_s
             The rate at which rows arrive. If it is high, merges are done quickly rather than thoroughly.
         """
-        if time.monotonic() >= self._not_before:
+        if self._world.monotonic_s() >= self._not_before:
             self._merge(budget_s, thorough=rows_per_s < BUSY_ROWS_PER_S, closed=False)
 
     def finish(self, budget_s: float) -> None:
@@ -73,13 +80,13 @@ class Merger:
         self._abandon()
 
     def _merge(self, budget_s: float, *, thorough: bool, closed: bool) -> None:
-        ends = time.monotonic() + budget_s
+        ends = self._world.monotonic_s() + budget_s
         try:
-            while time.monotonic() < ends and (closed or not self._interrupted()):
+            while self._world.monotonic_s() < ends and (closed or not self._interrupted()):
                 self._steps = self._steps or self._next_merge(thorough=thorough, closed=closed)
                 if self._steps is None:
                     break
-                self.busy_since = time.monotonic()
+                self.busy_since = self._world.monotonic_s()
                 try:
                     next(self._steps)
                 except StopIteration:
@@ -89,7 +96,7 @@ class Merger:
         except Exception as error:  # if the disk is full, writing the rows will report it
             log.warning("parts of %s could not be merged: %s", self._path, error_text(error))
             self._steps = None
-            self._not_before = time.monotonic() + RETRY_AFTER_S
+            self._not_before = self._world.monotonic_s() + RETRY_AFTER_S
         finally:
             self.busy_since = None
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,9 +28,9 @@ from fxlive.capture.writing.merging import Merger, merging_share
 from fxlive.capture.writing.queue import WriteQueue
 from fxlive.capture.writing.status import RecordingState, RecordingStatus, RowRate, error_text
 from fxlive.core.arguments import path_of
-from fxlive.core.clock import now_us
 from fxlive.core.concealment import without_secrets
 from fxlive.core.shown_text import shortened
+from fxlive.core.world import WORLD, Steps, World
 from fxlive.errors import CaptureError
 from fxlive.tables.gaps import MAX_REASON_CHARS
 from fxlive.tables.store import MAX_UNDOCUMENTED_CHANNELS, Store
@@ -79,9 +77,11 @@ class Recorder:
     max_queued_rows, max_queued_bytes
         How many rows may wait for the disk; the bytes are an estimate of their memory.
     clock
-        Returns the time in microseconds since 1970 UTC.
+        Returns the time in microseconds since 1970 UTC; by default that of `world`.
     disk
         Creates the object that writes the files of a capture folder.
+    world
+        The clocks, and the thread.
 
     Raises
     ------
@@ -111,12 +111,13 @@ class Recorder:
         flush_s: float = 1.0,
         max_queued_rows: int = MAX_QUEUED_ROWS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
-        clock: Callable[[], int] = now_us,
+        clock: Callable[[], int] | None = None,
         disk: Callable[[Path], Disk] = Disk,
+        world: World = WORLD,
     ) -> None:
-        start = clock()
+        self._world, self._clock = world, clock or world.now_us
+        start = self._clock()
         self.path = _make_folder(path_of(folder, "a folder"), capture_name(start, name))
-        self._clock = clock
         self._disk = disk(self.path)
         self._flush_every_s = flush_s / 2  # the other half is for the writing itself
         self._manifest = Manifest(session=notes.clean(name), url=without_secrets(url), start=to_iso(start))
@@ -130,11 +131,11 @@ class Recorder:
         self._store = store
         self._gaps = notes.GapLog()
         self._writers: dict[Channel | str, ChannelWriter] = {}
-        self._wake = threading.Event()
-        self._merger = Merger(self.path, self._writers.values, self._wake.is_set)
-        self.queue = WriteQueue(max_queued_rows, max_queued_bytes, on_backlog=self._wake.set)
+        self._worker = world.worker(f"fxlive-recorder-{name}")
+        self._merger = Merger(self.path, self._writers.values, self._worker.is_woken, world)
+        self.queue = WriteQueue(max_queued_rows, max_queued_bytes, on_backlog=self._worker.wake)
         self._control: deque[Any] = deque(maxlen=100)
-        self._rate = RowRate()
+        self._rate = RowRate(world)
         self._state: RecordingState = "recording"
         self._error: str | None = None
         self._failures = 0
@@ -144,8 +145,7 @@ class Recorder:
         self._free_bytes = self._disk.free_bytes()
         self._busy_since: float | None = None
         self._stop_at: float | None = None
-        self._thread = threading.Thread(target=self._run, name=f"fxlive-recorder-{name}", daemon=True)
-        self._thread.start()
+        self._worker.start(self._run())
         atexit.register(self.stop, 5.0)  # a notebook kernel may exit without closing the session
 
     # Called from the feed's loop: these methods never wait.
@@ -194,8 +194,8 @@ class Recorder:
     def status(self) -> RecordingStatus:
         """The current state and counters. Never waits for the disk."""
         state, error, busy_since = self._state, self._error, self._busy_since or self._merger.busy_since
-        if state == "recording" and busy_since is not None and time.monotonic() - busy_since > SILENT_DISK_S:
-            state, error = "stalled", f"the disk has not answered for {time.monotonic() - busy_since:.0f} s"
+        if state == "recording" and busy_since is not None and self._world.monotonic_s() - busy_since > SILENT_DISK_S:
+            state, error = "stalled", f"the disk has not answered for {self._world.monotonic_s() - busy_since:.0f} s"
         return RecordingStatus(
             path=self.path,
             state=state,
@@ -221,9 +221,9 @@ class Recorder:
             counted.
         """
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + timeout
-            self._wake.set()
-        self._thread.join(timeout + 1.0)
+            self._stop_at = self._world.monotonic_s() + timeout
+            self._worker.wake()
+        self._worker.join(timeout + 1.0)
         atexit.unregister(self.stop)
         return self.status
 
@@ -237,18 +237,17 @@ class Recorder:
 
     # The recorder's thread.
 
-    def _run(self) -> None:
+    def _run(self) -> Steps:
         while self._stop_at is None:
-            began = time.monotonic()
+            began = self._world.monotonic_s()
             flushed = self._flush()
             wait_s = self._flush_every_s if flushed else retry_after_s(self._failures)
             if flushed:
                 rows_per_s = self._rate.per_s(self._rows)
                 self._merger.run(self._flush_every_s * merging_share(rows_per_s), rows_per_s)
-            while self._stop_at is None and self._wake.wait(max(0.0, began + wait_s - time.monotonic())):
-                self._wake.clear()
+            while self._stop_at is None and (yield max(0.0, began + wait_s - self._world.monotonic_s())):
                 self._take()
-        self._finish(self._stop_at)
+        yield from self._finish(self._stop_at)
 
     def _take(self) -> None:
         """Encode the rows that have arrived, which frees their Python objects; the next flush writes them."""
@@ -258,15 +257,15 @@ class Recorder:
             log.exception("the recorder failed")
             self._note_failure(error)
 
-    def _finish(self, deadline: float) -> None:
+    def _finish(self, deadline: float) -> Steps:
         while not self._flush() or self.queue.waiting_rows:  # a flush may add a gap to the queue
-            remaining_s = deadline - time.monotonic()
+            remaining_s = deadline - self._world.monotonic_s()
             if remaining_s <= 0:
                 break
             if self._failures:
-                time.sleep(min(retry_after_s(self._failures), remaining_s))
+                yield min(retry_after_s(self._failures), remaining_s)
         if not self._failures:
-            self._merger.finish(deadline - time.monotonic())
+            self._merger.finish(deadline - self._world.monotonic_s())
         lost = self.queue.waiting_rows
         self.queue.dropped += lost
         self._manifest.end = to_iso(self._clock())
@@ -276,7 +275,7 @@ class Recorder:
 
     def _flush(self, *, closing: bool = False) -> bool:
         """Write all rows that have arrived, and the manifest if it is due; return whether that succeeded."""
-        self._busy_since = time.monotonic()
+        self._busy_since = self._world.monotonic_s()
         try:
             self._encode(self.queue.take())
             for writer in list(self._writers.values()):
@@ -348,7 +347,7 @@ class Recorder:
 
     def _find_vanished(self, *, urgent: bool) -> None:
         """Report the parts that another process has deleted or changed. Readers report their rows as missing."""
-        if not urgent and time.monotonic() < self._parts_checked_at + CHECK_PARTS_EVERY_S:
+        if not urgent and self._world.monotonic_s() < self._parts_checked_at + CHECK_PARTS_EVERY_S:
             return
         found = [part for writer in list(self._writers.values()) for part in writer.vanished()]
         rows, before = sum(map(len, found)), self._vanished
@@ -359,14 +358,14 @@ class Recorder:
         self._vanished, self._vanished_files = rows, files
         if rows > before:
             log.error("%d rows of %s have vanished: %s", rows, self.path, self._vanished_files)
-        self._parts_checked_at = time.monotonic()
+        self._parts_checked_at = self._world.monotonic_s()
 
     def _write_manifest(self, *, urgent: bool) -> None:
         """Write the manifest if it is due, or at once if it lacks symbols or columns, on which frames depend.
 
         A large manifest is written less often: what it lacks after a crash can be read from the rows.
         """
-        content, now = self._manifest, time.monotonic()
+        content, now = self._manifest, self._world.monotonic_s()
         if self._store is not None and not urgent and now >= self._manifest_allowed:
             known = len(self._store.symbols), self._store.drift()
             if known != self._in_manifest:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fxlive.core.shown_text import counted, printable
+from fxlive.core.world import World
 
 RATE_PERIOD_S = 10.0
 
@@ -66,12 +66,13 @@ class RecordingStatus:
 class RowRate:
     """Measures how many rows were written per second in the last ten seconds."""
 
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._samples: deque[tuple[float, int]] = deque([(world.monotonic_s(), 0)])
 
     def add(self, rows: int) -> None:
         """Note how many rows have been written so far."""
-        now = time.monotonic()
+        now = self._world.monotonic_s()
         self._samples.append((now, rows))
         while len(self._samples) > 2 and self._samples[0][0] < now - RATE_PERIOD_S:
             self._samples.popleft()
@@ -79,7 +80,7 @@ class RowRate:
     def per_s(self, rows: int) -> float:
         """Return the rate, given how many rows have been written so far."""
         since, before = self._samples[0]
-        return (rows - before) / max(time.monotonic() - since, 1e-3)
+        return (rows - before) / max(self._world.monotonic_s() - since, 1e-3)
 
 
 def error_text(error: Exception) -> str:

@@ -29,7 +29,7 @@ async def open_connection(
         await wait_awake(connection.open(authorized, address.ssl, proxy), timeout_s)
         return
     except Exception as error:
-        failure = connection_error(error, address.url, token, timeout_s)
+        failure = connection_error(error, address.url, token, timeout_s, connection.world.now_us() / 1e6)
     if proxy is not None and proxy.url not in str(failure):
         failure.args = (f"{failure} The connection goes through the proxy {proxy.url}.",)
     raise failure  # here, so that the original exception, with the server's headers, is not its context
