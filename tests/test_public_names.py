@@ -131,7 +131,7 @@ def test_connect_has_the_parameters_and_defaults_of_the_design() -> None:
     assert dict(list(defaults.items())[: len(expected)]) == expected
     for opener in (fxlive.connect, fxlive.connect_async):
         parameters = inspect.signature(opener).parameters
-        internal = {"feed", "clock"}
+        internal = {"feed", "clock", "world"}
         assert [*parameters] == [name for name in inspect.signature(fxlive.Session).parameters if name not in internal]
         assert inspect.signature(opener).return_annotation == "Session"
         tooltip = inspect.getdoc(opener) or ""

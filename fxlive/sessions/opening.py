@@ -12,7 +12,7 @@ from fxlive.sessions.session import Session, registry
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_INTERNAL_PARAMETERS = ("feed", "clock")
+_INTERNAL_PARAMETERS = ("feed", "clock", "world")
 
 
 def _with_parameters_of(session: Callable[P, Session]) -> Callable[[Callable[..., R]], Callable[P, R]]:

@@ -37,12 +37,14 @@ class Faults:
         clients: Callable[[], Collection[Client]],
         next_number: Callable[[], int],
         restart_ids: Callable[[int], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.snapshot_share = 1.0
         """The share of a channel's current rows that a new subscriber receives."""
         self._clients = clients
         self._next_number = next_number
         self._restart_ids = restart_ids
+        self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._refusals: deque[tuple[int, float | None]] = deque()
@@ -68,7 +70,7 @@ class Faults:
 
         def expire() -> None:
             if revoke:
-                self._revoked_before = time.time()
+                self._revoked_before = self._clock()
             for client in tuple(self._clients()):
                 client.close(4401, "token revoked" if revoke else "token expired")
 
@@ -158,7 +160,7 @@ class Faults:
         """Send a documented error, such as "Permission denied"."""
 
         def send() -> None:
-            frame = wire.frame(wire.error(error, message or error, channel, _now_ms(), self._next_number()))
+            frame = wire.frame(wire.error(error, message or error, channel, self._now_ms(), self._next_number()))
             for client in self._clients():
                 client.answer(frame)
 
@@ -180,7 +182,7 @@ class Faults:
         def send() -> None:
             for _ in range(n):
                 number = next(self._sequence)
-                frame = _malformed(kind or MALFORMED[number % len(MALFORMED)], number, size)
+                frame = _malformed(kind or MALFORMED[number % len(MALFORMED)], number, size, self._now_ms())
                 for client in self._clients():
                     client.answer(frame)
 
@@ -191,7 +193,7 @@ class Faults:
 
         def send() -> None:
             for _ in range(n):
-                frame = wire.frame(_wrong_type(next(self._sequence), self._next_number()))
+                frame = wire.frame(_wrong_type(next(self._sequence), self._next_number(), self._now_ms()))
                 for client in self._clients():
                     client.answer(frame)
 
@@ -269,6 +271,9 @@ class Faults:
 
         self._do(act)
 
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
     def _do(self, action: Callable[[], None]) -> None:
         """Run an action on the simulator's loop, and return when it has ended."""
         if self._loop is None or threading.get_ident() == self._thread:
@@ -329,13 +334,9 @@ async def random_faults(faults: Faults, seed: int, *, every_s: float = 5.0) -> N
             faults.error("Permission denied", "a random fault")
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _malformed(kind: str, number: int, size: int) -> bytes:
+def _malformed(kind: str, number: int, size: int, now_ms: int) -> bytes:
     if kind == "cut":
-        whole = wire.envelope("market-data", {"symbol": "EURUSD", "bid": 1.085, "ask": 1.08501}, _now_ms(), number)
+        whole = wire.envelope("market-data", {"symbol": "EURUSD", "bid": 1.085, "ask": 1.08501}, now_ms, number)
         return wire.frame(whole[: len(whole) // 2])
     if kind == "huge":
         return wire.frame(b'{"type":"market_data","channel":"market-data","data":"' + b"x" * (size - 54))
@@ -368,9 +369,9 @@ def _wrong_types() -> Iterator[tuple[str, dict[str, Any]]]:
 _WRONG_TYPES = tuple(_wrong_types())
 
 
-def _wrong_type(turn: int, number: int) -> bytes:
+def _wrong_type(turn: int, number: int, now_ms: int) -> bytes:
     channel, data = _WRONG_TYPES[turn % len(_WRONG_TYPES)]
-    message = json.loads(wire.envelope(channel, data, _now_ms(), number))
+    message = json.loads(wire.envelope(channel, data, now_ms, number))
     if "" in data:
         message["data"] = data[""]
     return wire.encode(message)

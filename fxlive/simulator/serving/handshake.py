@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-import time
+from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakKeyDictionary
@@ -20,9 +21,17 @@ from fxlive.simulator.serving.tokens import Claims, InvalidToken, verify_token
 class Handshake:
     """Checks the path, the token and the connection rate of each user."""
 
-    def __init__(self, path: str, secret: str, connections_per_minute: int | None, faults: Faults) -> None:
+    def __init__(
+        self,
+        path: str,
+        secret: str,
+        connections_per_minute: int | None,
+        faults: Faults,
+        clock: Callable[[], float],
+    ) -> None:
         self._path = path
         self._secret = secret
+        self._clock = clock
         self._limit = connections_per_minute
         self._faults = faults
         self._windows: dict[str, Window] = {}
@@ -41,13 +50,13 @@ class Handshake:
             token = _bearer(request) or parse_qs(parts.query).get("token", [""])[0]
             if not token:
                 raise InvalidToken("the token is missing")
-            claims = verify_token(self._secret, token)
+            claims = verify_token(self._secret, token, self._clock())
             if self._faults.revoked(claims.issued_at):
                 raise InvalidToken("the token has been revoked")
         except InvalidToken as error:
             return _refuse(connection, 401, None, str(error))
         window = self._windows.setdefault(claims.user_id, Window(self._limit, 60.0))
-        wait_s = window.wait(time.monotonic())
+        wait_s = window.wait(asyncio.get_running_loop().time())
         if wait_s:
             return _refuse(connection, 429, wait_s, f"at most {self._limit} connections per minute")
         self._claims[connection] = claims

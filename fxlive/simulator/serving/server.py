@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from os import PathLike
@@ -95,6 +95,8 @@ class Simulator:
         1 for all, 0.5 for the newer half, 0 for none, as if the platform sent no snapshot after a reconnect.
     reconnect_restarts_ids
         Whether message ids begin again at `first_id` with every connection after the first.
+    clock
+        Returns the present in seconds since 1970, for tokens and for the timestamps of answers.
 
     Raises
     ------
@@ -129,6 +131,7 @@ class Simulator:
         first_id: int = 1,
         reconnect_snapshot: float = 1.0,
         reconnect_restarts_ids: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         if isinstance(ticks, (str, PathLike)) and not Path(ticks).is_file():
             raise TicksError(f"Tick file not found: {os.fspath(ticks)}")
@@ -152,12 +155,13 @@ class Simulator:
         self._secret = secret
         self._wait = wait_for_subscriber
         self._limit_quotes = quotes
+        self._clock = clock
         self._ping = (ping_interval_s, ping_timeout_s)
         self._ssl = ssl
         self._subscriptions_limit = subscriptions_limit
         self._messages_per_s = messages_per_s
         self._random_faults_seed = random_faults_seed
-        start_ms = _milliseconds(start)
+        start_ms = self._now_ms() if start is None else _milliseconds(start)
         # Not the hour of the wall clock: then the same seed would give different prices in the morning and at night.
         phase_ms = _LONDON_OPEN_MS if start is None else start_ms
         self._market: Replay | SimulatedMarket | None = None
@@ -174,8 +178,8 @@ class Simulator:
         self._first_id = first_id
         self._reconnect_snapshot = reconnect_snapshot
         self._reconnect_restarts_ids = reconnect_restarts_ids
-        self.faults = Faults(self._clients.values, self._platform.next_number, self._platform.restart_ids)
-        self._handshake = Handshake(PATH, secret, connections_per_minute, self.faults)
+        self.faults = Faults(self._clients.values, self._platform.next_number, self._platform.restart_ids, clock)
+        self._handshake = Handshake(PATH, secret, connections_per_minute, self.faults, clock)
 
     # Public queries
 
@@ -205,7 +209,7 @@ class Simulator:
         self, expires_in_s: float = 3600.0, *, user_id: str = DEFAULT_USER, channels: Sequence[str] | None = None
     ) -> str:
         """Return a token that this simulator accepts; `channels` are those that it permits (default: all)."""
-        return make_token(self._secret, user_id, expires_in_s, channels=channels)
+        return make_token(self._secret, user_id, expires_in_s, channels=channels, now=self._clock())
 
     # Start and end
 
@@ -349,11 +353,11 @@ class Simulator:
         self._clients[connection] = client
         self.faults.admit(client)
         loop = asyncio.get_running_loop()
-        expiry = loop.call_later(max(0.0, claims.expires_at - time.time()), client.close, 4401, "token expired")
+        expiry = loop.call_later(max(0.0, claims.expires_at - self._clock()), client.close, 4401, "token expired")
         interval_s, timeout_s = self._ping
         pings = loop.create_task(client.keep_alive(interval_s, timeout_s)) if interval_s is not None else None
         try:
-            client.answer(wire.frame(wire.connection(client.session_id, claims.user_id, _now_ms())))
+            client.answer(wire.frame(wire.connection(client.session_id, claims.user_id, self._now_ms())))
             async for text in connection:
                 if client.requests.wait(loop.time()):
                     self._error(
@@ -389,12 +393,12 @@ class Simulator:
         if not isinstance(request, Subscribe):
             for name in request.channels:
                 client.subscriptions.pop(name, None)
-            client.answer(wire.frame(wire.unsubscription(request.channels, _now_ms())))
+            client.answer(wire.frame(wire.unsubscription(request.channels, self._now_ms())))
             return
         granted = [
             (name, channel_filter.values if channel_filter else None) for name, channel_filter in request.channels
         ]
-        client.answer(wire.frame(wire.subscription(granted, _now_ms())))
+        client.answer(wire.frame(wire.subscription(granted, self._now_ms())))
         client.subscriptions.update(request.channels)
         for name, _ in request.channels:
             share = min(client.snapshot_share, self.faults.snapshot_share)
@@ -402,10 +406,12 @@ class Simulator:
         if "market-data" in client.subscriptions:
             self._subscribed.set()
 
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
     def _error(self, client: Client, error: BadRequest) -> None:
-        client.answer(
-            wire.frame(wire.error(error.name, error.message, error.channel, _now_ms(), self._platform.next_number()))
-        )
+        number = self._platform.next_number()
+        client.answer(wire.frame(wire.error(error.name, error.message, error.channel, self._now_ms(), number)))
 
 
 def _newest(messages: list[Message], share: float) -> list[Message]:
@@ -420,13 +426,7 @@ def _end_of_due(block: Sequence[Quote], start: int, stop: int, now_ms: float) ->
     return start
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _milliseconds(start: str | datetime | int | None) -> int:
-    if start is None:
-        return _now_ms()
+def _milliseconds(start: str | datetime | int) -> int:
     if isinstance(start, int):
         return start
     moment = datetime.fromisoformat(start) if isinstance(start, str) else start

@@ -34,6 +34,7 @@ def make_token(
     expires_in_s: float = 3600.0,
     *,
     channels: Sequence[str] | None = None,
+    now: float | None = None,
 ) -> str:
     """Make a token that the simulator accepts.
 
@@ -43,13 +44,14 @@ def make_token(
     user_id : the user that it identifies.
     expires_in_s : seconds until it expires; negative for a token that has already expired.
     channels : the channels that it permits (default: all).
+    now : the present in seconds since 1970 (default: that of this machine).
 
     Returns
     -------
     str
         The JWT, in its compact form.
     """
-    now = time.time()
+    now = time.time() if now is None else now
     claims: dict[str, object] = {"sub": user_id, "iat": now, "exp": now + expires_in_s, "jti": uuid.uuid4().hex}
     if channels is not None:
         claims["channels"] = list(channels)
@@ -59,8 +61,8 @@ def make_token(
         return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def verify_token(secret: str, token: str) -> Claims:
-    """Return the claims of a token, or raise InvalidToken."""
+def verify_token(secret: str, token: str, now: float | None = None) -> Claims:
+    """Return the claims of a token, or raise InvalidToken; `now` as for `make_token`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,7 +73,7 @@ def verify_token(secret: str, token: str) -> Claims:
         issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
     except (jwt.InvalidTokenError, TypeError, ValueError):
         raise InvalidToken("the token is not valid") from None
-    if expires_at <= time.time():
+    if expires_at <= (time.time() if now is None else now):
         raise InvalidToken("the token has expired")
     channels = claims.get("channels")
     return Claims(
