@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from fxlive.core.background import in_thread
 from fxlive.core.concealment import Concealment
 from fxlive.core.secret import Secret
+from fxlive.core.world import WORLD, World
 from fxlive.errors import AuthenticationError, FxliveError, TokenFunctionFailed
 
 TokenSource = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -33,8 +34,9 @@ class Token:
     Token(***)
     """
 
-    def __init__(self, source: TokenSource | Secret) -> None:
+    def __init__(self, source: TokenSource | Secret, world: World = WORLD) -> None:
         self._source = Secret(source)
+        self._world = world
         self._concealments: deque[Concealment] = deque(maxlen=_CONCEALED_TOKENS)
 
     def __repr__(self) -> str:
@@ -59,7 +61,7 @@ class Token:
         if self.renewable:
             try:
                 # a plain function may block, such as on a request
-                token = await in_thread(lambda: Secret(self._source.reveal()()))
+                token = await in_thread(lambda: Secret(self._source.reveal()()), self._world)
                 if inspect.isawaitable(token.reveal()):
                     token = Secret(await token.reveal())
             except Exception as error:

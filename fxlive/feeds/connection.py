@@ -64,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._fragments: list[bytes] = []  # of an incomplete message
         self._unread = bytearray()  # the beginning of an incomplete response or frame
+        self._eof = False
         self._unread_target = 0  # the length at which `_unread` is parsed again
         self._interim_responses = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
@@ -76,6 +77,11 @@ class Connection(asyncio.Protocol):
     def ending(self) -> bool:
         """Whether it has ended or is being closed by either side."""
         return self._protocol.state is not State.OPEN
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server has ended it in order: then everything that it sent has been received."""
+        return self._eof or self._protocol.close_rcvd is not None
 
     @property
     def close_code(self) -> int | None:
@@ -165,6 +171,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def eof_received(self) -> None:
+        self._eof = True
         if not self._unread:
             self._fail_unanswered(None)
         try:

@@ -108,7 +108,7 @@ class LiveFeed:
         if token is None:
             raise AuthenticationError("There is no token. Pass token=..., or set FXLIVE_TOKEN.", url=self.url)
         self._proxies = Proxies(proxy)
-        self._token = Token(token)
+        self._token = Token(token, world)
         self._timeout_s = timeout_s
         self._world = world
         self._attempts = ReconnectAttempts(reconnect_attempts)
@@ -374,7 +374,8 @@ class LiveFeed:
             return None
         ended_before = connection.ending
         await connection.close()
-        if ended_before:  # messages between its end and the new subscription are lost
+        # It may have been dead for long, without a sign of it. Only a server that ends it has sent everything before.
+        if ended_before or not connection.complete:
             self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
             self._sink.connected(self._world.now_us())
         return replacement

@@ -330,6 +330,29 @@ def test_a_connection_that_ends_before_its_replacement_is_subscribed_leaves_a_ga
         session.close()
 
 
+def test_what_a_silently_dead_connection_has_lost_is_a_gap_when_its_token_is_replaced() -> None:
+    sockets: list[ServerConnection] = []
+
+    def handler(socket: ServerConnection) -> None:
+        sockets.append(socket)
+        socket.send(acknowledged(socket.recv()))
+        socket.send(quote(len(sockets)))
+        if len(sockets) == 1:
+            socket.protocol.receive_data = lambda data: None  # from now on it neither sends nor answers
+        for _ in socket:
+            pass
+
+    tokens = iter([make_token(expires_in_s=1.0), *[make_token()] * 5])
+    with platform(handler) as url:
+        session = fxlive.connect(url, lambda: next(tokens), channels=["market-data"])
+        gap = last_gap(session)
+        session.wait_for("market-data", rows=2, timeout=PATIENCE_S)
+        frame = session["market-data"]
+        assert gap["start"] == frame["received_at"].iloc[0]
+        assert gap["start"] < gap["end"]
+        session.close()
+
+
 def check_none_missing(frame: pd.DataFrame) -> None:
     """Check that the ids are consecutive after the snapshot, whose first quotes have older ids."""
     numbers = frame["id"].str.extract(r"(\d+)$")[0].astype(int)
