@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from fxlive.core.world import WORLD, Steps, World
+
 T = TypeVar("T")
 
 # Without a handler Python would print records from the background thread into whichever cell is running.
@@ -148,7 +150,7 @@ def run(awaitable: Awaitable[T]) -> T:
     return loop.run_until_complete(wait())
 
 
-async def in_thread(function: Callable[[], T]) -> T:
+async def in_thread(function: Callable[[], T], world: World = WORLD) -> T:
     """Run a function that may block on a daemon thread, and return its result."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -161,7 +163,7 @@ async def in_thread(function: Callable[[], T]) -> T:
         else:
             future.set_exception(error)
 
-    def work() -> None:
+    def work() -> Steps:
         try:
             result = function()
         except BaseException as error:
@@ -170,8 +172,9 @@ async def in_thread(function: Callable[[], T]) -> T:
             outcome = (result, None)
         with suppress(RuntimeError):  # the loop may have been closed meanwhile
             loop.call_soon_threadsafe(settle, *outcome)
+        yield from ()
 
-    threading.Thread(target=work, name=f"{THREAD_NAME} token", daemon=True).start()
+    world.worker(f"{THREAD_NAME} token").start(work())
     return await future
 
 

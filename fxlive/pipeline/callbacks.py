@@ -118,13 +118,16 @@ class Handle(UserFunction):
         self.mailbox.discard()
 
     def _work(self) -> Steps:
-        with asyncio.Runner() as runner:
+        runner = asyncio.Runner()  # without `with`, which would begin a loop even if the callback is no coroutine
+        try:
             while True:
                 yield None
                 while (message := self.mailbox.take()) is not None:
                     self._call(message, runner)
                 if self.mailbox.closed:
                     return
+        finally:
+            runner.close()
 
     def _call(self, message: AnyMessage, runner: asyncio.Runner) -> None:
         self.calls += 1

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import fxlive
+from fxlive.simulator.serving.tokens import make_token
 from tests.feeds.servers import (
     BIG,
     QUOTES,
@@ -129,6 +130,17 @@ def test_a_dropped_connection_is_a_gap_and_the_session_reconnects(server: str) -
         wait_until(lambda: session.health().reconnects > 0)
         assert session.gaps()["end"].notna().iloc[0]
         assert "connection" in session.gaps()["reason"].iloc[0]
+
+
+def test_replacing_a_token_leaves_no_gap(server: str) -> None:
+    tokens = iter([make_token(expires_in_s=2.0), *[make_token()] * 5])
+    url = f"ws://{server}/quotes"
+    with fxlive.connect(url, lambda: next(tokens), channels=["market-data"], timeout=PATIENCE_S) as session:
+        feed = session._pipeline.feed
+        first = feed._connection  # type: ignore[attr-defined]
+        wait_until(lambda: feed._connection is not first and first.closed.done())  # type: ignore[attr-defined]
+        session.unsubscribe("market-data")  # a request and its answer later
+        assert session.gaps().empty
 
 
 @pytest.mark.parametrize("server", NODE, indirect=True)
