@@ -307,7 +307,7 @@ class Pipeline:
             await asyncio.sleep(1.0)
             if self.state != "connected":
                 continue
-            for name in self.feed.subscriptions.keys() & self._stale_after_s.keys():
+            for name in [name for name in self._stale_after_s if name in self.feed.subscriptions]:
                 self._silent_s[name] = silent = self._silent_s.get(name, 0.0) + 1.0
                 if self._reconnect_when_stale and silent > self._stale_after_s[name]:
                     self._silent_s[name] = 0.0

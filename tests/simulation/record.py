@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -101,11 +102,22 @@ def _holds(gap: tuple[int, int, frozenset[str]], channel: str, at_us: int) -> bo
 
 
 def _check_latest(session: fxlive.Session) -> None:
-    newest: dict[str, tuple[Any, float]] = {}
+    newest: dict[str, tuple[Any, str]] = {}
     frame = session.frame("market-data")
-    for stamp, symbol, bid in zip(frame.index, frame["symbol"], frame["bid"], strict=True):
+    for stamp, symbol, name in zip(frame.index, frame["symbol"], frame["id"], strict=True):
         if symbol not in newest or stamp >= newest[symbol][0]:
-            newest[symbol] = stamp, bid
+            newest[symbol] = stamp, name
     latest = session.latest("market-data")
-    found = dict(zip(latest.index, zip(latest["timestamp"], latest["bid"], strict=True), strict=True))
+    found = dict(zip(latest.index, zip(latest["timestamp"], latest["id"], strict=True), strict=True))
     assert found == newest, f"latest is {found}, not {newest}"
+
+
+def check_capture(session: fxlive.Session, path: Path, start: dict[str, int]) -> None:
+    """Check that a capture has the session's rows from those numbers on, and the same gaps."""
+    capture = fxlive.open_capture(path)
+    for channel, first in start.items():
+        expected, found = session.frame(channel).iloc[first:], capture.frame(channel)
+        assert list(found["id"]) == list(expected["id"]), f"the capture has other rows of {channel}"
+        assert (found.index == expected.index).all()
+    recorded, known = (set(zip(gaps["start"], gaps["end"], strict=True)) for gaps in (capture.gaps(), session.gaps()))
+    assert recorded <= known, f"the capture has gaps that the session does not have: {recorded - known}"

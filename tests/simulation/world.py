@@ -1,4 +1,4 @@
-"""The world of a simulation: the clocks are those of its loop, workers are callbacks of it, and a seed decides the rest."""
+"""The world of a simulation: the loop has its clocks, its workers are callbacks, and a seed decides the rest."""
 
 from __future__ import annotations
 
