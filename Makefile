@@ -28,7 +28,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types pytest docs picture format chromium servers bench soak dist constraints clean distclean
+.PHONY: help demo test lint types pytest docs picture format chromium servers bench soak simulate dist constraints clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,10 @@ bench: $(VENV)/.ready-bench chromium  ## run the benchmarks, with the alternativ
 
 soak: $(VENV)/.ready-bench  ## run ten million messages, a million mutations, a hundred kills, an hour of faults, a thousand of chaos
 	$(BIN)/python -m benchmarks.soak
+
+SEEDS ?= 1000
+simulate: $(VENV)/.ready-dev  ## run seeds of the simulation, such as SEEDS=10000
+	$(BIN)/python -m tests.simulation $(SEEDS)
 
 # --------------------------------------------------------------------------------------------------------------- release
 
