@@ -66,7 +66,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "IPython": frozenset({"widgets", "entrypoints/magics"}),
     "nest_asyncio": frozenset({"core/background"}),
     "nest_asyncio2": frozenset({"core/background"}),
-    # Of the standard library, what a simulation must replace: see core/world. The other places are not part of it, or:
+    # Modules of the standard library that a simulation replaces (see core/world), and what else needs them.
     "threading": frozenset(
         {
             "core/world",

@@ -86,7 +86,7 @@ class World:
         return time.monotonic()
 
     def monotonic_us(self) -> int:
-        """Return its reading in microseconds."""
+        """Return the reading of the clock for durations, in microseconds."""
         return int(self.monotonic_s() * 1e6)
 
     def random(self) -> float:

@@ -38,6 +38,10 @@ _silent.disabled = True
 Handler = Callable[[list[bytes], int], None]
 
 
+LAST_PING = b"fxlive: the last"
+"""The content of the last ping before our side ends a connection. The reply shows that nothing before it was lost."""
+
+
 class Connection(asyncio.Protocol):
     """A WebSocket connection that passes the messages of each read to a handler.
 
@@ -65,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._fragments: list[bytes] = []  # of an incomplete message
         self._unread = bytearray()  # the beginning of an incomplete response or frame
         self._eof = False
+        self._last_pong = b""
         self._unread_target = 0  # the length at which `_unread` is parsed again
         self._interim_responses = 0
         self._handshake: asyncio.Future[None] = loop.create_future()
@@ -72,6 +77,10 @@ class Connection(asyncio.Protocol):
         self.fault: Exception | None = None  # an exception of our own code, which ended the connection
         self.silent_ticks = 0  # the feed adds 1 a second; every read resets it
         self.last_received_at = self.world.now_us()
+        self.last_message_us = self.world.monotonic_us()
+        """When the last messages were received, on the clock for durations."""
+        self.subscribed_us = self.last_message_us
+        """When the answer to the last subscription was received, on the same clock."""
 
     @property
     def ending(self) -> bool:
@@ -80,8 +89,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the server has ended it in order: then everything that it sent has been received."""
-        return self._eof or self._protocol.close_rcvd is not None
+        """Whether everything that the server sent before `LAST_PING` or the end has been received."""
+        return self._eof or self._protocol.close_rcvd is not None or self._last_pong == LAST_PING
 
     @property
     def close_code(self) -> int | None:
@@ -137,10 +146,10 @@ class Connection(asyncio.Protocol):
             self._protocol.send_text(text.encode())
             self._flush()
 
-    def ping(self) -> None:
+    def ping(self, content: bytes = b"fxlive") -> None:
         """Send a ping, to which the server must reply."""
         if self._protocol.state is State.OPEN:
-            self._protocol.send_ping(b"fxlive")
+            self._protocol.send_ping(content)
             self._flush()
 
     async def close(self) -> None:
@@ -202,7 +211,7 @@ class Connection(asyncio.Protocol):
         self._read(data, messages)
         self._flush()
         if messages:
-            self.last_received_at = received_at
+            self.last_received_at, self.last_message_us = received_at, self.world.monotonic_us()
             self._handler(messages, received_at)
 
     def _fail(self, fault: Exception) -> None:
@@ -262,6 +271,8 @@ class Connection(asyncio.Protocol):
                     if event.fin:
                         messages.append(b"".join(self._fragments))
                         self._fragments = []
+                elif event.opcode is Opcode.PONG:
+                    self._last_pong = bytes(event.data)
             elif not self._handshake.done():
                 self._end_handshake()
         if self._protocol.handshake_exc is not None and not self._handshake.done():

@@ -32,7 +32,7 @@ from fxlive.errors import (
 )
 from fxlive.feeds.address import Address, Auth, query_token
 from fxlive.feeds.auth import Token, TokenSource, lifetime_s, refresh_in_s, remaining_s, retry_refresh_in_s
-from fxlive.feeds.connection import Connection
+from fxlive.feeds.connection import LAST_PING, Connection
 from fxlive.feeds.interface import Filters, Sink
 from fxlive.feeds.network.opening import open_connection
 from fxlive.feeds.network.proxies import Proxies
@@ -59,6 +59,8 @@ DEAD_AFTER_TICKS = 40
 """Ticks of one second each, in which nothing was received."""
 
 MIN_HANDOVER_INTERVAL_S = 30.0
+
+_ANSWER_US = 1_000  # what arrives with the answer to a subscription belongs to the new connection
 
 
 class LiveFeed:
@@ -266,6 +268,7 @@ class LiveFeed:
             self._token.conceal_in(refusal)
         response, received_at = answer.result()
         self._clock_offset.note(response, sent_at, received_at)
+        connection.subscribed_us = self._world.monotonic_us() - max(0, self._world.now_us() - received_at)
 
     async def _wait_to_send(self) -> None:
         await asyncio.sleep(self._send_limit.wait_s(self._world.monotonic_s()))
@@ -373,11 +376,14 @@ class LiveFeed:
             log.warning("the token could not be replaced: %s", error)
             return None
         ended_before = connection.ending
+        connection.ping(LAST_PING)
         await connection.close()
-        # It may have been dead for long, without a sign of it. Only a server that ends it has sent everything before.
+        # It may have died unnoticed long ago. Only a reply of the server shows that nothing was lost before it.
         if ended_before or not connection.complete:
-            self._sink.lost(connection.last_received_at, str(self._closed_error(connection)))
-            self._sink.connected(self._world.now_us())
+            start, lasted_us = connection.last_received_at, replacement[0].subscribed_us - connection.last_message_us
+            reason = self._abort_reason or str(self._closed_error(connection))
+            self._sink.missed(start, start + max(0, lasted_us - _ANSWER_US), reason, tuple(self._filters))
+        self._abort_reason = None
         return replacement
 
     async def _reconnect(self, error: FxliveError) -> tuple[Connection, Secret]:

@@ -118,16 +118,13 @@ class Handle(UserFunction):
         self.mailbox.discard()
 
     def _work(self) -> Steps:
-        runner = asyncio.Runner()  # without `with`, which would begin a loop even if the callback is no coroutine
-        try:
+        with asyncio.Runner() as runner:  # also the thread's event loop, for callbacks that ask asyncio for it
             while True:
                 yield None
                 while (message := self.mailbox.take()) is not None:
                     self._call(message, runner)
                 if self.mailbox.closed:
                     return
-        finally:
-            runner.close()
 
     def _call(self, message: AnyMessage, runner: asyncio.Runner) -> None:
         self.calls += 1

@@ -253,8 +253,14 @@ class LatestRows:
         self.kept.remove(key)
         self._record_removal(key)
 
-    def begin_gap(self, stop: int) -> None:
-        """Mark all positions and orders as unconfirmed; `stop` is the number of the next row."""
+    def begin_gap(self, first: int, stop: int, until_us: int | None) -> None:
+        """Mark positions and orders as unconfirmed, except those with a row received after `until_us`, if given.
+
+        The window has the rows from `first` to before `stop`.
+        """
+        if until_us is not None:
+            later = np.flatnonzero(self._columns["received_at"].view(first, stop).asi8 > until_us)
+            stop = first + int(later[0]) if len(later) else stop
         self._confirmed_from = stop
         self._confirmed.clear()
         self.changes += 1

@@ -123,7 +123,7 @@ class RollingTable:
                 if len(rows):
                     self._follow_time(rows, start)
                     if int(rows.received_at[-1]) <= self._gap_until_us:
-                        self._latest.begin_gap(self.stop)
+                        self._latest.begin_gap(self.first, self.stop, None)
             finally:  # the window must not grow without limit
                 self._evict()
 
@@ -263,7 +263,7 @@ class RollingTable:
         """Mark positions and orders as unconfirmed. Rows received up to `until_us` do not confirm them, if given."""
         if self.channel.ends is not None:
             with self._lock:
-                self._latest.begin_gap(self.stop)
+                self._latest.begin_gap(self.first, self.stop, until_us)
                 self._gap_until_us = LONG_AGO if until_us is None else until_us
 
     def confirm(self, keys: Iterable[Any], received_at: int) -> list[Any]:
@@ -365,8 +365,8 @@ class RollingTable:
             rows, frame, first = latest.rows(), self._frame_of_buffers(), self._buffer_frame.first
             counts = (len(self._columns), *category_counts(self._columns))
             state = (self.first, self.stop, self.clearings, latest.changes, *counts)
-            if self._open_rows is not None and self._open_rows[0] == state:
-                return self._open_rows[1].copy()
+            if (known := self._open_rows) is not None and known[0] == state:
+                return known[1].copy()
             self._open_rows = None  # frees its memory before the next is built
             kept_rows = (kept.frame(), *kept.rows()) if len(kept) else None
             confirmations = latest.confirmations()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection
 
 import fxlive
@@ -332,24 +334,39 @@ def test_a_connection_that_ends_before_its_replacement_is_subscribed_leaves_a_ga
 
 def test_what_a_silently_dead_connection_has_lost_is_a_gap_when_its_token_is_replaced() -> None:
     sockets: list[ServerConnection] = []
+    subscribed: list[pd.Timestamp] = []
 
     def handler(socket: ServerConnection) -> None:
         sockets.append(socket)
-        socket.send(acknowledged(socket.recv()))
-        socket.send(quote(len(sockets)))
-        if len(sockets) == 1:
+        request, first = socket.recv(), len(sockets) == 1
+        subscribed.append(pd.Timestamp.now("UTC"))
+        socket.send(acknowledged(request))
+        socket.send(position(1))
+        if first:
             socket.protocol.receive_data = lambda data: None  # from now on it neither sends nor answers
+        with suppress(ConnectionClosed):
+            while not first:  # so that the last message does not come when the gap ends
+                socket.send(quote(len(sockets)))
+                time.sleep(0.05)
         for _ in socket:
             pass
 
+    def position(number: int) -> str:
+        data = {"ticket": number, "symbol": "EURUSD", "volume": 1.0}
+        ids = {"timestamp": "2024-01-01T00:00:00.000Z", "id": f"p{len(sockets)}"}
+        return json.dumps({"type": "position", "channel": "positions", "data": data, **ids})
+
     tokens = iter([make_token(expires_in_s=1.0), *[make_token()] * 5])
     with platform(handler) as url:
-        session = fxlive.connect(url, lambda: next(tokens), channels=["market-data"])
-        gap = last_gap(session)
-        session.wait_for("market-data", rows=2, timeout=PATIENCE_S)
-        frame = session["market-data"]
-        assert gap["start"] == frame["received_at"].iloc[0]
-        assert gap["start"] < gap["end"]
+        session = fxlive.connect(url, lambda: next(tokens), channels=["market-data", "positions"])
+        wait_until(lambda: len(session.gaps()) > 0)
+        gap = session.gaps().iloc[-1]
+        session.wait_for("positions", rows=2, timeout=PATIENCE_S)
+        first, second = session["positions"]["received_at"]
+        assert gap["start"] == first
+        assert subscribed[1] - pd.Timedelta("5ms") < gap["end"] <= second
+        assert session.health().reconnects == 0
+        assert session.latest("positions")["confirmed"].all()  # the new connection has confirmed it
         session.close()
 
 

@@ -1,4 +1,4 @@
-"""What the platform has sent, and the invariants that a session must keep whatever happened."""
+"""The messages that the platform sent, and the invariants of a session."""
 
 from __future__ import annotations
 
@@ -72,6 +72,8 @@ def check(session: fxlive.Session, sent: Sent) -> None:
         rows.update((channel, str(name), stamp) for name, stamp in zip(frame["id"], stamps, strict=True))
     invented = [identity for identity, count in rows.items() if count > len(sent.at_us.get(identity, ()))]
     assert not invented, f"rows that were never sent: {invented[:3]}"
+    repeated = [identity for identity, count in rows.items() if count > 1]
+    assert not repeated, f"rows that came twice: {repeated[:3]}"
     for identity, times in sent.at_us.items():
         if identity in rows or identity in rejected or identity in sent.unasked:
             continue

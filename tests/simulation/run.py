@@ -31,7 +31,7 @@ CALM_S = 90.0
 
 
 class Run:
-    """What one seed decides.
+    """One simulated run, determined by a seed.
 
     Parameters
     ----------
@@ -227,6 +227,7 @@ class Run:
             check_capture(self._session, recording.path, self._recorded_from)
 
     def _check_leaks(self) -> None:
+        assert not self._loop.errors, self._loop.errors
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         assert not tasks, f"tasks are left: {tasks}"
 

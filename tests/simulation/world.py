@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 from fxlive.core.world import Steps, Worker, World
@@ -97,6 +98,8 @@ class SimulatedWorker(Worker):
         if self._steps is None:
             return
         woken, self._is_woken = self._is_woken and self._begun, self._is_woken and not self._begun
+        running = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)  # a thread has none
         try:
             self._wait_s = self._steps.send(woken) if self._begun else next(self._steps)
         except BaseException as error:
@@ -105,6 +108,7 @@ class SimulatedWorker(Worker):
                 raise
             return
         finally:
+            asyncio._set_running_loop(running)
             self._begun = True
         if self._is_woken:
             self._call_later(0.0)
