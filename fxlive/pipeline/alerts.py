@@ -171,8 +171,7 @@ class Watch(UserFunction):
         self._is_over = ended
         self._paused = paused
         self._logged_types: set[str] = set()
-        self.ended = False
-        """Whether it checks its condition no longer."""
+        self._has_ended = False
         name = getattr(callback, "__name__", type(callback).__name__)
         self._worker = world.worker(f"fxlive when: {name}")
         self._worker.start(self._work())
@@ -181,9 +180,14 @@ class Watch(UserFunction):
         state = "cancelled" if self.ended else "active"
         return f"<when: {state}, {counted(self.calls, 'call')}, {self._errors}>"
 
+    @property
+    def ended(self) -> bool:
+        """Whether it checks its condition no longer."""
+        return self._has_ended
+
     def cancel(self) -> None:
         """Stop checking the condition."""
-        self.ended = True
+        self._has_ended = True
         self._worker.wake()
 
     def _work(self) -> Steps:
@@ -193,7 +197,7 @@ class Watch(UserFunction):
             else:
                 self._check()
             yield self._every_s
-        self.ended = True
+        self._has_ended = True
 
     def _check(self) -> None:
         try:

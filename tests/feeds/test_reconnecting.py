@@ -323,7 +323,8 @@ def test_a_connection_that_ends_before_its_replacement_is_subscribed_leaves_a_ga
     tokens = iter([make_token(expires_in_s=1.0), *[make_token()] * 5])
     with platform(handler) as url:
         session = fxlive.connect(url, lambda: next(tokens), channels=["market-data"])
-        gap = last_gap(session)
+        wait_until(lambda: len(session.gaps()) > 0)
+        gap = session.gaps().iloc[-1]
         assert "4401: token expired" in gap["reason"]
         assert gap["start"] < gap["end"]
         sockets[1].send(quote(1))
