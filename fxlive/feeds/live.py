@@ -60,7 +60,7 @@ DEAD_AFTER_TICKS = 40
 
 MIN_HANDOVER_INTERVAL_S = 30.0
 
-_ANSWER_US = 1_000  # what arrives with the answer to a subscription belongs to the new connection
+_ANSWER_US = 1_000  # so that rows received together with the answer to the subscription are after the gap
 
 
 class LiveFeed:
@@ -383,7 +383,7 @@ class LiveFeed:
             start, lasted_us = connection.last_received_at, replacement[0].subscribed_us - connection.last_message_us
             reason = self._abort_reason or str(self._closed_error(connection))
             self._sink.missed(start, start + max(0, lasted_us - _ANSWER_US), reason, tuple(self._filters))
-        self._abort_reason = None
+            self._abort_reason = None
         return replacement
 
     async def _reconnect(self, error: FxliveError) -> tuple[Connection, Secret]:

@@ -76,7 +76,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.callbacks = 0
         """Callbacks run so far."""
         self.errors: list[str] = []
-        """What asyncio has reported to the loop's exception handler: errors that no code has handled."""
+        """Errors that no code has handled: asyncio reports them to the loop's exception handler."""
         self._now = 0.0
         self._max_s, self._max_callbacks = max_s, max_callbacks
         self._callbacks_now = 0

@@ -245,7 +245,7 @@ class Network:
 
 
 class ListeningSocket:
-    """What a server shows of a socket."""
+    """The listening socket in `Server.sockets`, with its address only."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         info = _address_info(*address)

@@ -62,7 +62,7 @@ class Sent:
 
 
 def check(session: fxlive.Session, sent: Sent) -> None:
-    """Check that each message of the platform is a row, a duplicate, a rejection, or lies in a gap; and `latest`."""
+    """Check that each message of the platform is one row, a rejection, or lies in a gap; and `latest`."""
     rejected = {_identity_of(raw) for raw in session.rejected()["raw"]}
     gaps = _gaps(session)
     rows: Counter[Identity] = Counter()

@@ -296,7 +296,7 @@ def test_the_guard_lets_libraries_and_calls_on_the_list_pass() -> None:
         with guard({("fxlive.invented", "time.time"): "the test says so"}):
             assert module.use() > 0
         with guard():
-            assert time.time() > 0  # this module is none of fxlive
+            assert time.time() > 0  # the guard checks only modules of fxlive
             assert 0 <= random.random() < 1
         assert module.use() > 0
 

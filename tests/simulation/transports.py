@@ -15,7 +15,7 @@ from tests.simulation.loop import SimulatedLoop
 Ends = Literal["both", "client", "server"]
 
 WINDOW_BYTES = 256 * 1024
-"""What the kernels on both sides hold. Only what does not fit counts as a transport's write buffer."""
+"""Bytes that the kernels on both sides hold. Only bytes beyond them count as a transport's write buffer."""
 _LARGEST_READ = 256 * 1024
 _HIGH_WATER = 64 * 1024
 

@@ -99,7 +99,7 @@ class SimulatedWorker(Worker):
             return
         woken, self._is_woken = self._is_woken and self._begun, self._is_woken and not self._begun
         running = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)  # a thread has none
+        asyncio._set_running_loop(None)  # as on a thread of its own
         try:
             self._wait_s = self._steps.send(woken) if self._begun else next(self._steps)
         except BaseException as error:
