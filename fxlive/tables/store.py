@@ -140,11 +140,10 @@ class Store:
             stamped = zip(positions.values["ticket"].tolist(), positions.timestamp.tolist(), strict=True)
             tickets.update(ticket for ticket, at in stamped if closings.may_cover(ticket, at))
         if trades is not None:
-            values, traded = trades.values, trades.values["ticket"]
+            values = trades.values
             stamps, volumes = trades.timestamp.tolist(), values["volume"].tolist()
-            rows = zip(traded, values["execution_id"], stamps, volumes, values["status"], values["action"], strict=True)
-            tickets.update(row[0] for row in rows if closings.add(*row))
-            table.confirm(traded, int(trades.received_at[-1]))
+            columns = values["ticket"], values["execution_id"], stamps, volumes, values["status"], values["action"]
+            tickets.update(row[0] for row in zip(*columns, strict=True) if closings.add(*row))
         for ticket in tickets:
             newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:

@@ -30,6 +30,7 @@ def session(tmp_path: Path) -> Iterator[fxlive.Session]:
     bring(session, quote, *opened, order("PENDING", 1), order("PENDING", 2), order("FILLED", 3), at=MAY_8)
     lose(session, AWAY, BACK)
     bring(session, position(0.1, 20, ticket=1), trade(0.05, 20, "CLOSED", ticket=3), at=LATER)
+    bring(session, position(0.1, 0.2, ticket=3), at=LATER)  # late: the newest row of 3 is later
     bring(session, order("PENDING", 2).replace(b'"id": "o2"', b'"id": "o9"'), at=LATER)
     yield session
     session.close()
@@ -37,7 +38,7 @@ def session(tmp_path: Path) -> Iterator[fxlive.Session]:
 
 def test_latest_marks_what_no_message_has_confirmed_since_the_gap(session: fxlive.Session) -> None:
     positions, orders = session.latest("positions"), session.latest("orders")
-    assert positions["confirmed"].to_dict() == {1: True, 2: False, 3: True}  # 3 by a trade
+    assert positions["confirmed"].to_dict() == {1: True, 2: False, 3: True}
     assert orders["confirmed"].to_dict() == {"order_001": False, "order_002": True, "order_003": True}  # 3 has ended
     assert positions["confirmed"].dtype == orders["confirmed"].dtype == bool
     assert (positions.attrs["unconfirmed"], orders.attrs["unconfirmed"]) == ([2], ["order_001"])
@@ -139,13 +140,16 @@ def test_an_older_row_that_comes_late_confirms_too(tmp_path: Path) -> None:
     session.close()
 
 
-def test_a_trade_that_was_received_before_does_not_confirm() -> None:
+def test_a_trade_does_not_confirm_because_others_may_be_lost(tmp_path: Path) -> None:
     session = started()
+    session.record(tmp_path)
     opening = trade(0.1, 0, "FILLED", "BUY")
-    bring(session, opening, position(0.1, 0), at=MAY_8)
+    bring(session, opening, position(0.1, 0, ticket=1), position(0.1, 0, ticket=2), at=MAY_8)
     lose(session, AWAY, BACK)
-    bring(session, opening, at=LATER)  # it says nothing about the time since
+    bring(session, opening, trade(0.05, 20, "CLOSED", ticket=1), at=LATER)  # another of 0.05 may be lost
+    assert session.latest("positions").index.tolist() == [1, 2]
     assert not session.latest("positions")["confirmed"].any()
+    check_capture(session, "positions")
     session.close()
 
 

@@ -253,19 +253,17 @@ class CaptureSource:
         recorded = self.recorded(definition)
         rows = recorded.rows(latest.columns(definition), lambda scanned: latest.newest_rows(scanned, definition))
         newest = latest.without_ended(self._frame(rows, definition), definition)
-        trades = None
         if definition is CHANNELS["positions"]:
             trades = self.rows("trades", where={"ticket": newest["ticket"].tolist()})
             newest = latest.without_covered(newest, trades)
         if definition.ends is not None:
-            newest = newest.assign(confirmed=self._are_confirmed(newest, definition, trades))
+            newest = newest.assign(confirmed=self._are_confirmed(newest, definition))
         return index_by_key(newest, definition)
 
-    def _are_confirmed(self, newest: pd.DataFrame, channel: Channel, trades: pd.DataFrame | None) -> Any:
+    def _are_confirmed(self, newest: pd.DataFrame, channel: Channel) -> Any:
         """Return whether each position or order has ended, or was confirmed after the last gap.
 
-        Its newest row, an older row that came late, a trade of its ticket, or a message that was received before
-        confirms it.
+        Its newest row, an older row that came late, or a message that was received before confirms it.
         """
         from fxlive.capture.reading import latest
 
@@ -276,9 +274,7 @@ class CaptureSource:
         confirmed = latest.are_certain(newest, channel, after_us)
         if not confirmed.all():
             late = self.rows(channel.name, where={key: newest.loc[~confirmed, key].tolist()})
-            for rows in (late, trades):
-                if rows is not None:
-                    confirmed |= newest[key].isin(rows.loc[latest.received_us(rows) > after_us, key]).to_numpy(np.bool_)
+            confirmed |= newest[key].isin(late.loc[latest.received_us(late) > after_us, key]).to_numpy(np.bool_)
             notes = latest.confirmations_of(self.folders, self.until_us)
             recent = [key for at, name, key in notes if name == channel.name and at > after_us]
             confirmed |= newest[key].isin(recent).to_numpy(np.bool_)
