@@ -24,7 +24,7 @@ from fxlive.tables.columns.buffer_frame import BufferFrame, category_counts
 from fxlive.tables.columns.buffers import CategoryBuffer, FixedSizeBuffer, new_buffer
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.latest import LatestCursor, LatestRows, Moves
-from fxlive.tables.open_rows.open_frame import open_frame
+from fxlive.tables.open_rows.open_frame import LastOpenFrame, open_frame
 from fxlive.tables.selection import index_by_key
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel, Column
@@ -73,7 +73,7 @@ class RollingTable:
         self.progress = Progress()
         """How far the channel's timestamps have come. Rows after `progress.end` are outliers."""
         self._gap_until_us = LONG_AGO
-        self._open_rows: tuple[tuple[int, ...], pd.DataFrame] | None = None
+        self._last_open_frame = LastOpenFrame()
         """`latest` of positions or orders, and the state it was made of."""
         self._symbols = Vocabulary() if symbols is None else symbols
         self._lock = threading.RLock() if lock is None else lock
@@ -365,16 +365,14 @@ class RollingTable:
             rows, frame, first = latest.rows(), self._frame_of_buffers(), self._buffer_frame.first
             counts = (len(self._columns), *category_counts(self._columns))
             state = (self.first, self.stop, self.clearings, latest.changes, *counts)
-            if (known := self._open_rows) is not None and known[0] == state:
-                return known[1].copy()
-            self._open_rows = None  # frees its memory before the next is built
+            if (known := self._last_open_frame.of(state)) is not None:
+                return known
             kept_rows = (kept.frame(), *kept.rows()) if len(kept) else None
             confirmations = latest.confirmations()
         if self.channel.ends is None:
             return index_by_key(frame, self.channel, rows - first)
         by_key = open_frame(frame, rows - first, rows, kept_rows, self.channel, *confirmations)
-        self._open_rows = (state, by_key)
-        return by_key.copy()
+        return self._last_open_frame.remember(state, by_key)
 
     def newest(self, key: Any, *columns: str) -> dict[str, Any] | None:
         """Return the values of a key's newest row, of these columns or of all; None if the key is not in `latest`."""

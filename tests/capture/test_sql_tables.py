@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 import fxlive
-from fxlive.capture.exporting.sql import frame_table
+from fxlive.capture.exporting.sql import frame_table, query
 from tests.capture.sessions import bring, started
 from tests.samples import ALERT, QUOTE, message, wire
 
@@ -40,3 +45,47 @@ def test_missing_numbers_and_lists_are_null_in_sql() -> None:
         assert session.sql("select count(actions) as n from alerts")["n"].tolist() == [1]
     types = fxlive.Session.offline().sql("describe alerts").set_index("column_name")["column_type"]
     assert types[["actions", "threshold", "alert_id"]].tolist() == ["VARCHAR[]", "DOUBLE", "VARCHAR"]
+
+
+def test_nothing_of_a_query_is_left_for_the_next() -> None:
+    tables = {"trades": lambda: pa.table({"volume": [0.1, 0.2]})}
+    for _ in range(2):  # the second finds neither the table, nor the setting, nor the transaction of the first
+        query("begin; create table mine as select * from trades; set TimeZone = 'Asia/Tokyo'", tables, {})
+        with pytest.raises(duckdb.Error):
+            query("select volume / 'a' from trades", tables, {})
+        shown = query("select current_setting('TimeZone') as zone, volume from trades", tables, {})
+        assert shown["zone"].tolist() == ["UTC", "UTC"]
+        assert query("show tables", tables, {})["name"].tolist() == ["trades"]
+        with pytest.raises(duckdb.CatalogException):
+            query("select * from mine", tables, {})
+        databases = query("select database_name from duckdb_databases() where not internal", {}, {})
+        assert len(databases) == 2  # that of DuckDB itself, and that of this query
+
+
+def test_queries_run_at_the_same_time_in_threads() -> None:
+    def total(number: int) -> int:
+        table = {"trades": lambda: pa.table({"volume": [number] * 100_000})}
+        return int(query("select sum(volume) as total from trades", table, {})["total"].iloc[0])
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(total, range(40))) == [number * 100_000 for number in range(40)]
+
+
+FORK = """
+import multiprocessing
+from fxlive.capture.exporting.sql import query
+
+def total(number):
+    return int(query(f"select sum(range) as total from range({number})", {}, {})["total"].iloc[0])
+
+if __name__ == "__main__":
+    print(total(10))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.apply_async(total, (100,)).get(60))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked only on POSIX")
+def test_a_query_runs_in_a_process_that_was_forked_after_another() -> None:
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=100)
+    assert run.stdout.split() == ["45", "4950"], run.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ import pandas as pd
 from fxlive.wire.channels import Channel
 
 RowNumbers = npt.NDArray[np.int64]
+
+MAX_REMEMBERED_ROWS = 10_000
+"""The most rows of a frame that is kept for the next call."""
 
 
 def open_frame(
@@ -39,21 +42,48 @@ def open_frame(
         The number of the first row after the last gap, and the keys with an older row confirmed since.
     """
     assert channel.ends is not None
-    rows, selected = window, positions
+    key, frames, selected = channel.key[0], [window], positions
     if kept is not None:  # its frame is copied whole, because selecting rows costs more
         kept_frame, kept_rows, kept_numbers = kept
-        rows = pd.concat([kept_frame, window.iloc[positions]])
-        selected = np.concatenate((kept_rows, np.arange(len(kept_frame), len(rows))))
+        frames = [kept_frame, window.iloc[positions]]
+        selected = np.concatenate((kept_rows, np.arange(len(kept_frame), len(kept_frame) + len(positions))))
         numbers = np.concatenate((kept_numbers, numbers))
-    key = channel.key[0]
-    order = rows[key].array.take(selected).argsort()
-    newest, confirmed = rows.iloc[selected[order]], numbers[order] >= confirmed_from
+    order = _values(frames, key).take(selected).argsort()
+    selected = selected[order]
+    # One column after the other, so that only one of them is in memory twice.
+    columns = {name: _values(frames, name).take(selected) for name in ["timestamp", *window.columns]}
+    confirmed = numbers[order] >= confirmed_from
     if not confirmed.all():
         column, has_ended = channel.ends
-        confirmed |= newest[key].isin(confirmed_keys).to_numpy(bool)
+        confirmed |= columns[key].isin(list(confirmed_keys))
         doubtful = np.flatnonzero(~confirmed)
-        confirmed[doubtful] = [has_ended(value) for value in newest[column].iloc[doubtful].tolist()]
-    # Not reset_index and assign: they warn of performance if there are many columns.
-    columns = [newest.index.to_frame(), newest, pd.DataFrame({"confirmed": confirmed}, newest.index)]
-    by_key: pd.DataFrame = pd.concat(columns, axis=1)
-    return by_key.set_index(key)
+        confirmed[doubtful] = [has_ended(value) for value in columns[column].take(doubtful).tolist()]
+    index = pd.Index(columns.pop(key), name=key)
+    return pd.DataFrame({**columns, "confirmed": confirmed}, index, copy=False)
+
+
+class LastOpenFrame:
+    """The last result of `open_frame`, for as long as nothing changes. Large ones are not kept, to save memory."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[int, ...], pd.DataFrame] | None = None
+
+    def of(self, state: tuple[int, ...]) -> pd.DataFrame | None:
+        """Return a copy of the frame if it was built in this state of the table, otherwise forget it."""
+        if (last := self._last) is not None and last[0] == state:
+            return last[1].copy()
+        self._last = None  # frees its memory before the next is built
+        return None
+
+    def remember(self, state: tuple[int, ...], frame: pd.DataFrame) -> pd.DataFrame:
+        """Keep a new frame, and return a copy of it for the caller."""
+        if len(frame) > MAX_REMEMBERED_ROWS:
+            return frame
+        self._last = state, frame
+        return frame.copy()
+
+
+def _values(frames: Sequence[pd.DataFrame], name: str) -> Any:
+    """Return a column of several frames, or their index, as one array."""
+    values = [frame[name] if name in frame else frame.index.to_series() for frame in frames]
+    return values[0].array if len(values) == 1 else pd.concat(values, ignore_index=True).array
