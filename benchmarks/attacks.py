@@ -117,9 +117,7 @@ def _attack(name: str) -> list[Figure]:
 
 
 async def _run(name: str, attack: Attack) -> list[Figure]:
-    warm = await _session()
-    for channel in warm.channels:
-        list(_read(warm, channel))  # so that modules and caches do not count
+    await _warm_up(attack)
     gc.collect()
     process = psutil.Process()
     before = highest = process.memory_info().rss
@@ -149,6 +147,20 @@ async def _run(name: str, attack: Attack) -> list[Figure]:
             for kind, value in (("median", median(measured)), ("worst", max(measured)))
         ),
     ]
+
+
+async def _warm_up(attack: Attack) -> None:
+    """Do once what the attack does, so that modules and caches do not count."""
+    session = await _session(**attack.options)
+    for channel in session.channels:
+        list(_read(session, channel))
+    if attack.recorded:
+        with TemporaryDirectory() as folder:
+            session.record(folder)
+            assert isinstance(session._pipeline.feed, MemoryFeed)
+            session._pipeline.feed.put(attack.frame(0), at=1_704_067_200_000_000)
+            session.recording.stop()  # type: ignore[union-attr]
+    session.close()
 
 
 async def _session(**options: Any) -> fxlive.Session:

@@ -81,12 +81,19 @@ def _regrouped(sources: Sequence[Path]) -> Iterator[Any]:
             for number in range(file.num_row_groups):
                 group = file.read_row_group(number, use_threads=False)  # leave the other cores to the user
                 if pending and (rows + len(group) > GROUP_ROWS or size + group.nbytes > GROUP_BYTES):
-                    yield pa.concat_tables(pending).unify_dictionaries().combine_chunks()
-                    pending, rows, size = [], 0, 0
+                    yield _combined(pending)
+                    rows = size = 0
                 pending.append(group)
                 rows, size = rows + len(group), size + group.nbytes
     if pending:
-        yield pa.concat_tables(pending).unify_dictionaries().combine_chunks()
+        yield _combined(pending)
+
+
+def _combined(groups: list[Any]) -> Any:
+    """Return row groups as one table, and clear the list, so that they are not in memory twice while it is written."""
+    table = pa.concat_tables(groups).unify_dictionaries()
+    groups.clear()
+    return table.combine_chunks()
 
 
 def _writer(file: Path, schema: Any, encodings: dict[str, str | None], level: int) -> Any:
