@@ -26,7 +26,7 @@ _AS_TOKEN = r"((?:bearer|basic)(?:\s|%20|\+)+|(?:[?&;]|%3F|%26|&amp;)[\w.-]+(?:=
 
 
 class Concealment:
-    r"""Replaces a secret in texts, whether it is written as it is, escaped (JSON, URL, HTML), in base64, or cut short.
+    r"""Replaces a secret in texts, as it is, escaped (JSON, URL, HTML), in base64 or hex, whole or cut short.
 
     Parameters
     ----------
@@ -74,21 +74,24 @@ def _replace(text: str, beginning: re.Pattern[str], form: str) -> str:
     parts: list[str] = []
     at = 0
     while match := beginning.search(text, at):
-        stop = match.end()
-        for char in form[MIN_CHARS:]:
-            following = _unit(char).match(text, stop)
-            if following is None:
+        stop, ends = match.end(), {match.start()}
+        for char in form:  # each character may be written in several ways that fit: follow all of them
+            found = (way.match(text, end) for end in ends for way in _ways(char))
+            ends = {following.end() for following in found if following is not None}
+            if not ends:
                 break
-            stop = following.end()
+            stop = max(stop, *ends)
         parts += [text[at : match.start()], CONCEALED]
         at = stop
     return "".join([*parts, text[at:]])
 
 
 def _forms(secret: Secret) -> Iterator[str]:
-    """Yield a text, and what base64 makes of it at each of the three positions that it may have in other bytes."""
+    """Yield a text, its bytes as hexadecimal digits, and in base64 at each of the three positions in other bytes."""
     text = secret.reveal()
     yield text
+    yield text.encode().hex()
+    yield text.encode().hex().upper()
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + text.encode())
         whole = encoded[(0, 2, 3)[before] : 4 * ((before + len(text.encode())) // 3)].decode()
@@ -98,19 +101,27 @@ def _forms(secret: Secret) -> Iterator[str]:
 
 
 def _units(text: str) -> str:
-    return "".join(_unit(char).pattern for char in text)
+    return "".join(f"(?:{'|'.join(way.pattern for way in _ways(char))})" for char in text)
 
 
 @lru_cache(512)
-def _unit(char: str) -> re.Pattern[str]:
-    """Return the pattern of a character: as it is, or escaped for JSON, a URL or HTML, once or several times."""
+def _ways(char: str) -> tuple[re.Pattern[str], ...]:
+    """Return the patterns of a character: as it is, or escaped for JSON, a URL or HTML, once or several times."""
     code = ord(char)
     digits = "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{code:02x}")
-    # Every repetition is bounded, so that the time is proportional to the length of the text.
-    ways = [re.escape(char), rf"\\{{1,8}}(?:{re.escape(char)}|u00{digits}|x{digits})", rf"%(?:25){{0,4}}{digits}"]
     names = "".join(f"|{re.escape(name)}" for name in sorted(_html_names().get(char, ())))
-    ways.append(rf"&(?:amp;){{0,4}}(?:#0{{0,4}}{code}|#[xX]0{{0,4}}{digits}{names});?")
-    return re.compile(f"(?:{'|'.join(ways)})")
+    ways = [re.escape(char)]
+    # Every repetition is bounded, so that the time is proportional to the length of the text.
+    for again in _repetitions(char, 0, 4):
+        ways += [f"%(?:25){again}{digits}", f"&(?:amp;){again}(?:#0{{0,4}}{code}|#[xX]0{{0,4}}{digits}{names});?"]
+    for again in _repetitions(char, 1, 8):
+        ways += [rf"\\{again}{re.escape(char)}", rf"\\{again}(?:u00|x){digits}"]
+    return tuple(map(re.compile, ways))
+
+
+def _repetitions(char: str, least: int, most: int) -> list[str]:
+    """Return how often an escape may be escaped itself; one by one for a character that escapes consist of."""
+    return [f"{{{n}}}" for n in range(least, most + 1)] if char in r"\%&" else [f"{{{least},{most}}}"]
 
 
 @lru_cache(1)

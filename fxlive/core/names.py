@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterable
 _MAX_CHARS = 120  # of a name in SQL or of a column
 _MAX_BYTES = 100  # of a file name without its extension; file systems allow 255
 _UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_DUCKDB_VIEW = re.compile("duckdb_|sqlite_|pg_|pragma_|information_schema$", re.IGNORECASE)
 _WINDOWS_DEVICES = re.compile("con|prn|aux|nul|conin|conout|(com|lpt)[0-9¹²³]", re.IGNORECASE)
 
 
 def sql_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     """Return the name in SQL of each table. SQL ignores case, so names that differ only by case get a number.
+
+    So do names like those of DuckDB's own views, on which its lists of tables depend.
 
     Parameters
     ----------
@@ -32,7 +35,8 @@ def sql_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
     >>> sql_names(["market-data", "market_data", "Market-Data", "", "a b", "gaps"], taken=["gaps"])
     ['market_data', 'market_data_2', 'Market_Data_3', '_', 'a b', 'gaps_2']
     """
-    return _distinct(names, lambda name: _printable(name).replace("-", "_"), "_", taken)
+    safe = [_printable(name).replace("-", "_") for name in names]
+    return _distinct(safe, str, "_", [*taken, *filter(_DUCKDB_VIEW.match, safe)])
 
 
 def column_names(names: Iterable[str]) -> list[str]:

@@ -7,9 +7,10 @@ from it, and `Store` counts it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
-from typing import Literal
+from functools import lru_cache, wraps
+from typing import Literal, TypeVar
 
 Side = Literal[-1, 0, 1]
 """1: bought, -1: sold, 0: unknown."""
@@ -71,7 +72,23 @@ _WITHDRAWN = ("CANCELLED", "CANCELED", "REJECTED", "EXPIRED")
 _NEGATIONS = ("NOT", "UN", "TOBE", "PENDING", "NEVER", "PARTIAL", "PART", "AWAITING")
 
 
-@lru_cache(4096)  # bounded: the platform decides how many there are
+_SHORT_CHARS = 64
+
+_Meaning = TypeVar("_Meaning")
+
+
+def _remembered(meaning_of: Callable[[str], _Meaning]) -> Callable[[str], _Meaning]:
+    """Remember the meanings of 4,096 short texts: the platform decides how many there are, and how long they are."""
+    remembered = lru_cache(4096)(meaning_of)
+
+    @wraps(meaning_of)
+    def meaning(text: str) -> _Meaning:
+        return remembered(text) if len(text) <= _SHORT_CHARS else meaning_of(text)
+
+    return meaning
+
+
+@_remembered
 def trade_state(status: str) -> TradeState:
     """Return what the status of a trade says about its execution.
 
@@ -90,7 +107,7 @@ def trade_state(status: str) -> TradeState:
     return TradeState.UNKNOWN
 
 
-@lru_cache(4096)
+@_remembered
 def order_state(status: str) -> OrderState:
     """Return what the status of an order says about it. The remaining volume may be missing, so it is not considered.
 
@@ -110,7 +127,7 @@ def is_ended_order(status: object) -> bool:
     return isinstance(status, str) and order_state(status) is OrderState.ENDED
 
 
-@lru_cache(4096)
+@_remembered
 def side_of(text: str) -> Side:
     """Return the side that an `action`, a `type` or an `orderType` names.
 

@@ -172,6 +172,19 @@ def test_an_undocumented_channel_never_replaces_a_documented_one_in_sql(tmp_path
             )
 
 
+def test_a_channel_named_like_a_view_of_duckdb_does_not_break_its_lists(tmp_path: Path) -> None:
+    channels = ["duckdb_tables", "DuckDB-Views", "duckdb_columns", "information_schema", "pg_class", "sqlite_master"]
+    with recorded(tmp_path) as session:
+        bring(session, quote(1.1), *(message(name, {"a": n}, n) for n, name in enumerate(channels)))
+        for source in both(session):
+            assert {"market_data", "duckdb_tables_2", "DuckDB_Views_2"} <= set(source.sql("show tables")["name"])
+            assert "duckdb_columns_2" in set(source.sql("show all tables")["name"])
+            assert "trades" in set(source.sql("select table_name from information_schema.tables")["table_name"])
+            for number, name in enumerate(channels):
+                shown = name.replace("-", "_")
+                assert source.sql(f"select a from {shown}_2")["a"].tolist() == [number]
+
+
 def test_a_table_that_cannot_be_made_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fxlive.capture.exporting import sql
 

@@ -9,6 +9,7 @@ import json
 import logging
 import logging.config
 import pickle
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from urllib.parse import quote as percent
 
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.sync.server import ServerConnection
 
 import fxlive
@@ -62,6 +65,9 @@ def forms(token: str) -> dict[str, str]:
         "first 20": token[:20],
         "cut inside an escape": percent(token, safe="")[:24],
         "python": "".join(char if char.isalnum() else f"\\x{ord(char):02x}" for char in token),
+        "python all": "".join(f"\\x{ord(char):02X}" for char in token),
+        "hex": token.encode().hex(),
+        "hex upper": token.encode().hex().upper(),
     }
 
 
@@ -78,6 +84,8 @@ def readings(text: str) -> Iterator[str]:
             for digits in (f"{code:02x}", f"{code:02X}"):
                 decoded = decoded.replace(f"\\u00{digits}", chr(code)).replace(f"\\x{digits}", chr(code))
         yield decoded
+    for digits in re.findall("(?:[0-9a-fA-F]{2}){8,}", text):
+        yield bytes.fromhex(digits).decode("latin-1")
 
 
 def shows(text: str, token: str = TOKEN) -> bool:
@@ -97,6 +105,26 @@ def test_a_token_is_concealed_in_every_form(form: str) -> None:
     assert result.startswith('bad token "')
     assert "***" in result
     assert result.endswith('", <b>sorry</b>')
+
+
+ESCAPES: list[tuple[Callable[[str], str], int]] = [  # with how often each is applied at most
+    (percent, 2),
+    (html.escape, 2),
+    (lambda text: json.dumps(text)[1:-1], 3),
+    (lambda text: "".join(f"\\u{ord(char):04x}" for char in text), 1),
+]
+
+
+@settings(deadline=None)
+@given(st.text("%25&amp;\\u0x7#", min_size=8, max_size=30), st.sampled_from(ESCAPES), st.data())
+def test_nothing_is_left_of_a_secret_that_looks_like_escapes(
+    middle: str, kind: tuple[Callable[[str], str], int], data: st.DataObject
+) -> None:
+    escape, most = kind
+    secret = text = f"aZ{middle}Q"
+    for _ in range(data.draw(st.integers(0, most))):
+        text = escape(text)
+    assert Concealment(Secret(secret)).conceal(f"< {text} >") == "< *** >"
 
 
 @pytest.mark.parametrize("token", ["t", "data", "1", "demo", "EURUSD", "message"])
