@@ -92,8 +92,7 @@ def without_outliers(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         return frame
     times, progress = times_us(frame, name), Progress()
     progress.add(times, received_us(frame))
-    outlier = times > progress.end
-    outlier[progress.contradicted] = True
+    outlier = progress.are_outliers(times)
     return frame[~outlier] if outlier.any() else frame
 
 

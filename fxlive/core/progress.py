@@ -51,6 +51,7 @@ class Progress:
       makes it: one that runs faster than time, as its former timestamps or its last jump have shown.
     - Timestamps further back are late rows. But if the messages that led to `end` are few, and more in a row than
       these, and at least three, contradict them, `end` goes back: so a wrong first message is corrected.
+    - An outlier that was contradicted stays one, also when `end` reaches its timestamp.
 
     Times are in microseconds since 1970 UTC.
 
@@ -66,9 +67,15 @@ class Progress:
     def __init__(self) -> None:
         self.count = 0
         """How many messages there were."""
-        self._pending: list[int] = []  # the numbers of the rival's messages, if they are ahead
+        self.pending: list[int] = []
+        """The numbers of the outliers that the next messages may confirm, counted from 0: those of a rival ahead."""
         self.contradicted: list[int] = []
-        """The numbers of the outliers that others have contradicted, counted from 0. Readers may clear the list."""
+        """The numbers of the outliers that others have contradicted. Readers may clear the list."""
+        self.corrections: list[tuple[int, int]] = []
+        """Each time that `end` went back: the number of the next message, and the new end.
+
+        The former messages that are later than that end are outliers. Readers may clear the list.
+        """
         self._track: _Track | None = None
         self._rival: _Track | None = None  # messages in a row that are far from the track
         self._outliers = 0
@@ -94,16 +101,28 @@ class Progress:
     @property
     def outliers(self) -> int:
         """How many messages were, or are, ahead of the end."""
-        rival, track = self._rival, self._track
-        ahead = rival is not None and track is not None and rival.end > track.end
-        return self._outliers + (rival.support if ahead and rival is not None else 0)
+        return self._outliers + len(self.pending)
+
+    def are_outliers(self, timestamps: Micros, first: int = 0) -> npt.NDArray[np.bool_]:
+        """Return which messages are outliers, given the timestamps of all messages from number `first` on."""
+        limits: Micros | int = self.end
+        if self.corrections:  # the least end among those that came after each message
+            limits = np.full(len(timestamps), self.end)
+            for count, end in self.corrections:
+                if count > first:
+                    limits[count - first - 1] = min(limits[count - first - 1], end)
+            limits = np.minimum.accumulate(limits[::-1])[::-1]
+        outlier: npt.NDArray[np.bool_] = timestamps > limits
+        if self.contradicted:
+            outlier[[number - first for number in self.contradicted if number >= first]] = True
+        return outlier
 
     def add(self, timestamps: Micros, received_at: Micros) -> None:
         """Follow messages, given their timestamps and receipts in the order of arrival."""
         count = len(timestamps)
         if not count:
             return
-        self._carried = self._track is not None and self._rival is not None and self._rival.end > self._track.end
+        self._carried = bool(self.pending)
         index = 0
         if self._track is None:
             self._begin(int(timestamps[0]), int(received_at[0]))
@@ -177,12 +196,13 @@ class Progress:
         rival.support += 1
         rival.length += 1
         if rival.end > track.end:
-            self._pending.append(self.count)
+            self.pending.append(self.count)
         if rival.end < track.end:
             # A single message that a silence made plausible is contradicted by the first one near the track before it.
             against = track.support if rival.length > rival.support else track.length
             if rival.support >= max(CONFIRMATIONS, against + 1):
                 self._outliers += track.support
+                self.corrections.append((self.count + 1, rival.end))
                 self._track, self._rival = rival, None
                 self._pace, self._pace_from, self._last_step = 1.0, (rival.end, received_at), 0
                 self.revisions += 1
@@ -194,7 +214,7 @@ class Progress:
         before = self.count + 1 - rival.support
         if expected or rival.support >= min(CONFIRMATIONS, before):
             self.revisions += self._carried
-            self._pending.clear()
+            self.pending.clear()
             self._track, self._last_step = rival, step
             rival.length += track.length if expected else 0
             # A single message may still be wrong: the messages before it are remembered until another supports it.
@@ -211,7 +231,7 @@ class Progress:
         return -NEAR_US <= step <= NEAR_US + 2 * self._pace * max(0, received_at - rival.received_at)
 
     def _drop_rival(self) -> None:
-        self._outliers = self.outliers
-        self.contradicted += self._pending
-        self._pending.clear()
+        self._outliers += len(self.pending)
+        self.contradicted += self.pending
+        self.pending.clear()
         self._rival, self._carried = None, False

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from fxlive.core.progress import CONFIRMATIONS, LONG_AGO, NEAR_US
+from fxlive.core.progress import CONFIRMATIONS, LONG_AGO
 from fxlive.tables.columns.base_buffer import Buffer
 from fxlive.tables.open_rows.closings import short_key
 from fxlive.tables.open_rows.kept_rows import KeptRows
+from fxlive.tables.outliers import ContradictedRows, OutlierRun, Revision, runs_of
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel
 
@@ -27,7 +27,6 @@ MAX_REMOVED = 10_000
 """The most removed keys that `moves` can list. A reader further behind gets all keys."""
 
 _LONGEST_REMOVED = 256  # characters; longer keys are not listed, because they would take too much memory
-_CHUNK_ROWS = 65_536  # searched at a time for the older rows of keys
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,8 @@ class Moves:
 class LatestRows:
     """The newest row of each key of a channel; of rows with equal timestamps the last.
 
-    A row later than the end of the channel's time (`Progress.end`) is an outlier. It gives way to any other row of its
-    key, and replaces such a row only if the key's next rows are outliers, too, or when the end has reached it.
+    An outlier (see `Progress`) gives way to any other row of its key. It replaces such a row only if the key's next
+    rows are outliers, too, or if it is confirmed.
 
     The row of an open position or working order is kept when it leaves the window, until it ends. A row older than the
     end of its key does not reopen it.
@@ -72,11 +71,15 @@ class LatestRows:
         Its key, and the values with which a key ends.
     columns
         The buffers of the table by column. The rows themselves are there; this class holds their numbers.
+    contradicted
+        The rows of the window that are outliers for good.
     """
 
-    def __init__(self, channel: Channel, columns: Mapping[str, Buffer]) -> None:
+    def __init__(self, channel: Channel, columns: Mapping[str, Buffer], contradicted: ContradictedRows) -> None:
         self._channel = channel
         self._columns = columns
+        self._contradicted = contradicted
+        self._first = 0  # the first row of the window
         self._row: dict[Any, int] = {}  # the row of each key, in the order of the rows
         self.kept = KeptRows(columns)
         """The rows of keys that have not ended and whose row has left the window."""
@@ -85,23 +88,17 @@ class LatestRows:
         self._confirmations = 0  # the number of confirmations so far
         self.changes = 0
         """Grows with each change that is not a new row: a removal, a confirmation, the begin of a gap."""
-        self._ended_at: OrderedDict[Any, int] = OrderedDict()  # the timestamp of the end of removed keys, by short key
-        self._waiting: dict[Any, tuple[int, int]] = {}  # outliers in a row of a key: how many, and the newest row
-        self._end = LONG_AGO
+        # Of removed keys, by short key: the row with which they ended, and its timestamp.
+        self._ended_at: OrderedDict[Any, tuple[int, int]] = OrderedDict()
+        self._runs: dict[Any, OutlierRun] = {}  # of keys whose last rows are outliers
+        self._spare_runs = 1_024  # more than these are searched for old ones
         self._removed: deque[Any] = deque(maxlen=MAX_REMOVED)  # the keys removed last
         self._removals = 0  # the number of removals so far
 
     # Writing.
 
     def add(
-        self,
-        rows: Rows,
-        start: int,
-        outlier: npt.NDArray[np.bool_],
-        former_end: int,
-        end: int,
-        *,
-        revised_from: int | None = None,
+        self, rows: Rows, start: int, outlier: npt.NDArray[np.bool_], former_end: int, revision: Revision | None = None
     ) -> None:
         """Add rows, which the columns hold from row `start` on.
 
@@ -111,32 +108,30 @@ class LatestRows:
             The rows, and the number of the first.
         outlier
             Which of them are outliers.
-        former_end, end
-            The end of the channel's time before and after these rows.
-        revised_from
-            The first row of the window, if rows that were trusted have become outliers or the other way round.
+        former_end
+            The end of the channel's time before these rows.
+        revision
+            The former rows that were trusted and have become outliers, or the other way round.
         """
-        self._end = end
         stamps, numbers = rows.timestamp, range(start, start + len(rows))
         in_order = stamps[0] >= former_end and (len(rows) == 1 or bool((stamps[1:] >= stamps[:-1]).all()))
-        in_order = in_order and revised_from is None and not self._waiting and not outlier.any()
+        in_order = in_order and revision is None and not outlier.any()
         if in_order:
             newest = dict(zip(self._keys(rows), numbers, strict=True))
-        else:  # some rows are late: the newest of each key counts, of equal timestamps the last
-            chosen = {} if revised_from is None else self._revise(revised_from, start)
+            in_order = not self._runs or self._runs.keys().isdisjoint(newest)
+        if not in_order:  # some rows are late: the newest of each key counts, of equal timestamps the last
+            chosen = {} if revision is None else self._revise(revision, start)
             keys = list(self._keys(rows))
             trusted = np.flatnonzero(~outlier)
             trusted = trusted[np.argsort(stamps[trusted], kind="stable")].tolist()
-            newest = {keys[i]: numbers[i] for i in trusted}
-            newest = {key: row for key, row in newest.items() if stamps[row - start] >= self._timestamp_of(key)}
-            last = {keys[i]: i for i in sorted(trusted)} if self._waiting or len(trusted) < len(rows) else {}
-            for key in self._waiting.keys() & last.keys():
-                del self._waiting[key]
-            if len(trusted) < len(rows):
-                others = np.flatnonzero(outlier).tolist()
-                newest |= self._outliers([(keys[i], numbers[i]) for i in others if i > last.get(keys[i], -1)], newest)
-            newest = chosen | newest
-            self.confirm(key for key in keys if key not in newest)
+            newest = self._newest({keys[i]: numbers[i] for i in trusted})
+            last = {keys[i]: i for i in sorted(trusted)} if self._runs or len(trusted) < len(rows) else {}
+            for key in self._runs.keys() & last.keys():
+                del self._runs[key]
+            others = np.flatnonzero(outlier).tolist() if len(trusted) < len(rows) else []
+            newest |= self._follow([(keys[i], numbers[i]) for i in others if i > last.get(keys[i], -1)], newest)
+            self.confirm(key for key in keys if newest.get(key, -1) < start)
+            newest = {key: row for key, row in chosen.items() if key in self._row} | newest
         if not in_order or len(newest) < len(rows):  # a repeated key is at the place of its first row
             newest = dict(sorted(newest.items(), key=itemgetter(1)))
         for key, row in newest.items():
@@ -148,86 +143,105 @@ class LatestRows:
         if self._channel.leaves:
             for key, row in newest.items():
                 if self._ended(row):
-                    self._record_end(key, self._row.pop(key))
+                    self._record_end(key, row, self._stamp(row))
+                    del self._row[key]
                     self._record_removal(key)
-        if revised_from is not None:
+        if revision is not None or (not in_order and newest and next(iter(newest.values())) < start):
             self._row = dict(sorted(self._row.items(), key=itemgetter(1)))
-            self._removals += MAX_REMOVED + 1  # every reader starts again
-            self.changes += 1
+            self._restart_readers()
 
-    def _outliers(self, rows: list[tuple[Any, int]], newest: Mapping[Any, int]) -> dict[Any, int]:
-        """Return the newest rows of keys that have only outliers, or several of them in a row."""
+    def _newest(self, rows: Mapping[Any, int]) -> dict[Any, int]:
+        """Return the rows that are the newest of their keys, given the newest trusted ones of a batch.
+
+        A late row that ends a run of outliers gives way to the trusted row before that run.
+        """
+        newest: dict[Any, int] = {}
+        for key, row in rows.items():
+            former, former_at = self._trusted(key)
+            run = self._run(key)
+            if self._stamp(row) >= former_at:
+                newest[key] = row
+            elif run is not None and run.is_followed:
+                if former is not None and former >= self._first:
+                    newest[key] = former
+                elif self._ended_at.get(short_key(key)) != (former, former_at):  # its row has left the window
+                    newest[key] = row
+                else:
+                    self.remove(key)
+        return newest
+
+    def _follow(self, rows: list[tuple[Any, int]], newest: Mapping[Any, int]) -> dict[Any, int]:
+        """Return the newest rows of keys that have only outliers, or several of them in a row; `rows` are outliers."""
         followed: dict[Any, int] = {}
         for key, row in rows:
-            stamp = self._columns["timestamp"].raw(row)
-            current = followed.get(key, self._row.get(key))
-            only_outliers = key not in newest and self._timestamp_of(key) == LONG_AGO
-            if only_outliers and (current is None or stamp >= self._columns["timestamp"].raw(current)):
+            at, run = self._stamp(row), self._run(key)
+            if run is None:
+                trusted, trusted_at = (newest[key], self._stamp(newest[key])) if key in newest else self._trusted(key)
+                run = self._runs[key] = OutlierRun(0, row, at, trusted, trusted_at, trusted is None)
+            run.count += 1
+            if at >= run.best_at:
+                run.best, run.best_at = row, at
+            if run.best == row and run.is_followed:
                 followed[key] = row
-            elif not only_outliers:
-                count, best = self._waiting.get(key, (0, row))
-                best = row if stamp >= self._columns["timestamp"].raw(best) else best
-                self._waiting[key] = (count + 1, best)
-                if count + 1 >= CONFIRMATIONS:
-                    followed[key] = best
-        for key in followed:
-            self._waiting.pop(key, None)
+            elif run.count >= CONFIRMATIONS and not run.is_followed:
+                run.is_followed = True
+                followed[key] = run.best
         return followed
 
-    def _revise(self, first: int, stop: int) -> dict[Any, int]:
-        """Choose the newest row of a key again if its row has become an outlier, or an outlier is trusted now."""
-        stamp_of = self._columns["timestamp"].raw
+    def _run(self, key: Any) -> OutlierRun | None:
+        """Return the outliers at the end of a key's rows; None without any, or if they have left with the window."""
+        run = self._runs.get(key)
+        return None if run is None or self._is_gone(key, run) else run
+
+    def _is_gone(self, key: Any, run: OutlierRun) -> bool:
+        return run.best < self._first and not (run.is_followed and (key in self._row or key in self.kept))
+
+    def _revise(self, revision: Revision, stop: int) -> dict[Any, int]:
+        """Choose the newest row again of each key of which a former row is trusted now, or has become an outlier.
+
+        Return the rows that are in the window, which ends before row `stop`.
+        """
+        changed, end, first = revision.changed, revision.end, self._first
+        kept = set(self.kept.later_than(end))
+        kept.update(key for key in self._runs if key in self.kept and self.kept.number(key) in changed)
+        for short in [short for short, (row, at) in self._ended_at.items() if at > end and row < first]:
+            del self._ended_at[short]
+        runs = runs_of(changed[changed >= first], kept, self._channel, self._columns, self._contradicted, first, stop)
         chosen: dict[Any, int] = {}
-        for key, (_, row) in tuple(self._waiting.items()):
-            if self._end - NEAR_US <= stamp_of(row) <= self._end:
-                del self._waiting[key]
-                if stamp_of(row) >= self._timestamp_of(key):
-                    chosen[key] = row
-        ahead = {key for key, row in self._row.items() if stamp_of(row) > self._end}
-        for key, row in self._trusted_rows(ahead, first, stop).items():
-            if key not in chosen or stamp_of(row) > stamp_of(chosen[key]):
-                chosen[key] = row
-        self._row |= chosen
+        for key, run in runs.items():
+            if key in self.kept:
+                self._add_kept(key, run, changed, end)
+            elif (ended := self._ended_at.get(short_key(key))) is not None:
+                if ended[0] >= first:
+                    del self._ended_at[short_key(key)]
+                elif ended[1] > run.trusted_at:
+                    run.trusted, run.trusted_at = ended
+            run.is_followed = run.count >= CONFIRMATIONS or run.trusted is None
+            self._runs.pop(key, None)
+            if run.count:
+                self._runs[key] = run
+            row = run.best if run.is_followed or run.trusted is None else run.trusted
+            if row >= first:
+                self._row[key] = chosen[key] = row
+            else:
+                self._row.pop(key, None)
         return chosen
 
-    def _trusted_rows(self, keys: set[Any], first: int, stop: int) -> dict[Any, int]:
-        """Return the newest row of each key, outliers aside, among the rows from `first` to before `stop`."""
-        stamp_of = self._columns["timestamp"].raw
-        names = () if self._channel.single else self._channel.key
-        accepted = [list(keys)] if len(names) == 1 else list(map(list, zip(*keys, strict=True))) if names else []
-        found: dict[Any, int] = {}
-        oldest = LONG_AGO  # of those found, when all are
-        for end in range(stop, first, -_CHUNK_ROWS) if keys else ():
-            start = max(first, end - _CHUNK_ROWS)
-            stamps = self._columns["timestamp"].view(start, end).asi8
-            wanted = (stamps <= self._end) & (stamps > oldest)
-            if not wanted.any():
-                continue
-            for name, values in zip(names, accepted, strict=True):
-                self._columns[name].update_dtype()
-                wanted &= pd.Series(self._columns[name].view(start, end), copy=False).isin(values).to_numpy(np.bool_)
-            rows = np.flatnonzero(wanted)
-            rows = rows[np.argsort(stamps[rows], kind="stable")]
-            newest = pd.DataFrame({name: self._columns[name].view(start, end)[rows] for name in names}, start + rows)
-            newest = newest.drop_duplicates(keep="last") if names else newest.iloc[-1:]
-            for row in newest.index.tolist():
-                key = self._key_at(row)
-                if key in keys and (key not in found or stamp_of(row) > stamp_of(found[key])):
-                    found[key] = row
-            if len(found) == len(keys):
-                oldest = min(map(stamp_of, found.values()))
-        return found
-
-    def _key_at(self, row: int) -> Any:
-        if self._channel.single:
-            return None
-        values = tuple(self._columns[name].raw(row) for name in self._channel.key)
-        return values if len(values) > 1 else values[0]
+    def _add_kept(self, key: Any, run: OutlierRun, changed: npt.NDArray[np.int64], end: int) -> None:
+        """Add the kept row of a key to the run of its rows in the window."""
+        row, at, former = self.kept.number(key), self.kept.value(key, "timestamp"), self._run(key)
+        was_outlier = former is not None and former.best == row and row not in changed
+        if at <= end and not was_outlier:
+            if at > run.trusted_at:
+                run.trusted, run.trusted_at = row, at
+        elif run.trusted is None:
+            run.count += former.count if former is not None and was_outlier else 1
+            if at > run.best_at:
+                run.best, run.best_at = row, at
 
     def evict_before(self, first: int) -> None:
         """Remove the keys whose row is before row `first`; keep the values of those that have not ended."""
-        if self._waiting:
-            self._waiting = {key: waiting for key, waiting in self._waiting.items() if waiting[1] >= first}
+        self._first = first
         evicted: dict[Any, int] = {}  # collected first: `next(iter(...))` after each removal would be quadratic
         for key, row in self._row.items():
             if row >= first:
@@ -238,18 +252,23 @@ class LatestRows:
             del self._row[key]
             if self._ended(row):
                 if self._channel.ends is not None:
-                    self._record_end(key, row)
+                    self._record_end(key, row, self._stamp(row))
                 self._record_removal(key)
             else:
                 kept[key] = row
         if kept:
             for key in self.kept.add(list(kept), np.fromiter(kept.values(), np.int64, len(kept))):
                 self._record_removal(key)
+        if len(self._runs) > self._spare_runs:
+            self._runs = {key: run for key, run in self._runs.items() if not self._is_gone(key, run)}
+            self._spare_runs = 1_024 + 2 * len(self._runs)
 
     def remove(self, key: Any) -> None:
-        """Remove a key that has ended without a row that says so."""
+        """Remove a key that has ended without a row that says so. Only a newer row brings it back."""
+        row, at = self._trusted(key)
+        if row is not None:
+            self._record_end(key, row, at)
         self._row.pop(key, None)
-        self._waiting.pop(key, None)
         self.kept.remove(key)
         self._record_removal(key)
 
@@ -277,26 +296,36 @@ class LatestRows:
 
     def clear(self) -> None:
         """Remove all keys."""
-        for keys in (self._row, self._waiting, self.kept, self._ended_at, self._confirmed):
+        for keys in (self._row, self._runs, self.kept, self._ended_at, self._confirmed):
             keys.clear()
         self._confirmed_from = 0
-        self._removals += MAX_REMOVED + 1  # more than are remembered, so that every reader starts again
+        self._restart_readers()
 
-    def _timestamp_of(self, key: Any) -> int:
-        """Return the timestamp of a key's newest row or of its end; `LONG_AGO` if it is unknown or an outlier."""
-        row = self._row.get(key)
+    def _restart_readers(self) -> None:
+        self._removals += MAX_REMOVED + 1  # more than are remembered
+        self.changes += 1
+
+    def _stamp(self, row: int) -> int:
+        return int(self._columns["timestamp"].raw(row))
+
+    def _trusted(self, key: Any) -> tuple[int | None, int]:
+        """Return the newest row of a key that is not an outlier, and its timestamp; None, `LONG_AGO` if unknown."""
+        run, row = self._run(key), self._row.get(key)
+        if run is not None and run.is_followed:
+            return run.trusted, run.trusted_at
         if row is not None:
-            stamp = int(self._columns["timestamp"].raw(row))
-        elif key in self.kept:
-            stamp = int(self.kept.value(key, "timestamp"))
-        else:
-            stamp = self._ended_at.get(short_key(key), LONG_AGO)
-        return LONG_AGO if stamp > self._end else stamp
+            return row, self._stamp(row)
+        if key in self.kept:
+            return self.kept.number(key), int(self.kept.value(key, "timestamp"))
+        return self._ended_at.get(short_key(key), (None, LONG_AGO))
 
-    def _record_end(self, key: Any, row: int) -> None:
+    def _record_end(self, key: Any, row: int, at: int) -> None:
+        run = self._run(key)
+        if run is not None and run.is_followed and run.best == row:
+            return  # an outlier does not end a key for good
         short = short_key(key)
         self._ended_at.pop(short, None)
-        self._ended_at[short] = self._columns["timestamp"].raw(row)
+        self._ended_at[short] = row, at
         if len(self._ended_at) > MAX_ENDED:
             self._ended_at.popitem(last=False)
 

@@ -59,6 +59,7 @@ class Store:
         """The number of rows that left their window because messages were too large."""
         self.gaps: list[Gap] = []
         self._closings = Closings()
+        self._revisions = 0  # of the positions' time, up to which closed positions were removed
 
     def _new_table(self, channel: Channel) -> RollingTable:
         return RollingTable(channel, symbols=self._symbols, lock=self.lock, **self._bounds)
@@ -144,6 +145,9 @@ class Store:
             stamps, volumes = trades.timestamp.tolist(), values["volume"].tolist()
             columns = values["ticket"], values["execution_id"], stamps, volumes, values["status"], values["action"]
             tickets.update(row[0] for row in zip(*columns, strict=True) if closings.add(*row))
+        if table.progress.revisions != self._revisions:  # other rows of positions may be the newest now
+            self._revisions = table.progress.revisions
+            tickets.update(closings.tickets)
         for ticket in tickets:
             newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:

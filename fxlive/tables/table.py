@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from fxlive.core.progress import LONG_AGO, Progress
@@ -25,6 +26,7 @@ from fxlive.tables.columns.buffers import CategoryBuffer, FixedSizeBuffer, new_b
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.latest import LatestCursor, LatestRows, Moves
 from fxlive.tables.open_rows.open_frame import LastOpenFrame, open_frame
+from fxlive.tables.outliers import ContradictedRows, Revision, first_since
 from fxlive.tables.selection import index_by_key
 from fxlive.wire.batch import Rows
 from fxlive.wire.channels import Channel, Column
@@ -71,7 +73,8 @@ class RollingTable:
         self._max_rows = max_rows
         self._window_us = window_us
         self.progress = Progress()
-        """How far the channel's timestamps have come. Rows after `progress.end` are outliers."""
+        """How far the channel's timestamps have come, and which messages were outliers."""
+        self._contradicted = ContradictedRows()
         self._gap_until_us = LONG_AGO
         self._last_open_frame = LastOpenFrame()
         """`latest` of positions or orders, and the state it was made of."""
@@ -85,7 +88,7 @@ class RollingTable:
         times = (Column("timestamp", Kind.TIME), Column("received_at", Kind.TIME))
         for column in (*times, *channel.columns):
             self._add_column(column.name, column.kind)
-        self._latest = LatestRows(channel, self._columns)
+        self._latest = LatestRows(channel, self._columns, self._contradicted)
         self._buffer_frame = BufferFrame(self._columns)
 
     def __len__(self) -> int:
@@ -130,15 +133,18 @@ class RollingTable:
     def _follow_time(self, rows: Rows, start: int) -> None:
         progress = self.progress
         former_end, former_revisions, former_count = progress.end, progress.revisions, progress.count
+        pending = [number - former_count + start for number in progress.pending]
         progress.add(rows.timestamp, rows.received_at)
-        outlier = rows.timestamp > progress.end
-        outlier[[number - former_count for number in progress.contradicted if number >= former_count]] = True
-        progress.contradicted.clear()
-        revised = progress.revisions != former_revisions
-        self.clearings += revised  # readers that left out outliers begin again
+        outlier = progress.are_outliers(rows.timestamp, former_count)
+        revision = None
+        stamps = self._columns["timestamp"]
+        corrected = self._contradicted.follow(progress, outlier, former_count, stamps, self.first, start)
+        if progress.revisions != former_revisions:
+            confirmed = [row for row in pending if row not in self._contradicted]
+            revision = Revision(np.union1d(corrected, np.array(confirmed, np.int64)), progress.end)
+            self.clearings += 1  # readers that left out outliers begin again
         if self.channel.key:
-            first = self.first if revised else None
-            self._latest.add(rows, start, outlier, former_end, progress.end, revised_from=first)
+            self._latest.add(rows, start, outlier, former_end, revision)
 
     def _append_columns(self, rows: Rows) -> None:
         count, values = len(rows), rows.values
@@ -209,34 +215,18 @@ class RollingTable:
     def _evict(self) -> None:
         first = max(self.first, self.stop - self._max_rows)
         if self._window_us is not None:
-            first = self._first_since(first, self.progress.settled - self._window_us)
+            first = first_since(
+                first, self.stop, self._columns["timestamp"], self.progress, self._window_us, self._contradicted
+            )
         if first > self.first:
             self._evict_before(first)
 
     def _evict_before(self, first: int) -> None:
         self._latest.evict_before(first)
+        self._contradicted.evict_before(first)
         self.first = first
         while self._large and self._large[0][0] <= first:
             self.large_bytes -= self._large.popleft()[1]
-
-    def _first_since(self, first: int, cutoff: int) -> int:
-        """Return the number of the first row from `first` on whose timestamp is not before `cutoff`.
-
-        Outliers leave the window with the row before which they arrived.
-        """
-        column, end = self._columns["timestamp"], self.progress.end
-        if first < self.stop and cutoff <= column.raw(first) <= end:
-            return first
-        for start in range(first, self.stop, 1024):
-            stamps = column.view(start, min(start + 1024, self.stop)).asi8
-            trusted = stamps <= end
-            in_window = trusted & (stamps >= cutoff)
-            before = np.flatnonzero(trusted[: in_window.argmax()] if in_window.any() else trusted)
-            if len(before):
-                first = start + int(before[-1]) + 1
-            if in_window.any():
-                break
-        return first
 
     def expect(self, drift: Mapping[str, str]) -> None:
         """Add undocumented columns before their first value, given their dtypes."""
@@ -251,6 +241,7 @@ class RollingTable:
             self.progress = Progress()
             self._gap_until_us = LONG_AGO
             self._latest.clear()
+            self._contradicted.clear()
             self._undocumented.unreadable.clear()
             self.clearings += 1
 
@@ -332,13 +323,17 @@ class RollingTable:
             return str(value)
         return None if value < 0 else buffer.vocabulary.names[value]
 
-    def drawn_until(self, key: Any = None) -> int:
-        """Return the newest timestamp to draw (microseconds): the end, or a key's row in `latest` if it is later."""
+    def are_drawn(self, stamps: npt.NDArray[np.int64], stop: int, key: Any = None) -> npt.NDArray[np.bool_]:
+        """Return which rows to draw, given the timestamps of rows up to before row `stop`: those that are not outliers.
+
+        If `latest` shows an outlier of the key, its outliers are drawn as well, up to the timestamp of that row.
+        """
         with self._lock:
-            newest = None if key is None else self._row_of(key)
-            return max(
-                self.progress.end, self.progress.end if newest is None else self._columns["timestamp"].raw(newest)
-            )
+            newest, end = None if key is None else self._row_of(key), self.progress.end
+            newest_at = end if newest is None else self._columns["timestamp"].raw(newest)
+            if newest_at > end or newest in self._contradicted:
+                return stamps <= max(newest_at, end)
+            return (stamps <= end) & ~self._contradicted.mask(stop - len(stamps), stop)
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         """Return the categories of each column that has or had some, without the symbols."""

@@ -150,10 +150,11 @@ class MetricTiles(LiveWidget):
     def snapshot(self, request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         """Return every tile with its recent history, and every chip."""
         columns, buffers = self._table.columns_of(Kind.NUMBER), []
-        self._cursor, (stamps, types, periods, *values) = self._read(None, columns)
+        stop, (stamps, types, periods, *values) = self._read(None, columns)
+        self._cursor = stop
         before, formers = self._groups, []
         self._groups, self._left_out = [], 0
-        for codes, rows in self._rows_by_group(stamps, types, periods):
+        for codes, rows in self._rows_by_group(stop, stamps, types, periods):
             series = {name: column[rows] for name, column in zip(columns, values, strict=True)}
             series = {name: column for name, column in series.items() if not np.isnan(column).all()}
             if not series:
@@ -199,7 +200,7 @@ class MetricTiles(LiveWidget):
             columns = self._table.columns_of(Kind.NUMBER)
             stop, (stamps, types, periods, *values) = self._read(self._cursor, columns)
             indices = {group.codes: index for index, group in enumerate(self._groups)}
-            for codes, rows in self._rows_by_group(stamps, types, periods):
+            for codes, rows in self._rows_by_group(stop, stamps, types, periods):
                 series = {name: column[rows] for name, column in zip(columns, values, strict=True)}
                 with_values = {name for name, column in series.items() if not np.isnan(column).all()}
                 index = indices.get(codes)
@@ -231,13 +232,14 @@ class MetricTiles(LiveWidget):
     def _read(self, start: int | None, columns: list[str]) -> tuple[int, list[Any]]:
         return self._table.values(start, "timestamp", *_KEY, *columns)
 
-    def _rows_by_group(self, stamps: Any, types: Any, periods: Any) -> Iterator[tuple[tuple[int, int], Any]]:
+    def _rows_by_group(self, stop: int, stamps: Any, types: Any, periods: Any) -> Iterator[tuple[tuple[int, int], Any]]:
         """Yield codes and row indices of each type and period that is shown: rows in the window, sorted by time."""
+        drawn = self._table.are_drawn(stamps, stop)
         keys: npt.NDArray[np.int64] = types.astype(np.int64) << 32 | periods.astype(np.int64)
         for key in sorted(set(keys.tolist())):
             codes = (key >> 32, key & 0xFFFFFFFF)
             if self._period is None or self._names(codes)[1].upper() == self._period:
-                rows = in_window(stamps, np.flatnonzero(keys == key), self._window_us, self._table.drawn_until())
+                rows = in_window(stamps, np.flatnonzero(keys == key), self._window_us, drawn)
                 if len(rows):
                     yield codes, rows
 

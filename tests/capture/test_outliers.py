@@ -13,7 +13,7 @@ import pytest
 import fxlive
 from tests.capture.recordings import MAY_8
 from tests.capture.sessions import SECOND, bring, equal, path_of, recorded
-from tests.samples import ORDER, QUOTE, SYSTEM, message, wire
+from tests.samples import ORDER, POSITION, QUOTE, SYSTEM, TRADE, message, wire
 
 HOUR, YEAR = 3_600 * SECOND, 31_536_000 * SECOND
 
@@ -26,6 +26,17 @@ def stamp(micros: int) -> str:
 def quote(second: int, bid: float, symbol: str = "EURUSD", ahead: int = 0) -> bytes:
     envelope = {"timestamp": stamp(second * SECOND + ahead), "id": f"{second} {symbol} {bid}"}
     return wire(message(QUOTE, envelope, symbol=symbol, bid=bid))
+
+
+def position(second: float, ticket: int, volume: float, ahead: int = 0) -> bytes:
+    envelope = {"timestamp": stamp(int(second * SECOND) + ahead), "id": f"p{second} {ticket} {volume} {ahead}"}
+    return wire(message(POSITION, envelope, ticket=ticket, volume=volume, symbol="EURUSD"))
+
+
+def closing_trade(second: float, ticket: int, volume: float) -> bytes:
+    envelope = {"timestamp": stamp(int(second * SECOND)), "id": f"t{second} {ticket}"}
+    data = {"ticket": ticket, "volume": volume, "status": "CLOSED", "executionId": f"x{second}"}
+    return wire(message(TRADE, envelope, **data))
 
 
 def assert_alike(session: fxlive.Session, source: fxlive.Session | fxlive.Capture, *channels: str) -> None:
@@ -124,3 +135,82 @@ def test_a_good_row_far_back_returns_after_a_jump_was_corrected(tmp_path: Path, 
     assert_alike(session, fxlive.open_capture(path_of(session)), "market-data", "orders", "system")
     with replayed(path_of(session)) as replay:
         assert_alike(session, replay, "market-data", "orders", "system")
+
+
+def test_a_wrong_first_message_does_not_come_back_when_time_reaches_it(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, quote(0, 9.99, ahead=600 * SECOND), position(0, 1, 7.0, ahead=600 * SECOND), at=MAY_8)
+        for n in range(1, 700):
+            symbol, bid, ticket, volume = ("EURUSD", 1.08, 1, 0.3) if n < 10 else ("GBPUSD", 1.25, 2, 0.2)
+            bring(session, quote(n, bid, symbol), position(n, ticket, volume), at=MAY_8 + n * SECOND)
+    capture = fxlive.open_capture(path_of(session))
+    with replayed(path_of(session)) as replay:
+        for source in (session, capture, replay):
+            assert source.latest("market-data")["bid"].to_dict() == {"EURUSD": 1.08, "GBPUSD": 1.25}
+            assert source.latest("positions")["volume"].to_dict() == {1: 0.3, 2: 0.2}
+            assert source.exposure().by_symbol["net_lots"].to_dict() == {"EURUSD": pytest.approx(0.5)}
+            assert_alike(session, source, "market-data", "positions")
+
+
+def test_bars_leave_out_a_wrong_first_quote_for_good(tmp_path: Path) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, quote(0, 9.99, ahead=600 * SECOND), at=MAY_8)
+        for n in range(1, 700):
+            bring(session, quote(n, 1.08), at=MAY_8 + n * SECOND)
+    with replayed(path_of(session)) as replay:
+        for source in (session, fxlive.open_capture(path_of(session)), replay):
+            assert source.bars("EURUSD", "1min")["high"].max() < 1.1
+
+
+def test_an_order_of_a_corrected_jump_stays_corrected_when_others_confirm_that_time(tmp_path: Path) -> None:
+    def order(key: str, status: str, second: float) -> bytes:
+        envelope = {"timestamp": stamp(int(second * SECOND)), "id": f"{key} {second}"}
+        return wire(message(ORDER, envelope, orderId=key, status=status))
+
+    day = 86_400.0
+    with recorded(tmp_path) as session:
+        bring(session, order("first", "PENDING", 0), at=MAY_8)
+        bring(session, order("wrong", "PENDING", day), at=MAY_8 + 10 * SECOND)  # taken at once: the second message
+        bring(session, order("wrong", "CANCELLED", 2), order("third", "PENDING", 0), at=MAY_8 + 24 * SECOND)
+        bring(session, *(order("next", "DONE", day + 18 + n) for n in range(3)), at=MAY_8 + 120 * SECOND)
+    assert session.latest("orders").loc["wrong", "status"] == "CANCELLED"
+    assert_alike(session, fxlive.open_capture(path_of(session)), "orders")
+    with replayed(path_of(session)) as replay:
+        assert_alike(session, replay, "orders")
+
+
+@pytest.mark.parametrize("ended_by", ["trades", "volume"])
+def test_one_outlier_does_not_reopen_a_closed_position(tmp_path: Path, ended_by: str) -> None:
+    with recorded(tmp_path) as session:
+        bring(session, quote(0, 1.1), *(position(n / 10, 9, 0.2) for n in range(5)), position(1, 1, 0.1), at=MAY_8)
+        closing = closing_trade(2, 1, 0.1) if ended_by == "trades" else position(2, 1, 0.0)
+        bring(session, closing, at=MAY_8 + 2 * SECOND)
+        bring(session, position(3, 1, 0.1, ahead=5 * HOUR), at=MAY_8 + 3 * SECOND)
+        bring(session, *(position(4 + n / 10, 9, 0.2) for n in range(5)), at=MAY_8 + 4 * SECOND)
+    with replayed(path_of(session)) as replay:
+        for source in (session, fxlive.open_capture(path_of(session)), replay):
+            assert source.latest("positions").index.tolist() == [9]
+            assert source.exposure().by_symbol["net_lots"].to_dict() == {"EURUSD": pytest.approx(0.2)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_positions_with_outliers_that_time_reaches_are_the_same_live_captured_and_replayed(
+    tmp_path: Path, seed: int
+) -> None:
+    """From the first message on, some are minutes ahead, and trades close positions."""
+    rng = Random(seed)
+    with recorded(tmp_path) as session:
+        for n in range(900):
+            ahead = rng.choice([100, 400, 5 * 3_600]) * SECOND if n == 0 or rng.random() < 0.1 else 0
+            ticket = rng.randrange(n % 300 // 50 + 1)
+            frames = [quote(n, n, rng.choice(["EURUSD", f"X{ticket}"]), ahead)]
+            if rng.random() < 0.3:
+                frames.append(closing_trade(n, ticket, 0.2))
+            else:
+                frames.append(position(n - rng.choice([0, 0, 5]), ticket, rng.choice([0.0, 0.1, 0.2, 0.3]), ahead))
+            bring(session, *frames, at=MAY_8 + n * SECOND)
+    capture = fxlive.open_capture(path_of(session))
+    assert_alike(session, capture, "market-data", "positions")
+    equal(capture.bars("EURUSD", "1min"), session.bars("EURUSD", "1min"))
+    with replayed(path_of(session)) as replay:
+        assert_alike(session, replay, "market-data", "positions")

@@ -150,3 +150,48 @@ def test_channels_whose_messages_are_minutes_apart_are_followed_and_corrected(
 
 def test_a_burst_of_late_messages_does_not_move_a_sparse_channel_back() -> None:
     assert followed([*SPARSE, *[(10 * SECOND, SPARSE[-1][1])] * 20]).end == T0 + SPARSE[-1][0]
+
+
+def outlying(messages: list[tuple[int, int]], size: int = 0) -> list[bool]:
+    """Return which messages are outliers, as a reader decides that follows them in batches of some size."""
+    size = size or len(messages) or 1
+    progress, stamps = Progress(), np.array([at for at, _ in messages], np.int64) + T0
+    contradicted = np.zeros(len(messages), bool)
+    for start in range(0, len(messages), size):
+        part = messages[start : start + size]
+        progress.add(*(np.array(part, np.int64).T + T0))
+        contradicted[progress.contradicted] = True
+        for count, end in progress.corrections:
+            contradicted[:count] |= stamps[:count] > end
+        progress.contradicted.clear()
+        progress.corrections.clear()
+    contradicted[progress.pending] = True
+    return contradicted.tolist()
+
+
+@given(st.lists(st.tuples(Offsets, st.integers(0, 90 * SECOND)), max_size=60), st.integers(1, 60))
+def test_every_outlier_is_pending_or_contradicted_whatever_the_size_of_the_batches(
+    steps: list[tuple[int, int]], size: int
+) -> None:
+    messages, at = [], 0
+    for offset, step in steps:
+        at += step
+        messages.append((at + offset, at))
+    progress, stamps = followed(messages), np.array([at for at, _ in messages], np.int64) + T0
+    found = progress.are_outliers(stamps)
+    assert found.tolist() == outlying(messages) == outlying(messages, size)
+    assert found[stamps > progress.end].all()
+    assert not found.all() or not messages
+    assert (stamps[~found] <= progress.end).all()
+
+
+@pytest.mark.parametrize("ahead", [2 * MINUTE, 10 * MINUTE, HOUR])
+@pytest.mark.parametrize("size", [1, 7, 5_000])
+def test_a_wrong_first_message_stays_an_outlier_when_time_reaches_it(ahead: int, size: int) -> None:
+    messages = [(ahead, 0), *((at, at) for at in seconds(1, 4_000))]
+    assert outlying(messages, size) == [True] + [False] * 3_999
+
+
+def test_messages_of_a_wrong_jump_stay_outliers_when_time_reaches_them() -> None:
+    messages = [(at + (HOUR if 100 <= n < 105 else 0), at) for n, at in enumerate(seconds(0, 4_000))]
+    assert np.flatnonzero(outlying(messages)).tolist() == [100, 101, 102, 103, 104]

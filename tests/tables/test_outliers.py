@@ -146,3 +146,33 @@ def test_a_cleared_table_has_no_time() -> None:
     table.clear()
     assert fill(table, quote(0, 2.0)).latest()["bid"].tolist() == [2.0]
     assert table.progress.outliers == 0
+
+
+@pytest.mark.parametrize("at", [0, 100])
+def test_an_outlier_is_not_drawn_and_leaves_the_window_with_its_neighbours_when_time_has_reached_it(at: int) -> None:
+    table = quotes(window_us=15 * MINUTE)
+    for n in range(1_100):
+        fill(table, quote(n, 9.99, ahead=10 * MINUTE) if n == at else quote(n, 1.0))
+        stop, (stamps, bids) = table.values(None, "timestamp", "bid")
+        if n > at + 3:
+            assert bids[table.are_drawn(stamps, stop, "EURUSD")].max() == 1.0
+        assert len(table) <= 902
+    assert table.frame()["bid"].max() == 1.0
+
+
+def test_a_late_row_gives_way_to_the_row_before_a_run_of_outliers() -> None:
+    table = quotes()
+    fill(table, *(quote(n, 1.0 + n) for n in range(100)), quote(100, 5.5, "USDJPY"))
+    fill(table, *(message for n in range(101, 105) for message in (quote(n, 9.9, "USDJPY", HOUR), quote(n, 1.0))))
+    assert table.latest().loc["USDJPY", "bid"] == 9.9
+    fill(table, quote(50, 4.4, "USDJPY"))
+    assert table.latest().loc["USDJPY", "bid"] == 5.5
+
+
+def test_a_position_closed_by_a_corrected_jump_is_open_again() -> None:
+    table = RollingTable(CHANNELS["positions"])
+    fill(table, *(position(n, 7) for n in range(5)), position(5, 8, 2.0))
+    fill(table, position(6, 8, 0.0, YEAR), *(position(6, 7, 1.0, YEAR) for _ in range(3)))
+    assert table.latest()["volume"].to_dict() == {7: 1.0}
+    fill(table, *(position(n, 7, 0.5) for n in range(7, 20)))
+    assert table.latest()["volume"].to_dict() == {7: 0.5, 8: 2.0}

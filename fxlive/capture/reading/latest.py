@@ -37,9 +37,7 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
         The channel of the rows.
     """
     stamps = rows.column("timestamp").to_numpy().astype(np.int64)
-    progress = followed(rows)
-    outlier = stamps > progress.end
-    outlier[progress.contradicted] = True
+    outlier = followed(rows).are_outliers(stamps)
     keys = None if channel.single else _keys(rows, channel)
     if outlier.any():
         order = _rank(stamps, np.zeros(len(rows), np.int64) if keys is None else _codes(keys), outlier)

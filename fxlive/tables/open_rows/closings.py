@@ -137,6 +137,11 @@ class Closings:
     def __len__(self) -> int:
         return len(self._tickets)
 
+    @property
+    def tickets(self) -> list[int]:
+        """The tickets that have such trades."""
+        return list(self._tickets)
+
     def add(
         self,
         ticket: int | None,

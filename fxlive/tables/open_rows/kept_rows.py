@@ -142,6 +142,14 @@ class KeptRows:
         """Return the number that a key's row had in the table."""
         return int(self._numbers[self._row[key]])
 
+    def later_than(self, time_us: int) -> list[Any]:
+        """Return the keys whose row has a later timestamp."""
+        if not self._row:
+            return []
+        rows = np.fromiter(self._row.values(), np.int64, len(self._row))
+        later = self._buffers["timestamp"].view(0, self._rows).asi8[rows] > time_us
+        return [key for key, is_later in zip(self._row, later.tolist(), strict=True) if is_later] if later.any() else []
+
     def rows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the row of each key in `frame`, and the number that it had in the table."""
         rows = np.fromiter(self._row.values(), np.int64, len(self._row))

@@ -69,7 +69,7 @@ class BarLayer:
         self._next_row, (stamps, symbols, *prices) = self._table.values(self._next_row, *names)
         code = self._table.code("symbol", self._symbol)
         rows = np.flatnonzero(symbols == code) if code is not None else np.empty(0, np.intp)
-        rows = rows[stamps[rows] <= self._table.drawn_until(self._symbol)]  # without outliers
+        rows = rows[self._table.are_drawn(stamps, self._next_row, self._symbol)[rows]]  # without outliers
         if not len(rows):
             return
         if not self._started:  # from the beginning of the first bar in the window

@@ -254,16 +254,16 @@ class TableWatcher:
         return changed
 
 
-def in_window(stamps: Ints, rows: npt.NDArray[np.intp], window_us: int, end_us: int) -> npt.NDArray[np.intp]:
+def in_window(
+    stamps: Ints, rows: npt.NDArray[np.intp], window_us: int, drawn: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.intp]:
     """Return the indices `rows` sorted by time, from the start of the window before the newest of them.
 
-    Rows later than `end_us` are outliers and left out. If they turn out to be right, the chart begins again (see
-    `RollingTable.clearings`).
+    Rows that are not `drawn` (see `RollingTable.are_drawn`) are left out. If they turn out to be right, the chart
+    begins again (see `RollingTable.clearings`).
     """
+    rows = rows[drawn[rows]]
     times = stamps[rows]
-    if len(rows) and times.max() > end_us:
-        rows = rows[times <= end_us]
-        times = stamps[rows]
     if len(rows) > 1 and (np.diff(times) < 0).any():  # some messages came late
         order = np.argsort(times, kind="stable")
         rows, times = rows[order], times[order]

@@ -78,7 +78,7 @@ def quotes_of(table: RollingTable, symbol: str, start: int | None, window_us: in
     stop, (stamps, symbols, bid, ask) = table.values(start, "timestamp", "symbol", "bid", "ask")
     code = table.code("symbol", symbol)
     rows = np.flatnonzero(symbols == code) if code is not None else np.empty(0, np.intp)
-    rows = in_window(stamps, rows, window_us, table.drawn_until(symbol))
+    rows = in_window(stamps, rows, window_us, table.are_drawn(stamps, stop, symbol))
     return Points((stamps[rows] / 1000.0, bid[rows], ask[rows]), stop)
 
 

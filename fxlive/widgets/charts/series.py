@@ -70,7 +70,7 @@ class SeriesLayer:
         else:
             groups, *values = values
             rows = np.flatnonzero(groups == self._value)
-        rows = in_window(stamps, rows, self._window_us, self._table.drawn_until())
+        rows = in_window(stamps, rows, self._window_us, self._table.are_drawn(stamps, stop))
         return Points((stamps[rows] / 1000.0, *(column[rows] for column in values)), stop)
 
 
