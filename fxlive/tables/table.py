@@ -72,6 +72,7 @@ class RollingTable:
         self._window_us = window_us
         self.progress = Progress()
         """How far the channel's timestamps have come. Rows after `progress.end` are outliers."""
+        self.outlier, self.former_end = np.zeros(0, np.bool_), LONG_AGO  # of the last rows; the end before them
         self._gap_until_us = LONG_AGO
         self._last_open_frame = LastOpenFrame()
         """`latest` of positions or orders, and the state it was made of."""
@@ -130,8 +131,9 @@ class RollingTable:
     def _follow_time(self, rows: Rows, start: int) -> None:
         progress = self.progress
         former_end, former_revisions, former_count = progress.end, progress.revisions, progress.count
+        self.former_end = former_end
         progress.add(rows.timestamp, rows.received_at)
-        outlier = rows.timestamp > progress.end
+        outlier = self.outlier = rows.timestamp > progress.end
         outlier[[number - former_count for number in progress.contradicted if number >= former_count]] = True
         progress.contradicted.clear()
         revised = progress.revisions != former_revisions
@@ -336,9 +338,7 @@ class RollingTable:
         """Return the newest timestamp to draw (microseconds): the end, or a key's row in `latest` if it is later."""
         with self._lock:
             newest = None if key is None else self._row_of(key)
-            return max(
-                self.progress.end, self.progress.end if newest is None else self._columns["timestamp"].raw(newest)
-            )
+            return max(self.progress.end, LONG_AGO if newest is None else self._columns["timestamp"].raw(newest))
 
     def vocabularies(self) -> dict[str, Vocabulary]:
         """Return the categories of each column that has or had some, without the symbols."""
