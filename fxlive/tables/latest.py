@@ -331,7 +331,8 @@ class LatestRows:
 
     def _record_removal(self, key: Any) -> None:
         self._confirmed.pop(key, None)
-        if isinstance(key, str) and len(key) > _LONGEST_REMOVED:
+        texts = key if isinstance(key, tuple) else (key,)
+        if sum(len(text) for text in texts if isinstance(text, str)) > _LONGEST_REMOVED:
             self._removed.clear()  # every reader starts again
         else:
             self._removed.append(key)
