@@ -47,18 +47,24 @@ def play(blocks: Iterable[list[Quote]], first_ms: int, report_every: int) -> Pla
     platform, store = Platform(3, "user_456", first_ms), Store(max_rows=5_000_000)
     quotes: list[Quote] = []
     played = Played(store, pd.DataFrame())
-    messages: list[Message] = []
+
+    def receive(messages: list[Message]) -> None:
+        frames = [wire.payload(message.frame) for message in messages if message.channel in CHANNELS]
+        if frames:
+            store.add(decode(frames, platform.now_ms * 1000 + 3000))
+
+    def report() -> None:
+        receive(platform.marks() + platform.report())
+        account = platform.trader.account  # type: ignore[union-attr]
+        rows = {channel: len(store.tables[channel]) for channel in CHANNELS}
+        played.states.append(AccountState(account.balance, account.equity(), rows))
+
     for number, block in enumerate(blocks):
         quotes += block
-        messages += platform.quotes(block)
+        receive(platform.quotes(block))
         if number % report_every == 0:
-            messages += platform.marks() + platform.report()
-            frames = [wire.payload(message.frame) for message in messages if message.channel in CHANNELS]
-            store.add(decode(frames, platform.now_ms * 1000 + 3000))
-            messages.clear()
-            account = platform.trader.account  # type: ignore[union-attr]
-            rows = {channel: len(store.tables[channel]) for channel in CHANNELS}
-            played.states.append(AccountState(account.balance, account.equity(), rows))
+            report()
+    report()
     times, symbols, bids, asks = zip(*quotes, strict=True)
     played.quotes = pd.DataFrame(
         {"symbol": pd.Categorical(symbols), "bid": bids, "ask": asks}, index=index([t * 1000 for t in times])
