@@ -79,6 +79,8 @@ class Connection(asyncio.Protocol):
         self.last_received_at = self.world.now_us()
         self.last_message_us = self.world.monotonic_us()
         """When the last messages were received, on the clock for durations."""
+        self.has_rows = False
+        """Whether messages of channels have been received."""
         self.subscribed_us = self.last_message_us
         """When the answer to the last subscription was received, on the same clock."""
 

@@ -15,6 +15,8 @@ State = Literal["connecting", "connected", "reconnecting", "closed", "failed"]
 Halt = Literal["seeking", "paused", "ended"]
 Filters = Mapping[str, Any]
 
+NEVER_OPENED = "The session was never opened. Call session.open(), or fxlive.connect(...)."
+
 
 class Sink(Protocol):
     """The receiver of a feed's batches and events: the pipeline.

@@ -33,7 +33,7 @@ from fxlive.errors import (
 from fxlive.feeds.address import Address, Auth, query_token
 from fxlive.feeds.auth import Token, TokenSource, lifetime_s, refresh_in_s, remaining_s, retry_refresh_in_s
 from fxlive.feeds.connection import LAST_PING, Connection
-from fxlive.feeds.interface import Filters, Sink
+from fxlive.feeds.interface import NEVER_OPENED, Filters, Sink
 from fxlive.feeds.network.opening import open_connection
 from fxlive.feeds.network.proxies import Proxies
 from fxlive.feeds.pacing import (
@@ -169,9 +169,7 @@ class LiveFeed:
             _check_count(len(self._filters.keys() | requested.keys()))
             for name, filters in requested.items():  # one by one: if one is refused, those before it stay subscribed
                 if self._task is None:
-                    raise SubscriptionError(
-                        "The session was never opened. Call session.open(), or fxlive.connect(...)."
-                    )
+                    raise SubscriptionError(NEVER_OPENED)
                 if self._connection is None:
                     raise SubscriptionError("The connection is down. Wait until session.state is 'connected'.")
                 await self._request(self._connection, "subscribe", {name: filters})
@@ -222,8 +220,9 @@ class LiveFeed:
 
     async def _connect(self, token: Secret | None = None) -> tuple[Connection, Secret]:
         # Before any await, or another session could pass the limit at the same time.
-        connection_limit(self.url).note(self._world.monotonic_s())
+        connection_limit(self.url).note(noted := self._world.monotonic_s())
         token = token or await self._get_token()
+        connection_limit(self.url).postpone(noted, self._world.monotonic_s())
         self._server_error = None
         connection = Connection(
             self._address.uri, lambda messages, at: self._receive(connection, messages, at), self._world
@@ -237,6 +236,9 @@ class LiveFeed:
             connection.abort()
             if isinstance(error, FxliveError):
                 self._token.conceal_in(error)
+            if connection.has_rows and self._connection is None and asyncio.current_task() is self._task:
+                # A reconnect failed after its first rows: a gap begins again, or these positions stayed confirmed.
+                self._sink.lost(connection.last_received_at, str(error))
             raise
         return connection, token
 
@@ -278,6 +280,7 @@ class LiveFeed:
         """Decode and deliver the messages of one read of the socket."""
         batch = protocol.decode(messages, received_at, self._message_count)
         self._message_count += batch.count
+        connection.has_rows = connection.has_rows or bool(batch.rows)
         for control in batch.control:
             self._handle_control(connection, control, batch)
         for at, rejection in enumerate(batch.rejected):  # the platform may repeat the token, which must not be shown

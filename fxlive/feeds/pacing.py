@@ -16,6 +16,8 @@ CONNECTIONS_PER_MINUTE = 10
 MESSAGES_PER_SECOND = 100
 """The platform's limits: subscriptions of one connection, connections to one URL, messages sent on one connection."""
 
+_MINUTE_S = 61.0  # one connection may take longer than the next to reach the platform
+
 FIRST_WAIT_S = 1.0
 JITTER = 0.2
 STABLE_AFTER_S = 30.0
@@ -45,13 +47,19 @@ class RateLimit:
         """Count an event that happens now."""
         self._times.append(now)
 
+    def postpone(self, noted: float, now: float) -> None:
+        """Count an event that was noted before as one that happens now."""
+        if noted in self._times:
+            self._times.remove(noted)
+            self._times.append(now)
+
 
 _connection_limits: dict[str, RateLimit] = {}
 
 
 def connection_limit(url: str) -> RateLimit:
     """Return the limit of connections to a URL, which all sessions of the process share."""
-    return _connection_limits.setdefault(url, RateLimit(CONNECTIONS_PER_MINUTE, 60.0))
+    return _connection_limits.setdefault(url, RateLimit(CONNECTIONS_PER_MINUTE, _MINUTE_S))
 
 
 def backoff_s(attempt: int, random: Callable[[], float], retry_after_s: float | None = None) -> float:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from fxlive.core.background import INTERRUPTIBLE_S
 from fxlive.core.world import WORLD, World
 from fxlive.errors import FxliveError, NoSession, SessionClosed, WaitTimeout
-from fxlive.feeds.interface import Feed, State
+from fxlive.feeds.interface import NEVER_OPENED, Feed, State
 from fxlive.feeds.memory import MemoryFeed
-from fxlive.pipeline.callbacks import ErrorCounter, Handle
+from fxlive.pipeline.callbacks import Callback, ErrorCounter, Handle
 from fxlive.pipeline.duplicates import RecentMessages
 from fxlive.pipeline.mailbox import Mailbox
 from fxlive.pipeline.streams import Stream
@@ -231,8 +231,7 @@ class Pipeline:
             return rows
         duplicates = set(found)
         fresh = rows.take([position for position in range(len(rows)) if position not in duplicates]) if found else rows
-        confirmed = self.store.confirm(rows.take(found)) if found else []
-        if confirmed:
+        if found and (confirmed := self.store.confirm(rows.take(found))):
             batch.confirmed[name] = confirmed
         counters = self.store.counters.setdefault(name, Counters())  # last: nothing fails once they are counted
         counters.duplicates += len(found)
@@ -242,20 +241,14 @@ class Pipeline:
     def record_into(self, recording: Recording) -> None:
         """Pass everything to a recording from now on, beginning with the gap that is open, if any."""
         self.recording = recording
-        gap = self.store.gaps[-1] if self.store.gaps else None
-        if gap is not None and gap.end is None:
+        if self.store.gaps and (gap := self.store.gaps[-1]).end is None:
             recording.gap(gap.start, None, gap.reason, gap.channels)
 
     def connected(self, at: int) -> None:
         """Close the gap, and set the state to connected."""
         if self.state == "reconnecting":
             self.reconnects += 1
-        open_gap_us = self.open_gap_us
-        if open_gap_us is not None and self._monotonic is None:
-            open_gap_us = max(0, at - self.store.gaps[-1].start)
-        gap = None if open_gap_us is None else self.store.close_gap(self.store.gaps[-1].start + open_gap_us)
-        if gap is not None and self.recording is not None:
-            self.recording.gap(gap.start, gap.end, gap.reason, gap.channels)
+        self._close_gap(self._duration_clock(at))
         self._connected_at = self._last_heard_at = self._duration_clock(at)
         self._lost_at = None
         self._silent_s.clear()
@@ -265,12 +258,22 @@ class Pipeline:
         """Open a gap, and set the state to reconnecting. By default the gap is of all subscribed channels."""
         log.warning("connection lost: %s", reason)
         channels = tuple(self.feed.subscriptions) if channels is None else channels
+        if self.open_gap_us is not None:  # an attempt to reconnect has brought rows and failed
+            self._close_gap(self._last_heard_at)
+            at = max(at, self.store.gaps[-1].end or at)  # gaps that overlap would be one in a replay
         self.store.open_gap(at, reason, channels)
         if self.recording is not None:
             self.recording.gap(at, None, reason, channels)
         self._connected_at = None
         self._lost_at = at if self._monotonic is None else self._last_heard_at
         self._set_state("reconnecting")
+
+    def _close_gap(self, ended_at: int) -> None:
+        """End the open gap, if any, at a time on the clock for durations."""
+        if self.open_gap_us is not None and self._lost_at is not None:
+            gap = self.store.close_gap(self.store.gaps[-1].start + max(0, ended_at - self._lost_at))
+            if gap is not None and self.recording is not None:
+                self.recording.gap(gap.start, gap.end, gap.reason, gap.channels)
 
     def missed(self, start: int, end: int | None, reason: str, channels: tuple[str, ...]) -> None:
         """Note a gap that is not a lost connection."""
@@ -315,9 +318,7 @@ class Pipeline:
 
     # Callbacks, streams and waiting.
 
-    def listen(
-        self, channel: str, callback: Callable[[Any], Any], on_error: Callable[[Exception], Any] | None
-    ) -> Handle:
+    def listen(self, channel: str, callback: Callback, on_error: Callback | None) -> Handle:
         """Call a callback with every new message of a channel."""
         self.check_open()
         handle = Handle(channel, callback, on_error, errors=ErrorCounter(self.callback_errors), world=self.world)
@@ -352,7 +353,7 @@ class Pipeline:
     def check_opened(self) -> None:
         """Raise NoSession if it was never opened: no message would ever arrive, as if the market were silent."""
         if self.never_opened:
-            raise NoSession("The session was never opened. Call session.open(), or fxlive.connect(...).")
+            raise NoSession(NEVER_OPENED)
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float, description: str) -> None:
         """Block until a condition holds. It is evaluated after each batch and each change of state.
@@ -376,8 +377,7 @@ class Pipeline:
                     raise self.error
                 if self.state in ("closed", "failed"):
                     raise SessionClosed(f"The session was closed while waiting for {description}.")
-                left = ends - self.world.monotonic_s()
-                if left <= 0:
+                if (left := ends - self.world.monotonic_s()) <= 0:
                     waited = f"Timed out after {timeout_s:g} s waiting for {description}."
                     raise WaitTimeout(f"{waited} Session state: {self._state_text()}.")
                 self._changed.wait(min(left, INTERRUPTIBLE_S))

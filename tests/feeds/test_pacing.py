@@ -94,3 +94,15 @@ def test_failures_are_counted_since_the_last_connection_and_waits_since_the_last
             attempts.note_end(event)
             failures, step = 0, 0 if event >= STABLE_AFTER_S else step
     assert (attempts.failures, attempts.step) == (failures, step)
+
+
+def test_a_postponed_event_counts_from_its_later_time() -> None:
+    limit = RateLimit(2, 60.0)
+    limit.note(0.0)
+    limit.note(1.0)
+    limit.postpone(0.0, 9.0)  # its token took nine seconds
+    assert limit.wait_s(10.0) == 51.0  # until a minute after the second
+    limit.note(61.0)
+    assert limit.wait_s(62.0) == 7.0
+    limit.postpone(0.0, 62.0)  # no longer known
+    assert limit.wait_s(62.0) == 7.0

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,7 @@ from tests.handmade import (  # noqa: F401
     quote,
     wait_until,
 )
+from tests.samples import POSITION, message, wire
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -598,6 +600,43 @@ def test_a_reconnect_subscribes_to_the_channels_of_later_requests() -> None:
             {"name": "market-data", "filters": {"symbol": "EURUSD", "changePercent": [1, 2]}},
         ],
     }
+
+
+def test_positions_of_a_reconnect_that_fails_are_not_confirmed(tmp_path: Path) -> None:
+    """The platform sends a snapshot, but does not acknowledge the subscription; the position may close afterwards."""
+    connections: list[ServerConnection] = []
+
+    def serve(connection: ServerConnection) -> None:
+        connections.append(connection)
+        request = connection.recv()
+        if len(connections) < 3:
+            connection.send(wire(message(POSITION, {"id": "p1"}, ticket=1)).decode())
+            connection.send(wire(message(POSITION, {"id": f"p{len(connections)}"}, ticket=2)).decode())
+        if len(connections) == 2:
+            connection.close(1011, "no subscriptions now")
+            return
+        connection.send(acknowledged(request))
+        if len(connections) == 1:
+            connection.close(1012, "restart")
+            return
+        with suppress(ConnectionClosed):
+            connection.recv()
+
+    with platform(serve) as url, fxlive.connect(url, TOKEN, channels=["positions"], record=tmp_path) as session:
+        wait_until(lambda: len(connections) == 3 and session.state == "connected", "the second reconnect")
+        gaps = session.gaps()
+        assert len(gaps) == 2
+        assert gaps["end"].notna().all()
+        assert gaps["end"].iloc[0] <= gaps["start"].iloc[1]
+        assert session.latest("positions")["confirmed"].tolist() == [False, False]
+        assert session.recording is not None
+        path = session.recording.path
+    capture = fxlive.open_capture(path)
+    pd.testing.assert_frame_equal(capture.gaps()[["start", "end"]], gaps[["start", "end"]])
+    assert capture.latest("positions")["confirmed"].tolist() == [False, False]
+    with fxlive.replay(path, speed=None, name="again") as replay:
+        replay.wait_until_end()
+        assert replay.latest("positions")["confirmed"].tolist() == [False, False]
 
 
 def test_an_internal_error_while_reconnecting_fails_the_session(
