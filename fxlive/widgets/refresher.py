@@ -23,6 +23,8 @@ log = logging.getLogger("fxlive")
 RATE_HZ = 10.0
 REPLY_BYTES_PER_S = 600_000
 """Limit for replies to all views together: jupyter_server drops messages beyond a megabyte a second."""
+QUIET_S = 2.0
+"""After so many seconds without updates, an empty tick tells the page whether it has missed the last ones."""
 MAX_SHARE = 0.25
 """Share of the background thread's time that refreshing may take. The feed runs on the same thread."""
 
@@ -66,6 +68,8 @@ class Refresher:
         Maximum number of ticks a second.
     loop
         Returns the event loop to run on.
+    clock
+        Returns the time in seconds.
     """
 
     def __init__(
@@ -73,11 +77,14 @@ class Refresher:
         post: Callable[[Sequence[Part], bool], None] = _post,
         rate_hz: float = RATE_HZ,
         loop: Callable[[], asyncio.AbstractEventLoop] = background_loop,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rate_hz = rate_hz
         self.paused = False
         self._post = post
         self._loop = loop
+        self._clock = clock
+        self._posted_at: float | None = None  # when the last parts were sent; None once an empty tick has followed them
         self._watched: deque[Refreshable] = deque()
         self._budget_bytes = float(REPLY_BYTES_PER_S)
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +153,11 @@ class Refresher:
                 self._watched.remove(widget)  # until a view asks again
                 parts.append(widget.failure(error))
         if parts:
+            self._posted_at = self._clock()
             self._post(parts, self.paused)
+        elif self._posted_at is not None and self._clock() - self._posted_at > QUIET_S:
+            self._posted_at = None
+            self._post([], self.paused)  # its number tells the page if the last tick was lost
         return len(parts)
 
     async def _run(self) -> None:

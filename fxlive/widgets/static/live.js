@@ -29,6 +29,8 @@ class Connection {
       this.paused = paused;
       for (const view of this.views) view.showPaused(paused);
     }
+    // First, because these changes may be of columns and names that came with the lost ones.
+    if (lost) for (const view of this.views) view.missUpdate();
     let at = 0;
     for (const [key, content, count] of parts) {
       const own = buffers.slice(at, (at += count));
@@ -41,7 +43,6 @@ class Connection {
         }
       }
     }
-    if (lost) for (const view of this.views) view.missUpdate();
   }
 }
 
