@@ -40,9 +40,10 @@ def main() -> int:
 
 def failure(seed: int) -> tuple[int, str | None]:
     """Run a seed; return it with the report of its failure, None if it passed."""
-    if not _fails(seed, None):
+    place = _place_of_failure(seed, None)
+    if place is None:
         return seed, None
-    only = shrunk(frozenset(range(ACTIONS)), lambda actions: _fails(seed, actions))
+    only = shrunk(frozenset(range(ACTIONS)), lambda actions: _place_of_failure(seed, actions) == place)
     run = Run(seed, ACTIONS, only)
     try:
         run.run()
@@ -52,12 +53,14 @@ def failure(seed: int) -> tuple[int, str | None]:
     return seed, f"{error}\nActions: {run.done}\nRun({seed}, {ACTIONS}, frozenset({sorted(only)})).run()"
 
 
-def _fails(seed: int, only: frozenset[int] | None) -> bool:
+def _place_of_failure(seed: int, only: frozenset[int] | None) -> tuple[str, str, int | None] | None:
+    """Return the type of the error of a run, and the file and line that raised it; None if the run passes."""
     try:
         Run(seed, ACTIONS, only).run()
-    except Exception:
-        return True
-    return False
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return type(error).__name__, frame.filename, frame.lineno
+    return None
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class Network:
         self.conditions = conditions or Conditions()
         self.connections: list[Connection] = []
         """Connections of which at least one end is open."""
+        self.attempts_at: list[float] = []
+        """When somebody tried to connect, by the loop's time."""
         self._loop = loop
         self._hosts: dict[str, list[str]] = {"localhost": ["127.0.0.1"]}
         self._listeners: dict[tuple[str, int], Server] = {}
@@ -205,6 +207,7 @@ class Network:
         return await self._connect(infos[-1][4])
 
     async def _connect(self, address: Any, sock: socket.socket | None = None) -> Connection:
+        self.attempts_at.append(self._loop.time())
         await self._travel()
         host, port = address[:2]
         wildcard = _ANY[":" in host]

@@ -28,6 +28,8 @@ class SimulatedWorld(World):
         self._loop = loop
         self._random = random.Random(f"world {seed}")
         self._start_us = start_us
+        self.workers: list[SimulatedWorker] = []
+        """All workers that were made."""
         self.wall_offset_us = 0
         """How far the wall clock has been set ahead."""
 
@@ -45,7 +47,8 @@ class SimulatedWorld(World):
 
     def worker(self, name: str) -> SimulatedWorker:
         """Return a worker of the loop."""
-        return SimulatedWorker(self._loop, name, self._random)
+        self.workers.append(SimulatedWorker(self._loop, name, self._random))
+        return self.workers[-1]
 
 
 class SimulatedWorker(Worker):
@@ -53,6 +56,7 @@ class SimulatedWorker(Worker):
 
     def __init__(self, loop: SimulatedLoop, name: str, rng: random.Random) -> None:
         super().__init__(name)
+        self.name = name
         self._loop = loop
         self._rng = rng
         self._steps: Steps | None = None
