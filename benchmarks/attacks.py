@@ -150,7 +150,7 @@ async def _run(name: str, attack: Attack) -> list[Figure]:
 
 
 async def _warm_up(attack: Attack) -> None:
-    """Do once what the attack does, so that modules and caches do not count."""
+    """Run a small part of the attack once, so that modules and caches do not count."""
     session = await _session(**attack.options)
     for channel in session.channels:
         list(_read(session, channel))

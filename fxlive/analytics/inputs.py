@@ -88,7 +88,7 @@ def index_us(index: Any, name: str) -> Micros:
 def outliers(frame: pd.DataFrame, name: str) -> Flags:
     """Return which rows have a timestamp far ahead of the others, as a session decides it.
 
-    Without `received_at` it is none: whether a jump is plausible depends on the time of receipt.
+    Without `received_at` no row is: whether a jump is plausible depends on the time of receipt.
     """
     times = times_us(frame, name)
     if "received_at" not in frame.columns or not len(frame):

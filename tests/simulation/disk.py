@@ -1,4 +1,4 @@
-"""A disk that fills, fails in a write, and loses what was not synced when the power fails, as a seed decides."""
+"""A disk that fills, fails in a write, and loses unsynced files when the power fails, as a seed decides."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class SimulatedDisk(Disk):
         self.torn = 0
         """How many of the next files end in an error: some are written in part, some have their names already."""
         self.after_failures: list[tuple[Path, dict[str, int]]] = []
-        """For each power failure, the folder with what the disk has then, and the number of rows on disk by channel."""
+        """For each power failure, a folder with the files that are left, and the number of rows on disk by channel."""
         self.rows: Callable[[], dict[str, int]] = dict
         """Returns the number of rows of each channel that the recorder has written."""
         self._outside = outside
         self._rng = rng
         self._fails_in: int | None = None
-        # Files whose names changed since their folder was synced, with copies of what had the names before.
+        # Files whose names changed since their folder was synced, with copies of the files that had the names before.
         self._renamed: list[tuple[Path, Path | None]] = []
         self._removed: list[tuple[Path, Path]] = []
         self._copies = 0
         (outside / _REMOVED).mkdir(parents=True, exist_ok=True)
 
     def fail_soon(self) -> None:
-        """Let the power fail at one of the next operations. The run continues; `after_failures` has what is left."""
+        """Let the power fail at one of the next operations. The run continues; `after_failures` has the files that are left."""
         self._fails_in = self._rng.randrange(12)
 
     def unfinished(self) -> Path:
@@ -106,7 +106,7 @@ class SimulatedDisk(Disk):
         self._save()
 
     def _save(self) -> None:
-        """Save what the disk would have if the power failed now."""
+        """Save the files that would be left if the power failed now."""
         state = self._outside / f"failure {len(self.after_failures)}"
         shutil.copytree(self.capture, state / self.capture.name)
         there = state / self.capture.name

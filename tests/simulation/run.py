@@ -95,7 +95,7 @@ class Run:
         self._rng = random.Random(f"start {seed}")
         self._first_id = 1
         self._frames: list[tuple[pd.DataFrame, pd.DataFrame]] = []  # frames of readers, and what they were then
-        self._callbacks: list[tuple[Handle, list[str], int]] = []  # what they received, and the rows before
+        self._callbacks: list[tuple[Handle, list[str], int]] = []  # their ids of messages, and the rows before
         self._recordings: list[Recording] = []
         self._new_disks: list[SimulatedDisk] = []
         self._logged: list[str] = []

@@ -1,4 +1,4 @@
-"""Views that come and go, a page that sleeps, lost messages: a calm view shows what the table has."""
+"""Views that come and go, a page that sleeps, lost messages: a calm view shows the rows of the table."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Desk:
             self.now += 1.0
 
     def check(self) -> int:
-        """Check that every view shows what the table has; return the number of views."""
+        """Check that every view shows the rows of the table; return the number of views."""
         for view in self.page.views:
             widget: Any = view.widget
             table = widget._table
@@ -127,7 +127,7 @@ class Desk:
 
 @pytest.mark.usefixtures("recorded_page")
 @pytest.mark.parametrize("first", range(0, 40, 10))
-def test_a_calm_view_shows_what_the_table_has(first: int) -> None:
+def test_a_calm_view_shows_the_rows_of_the_table(first: int) -> None:
     views = 0
     for seed in range(first, first + 10):
         desk = Desk(seed)

@@ -1,4 +1,4 @@
-"""The platform's words for states and sides, and what remembering them costs."""
+"""The platform's words for states and sides, and the memory that they cost."""
 
 from __future__ import annotations
 
