@@ -49,7 +49,7 @@ class SimulatedDisk(Disk):
         (outside / _REMOVED).mkdir(parents=True, exist_ok=True)
 
     def fail_soon(self) -> None:
-        """Let the power fail at one of the next operations. The run continues; `after_failures` has the files that are left."""
+        """Let the power fail at one of the next operations. The run goes on; `after_failures` has the files."""
         self._fails_in = self._rng.randrange(12)
 
     def unfinished(self) -> Path:

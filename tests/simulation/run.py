@@ -89,7 +89,7 @@ class Run:
         self.done: list[str] = []
         """The actions that were done, for the report of a failure."""
         self._is_harmless = seed % 10 == 0
-        self._records = random.Random(f"records {seed}").random() < 0.5  # recordings take two thirds of the time of a run
+        self._records = random.Random(f"records {seed}").random() < 0.5  # they take long
         self._actions = actions
         self._only = only
         self._rng = random.Random(f"start {seed}")
