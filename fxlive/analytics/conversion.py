@@ -19,7 +19,6 @@ from fxlive.analytics.inputs import (
     resolve_instruments,
     texts,
     times_us,
-    without_outliers,
 )
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
@@ -38,7 +37,7 @@ class QuoteLookup:
     ----------
     quotes
         Rows of market-data of any symbols, or the newest of each as `latest` returns them. Quotes without a bid or an
-        ask are ignored, and so are timestamps far ahead of the others; crossed quotes (ask < bid) are used.
+        ask are ignored; crossed ones (ask < bid) are used.
     instruments
         Default: the market's conventions, and an account in USD.
     positions
@@ -52,10 +51,7 @@ class QuoteLookup:
         self.instruments = resolve_instruments(instruments)
         if isinstance(quotes, pd.DataFrame) and quotes.index.name == "symbol" and "timestamp" in quotes.columns:
             quotes = quotes.reset_index().set_index("timestamp")
-            check_columns(quotes, "quotes", "symbol", "bid", "ask")
-        else:
-            check_columns(quotes, "quotes", "symbol", "bid", "ask")
-            quotes = without_outliers(quotes, "quotes")
+        check_columns(quotes, "quotes", "symbol", "bid", "ask")
         if positions is not None and {"timestamp", "current_price"} <= set(positions.columns):
             quotes = _with_position_prices(quotes, positions)
         self._bid, self._ask = floats(quotes, "bid"), floats(quotes, "ask")

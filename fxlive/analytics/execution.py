@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, side_signs, to_seconds
-from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, newest_states, received_us, texts, times_us
-from fxlive.analytics.profit.account_time import trades_at_arrival
+from fxlive.analytics.inputs import Floats, Micros, check_columns, floats, received_us, texts, times_us
 from fxlive.analytics.time_grid import DAY_US
 from fxlive.core.arguments import as_list
 from fxlive.core.dtypes import STR, UTC
@@ -114,7 +113,6 @@ def execution(
     spans[realised_after] = _span_us("realised_after", realised_after)
     max_age_us = _span_us("max_quote_age", max_quote_age)
     lookup = QuoteLookup(quotes, instruments)
-    trades = trades_at_arrival(trades).trades
     reports = trades.assign(
         reported_at=times_us(trades, "trades"), first_received=_first_receipts(trades, "execution_id")
     )
@@ -208,7 +206,6 @@ def order_life(orders: pd.DataFrame, quotes: pd.DataFrame, *, instruments: Instr
     [5.0, 1.0, 3.0]
     """
     check_columns(orders, "orders", *_ORDERS)
-    orders = newest_states(orders, "orders", "order_id")
     lookup = QuoteLookup(quotes, instruments)
     reports = orders.assign(
         reported_at=times_us(orders, "orders"), first_received=_first_receipts(orders, "order_id")
@@ -242,7 +239,7 @@ def _orders_of(fills: pd.DataFrame, at: Micros, side: Floats, orders: pd.DataFra
     """Return `order_id`, `order_type` and `order_price` of each fill; missing if its order is unknown."""
     if orders is not None:
         check_columns(orders, "orders", *_ORDERS)
-        orders = newest_states(orders, "orders", "order_id")
+        times_us(orders, "orders")
         orders = orders[orders["fill_price"].notna() & orders["ticket"].notna()]
     if orders is None or not len(orders) or not len(fills):
         missing = {"order_id": pd.array([None] * len(fills), STR), "order_type": pd.array([None] * len(fills), STR)}

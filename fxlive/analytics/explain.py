@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, MISSING, times_us
-from fxlive.analytics.profit.account_time import AccountFrames, at_account_time
 from fxlive.analytics.profit.events import SeriesStart, check_positions, check_trades, position_events, trade_events
 from fxlive.analytics.profit.ledger import ExecutionState, Ledger, PositionState
 from fxlive.core.arguments import utc
@@ -38,8 +37,6 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
         - `remainder`: the rest: executions whose position was never reported, and corrections of earlier executions.
         - `change`: the total at the end minus the total at the start.
 
-        Timestamps far ahead count as in `pnl`; ``attrs["reasons"]`` then says so, by value.
-
     Raises
     ------
     InvalidFrame, UnknownColumn
@@ -65,15 +62,10 @@ def explain(positions: pd.DataFrame, trades: pd.DataFrame, start: Any = None, en
     check_trades(trades, None)
     times_us(positions, "positions")
     times_us(trades, "trades")
-    first, last = checked_times(start, end)
-    return explain_of(at_account_time(positions, trades), first, last)
-
-
-def explain_of(
-    account: AccountFrames, first: pd.Timestamp | None = None, last: pd.Timestamp | None = None
-) -> pd.Series[float]:
-    """Return the result of `explain` from rows and times that have been checked."""
-    positions, trades = account.positions, account.trades
+    first = None if start is None else utc(start, "start")
+    last = None if end is None else utc(end, "end")
+    if first is not None and last is not None and first > last:
+        raise UnknownOption("start", start, (f"a time up to the end, {last}",))
     series_start = SeriesStart()
     series_start.update(positions)
     begins = None if series_start.time is None else pd.Timestamp(series_start.time, unit="us", tz="UTC")
@@ -106,17 +98,7 @@ def explain_of(
             else:
                 new += execution.profit
     parts = {"price": price, "new_trades": new, "costs": costs, "remainder": change - price - new - costs}
-    causes = pd.Series({name: amount / MILLION for name, amount in {**parts, "change": change}.items()})
-    return account.explain(causes, ("price", "new_trades", "change"), causes.index)
-
-
-def checked_times(start: Any, end: Any) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-    """Return the start and the end; raises UnknownOption as `explain`."""
-    first = None if start is None else utc(start, "start")
-    last = None if end is None else utc(end, "end")
-    if first is not None and last is not None and first > last:
-        raise UnknownOption("start", start, (f"a time up to the end, {last}",))
-    return first, last
+    return pd.Series({name: amount / MILLION for name, amount in {**parts, "change": change}.items()})
 
 
 def _apply(ledger: Ledger, positions: pd.DataFrame, trades: pd.DataFrame) -> None:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
 from fxlive.analytics.inputs import Floats, check_columns, floats, texts, times_us
-from fxlive.analytics.profit.account_time import OUTLIERS, at_account_time, trades_at_arrival
 from fxlive.core.arguments import as_list, number
 from fxlive.core.dtypes import STR
 from fxlive.core.instruments import Instrument, Instruments
@@ -174,7 +173,6 @@ def exposure(
     ({'EUR': 10000.0, 'USD': -10850.0}, 10050.0)
     """
     columns = ("symbol", "type", "volume", "open_price", "profit", "unrealized_pnl", "margin", "margin_level")
-    positions, trades, outliers = _at_account_time(positions, trades)
     newest = newest_positions(positions, *columns)
     shocks_pct = as_list("shocks_pct", shocks_pct, _MOVES)
     for pct in shocks_pct:
@@ -182,11 +180,12 @@ def exposure(
     if equity is not None:
         number("equity", equity, "an amount in the account's currency", above=-math.inf)
     check_unconfirmed(unconfirmed)
-    text = "; ".join(filter(None, [reason(newest, unconfirmed), outliers])) or None
+    text = reason(newest, unconfirmed)
     if unconfirmed == "exclude":
         newest = newest[~are_unconfirmed(newest)]
     number("margin_call_pct", margin_call_pct, "a number of percent, such as 100", above=-math.inf)
     if trades is not None:
+        check_columns(trades, "trades", "execution_id", "ticket", "volume", "status")
         times_us(trades, "trades")
         trades = None if trades.empty or newest.empty else trades
     if trades is not None:
@@ -215,24 +214,6 @@ def exposure(
             table.attrs["reasons"] = dict.fromkeys(table.columns, text)
         totals.attrs["reasons"] = dict.fromkeys(totals.index, text)
     return Exposure(by_symbol, by_currency, shocks, totals, tuple(missing), totals.attrs.get("reasons", {}))
-
-
-def _at_account_time(
-    positions: pd.DataFrame, trades: pd.DataFrame | None
-) -> tuple[pd.DataFrame, pd.DataFrame | None, str | None]:
-    """Return the rows at the times at which they count, and which have timestamps far ahead, in words."""
-    if trades is not None:
-        check_columns(trades, "trades", "execution_id", "ticket", "volume", "status")
-    if not isinstance(positions, pd.DataFrame) or positions.index.name == "ticket":
-        if trades is None:
-            return positions, trades, getattr(positions, "attrs", {}).get(OUTLIERS)
-        account = trades_at_arrival(trades)
-        reasons = positions.attrs.get(OUTLIERS), account.trades_reason
-    else:
-        check_columns(positions, "positions", "ticket")
-        account = at_account_time(positions, positions[:0] if trades is None else trades)
-        positions, reasons = account.positions, (account.positions_reason, account.trades_reason)
-    return positions, None if trades is None else account.trades, "; ".join(filter(None, reasons)) or None
 
 
 def _headline(exposure: Exposure) -> str:

@@ -8,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fxlive.core.dtypes import UTC
 from fxlive.core.instruments import Instruments
+from fxlive.core.progress import Progress
 from fxlive.core.timestamps import NAT
 from fxlive.errors import InvalidFrame, UnknownColumn, UnknownOption
-from fxlive.tables.open_rows.account_times import are_counted, are_outliers, times_at_arrival
 
-Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Micros = npt.NDArray[np.int64]
@@ -85,40 +83,17 @@ def index_us(index: Any, name: str) -> Micros:
     return micros
 
 
-def outliers(frame: pd.DataFrame, name: str) -> Flags:
-    """Return which rows have a timestamp far ahead of the others, as a session decides it.
-
-    Without `received_at` no row is: whether a jump is plausible depends on the time of receipt.
-    """
-    times = times_us(frame, name)
-    if "received_at" not in frame.columns or not len(frame):
-        return np.zeros(len(frame), np.bool_)
-    return are_outliers(times, received_us(frame))
-
-
 def without_outliers(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return rows without those whose timestamp is far ahead of the others (see `outliers`)."""
-    outlier = outliers(frame, name)
-    return frame[~outlier] if outlier.any() else frame
+    """Return rows without those whose timestamp is far ahead of the others, as a session decides it.
 
-
-def newest_states(frame: pd.DataFrame, name: str, *key: str) -> pd.DataFrame:
-    """Return rows that report a state, such as orders, indexed by the times at which they count.
-
-    Rows with a timestamp far ahead are left out unless `latest` would show them. They count at the end of the channel's
-    time at their arrival, so that they do not override the rows that came after them.
+    Rows without `received_at` are returned as they are: whether a jump is plausible depends on the time of receipt.
     """
-    outlier = outliers(frame, name)
-    if not outlier.any():
+    if "received_at" not in frame.columns or not len(frame):
         return frame
-    keys = np.asarray(frame.groupby(list(key), observed=True, sort=False, dropna=False).ngroup(), np.int64)
-    counted = are_counted(keys, outlier)
-    return with_times(frame, times_at_arrival(times_us(frame, name), outlier))[counted]
-
-
-def with_times(frame: pd.DataFrame, times: Micros) -> pd.DataFrame:
-    """Return rows with other times, in microseconds since 1970 UTC, as their index."""
-    return frame.set_axis(pd.DatetimeIndex(pd.array(times, dtype=UTC), name=frame.index.name))
+    times, progress = times_us(frame, name), Progress()
+    progress.add(times, received_us(frame))
+    outlier = progress.are_outliers(times)
+    return frame[~outlier] if outlier.any() else frame
 
 
 def received_us(frame: pd.DataFrame) -> Micros:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.inputs import check_columns, floats, index_us, resolve_instruments, times_us, without_outliers
+from fxlive.analytics.inputs import check_columns, floats, index_us, resolve_instruments, times_us
 from fxlive.analytics.time_grid import TimeGrid
 from fxlive.core.arguments import whole
 from fxlive.core.dtypes import STR, UTC
@@ -57,7 +57,7 @@ def latency(frame: pd.DataFrame, freq: str | pd.Timedelta = "1min", *, offset_ms
     """
     check_columns(frame, "frame", "received_at")
     times_us(frame, "frame")
-    frame = without_outliers(frame[frame["received_at"].notna()], "frame")
+    frame = frame[frame["received_at"].notna()]
     received = index_us(pd.DatetimeIndex(frame["received_at"]), "received_at") if len(frame) else np.empty(0, np.int64)
     latency_ms = (received - times_us(frame, "frame")) / 1000 + offset_ms
     grid = TimeGrid(freq)
@@ -116,7 +116,6 @@ def correlation(
     """
     check_columns(quotes, "quotes", "symbol", "bid", "ask")
     min_returns = whole("min_returns", min_returns, 2)
-    quotes = without_outliers(quotes, "quotes")
     mid = (floats(quotes, "bid") + floats(quotes, "ask")) / 2
     rows = pd.DataFrame({"symbol": quotes["symbol"].astype(STR).to_numpy(), "mid": mid})
     rows["bar"] = TimeGrid(freq).keys(times_us(quotes, "quotes"))
@@ -175,7 +174,7 @@ def spread_profile(quotes: pd.DataFrame, zone: str = "UTC", *, instruments: Inst
     {('EURUSD', 7): 2.0}
     """
     check_columns(quotes, "quotes", "symbol", "bid", "ask")
-    quotes = without_outliers(quotes, "quotes")
+    times_us(quotes, "quotes")
     instruments = resolve_instruments(instruments)
     names = quotes["symbol"].astype(STR)
     pips = {name: _pip(instruments, name) for name in names.dropna().unique()}

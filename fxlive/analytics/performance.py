@@ -16,8 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from fxlive.analytics.inputs import MILLION, check_columns, index_us, integers
-from fxlive.analytics.profit.account_time import trades_at_arrival
-from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, check_trades, sides_of, trade_events
+from fxlive.analytics.profit.events import UNKNOWN, By, TradeEvent, check_by, sides_of, trade_events
 from fxlive.core.dtypes import UTC
 from fxlive.wire.statuses import TradeState
 
@@ -302,8 +301,6 @@ class PerformanceStream:
 
 
 _FIRST = itemgetter(0)
-_TIMED = ("current_drawdown", "longest_win_streak", "longest_loss_streak", "holding_time_s", "max_drawdown",
-          "max_drawdown_start", "max_drawdown_trough", "max_drawdown_recovery")  # fmt: skip
 _COUNTS = ("total_trades", "longest_win_streak", "longest_loss_streak")
 
 
@@ -353,9 +350,7 @@ def performance(
         - `max_drawdown`: the largest `current_drawdown`, positive. `max_drawdown_start` (time of the peak before it),
           `max_drawdown_trough`, `max_drawdown_recovery` (when the peak was reached again).
 
-        A figure that cannot be computed is NaN (NaT for times). ``attrs["reasons"]`` explains why, by metric. If the
-        trades have `received_at`, one with a timestamp far ahead of the others counts at the end of their time at its
-        arrival, and the reasons of the metrics that depend on times say so.
+        A figure that cannot be computed is NaN (NaT for times). ``attrs["reasons"]`` explains why, by metric;
         ``attrs["samples"]`` has the number of observations of each metric. With `by`, both are by group and metric.
 
     Raises
@@ -378,22 +373,6 @@ def performance(
     >>> performance(trades)[["total_trades", "win_rate", "net_profit", "holding_time_s"]].tolist()
     [1, 100.0, 9.0, 3600.0]
     """
-    check_by(by)
-    check_trades(trades, by)
-    account = trades_at_arrival(trades)
-    metrics = performance_of(account.trades, by, positions)
-    if account.trades_reason is not None:
-        reasons = metrics.attrs["reasons"]
-        for figures in [reasons] if by is None else reasons.values():
-            for name in _TIMED:
-                figures.setdefault(name, account.trades_reason)
-    return metrics
-
-
-def performance_of(
-    trades: pd.DataFrame, by: By | None, positions: pd.DataFrame | None
-) -> pd.Series[Any] | pd.DataFrame:
-    """Return the result of `performance` from trades at the times at which they count."""
     stream = PerformanceStream(by)
     stream.update(trades, positions=positions)
     return stream.metrics()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fxlive.analytics.profit.account_time import AccountFrames, at_account_time
 from fxlive.analytics.profit.events import By, SeriesStart, check_by, check_positions, check_trades
 from fxlive.analytics.profit.series import starting_at, vectorized_series
 from fxlive.analytics.profit.stream import PnlPoints, PnlStream
@@ -59,10 +58,6 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
 
         ``attrs["known_since"]`` is when the first row was received (ISO 8601 text, None if there are no rows).
 
-        If the frames have `received_at`, a timestamp far ahead of its channel's others does not count: a trade with one
-        counts at its arrival, and a position's row is left out unless `latest` would show it. ``attrs["reasons"]`` then
-        says so, by column.
-
     Raises
     ------
     UnknownOption
@@ -92,14 +87,6 @@ def pnl(positions: pd.DataFrame, trades: pd.DataFrame, by: By | None = None) -> 
     check_by(by)
     check_positions(positions)
     check_trades(trades, by)
-    frame = pnl_of(at_account_time(positions, trades), by)
-    frame.attrs["known_since"] = known_since(positions, trades)
-    return frame
-
-
-def pnl_of(account: AccountFrames, by: By | None) -> pd.DataFrame:
-    """Return the result of `pnl`, without `known_since`, from rows that have been checked."""
-    positions, trades = account.positions, account.trades
     vectorized = vectorized_series(positions, trades, by)
     if vectorized is None:
         series = PnlStream(by).update(positions, trades)
@@ -118,8 +105,8 @@ def pnl_of(account: AccountFrames, by: By | None) -> pd.DataFrame:
             [pd.Index([], dtype="str"), _NO_POINTS.frame().index], names=[by, "timestamp"]
         )
         frame = _NO_POINTS.frame().set_index(index)
-    totals = ("total", "peak", "drawdown")
-    return account.explain(frame, ("unrealized", *totals), ("realized", "commission", "swap", *totals))
+    frame.attrs["known_since"] = known_since(positions, trades)
+    return frame
 
 
 def known_since(*frames: pd.DataFrame) -> str | None:

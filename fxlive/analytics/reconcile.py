@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from fxlive.analytics.conversion import QuoteLookup, newest_positions, side_signs
-from fxlive.analytics.inputs import check_columns, floats, index_us, newest_states, texts, times_us
-from fxlive.analytics.performance import performance_of
-from fxlive.analytics.profit.account_time import trades_at_arrival
+from fxlive.analytics.inputs import check_columns, floats, index_us, texts, times_us
+from fxlive.analytics.performance import performance
 from fxlive.analytics.profit.events import check_trades
 from fxlive.core.arguments import utc
 from fxlive.core.dtypes import STR
@@ -130,8 +129,6 @@ def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) ->
     index_us(analytics.index, "analytics")
     check_trades(trades, None)
     times_us(trades, "trades")
-    account = trades_at_arrival(trades)
-    analytics = newest_states(analytics, "analytics", *(["type"] if "type" in analytics.columns else []), "period")
     reports = analytics.dropna(subset=[f"metrics_{name}" for name in METRICS], how="all").sort_index(kind="stable")
     if "type" in reports.columns:  # performance updates sort last, so that they win
         reports = reports.iloc[np.argsort((reports["type"].astype(STR) == _PERFORMANCE).to_numpy(bool), kind="stable")]
@@ -141,11 +138,9 @@ def _metrics(analytics: pd.DataFrame, trades: pd.DataFrame, known_since: Any) ->
         start = period_start(str(period), at)  # type: ignore[arg-type]
         if start is None:
             continue
-        in_period = (account.trades.index >= start) & (account.trades.index <= at)
-        figures = performance_of(account.trades[in_period], None, None)
+        figures = performance(trades[(trades.index >= start) & (trades.index <= at)])
         incomplete = known_since is not None and utc(known_since) > start
         note = f"trades are known only since {utc(known_since):%Y-%m-%d %H:%M:%S}" if incomplete else ""
-        note = "; ".join(filter(None, [note, account.trades_reason]))
         for name in METRICS:
             ours: Any = figures[name]
             if name == "win_rate" and figures["total_trades"] == 0:

@@ -190,7 +190,8 @@ class Progress:
             self._extend(at, 1, received_at)
             return
         if rival is None or not self._follows(rival, at, received_at):
-            self._drop_rival()
+            if rival is None or not track.end < rival.end <= at:  # a message further ahead does not contradict it
+                self._drop_rival()
             rival = self._rival = _Track(at, 0, received_at)
         rival.end, rival.received_at = max(rival.end, at), received_at
         rival.support += 1

@@ -14,8 +14,7 @@ from fxlive.core.shown_text import shortened
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.counters import Counters, quantiles_ms
 from fxlive.tables.gaps import MAX_REASON_CHARS, Gap, gaps_frame
-from fxlive.tables.open_rows.account_times import AccountTimes
-from fxlive.tables.open_rows.closings import Closings, trade_rows
+from fxlive.tables.open_rows.closings import Closings
 from fxlive.tables.rejections import RejectionLog, rejected_frame
 from fxlive.tables.table import RollingTable
 from fxlive.wire.batch import MAX_RAW_CHARS, Batch, Rejection, Rows
@@ -60,7 +59,7 @@ class Store:
         """The number of rows that left their window because messages were too large."""
         self.gaps: list[Gap] = []
         self._closings = Closings()
-        self._account_times = AccountTimes()
+        self._revisions = 0  # of the positions' time, up to which closed positions were removed
 
     def _new_table(self, channel: Channel) -> RollingTable:
         return RollingTable(channel, symbols=self._symbols, lock=self.lock, **self._bounds)
@@ -78,8 +77,7 @@ class Store:
                 self._add_rows(batch, name, rows)
             _attempt(self.reject, batch.rejected)
             self.heartbeats += batch.heartbeats
-            if "positions" in batch.rows or "trades" in batch.rows:
-                _attempt(self._close_positions, batch.rows)
+            _attempt(self._close_positions, batch.rows.get("positions"), batch.rows.get("trades"))
 
     def _add_rows(self, batch: Batch, name: str, rows: Rows) -> None:
         stop = self.stop_of(name)
@@ -131,47 +129,31 @@ class Store:
         with self.lock:
             self.rejected.extend(rejections)
 
-    def _close_positions(self, added: Mapping[str, Rows]) -> None:
+    def _close_positions(self, positions: Rows | None, trades: Rows | None) -> None:
         """Remove the positions from `latest` whose volume is covered by closing trades later than their newest row.
 
         The platform sends a closed position once more, with volume 0; this is for the case that the message is lost. A
-        trade with the timestamp of the row is taken to be included in it: the row states the remaining volume. Of a
-        timestamp far ahead, the time of arrival counts (see `AccountTimes`).
+        trade with the timestamp of the row is taken to be included in it: the row states the remaining volume.
         """
-        table, closings, times = self.tables["positions"], self._closings, self._account_times
-        positions, trades = added.get("positions"), added.get("trades")
+        table, closings = self.tables["positions"], self._closings
         tickets: set[int] = set()
-        if times.follow(table, self.tables["trades"], added):
-            tickets.update(closings.tickets)
-            self._add_trades_again(closings)
         if positions is not None and len(closings):
-            stamps = times.positions.of(positions.timestamp, positions.received_at).tolist()
-            stamped = zip(positions.values["ticket"].tolist(), stamps, strict=True)
+            stamped = zip(positions.values["ticket"].tolist(), positions.timestamp.tolist(), strict=True)
             tickets.update(ticket for ticket, at in stamped if closings.may_cover(ticket, at))
         if trades is not None:
-            values, stamps = trades.values, times.trades.of(trades.timestamp, trades.received_at).tolist()
-            volumes = values["volume"].tolist()
+            values = trades.values
+            stamps, volumes = trades.timestamp.tolist(), values["volume"].tolist()
             columns = values["ticket"], values["execution_id"], stamps, volumes, values["status"], values["action"]
             tickets.update(row[0] for row in zip(*columns, strict=True) if closings.add(*row))
+        if table.progress.revisions != self._revisions:  # other rows of positions may be the newest now
+            self._revisions = table.progress.revisions
+            tickets.update(closings.tickets)
         for ticket in tickets:
-            newest = table.newest(ticket, "timestamp", "received_at", "volume", "type")
+            newest = table.newest(ticket, "timestamp", "volume", "type")
             if newest is not None:
-                at = times.positions.of_one(newest["timestamp"], newest["received_at"])
-                if closings.cover(ticket, at, newest["volume"], side_of(newest["type"] or "")):
+                side = side_of(newest["type"] or "")
+                if closings.cover(ticket, newest["timestamp"], newest["volume"], side):
                     table.remove_from_latest(ticket)
-
-    def _add_trades_again(self, closings: Closings) -> None:
-        """Add the trades of the window again, because other timestamps are trusted now."""
-        trades = self.tables["trades"].frame()
-        trades = trades[trades["ticket"].isin(closings.tickets).to_numpy(bool)]
-        stamps, received = (pd.DatetimeIndex(times).asi8 for times in (trades.index, trades["received_at"]))
-        times = self._account_times.trades.of(stamps, received)
-        closings.revise(trade_rows(trades, times.tolist()))
-
-    def account_times(self) -> AccountTimes:
-        """Return the times at which trades and positions with timestamps far ahead count."""
-        with self.lock:
-            return self._account_times.copy()
 
     def open_gap(self, start: int, reason: str, channels: tuple[str, ...]) -> None:
         """Begin a gap: from `start` (microseconds since 1970 UTC) on, messages of these channels may be lost."""
@@ -227,7 +209,6 @@ class Store:
             self.heartbeats = self.evicted_early = 0
             self.gaps = []
             self._closings.clear()
-            self._account_times.clear()
 
     # Reading.
 

@@ -75,7 +75,6 @@ class RollingTable:
         self.progress = Progress()
         """How far the channel's timestamps have come, and which messages were outliers."""
         self._contradicted = ContradictedRows()
-        self.outlier, self.former_end = np.zeros(0, np.bool_), LONG_AGO  # of the last rows; the end before them
         self._gap_until_us = LONG_AGO
         self._last_open_frame = LastOpenFrame()
         """`latest` of positions or orders, and the state it was made of."""
@@ -136,8 +135,7 @@ class RollingTable:
         former_end, former_revisions, former_count = progress.end, progress.revisions, progress.count
         pending = [number - former_count + start for number in progress.pending]
         progress.add(rows.timestamp, rows.received_at)
-        self.former_end = former_end
-        outlier = self.outlier = progress.are_outliers(rows.timestamp, former_count)
+        outlier = progress.are_outliers(rows.timestamp, former_count)
         revision = None
         stamps = self._columns["timestamp"]
         corrected = self._contradicted.follow(progress, outlier, former_count, stamps, self.first, start)

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from fxlive.capture.reading.latest import newest_rows, without_covered, without_ended
-from fxlive.tables.open_rows.account_times import AccountTimes
 from fxlive.tables.store import Store
 from fxlive.wire.channels import CHANNELS
 from fxlive.wire.protocol import decode
@@ -53,9 +52,7 @@ def latest_of_all_rows(store: Store) -> list[tuple[int, float]]:
         }
     )
     newest = positions.iloc[newest_rows(rows, CHANNELS["positions"])]
-    channels = ((frame.index.asi8, frame["received_at"].astype(np.int64).to_numpy()) for frame in (positions, trades))
-    times = AccountTimes.of_rows(*channels)
-    newest = without_covered(without_ended(newest, CHANNELS["positions"]), trades, times)
+    newest = without_covered(without_ended(newest, CHANNELS["positions"]), trades)
     return sorted(zip(newest["ticket"].tolist(), newest["volume"].tolist(), strict=True))
 
 

@@ -65,9 +65,6 @@ class PnlStream:
     However the rows are divided into updates, and whichever channel comes first, the points equal those of `pnl` over
     all rows, bit for bit. An update costs time in proportion to its rows, and to the points that a late row corrects.
 
-    Timestamps are taken as they are. Leave out rows with a timestamp far ahead, which `pnl` leaves out or counts at
-    their arrival.
-
     Up to 10,000 of the newest timestamps can be corrected. A row that is older than those counts from the oldest of
     them on, and is counted in `late`.
 

@@ -14,12 +14,11 @@ from fxlive.capture.format.layout import CONFIRMED, channel_folder
 from fxlive.capture.format.notes import Gap
 from fxlive.capture.reading.folder import Folder
 from fxlive.capture.reading.frames import to_frame
-from fxlive.capture.reading.rows import ChannelReader
+from fxlive.capture.reading.rows import ChannelReader, followed
 from fxlive.core.progress import CONFIRMATIONS, Micros
 from fxlive.core.shown_text import counted
 from fxlive.tables.columns.vocabulary import Vocabulary
-from fxlive.tables.open_rows.account_times import AccountTimes, are_outliers
-from fxlive.tables.open_rows.closings import Closings, trade_rows
+from fxlive.tables.open_rows.closings import Closings
 from fxlive.wire.channels import CHANNELS, Channel
 from fxlive.wire.statuses import side_of
 from fxlive.wire.undocumented.columns import UndocumentedColumns
@@ -37,8 +36,8 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
     channel
         The channel of the rows.
     """
-    stamps, received = times_of(rows)
-    outlier = are_outliers(stamps, received)
+    stamps = rows.column("timestamp").to_numpy().astype(np.int64)
+    outlier = followed(rows).are_outliers(stamps)
     keys = None if channel.single else _keys(rows, channel)
     if outlier.any():
         order = _rank(stamps, np.zeros(len(rows), np.int64) if keys is None else _codes(keys), outlier)
@@ -49,18 +48,6 @@ def newest_rows(rows: Any, channel: Channel) -> Any:
     if keys is None:
         return order[-1:]
     return np.sort(order[~keys.iloc[order].duplicated(keep="last").to_numpy()])
-
-
-def times_of(rows: Any) -> tuple[Micros, Micros]:
-    """Return the timestamps and receipts of an Arrow table, in microseconds since 1970 UTC."""
-    stamps, received = (rows.column(name).to_numpy().astype(np.int64) for name in ("timestamp", "received_at"))
-    return stamps, received
-
-
-def account_times(folders: Sequence[Folder], until_us: int | None = None) -> AccountTimes:
-    """Return the times at which the outliers among positions and trades count."""
-    readers = (ChannelReader(CHANNELS[name], folders, until_us) for name in ("positions", "trades"))
-    return AccountTimes.of_rows(*(times_of(reader.table(columns=["timestamp", "received_at"])) for reader in readers))
 
 
 def _codes(keys: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -100,7 +87,7 @@ def without_ended(newest: pd.DataFrame, channel: Channel) -> pd.DataFrame:
     return newest[~np.array([has_ended(value) for value in newest[column].tolist()], bool)]
 
 
-def without_covered(positions: pd.DataFrame, trades: pd.DataFrame, times: AccountTimes) -> pd.DataFrame:
+def without_covered(positions: pd.DataFrame, trades: pd.DataFrame) -> pd.DataFrame:
     """Return the newest rows of positions without those that later trades have closed (see `Closings`).
 
     Parameters
@@ -109,26 +96,20 @@ def without_covered(positions: pd.DataFrame, trades: pd.DataFrame, times: Accoun
         One row per ticket.
     trades
         All trades of these tickets, in the order of arrival.
-    times
-        The times at which the outliers of both channels count.
     """
     if positions.empty or trades.empty:
         return positions
     closings: dict[int, Closings] = {}  # one for each ticket, because all of them are needed
-    for row in trade_rows(trades, times.trades.of(stamps_us(trades), received_us(trades)).tolist()):
-        closings.setdefault(row[0], Closings()).add(*row)
-    stamps = times.positions.of(stamps_us(positions), received_us(positions)).tolist()
-    rows = zip(stamps, *(positions[name].tolist() for name in ("ticket", "volume", "type")), strict=True)
+    columns = (trades[name].tolist() for name in ("ticket", "execution_id", "volume"))
+    texts = (trades[name].astype(object).where(trades[name].notna(), None).tolist() for name in ("status", "action"))
+    for at, ticket, execution, volume, status, action in zip(trades.index, *columns, *texts, strict=True):
+        closings.setdefault(ticket, Closings()).add(ticket, execution, at, volume, status, action)
+    rows = zip(positions.index, *(positions[name].tolist() for name in ("ticket", "volume", "type")), strict=True)
     covered = [
         ticket in closings and closings[ticket].cover(ticket, at, volume, side_of(side) if isinstance(side, str) else 0)
         for at, ticket, volume, side in rows
     ]
     return positions[~np.array(covered, bool)]
-
-
-def stamps_us(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return the timestamps of rows, in microseconds since 1970 UTC."""
-    return pd.DatetimeIndex(rows.index).asi8
 
 
 def end_of_last_gap(gaps: Sequence[Gap]) -> int | None:

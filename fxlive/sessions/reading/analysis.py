@@ -13,17 +13,10 @@ import pandas as pd
 
 from fxlive.analytics.execution import HORIZONS
 from fxlive.analytics.exposure import MARGIN_CALL_PCT, SHOCKS_PCT
+from fxlive.core.arguments import utc
 from fxlive.errors import UnknownOption
-from fxlive.sessions.reading.account_rows import (
-    account_frames,
-    executions_known_since,
-    newest_time,
-    open_positions,
-    positions_of_unknown_side,
-    trades_at_arrival,
-)
-from fxlive.sessions.reading.source import Reader
-from fxlive.tables.open_rows.unconfirmed import Unconfirmed, with_reason
+from fxlive.sessions.reading.source import Reader, Source
+from fxlive.tables.open_rows.unconfirmed import Unconfirmed, are_unconfirmed, check_unconfirmed, reason, with_reason
 
 if TYPE_CHECKING:
     from fxlive.analytics.exposure import Exposure
@@ -64,14 +57,12 @@ def pnl(self: Reader, by: By | None = None, *, unconfirmed: Unconfirmed = "inclu
     >>> fxlive.Session.offline().pnl().columns.tolist()
     ['unrealized', 'realized', 'commission', 'swap', 'total', 'peak', 'drawdown']
     """
-    from fxlive.analytics.pnl import pnl_of
-    from fxlive.analytics.profit.events import check_by
+    from fxlive.analytics.pnl import pnl
 
-    check_by(by)
     self._source.check_subscribed("positions", "trades")
-    frames, account, text = account_frames(self._source, unconfirmed)
-    series = pnl_of(account, by)
-    series.attrs["known_since"] = executions_known_since(self._source, frames)
+    frames, text = _account_frames(self._source, unconfirmed)
+    series = pnl(frames["all positions"], frames["trades"], by)
+    series.attrs["known_since"] = _known_since(self._source, frames)
     return with_reason(series, text, ("unrealized", "total", "peak", "drawdown"))
 
 
@@ -106,15 +97,14 @@ def explain(
     >>> fxlive.Session.offline().explain()["change"]
     np.float64(0.0)
     """
-    from fxlive.analytics.explain import checked_times, explain_of
+    from fxlive.analytics.explain import explain
 
-    first, last = checked_times(start, end)
     self._source.check_subscribed("positions", "trades")
-    frames, account, text = account_frames(self._source, unconfirmed)
-    causes = explain_of(account, first, last)
-    newest = None if first is None else newest_time(frames)
-    if first is not None and newest is not None and first > newest:  # five zeros would mean that nothing changed
-        raise UnknownOption("start", start, (f"a time up to the last row, {newest}",))
+    frames, text = _account_frames(self._source, unconfirmed)
+    causes = explain(frames["all positions"], frames["trades"], start, end)
+    last = max((frame.index.max() for frame in frames.values() if len(frame)), default=None)
+    if start is not None and last is not None and utc(start) > last:  # five zeros would mean that nothing changed
+        raise UnknownOption("start", start, (f"a time up to the last row, {last}",))
     return with_reason(causes, text, ("price", "new_trades", "change"))
 
 
@@ -188,7 +178,7 @@ def performance(
     derived_periods = derived_from(freq)  # also checks freq
     self._source.check_subscribed("trades")
     trades = self._source.rows("trades")
-    metrics = performance(trades, by, positions=positions_of_unknown_side(self._source, trades))
+    metrics = performance(trades, by, positions=_positions_of_unknown_side(self._source, trades))
     if capital is None:
         return metrics
     if by is not None:
@@ -334,8 +324,7 @@ def exposure(
     from fxlive.analytics.exposure import exposure
 
     self._source.check_subscribed("positions", "market-data")
-    positions = open_positions(self._source)
-    trades = trades_at_arrival(self._source, positions) if len(positions) else None
+    positions = _open_positions(self._source)
     return exposure(
         positions,
         self._source.latest("market-data"),
@@ -344,7 +333,7 @@ def exposure(
         margin_call_pct=margin_call_pct,
         instruments=instruments,
         unconfirmed=unconfirmed,
-        trades=trades,
+        trades=self._source.rows("trades", where={"ticket": positions.index.tolist()}) if len(positions) else None,
     )
 
 
@@ -374,13 +363,66 @@ def reconcile(
     """
     from fxlive.analytics.reconcile import reconcile
 
-    frames, positions = self._source.snapshot(), open_positions(self._source)
+    frames, open_positions = self._source.snapshot(), _open_positions(self._source)
     return reconcile(
         frames["analytics"],
         frames["trades"],
-        positions,
+        open_positions,
         frames["market-data"],
-        known_since=executions_known_since(self._source, frames),
+        known_since=_known_since(self._source, frames),
         instruments=instruments,
         unconfirmed=unconfirmed,
     )
+
+
+def _open_positions(source: Source) -> pd.DataFrame:
+    """Return `latest` of positions, with the last gap in its `attrs`."""
+    latest = source.latest("positions")
+    latest.attrs = dict(source.attrs("positions", latest))
+    return latest
+
+
+def _account_frames(source: Source, unconfirmed: Unconfirmed) -> tuple[dict[str, pd.DataFrame], str | None]:
+    """Return the frames of one moment, and which open positions are unconfirmed, in words; None if all are confirmed.
+
+    ``"all positions"`` includes open positions whose row has left the window. Unconfirmed positions that are excluded
+    end there with a row of volume 0.
+    """
+    check_unconfirmed(unconfirmed)
+    latest, frames = _open_positions(source), source.snapshot()
+    window = frames["positions"]
+    rows = latest.reset_index().set_index("timestamp")[list(window.columns)]
+    parts = [window]
+    older = ~rows["ticket"].isin(window["ticket"]).to_numpy(bool)
+    if older.any():
+        # Dated to the window's first receipt: from then on all open positions are known.
+        received_at = window["received_at"].iloc[0] if len(window) else rows["received_at"].max()
+        parts.insert(0, rows[older].assign(received_at=received_at))
+    excluded = are_unconfirmed(latest)
+    if unconfirmed == "exclude" and excluded.any():
+        parts.append(rows[excluded].assign(volume=0.0, profit=0.0, unrealized_pnl=0.0))
+    frames["all positions"] = pd.concat(parts) if len(parts) > 1 else window
+    return frames, reason(latest, unconfirmed)
+
+
+def _positions_of_unknown_side(source: Source, trades: pd.DataFrame) -> pd.DataFrame | None:
+    """Return rows of the positions whose side is not that of their first trade.
+
+    A trade in the direction of the first one has a profit if the first closes a position opened before, or if the
+    position has changed its side since.
+    """
+    trades = trades[trades["ticket"].notna()]
+    sides = trades["action"].astype(object)
+    first = sides.groupby(trades["ticket"].to_numpy()).transform("first")
+    may_close = (trades["profit"].fillna(0.0) != 0.0).to_numpy() & (sides == first).to_numpy()
+    tickets = trades.loc[may_close, "ticket"].unique().tolist()
+    return source.rows("positions", where={"ticket": tickets}) if tickets else None
+
+
+def _known_since(source: Source, frames: dict[str, pd.DataFrame]) -> str | None:
+    """Return the time since which all executions are known, as ISO 8601; None if there are none."""
+    from fxlive.analytics.pnl import known_since
+
+    if source.has_evicted("trades") and len(frames["trades"]):
+        return known_since(frames["trades"])
+    return known_since(frames["positions"], frames["trades"])

@@ -16,7 +16,6 @@ from fxlive.core.timestamps import NAT
 from fxlive.errors import CaptureError, IncompleteCapture
 from fxlive.tables.columns.vocabulary import Vocabulary
 from fxlive.tables.gaps import Gap, gaps_frame
-from fxlive.tables.open_rows.account_times import AccountTimes
 from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import index_by_key, select
 from fxlive.wire.channels import CHANNELS, ID, Channel
@@ -256,15 +255,10 @@ class CaptureSource:
         newest = latest.without_ended(self._frame(rows, definition), definition)
         if definition is CHANNELS["positions"]:
             trades = self.rows("trades", where={"ticket": newest["ticket"].tolist()})
-            newest = latest.without_covered(newest, trades, self.account_times())
+            newest = latest.without_covered(newest, trades)
         if definition.ends is not None:
             newest = newest.assign(confirmed=self._are_confirmed(newest, definition))
         return index_by_key(newest, definition)
-
-    def account_times(self) -> AccountTimes:
-        from fxlive.capture.reading.latest import account_times
-
-        return account_times(self.folders, self.until_us)
 
     def _are_confirmed(self, newest: pd.DataFrame, channel: Channel) -> Any:
         """Return whether each position or order has ended, or was confirmed after the last gap.

@@ -10,7 +10,6 @@ import pandas as pd
 
 from fxlive.errors import SubscriptionError
 from fxlive.pipeline.pipeline import Pipeline
-from fxlive.tables.open_rows.account_times import AccountTimes
 from fxlive.tables.open_rows.unconfirmed import unconfirmed_attrs
 from fxlive.tables.selection import select
 from fxlive.wire.channels import CHANNELS
@@ -47,9 +46,6 @@ class LiveSource:
 
     def latest(self, channel: str) -> pd.DataFrame:
         return self._pipeline.store.tables[channel].latest()
-
-    def account_times(self) -> AccountTimes:
-        return self._pipeline.store.account_times()
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         return self._pipeline.store.snapshot()

@@ -7,8 +7,6 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from fxlive.tables.open_rows.account_times import AccountTimes
-
 
 class Source(Protocol):
     """Rows, gaps and rejected messages by channel: of a running pipeline, or of captures on disk.
@@ -45,9 +43,6 @@ class Source(Protocol):
 
         Of positions and orders, `confirmed` (bool) is whether a message about the key came after the last gap.
         """
-
-    def account_times(self) -> AccountTimes:
-        """Return the times at which trades and positions with timestamps far ahead count."""
 
     def snapshot(self) -> dict[str, pd.DataFrame]:
         """Return all rows of every channel, as of one moment."""

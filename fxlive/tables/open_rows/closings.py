@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Any
-
-import pandas as pd
 
 from fxlive.core.volumes import is_covered, micro_lots
 from fxlive.wire.statuses import Side, TradeState, side_of, trade_state
@@ -52,11 +49,6 @@ class _Execution:
         opposite = self.executed_at if side and self.side == -side else None
         times = [at for at in (self.closed_at, opposite) if at is not None]
         return min(times, default=None)
-
-    @property
-    def times(self) -> list[Any]:
-        """The first times of each kind."""
-        return [at for at in (self.closed_at, self.executed_at) if at is not None]
 
 
 class _ClosedVolume:
@@ -219,40 +211,7 @@ class Closings:
         trades = self._tickets.get(ticket)
         return 0 if trades is None else trades.closed_micro_lots(at, side)
 
-    def revise(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Take over other times of trades, given as arguments of `add`. Executions without such a row stay."""
-        former = dict(self._tickets)
-        self.clear()
-        for row in rows:
-            self.add(*row)
-        for ticket, trades in former.items():
-            if ticket not in self._tickets:
-                self._tickets[ticket] = trades
-                self._executions += len(trades.executions)
-                continue
-            revised = self._tickets[ticket]
-            for key, execution in trades.executions.items():
-                if key not in revised.executions:
-                    execution.number = len(revised.executions)
-                    revised.executions[key] = execution
-                    revised.last_at = max(revised.last_at, *execution.times)
-                    revised.update(execution)
-                    self._executions += 1
-
     def clear(self) -> None:
         """Forget all trades."""
         self._tickets.clear()
         self._executions = 0
-
-
-def trade_rows(trades: pd.DataFrame, times: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """Yield the arguments of `Closings.add` for rows of trades, given the times at which they count."""
-    texts = (
-        trades[name].astype(object).where(trades[name].notna(), None).tolist()
-        if name in trades
-        else [None] * len(trades)
-        for name in ("status", "action")
-    )
-    numbers = (trades[name].tolist() for name in ("ticket", "execution_id", "volume"))
-    for at, ticket, execution, volume, status, action in zip(times, *numbers, *texts, strict=True):
-        yield ticket, execution, at, volume, status, action

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from fxlive.core.volumes import is_covered, micro_lots
-from fxlive.tables.open_rows.closings import Closings, trade_rows
+from fxlive.tables.open_rows.closings import Closings
 from fxlive.wire.statuses import side_of
 
 PARTLY_CLOSED = "partly_closed"
@@ -22,10 +23,9 @@ def open_shares(positions: pd.DataFrame, trades: pd.DataFrame, until: Any = None
     Parameters
     ----------
     positions
-        Newest rows, indexed by `ticket`: `timestamp`, `volume`, `type`. Of outliers, the times at which they count.
+        Newest rows, indexed by `ticket`: `timestamp`, `volume`, `type`.
     trades
-        Rows of trades, indexed by timestamp: `execution_id`, `ticket`, `volume`, `status`, and optionally `action`. Of
-        outliers, the times at which they count.
+        Rows of trades, indexed by timestamp: `execution_id`, `ticket`, `volume`, `status`, and optionally `action`.
     until
         Leave out later trades; None: take all.
 
@@ -38,9 +38,7 @@ def open_shares(positions: pd.DataFrame, trades: pd.DataFrame, until: Any = None
     [0.75]
     """
     closings: dict[int, Closings] = {}  # one for each ticket, because all of them are needed
-    trades = trades[trades["ticket"].isin(positions.index).to_numpy(bool)].sort_index(kind="stable")
-    trades = trades if until is None else trades[trades.index <= until]
-    for row in trade_rows(trades, trades.index):
+    for row in _rows(trades[trades["ticket"].isin(positions.index).to_numpy(bool)], until):
         closings.setdefault(row[0], Closings()).add(*row)
     shares = np.ones(len(positions))
     columns = (positions[name].tolist() for name in ("timestamp", "volume", "type"))
@@ -50,3 +48,17 @@ def open_shares(positions: pd.DataFrame, trades: pd.DataFrame, until: Any = None
             closed = closings[ticket].closed_micro_lots(ticket, at, side_of(side) if isinstance(side, str) else 0)
             shares[number] = 0.0 if closed and is_covered(lots, closed) else (lots - closed) / lots
     return shares
+
+
+def _rows(trades: pd.DataFrame, until: Any) -> Iterator[tuple[Any, ...]]:
+    trades = trades.sort_index(kind="stable")
+    trades = trades if until is None else trades[trades.index <= until]
+    texts = (
+        trades[name].astype(object).where(trades[name].notna(), None).tolist()
+        if name in trades
+        else [None] * len(trades)
+        for name in ("status", "action")
+    )
+    numbers = (trades[name].tolist() for name in ("ticket", "execution_id", "volume"))
+    for at, ticket, execution, volume, status, action in zip(trades.index, *numbers, *texts, strict=True):
+        yield ticket, execution, at, volume, status, action

@@ -73,15 +73,11 @@ def unconfirmed_text(count: int, gap_start: Any, gap_end: Any) -> str | None:
 def with_reason(result: _Result, text: str | None, figures: Iterable[str]) -> _Result:
     """Add a reason to some figures in the `attrs` of a result, and a short form of it to its display; return it.
 
-    The short form is the name of the columns of a DataFrame, or the name of a Series. Reasons that the result already
-    has are kept.
+    The short form is the name of the columns of a DataFrame, or the name of a Series.
     """
     if text is not None:
-        former = result.attrs.get("reasons", {})
-        added = {figure: f"{former[figure]}; {text}" if figure in former else text for figure in figures}
-        result.attrs["reasons"] = {**former, **added}
-        name = result.columns.name if isinstance(result, pd.DataFrame) else result.name
-        short = "; ".join(filter(None, [name, text.partition(" since ")[0]]))  # type: ignore[list-item]
+        result.attrs["reasons"] = {**result.attrs.get("reasons", {}), **dict.fromkeys(figures, text)}
+        short = text.partition(" since ")[0]
         if isinstance(result, pd.DataFrame):
             result.columns.name = short
         else:

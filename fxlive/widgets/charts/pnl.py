@@ -12,7 +12,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fxlive.analytics.pnl import known_since
-from fxlive.analytics.profit.account_time import AccountFrames, at_account_time
 from fxlive.analytics.profit.events import BYS, By
 from fxlive.analytics.profit.stream import PnlPoints, PnlStream
 from fxlive.core.arguments import time_of
@@ -21,6 +20,7 @@ from fxlive.errors import UnknownOption
 from fxlive.figures.labels import MAX_LINES, hidden_lines_note, plotly_label, short_duration
 from fxlive.pipeline.pipeline import Pipeline
 from fxlive.tables.store import Store
+from fxlive.tables.table import RollingTable
 from fxlive.widgets.charts.chart import LiveChart
 from fxlive.widgets.charts.contents import Contents, Pickers
 from fxlive.widgets.charts.layers import DOWN, Column, DataStatus, Layer, Points, RevisablePoints
@@ -57,7 +57,6 @@ class PnlSeries:
         """Time of the first row that is counted, as text."""
         self._by = by
         self._now = now
-        self._store = store
         self._tables = [store.tables[channel] for channel in CHANNELS]
         self._next_rows = [-1, -1]
         self._clearings = 0
@@ -84,23 +83,16 @@ class PnlSeries:
         if cleared or any(row < table.first for row, table in zip(self._next_rows, self._tables, strict=True)):
             self._recompute()
             return
-        frames = [
-            table.frame(row).iloc[:MOST_ROWS_A_TICK] for row, table in zip(self._next_rows, self._tables, strict=True)
-        ]
+        frames = []
+        for index, table in enumerate(self._tables):
+            frame = table.frame(self._next_rows[index]).iloc[:MOST_ROWS_A_TICK]
+            self._next_rows[index] += len(frame)
+            frames.append(_until_end(frame, table))
         if any(map(len, frames)):
-            account = self._at_account_time(*frames)
-            self._next_rows = [row + len(frame) for row, frame in zip(self._next_rows, frames, strict=True)]
-            self._add(self._stream.update(account.positions, account.trades))
-
-    def _at_account_time(self, positions: pd.DataFrame, trades: pd.DataFrame) -> AccountFrames:
-        """Return new rows at the times at which they count, as `pnl` does."""
-        table, times = self._tables[0], self._store.account_times()
-        earlier = table.frame().iloc[: max(0, self._next_rows[0] - table.first)] if times.positions else None
-        return at_account_time(positions, trades, times, earlier=earlier)
+            self._add(self._stream.update(*frames))
 
     def _recompute(self) -> None:
-        frames = [table.frame() for table in self._tables]
-        account = at_account_time(frames[0], frames[1], self._store.account_times())
+        frames = [_until_end(table.frame(), table) for table in self._tables]
         self._next_rows = [table.stop for table in self._tables]
         self._clearings = sum(table.clearings for table in self._tables)
         known = known_since(*frames)
@@ -109,9 +101,9 @@ class PnlSeries:
         for group in self.groups.values():
             group.restart()
         if sum(map(len, frames)) <= MOST_ROWS_A_TICK:
-            self._add(self._stream.begin(account.positions, account.trades))
+            self._add(self._stream.begin(*frames))
         else:
-            self._computing = submit(asyncio.to_thread(self._stream.begin, account.positions, account.trades))
+            self._computing = submit(asyncio.to_thread(self._stream.begin, *frames))
 
     def _add(self, points: Mapping[str | None, PnlPoints]) -> None:
         for name, new in points.items():
@@ -119,6 +111,14 @@ class PnlSeries:
             if name not in self.groups:
                 self.groups[name] = RevisablePoints(len(columns), self.window_ms)
             self.groups[name].replace(new.since / 1000.0, columns)
+
+
+def _until_end(frame: pd.DataFrame, table: RollingTable) -> pd.DataFrame:
+    """Return rows of a table; amounts with a timestamp far ahead count at the end of the channel's time."""
+    end = pd.Timestamp(table.progress.end, unit="us", tz="UTC") if len(frame) else None
+    if end is None or frame.index.max() <= end:
+        return frame
+    return frame.set_axis(frame.index.where(frame.index <= end, end).rename(frame.index.name))
 
 
 def _utc_text(time: int | str) -> str:
