@@ -195,3 +195,16 @@ def test_a_wrong_first_message_stays_an_outlier_when_time_reaches_it(ahead: int,
 def test_messages_of_a_wrong_jump_stay_outliers_when_time_reaches_them() -> None:
     messages = [(at + (HOUR if 100 <= n < 105 else 0), at) for n, at in enumerate(seconds(0, 4_000))]
     assert np.flatnonzero(outlying(messages)).tolist() == [100, 101, 102, 103, 104]
+
+
+@pytest.mark.parametrize("apart_s", [90, 600, 7_200])
+def test_old_rows_of_a_snapshot_are_no_outliers(apart_s: int) -> None:
+    """After a connect the platform sends rows of hours, the oldest first, in one read; ordinary ones follow."""
+    steps = np.random.default_rng(7).exponential(apart_s * 1e6, 200).astype(np.int64)
+    old = np.cumsum(steps)
+    new = old[-1] + np.arange(1, 20) * 1_000_000
+    stamps = np.concatenate([old, new])
+    progress = Progress()
+    progress.add(stamps, np.concatenate([np.full(200, old[-1]), new]))
+    assert progress.end == stamps[-1]
+    assert not progress.are_outliers(stamps).any()
