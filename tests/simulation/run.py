@@ -55,7 +55,7 @@ HARMFUL = (
     "a restart",
     "a reconnect",
 )
-"""The beginnings of actions after which messages may be lost. In every tenth run there are none, and no gap either."""
+"""The beginnings of actions after which messages may be lost. Every tenth run leaves them out, and must have no gap."""
 AT_CLOSE = 5
 """How many messages may arrive so short before close() that callbacks do not receive them."""
 CALM_S = 90.0

@@ -1,4 +1,8 @@
-"""Seeds of the simulation. A seed that ever failed stays in `FAILED_ONCE`, with what it has found."""
+"""Seeds of the simulation. A seed that ever failed stays in `FAILED_ONCE`, with the fault that it has found.
+
+A new kind of action changes the run of every seed, so these seeds may no longer meet their fault. Its own test, in
+tests/feeds, holds it.
+"""
 
 from __future__ import annotations
 
